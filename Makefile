@@ -1,0 +1,50 @@
+# Recipes are one line; what they do is in build_scripts/. `make` alone prints what there is.
+PYTHON ?= python3
+BUILD := $(PYTHON) -m build_scripts
+BIN := .venv/bin
+SOURCES := onecard client build_scripts backends model_repository tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup samples demo serve wait stop status test check fmt repository lock clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## everything that serving needs: .venv, Triton, models (PYTHON=python3.11)
+	@$(BUILD) setup
+
+demo: ## set up, start a server, transcribe a conversation, stop
+	@$(BUILD) demo
+
+serve: ## run the server until Ctrl-C (HTTP_PORT, GRPC_PORT, METRICS_PORT, ADDRESS, PLAN, DETACH=1)
+	@$(BUILD) serve
+
+wait: ## return when the server is ready (TIMEOUT=300)
+	@$(BUILD) wait
+
+stop: ## let the requests in flight end, then stop the server
+	@$(BUILD) stop
+
+status: ## say whether a server runs, and where
+	@$(BUILD) status
+
+test: setup samples ## set up, fetch the recordings, run every test (ARGS="-k align")
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## lint, types, generated files; changes nothing
+	@$(BIN)/python -m build_scripts check
+
+fmt: setup ## format the code and apply safe fixes
+	@$(BIN)/ruff format $(SOURCES) && $(BIN)/ruff check --fix $(SOURCES)
+
+samples: ## fetch the recordings with references that the tests use
+	@$(BUILD) samples
+
+repository: setup ## write model_repository/*/config.pbtxt from plans/
+	@$(BIN)/python -m build_scripts repository
+
+lock: setup ## resolve requirements.lock anew from pyproject.toml
+	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip compile pyproject.toml --extra server --extra dev --universal --python-version 3.10 --generate-hashes --output-file requirements.lock --custom-compile-command "make lock" --quiet
+
+clean: ## remove caches, logs and half-finished downloads; never models or .venv
+	@$(BUILD) clean

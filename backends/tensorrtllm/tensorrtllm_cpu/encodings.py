@@ -1,0 +1,41 @@
+"""Encoder outputs by the audio they are of. It knows nothing of decoding.
+
+Encoding takes about two thirds of a request's time, and the same audio comes several times: to
+detect the language, to transcribe, and at each temperature of the fallback.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+
+import ctranslate2
+import numpy as np
+
+from tensorrtllm_cpu.request import Array
+
+
+class Encodings:
+    """The `capacity` most recent encoder outputs, each [positions, d_model] FP32."""
+
+    def __init__(
+        self,
+        encode: Callable[[ctranslate2.StorageView], ctranslate2.StorageView],
+        capacity: int,
+    ) -> None:
+        self._encode = encode
+        self._capacity = capacity
+        self._kept: OrderedDict[bytes, Array] = OrderedDict()
+
+    def of(self, features: Array) -> Array:
+        """The encoder output for `features` [n_mels, frames] FP32, contiguous."""
+        key = hashlib.blake2b(features.data, digest_size=16).digest()
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        view = ctranslate2.StorageView.from_array(features[np.newaxis])
+        self._kept[key] = np.array(self._encode(view))[0]
+        if len(self._kept) > self._capacity:
+            self._kept.popitem(last=False)
+        return self._kept[key]

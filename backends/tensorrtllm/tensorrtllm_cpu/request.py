@@ -1,0 +1,224 @@
+"""One request's tensors as a value: the reading half of the contract, for any engine.
+
+It knows what NVIDIA's backend reads, in which order it complains and with which words; what an
+engine can honour, and its limits, are the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onecard import trtllm
+from tensorrtllm_cpu.refusal import Refusal, unsupported
+from tensorrtllm_cpu.settings import Settings
+
+Array = npt.NDArray[Any]
+Words = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen. `top_k` 0 is the whole vocabulary, 1 greedy search."""
+
+    beam_width: int
+    num_return_beams: int
+    top_k: int
+    top_p: float
+    temperature: float
+    len_penalty: float
+    repetition_penalty: float
+    min_tokens: int
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one request asks for, with the contract's defaults filled in.
+
+    `features`: [frames, n_mels] or None; `encoder_output_length` in encoder positions.
+    """
+
+    prompt: tuple[int, ...]
+    num_new_tokens: int
+    features: Array | None
+    encoder_output_length: int | None
+    end_id: int | None
+    sampling: Sampling
+    bad_words: Words
+    stop_words: Words
+    exclude_input: bool
+    streaming: bool
+    return_log_probs: bool
+    return_generation_logits: bool
+    return_num_input_tokens: bool
+    return_num_output_tokens: bool
+    output_names: frozenset[str]
+
+    @property
+    def wants_token_log_probs(self) -> bool:
+        return self.return_log_probs and "output_log_probs" in self.output_names
+
+
+def read(
+    inputs: Mapping[str, Array], output_names: frozenset[str], settings: Settings
+) -> Request:
+    """The request that `inputs` (by tensor name, with the batch dimension) make.
+
+    Raises:
+        Refusal: something is missing, malformed, or contradicts the model's transaction policy.
+    """
+    _verify_batch(inputs)
+    if flag(inputs, "streaming") and not settings.decoupled:
+        raise Refusal(trtllm.STREAMING_NEEDS_DECOUPLED)
+    num_new_tokens = scalar(inputs, "request_output_len", None)
+    if num_new_tokens is None:
+        raise Refusal(trtllm.NOT_PRESENT.format("request_output_len"))
+    for name in trtllm.REQUIRED_OUTPUTS:
+        if name not in output_names:
+            raise Refusal(trtllm.OUTPUT_NEEDED.format(name))
+    features = inputs.get("encoder_input_features")
+    return Request(
+        prompt=_prompt(inputs, settings.is_encoder_decoder),
+        num_new_tokens=num_new_tokens,
+        features=None if features is None else features[0],
+        encoder_output_length=scalar(inputs, "encoder_output_lengths", None),
+        end_id=scalar(inputs, "end_id", None),
+        sampling=_sampling(inputs),
+        bad_words=words(inputs, "bad_words_list"),
+        stop_words=words(inputs, "stop_words_list"),
+        exclude_input=flag(inputs, "exclude_input_in_output", settings.exclude_input_in_output),
+        streaming=flag(inputs, "streaming"),
+        return_log_probs=flag(inputs, "return_log_probs"),
+        return_generation_logits=flag(inputs, "return_generation_logits"),
+        return_num_input_tokens=flag(inputs, "return_num_input_tokens"),
+        return_num_output_tokens=flag(inputs, "return_num_output_tokens"),
+        output_names=output_names,
+    )
+
+
+def refuse_what_cannot_be_honoured(
+    inputs: Mapping[str, Array], honoured: frozenset[str], neutral: Mapping[str, float]
+) -> None:
+    """Name the first input that the engine has no equal of.
+
+    Args:
+        honoured: the inputs that the engine acts on.
+        neutral: input -> the one value of it that asks for nothing.
+
+    Raises:
+        Refusal: an input outside both asks for something.
+    """
+    for name, value in inputs.items():
+        if name in honoured or value.size == 0:
+            continue
+        if name not in neutral:
+            raise unsupported(name, f"[{', '.join(map(str, value.shape))}]", "leave it out")
+        if value.reshape(-1)[0] != neutral[name]:
+            wanted = f"leave it out or send `{neutral[name]}`"
+            raise unsupported(name, value.reshape(-1)[0], wanted)
+
+
+def scalar(inputs: Mapping[str, Array], name: str, default: Any) -> Any:
+    """The single value of `name` as a Python number, or `default` where it was not sent."""
+    if name not in inputs:
+        return default
+    if inputs[name].size != 1:
+        raise Refusal(trtllm.WRONG_SIZE.format(name))
+    return inputs[name].reshape(-1)[0].item()
+
+
+def flag(inputs: Mapping[str, Array], name: str, default: bool = False) -> bool:
+    return bool(scalar(inputs, name, default))
+
+
+def words(inputs: Mapping[str, Array], name: str) -> Words:
+    """The words of a two-row list: token ids, and below them where each word ends, then -1.
+
+    Raises:
+        Refusal: the ends do not increase, or lie outside the list.
+    """
+    if name not in inputs:
+        return ()
+    sparse = inputs[name].reshape(-1).tolist()
+    if len(sparse) % 2:
+        raise Refusal(trtllm.SPARSE_LIST.format("odd length", sparse))
+    ids, ends = sparse[: len(sparse) // 2], sparse[len(sparse) // 2 :]
+    used = ends.index(-1) if -1 in ends else len(ends)
+    if any(end != -1 for end in ends[used:]):
+        raise Refusal(trtllm.SPARSE_LIST.format("additional -1s", sparse))
+    found, start = [], 0
+    for end in ends[:used]:
+        if end > len(ids):
+            raise Refusal(trtllm.SPARSE_LIST.format("out-of-bound offsets", sparse))
+        if end <= start:
+            raise Refusal(trtllm.SPARSE_LIST.format("non-increasing offsets", sparse))
+        found.append(tuple(ids[start:end]))
+        start = end
+    return tuple(found)
+
+
+def _verify_batch(inputs: Mapping[str, Array]) -> None:
+    found = inputs.get("encoder_input_features", inputs.get("input_ids"))
+    if found is None:
+        raise Refusal(trtllm.NOTHING_TO_ENCODE)
+    if found.shape[0] != 1:
+        raise Refusal(trtllm.BATCH_NEEDS_DECOUPLED)
+
+
+def _prompt(inputs: Mapping[str, Array], is_encoder_decoder: bool) -> tuple[int, ...]:
+    """What generation starts from; without `decoder_input_ids`, as NVIDIA's does, `[pad_id]`."""
+    name = "decoder_input_ids" if is_encoder_decoder else "input_ids"
+    if name in inputs:
+        return tuple(inputs[name].reshape(-1).tolist())
+    pad_id = scalar(inputs, "pad_id", None)
+    return () if pad_id is None else (pad_id,)
+
+
+def _sampling(inputs: Mapping[str, Array]) -> Sampling:
+    beam_width = scalar(inputs, "beam_width", 1)
+    top_p = scalar(inputs, "runtime_top_p", 0.0)
+    top_k = scalar(inputs, "runtime_top_k", 0)
+    if top_k == 0 and top_p <= 0:
+        top_k = 1  # neither given: greedy
+    num_return_beams = scalar(inputs, "num_return_sequences", beam_width)
+    sampling = Sampling(
+        beam_width=beam_width,
+        num_return_beams=num_return_beams,
+        top_k=top_k,
+        top_p=top_p if top_p > 0 else 1.0,
+        temperature=scalar(inputs, "temperature", 1.0),
+        len_penalty=scalar(inputs, "len_penalty", 0.0),
+        repetition_penalty=scalar(inputs, "repetition_penalty", 1.0),
+        min_tokens=scalar(inputs, "min_tokens", 0),
+        seed=scalar(inputs, "seed", None),
+    )
+    _verify_sampling(sampling)
+    return sampling
+
+
+def _verify_sampling(sampling: Sampling) -> None:
+    """The ranges that NVIDIA's SamplingConfig asserts."""
+    checks = {
+        "beam_width": (sampling.beam_width, sampling.beam_width > 0, "at least 1"),
+        "num_return_sequences": (
+            sampling.num_return_beams,
+            sampling.num_return_beams > 0
+            and (sampling.beam_width == 1 or sampling.num_return_beams <= sampling.beam_width),
+            f"from 1 to the beam width {sampling.beam_width}",
+        ),
+        "runtime_top_k": (sampling.top_k, sampling.top_k >= 0, "0 or more"),
+        "runtime_top_p": (sampling.top_p, sampling.top_p <= 1, "at most 1"),
+        "temperature": (sampling.temperature, sampling.temperature >= 0, "0 or more"),
+        "repetition_penalty": (
+            sampling.repetition_penalty, sampling.repetition_penalty > 0, "above 0",
+        ),
+        "min_tokens": (sampling.min_tokens, sampling.min_tokens >= 0, "0 or more"),
+    }
+    for name, (found, is_right, wanted) in checks.items():
+        if not is_right or not np.isfinite(found):
+            raise Refusal(f"`{name}` is `{found}`, must be {wanted}; send that")

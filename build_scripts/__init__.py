@@ -1,0 +1,1 @@
+"""From a fresh checkout to a running server: `python -m build_scripts <verb>`."""

@@ -1,0 +1,81 @@
+"""The verbs, one line each, and the exit status. Works on any Python 3, to be able to say so.
+
+It knows which module runs a verb and which interpreter that module needs; nothing else.
+"""
+
+import importlib
+import os
+import shutil
+import sys
+
+VERBS = {
+    "setup": "build_scripts.setup",
+    "samples": "build_scripts.setup",
+    "clean": "build_scripts.clean",
+    "check": "build_scripts.lint",
+    "demo": "build_scripts.demo",
+    "serve": "build_scripts.operate",
+    "wait": "build_scripts.operate",
+    "stop": "build_scripts.operate",
+    "status": "build_scripts.operate",
+    "repository": "build_scripts.repository",
+    "plan": "build_scripts.plan",
+}
+BEFORE_SETUP = (
+    "setup",
+    "samples",
+    "demo",
+    "clean",
+)  # these run in any interpreter and make the environment
+FIT = [(3, 11), (3, 12), (3, 10)]  # NumPy 1.26 ends with 3.12, the code begins with 3.10
+
+
+def main():  # type: () -> int
+    if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
+        sys.stderr.write("usage: python -m build_scripts " + "|".join(VERBS) + " [options]\n")
+        return 2
+    verb, arguments = sys.argv[1], sys.argv[2:]
+    _use_the_right_interpreter(verb)
+    from build_scripts.errors import BuildError
+
+    try:
+        module = importlib.import_module(VERBS[verb])
+        if VERBS[verb] in ("build_scripts.operate", "build_scripts.setup"):
+            result = module.main(verb, arguments)
+        else:
+            result = module.main(arguments)
+    except BuildError as error:
+        sys.stderr.write("{}: {}\n".format(verb, error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("{}: interrupted\n".format(verb))
+        return 130
+    return int(result or 0)
+
+
+def _use_the_right_interpreter(verb):  # type: (str) -> None
+    """Replace this process by the environment's Python, or before setup by one that is fit."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    environment = os.path.join(root, ".venv")
+    python = os.path.join(environment, "bin", "python")
+    if verb not in BEFORE_SETUP:
+        if os.path.realpath(sys.prefix) == os.path.realpath(environment):
+            return
+        if not os.path.exists(python):
+            sys.exit("{}: there is no environment yet: run `make setup`".format(verb))
+        os.execv(python, [python, "-m", "build_scripts", *sys.argv[1:]])
+    if sys.version_info[:2] in FIT:
+        return
+    for major, minor in FIT:
+        found = shutil.which("python{}.{}".format(major, minor))
+        if found:
+            os.execv(found, [found, "-m", "build_scripts", *sys.argv[1:]])
+    sys.exit(
+        "{}: Python {}.{} was found, wanted 3.10, 3.11 or 3.12 (Triton's Python stub and NumPy "
+        "1.26): `sudo apt-get install python3.11 python3.11-venv libpython3.11`, "
+        "or make PYTHON=/path/to/python3.11 {}".format(verb, *sys.version_info[:2], verb)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

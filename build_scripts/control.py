@@ -1,0 +1,82 @@
+"""Asks a running Triton over HTTP: is it ready, which models has it, unload this one.
+
+It knows Triton's HTTP API and the order in which models can be unloaded without failing requests;
+it knows nothing of processes. Unloading waits for a model's own requests, so callers go first:
+at a bare SIGTERM Triton refuses the inner requests of ensembles and BLS models ("Server not
+ready") while the outer ones are still running, and these then fail.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+HEADER = "onecard-control"
+CALLS = "calls"  # parameter of a BLS model's config.pbtxt: the models it calls, comma-separated
+
+
+@dataclass(frozen=True)
+class Api:
+    """One server's HTTP endpoint; `secret` opens the control of models to its supervisor alone."""
+
+    url: str  # http://127.0.0.1:8000
+    secret: str = ""
+
+    def is_ready(self) -> bool:
+        """Whether the server and every model of it answer requests."""
+        try:
+            self._request("GET", "/v2/health/ready")
+        except (OSError, http.client.HTTPException):
+            return False
+        return True
+
+    def states(self) -> dict[str, str]:
+        """Model -> READY, LOADING, UNLOADING or UNAVAILABLE. Raises OSError."""
+        index = json.loads(self._request("POST", "/v2/repository/index"))
+        return {entry["name"]: entry.get("state", "UNAVAILABLE") for entry in index}
+
+    def unload(self, model: str) -> None:
+        """Refuse new requests for `model`; returns before its running requests end. OSError."""
+        self._request("POST", f"/v2/repository/models/{model}/unload")
+
+    def calls(self, models: Mapping[str, str]) -> dict[str, set[str]]:
+        """Model -> the models it calls, from the configurations of those that are READY."""
+        graph = {}
+        for model, state in models.items():
+            if state == "READY":
+                graph[model] = called(
+                    json.loads(self._request("GET", f"/v2/models/{model}/config"))
+                )
+        return graph
+
+    def _request(self, method: str, path: str, timeout_s: float = 10) -> bytes:
+        headers = {HEADER: self.secret} if self.secret else {}
+        request = urllib.request.Request(self.url + path, method=method, headers=headers)
+        # No proxy: the server is the one that was just started here.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=timeout_s) as reply:
+            answer: bytes = reply.read()
+        return answer
+
+
+def called(config: Mapping[str, Any]) -> set[str]:
+    """The models that a model's requests lead to: an ensemble's steps, a BLS model's `calls`."""
+    steps = config.get("ensemble_scheduling", {}).get("step", [])
+    listed = config.get("parameters", {}).get(CALLS, {}).get("string_value", "")
+    return {step["model_name"] for step in steps} | {name for name in listed.split(",") if name}
+
+
+def waves(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Models in the order to unload them: each after every model that calls it."""
+    left = {model: set(calls) for model, calls in graph.items()}
+    order = []
+    while left:
+        called_by_others = set().union(*(calls - {model} for model, calls in left.items()))
+        wave = sorted(set(left) - called_by_others) or sorted(left)  # a cycle goes all at once
+        order.append(wave)
+        left = {model: calls for model, calls in left.items() if model not in wave}
+    return order

@@ -1,0 +1,137 @@
+"""Makes .venv hold exactly what requirements.lock pins, and torch.
+
+It knows pip and the few packages that need special treatment; judged by content, not by stamps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+
+from build_scripts import checks, layout, packages
+from build_scripts.errors import InstallError
+
+PROJECT = "onecard"
+
+
+def build(say: Callable[[str], None]) -> None:
+    """Make or mend .venv. One of another fit Python version is kept.
+
+    Raises DownloadError or InstallError.
+    """
+    if version() not in checks.PYTHONS or not _runs("-m", "pip", "--version"):
+        say(f"making {layout.VENV.name} with {sys.executable}")
+        _create()
+    incomplete = _inspect()
+    if incomplete:
+        say("mending what an interrupted installation left: " + ", ".join(incomplete))
+        _forget(incomplete)
+    _install(say)
+    _drop_unloadable_libraries(say)
+
+
+def version() -> tuple[int, int] | None:
+    """The version of .venv's interpreter; None when there is none that runs."""
+    script = "import sys; print(*sys.version_info[:2])"
+    with contextlib.suppress(OSError, ValueError):
+        command = [str(layout.PYTHON), "-c", script]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        major, minor = ran.stdout.split()
+        return int(major), int(minor)
+    return None
+
+
+def _create() -> None:
+    command = [sys.executable, "-m", "venv", "--clear", str(layout.VENV)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        said = "\n  ".join((ran.stderr + ran.stdout).strip().splitlines()[-4:])
+        raise InstallError(
+            f"`python -m venv` failed:\n  {said}\n  "
+            f"on Debian: `sudo apt-get install python{sys.version_info[0]}."
+            f"{sys.version_info[1]}-venv`"
+        )
+
+
+def _install(say: Callable[[str], None]) -> None:
+    # First and by itself, so that a CPU build which pip is configured to find, or which is
+    # installed already, satisfies it; the lock leaves torch and what only it needs out.
+    torch = pinned_torch(layout.PROJECT.read_text(encoding="utf-8"))
+    say(f"{torch} (where pip finds only a CUDA build this is several GB)")
+    packages.pip(["install", torch], torch, show=True)
+    say(f"the packages of {layout.LOCK.name}")
+    packages.pip(["install", "--no-deps", "-r", str(layout.LOCK)], layout.LOCK.name, show=True)
+    if not _project_is_installed():
+        say("onecard itself, editable")
+        packages.pip(["install", "--no-deps", "-e", str(layout.ROOT)], PROJECT)
+
+
+def pinned_torch(project: str) -> str:
+    """The requirement of torch that the text of pyproject.toml states."""
+    # By pattern: Python 3.10 has no TOML reader.
+    match = re.search(r'"(torch==[^"]+)"', project)
+    if match is None:
+        raise InstallError("pyproject.toml pins no torch, wanted `torch==<version>` in an extra")
+    return match[1]
+
+
+def _project_is_installed() -> bool:
+    script = (
+        "import json, sys; from importlib.metadata import distribution; import onecard_client; "
+        "print(distribution(sys.argv[1]).read_text('direct_url.json'))"
+    )
+    command = [str(layout.PYTHON), "-c", script, PROJECT]
+    ran = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        return False
+    url = json.loads(ran.stdout).get("url", "")
+    return bool(url == layout.ROOT.as_uri()) and (layout.VENV / "bin" / "onecard").is_file()
+
+
+def _drop_unloadable_libraries(say: Callable[[str], None]) -> None:
+    """Beside a CPU build of torch, torchaudio's CUDA libraries cannot load and spoil its import.
+
+    Its Python part (transforms, fbank, resampling) works without them.
+    """
+    libraries = [
+        path
+        for path in (layout.VENV / "lib").glob("python3.*/site-packages/torchaudio/lib/*.so")
+        if path.is_file()
+    ]
+    if libraries and _torch_is_cpu_only():
+        for path in libraries:
+            path.unlink()
+        say(f"removed {len(libraries)} CUDA libraries of torchaudio that this torch cannot load")
+
+
+def _torch_is_cpu_only() -> bool:
+    script = "import torch; raise SystemExit(torch.version.cuda is not None)"
+    return _runs("-c", script)
+
+
+def _runs(*arguments: str) -> bool:
+    with contextlib.suppress(OSError):
+        command = [str(layout.PYTHON), *arguments]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return False
+
+
+def _inspect() -> list[str]:
+    """Distributions whose installation did not finish: not all files of their RECORD are there."""
+    command = [str(layout.PYTHON), "-m", "build_scripts.installed"]
+    ran = subprocess.run(command, cwd=layout.ROOT, capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise InstallError(f"`{layout.VENV}` is broken: remove it and run `make setup`")
+    return [str(name) for name in json.loads(ran.stdout)]
+
+
+def _forget(names: list[str]) -> None:
+    """Remove the metadata of `names`, so that pip installs them anew over what is there."""
+    (site,) = (layout.VENV / "lib").glob("python3.*/site-packages")
+    for name in names:
+        shutil.rmtree(site / name, ignore_errors=True)

@@ -1,0 +1,56 @@
+"""The verb check: linter, formatter, type checker, generated files; changes nothing.
+
+It knows which tool looks at what; their settings are in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from build_scripts import layout
+from build_scripts.errors import BuildError
+from build_scripts.progress import say
+
+SOURCES = ("onecard", "client", "build_scripts", "backends", "model_repository", "tests")
+TYPED = ("onecard", "client/onecard_client", "build_scripts")
+# Every one of these is called model.py, so each is looked at by itself.
+MODELS = ("backends/*/model.py", "model_repository/*/1/model.py")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run every check, then raise BuildError that names those that failed."""
+    failed = [name for name, command in checks() if not _passes(name, command)]
+    if failed:
+        raise BuildError(f"failed: {', '.join(failed)}; `make fmt` mends what can be mended")
+    say("check: everything passed")
+
+
+def checks() -> list[tuple[str, list[str]]]:
+    """Name and command of every check, in the order in which they run."""
+    python = str(layout.PYTHON)
+    sources = [name for name in SOURCES if (layout.ROOT / name).is_dir()]
+    found = [
+        ("ruff check", [python, "-m", "ruff", "check", *sources]),
+        ("ruff format", [python, "-m", "ruff", "format", "--check", *sources]),
+        ("mypy", [python, "-m", "mypy", *TYPED]),
+    ]
+    for path in models():
+        name = str(path.relative_to(layout.ROOT))
+        found.append((f"mypy {name}", [python, "-m", "mypy", name]))
+    found.append(("repository", [python, "-m", "build_scripts", "repository", "--check"]))
+    return found
+
+
+def models() -> list[Path]:
+    """Every model.py that Triton loads."""
+    return sorted(path for pattern in MODELS for path in layout.ROOT.glob(pattern))
+
+
+def _passes(name: str, command: Sequence[str]) -> bool:
+    ran = subprocess.run(command, cwd=layout.ROOT, capture_output=True, text=True, check=False)
+    say(f"{'ok    ' if ran.returncode == 0 else 'FAILED'} {name}")
+    if ran.returncode != 0:
+        say((ran.stdout + ran.stderr).rstrip())
+    return ran.returncode == 0

@@ -1,0 +1,148 @@
+"""The verbs serve, wait, stop and status: one server, started here or found by what it recorded.
+
+It knows how people and scripts ask for a server; how one is run only `server` knows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from build_scripts import layout, preflight, processes, server, server_log, settings
+from build_scripts.control import Api
+from build_scripts.errors import ServerError
+from build_scripts.progress import say
+from build_scripts.settings import Settings
+
+WAIT_TIMEOUT_S = 300
+POLL_S = 0.2
+SAY_EVERY_S = 10.0
+
+
+def main(verb: str, arguments: Sequence[str]) -> None:
+    """Run one of the four verbs. Raises PortTaken or ServerError."""
+    parser = argparse.ArgumentParser(prog=f"python -m build_scripts {verb}")
+    settings.add_arguments(parser)
+    if verb == "serve":
+        parser.add_argument("--detach", action="store_true", help="return at once; or DETACH=1")
+    if verb == "wait":
+        help_text = f"seconds, default {WAIT_TIMEOUT_S}; or TIMEOUT="
+        parser.add_argument("--timeout", type=float, help=help_text)
+    parsed = parser.parse_args(arguments)
+    one = settings.from_arguments(parsed)
+    if verb == "serve" and (parsed.detach or os.environ.get("DETACH") == "1"):
+        detach(one, arguments)
+    elif verb == "serve":
+        server.Server(one, say).run()
+    elif verb == "wait":
+        wait(one, parsed.timeout or float(os.environ.get("TIMEOUT") or WAIT_TIMEOUT_S))
+    elif verb == "stop":
+        stop(one)
+    else:
+        status(one)
+
+
+def detach(one: Settings, arguments: Sequence[str]) -> None:
+    """Start `serve` in the background; returns when Triton is started, not when it is ready.
+
+    Raises PortTaken or ServerError for what keeps it from being started.
+    """
+    if server.is_held(one.run):
+        with server.locked(one):  # says who runs; taken only if that one ended just now
+            pass
+    preflight.check(one)
+    one.messages.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "build_scripts", "serve"]
+    command += [argument for argument in arguments if argument != "--detach"]
+    with one.messages.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=layout.ROOT,
+            env={**os.environ, "DETACH": ""},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    while process.poll() is None and server.state(one).get("supervisor") != process.pid:
+        time.sleep(POLL_S)
+    if process.poll() is not None:
+        raise ServerError(_messages(one))
+    say(f"serving in the background (pid {process.pid}); `make wait` waits until it is ready")
+
+
+def wait(one: Settings, timeout_s: float) -> None:
+    """Return when every model is ready, saying meanwhile what the server says.
+
+    Raises ServerError when there is no server, when it ends, or after `timeout_s`.
+    """
+    if not server.is_held(one.run):
+        if one.messages.is_file():
+            raise ServerError(f"no server runs on port `{one.http_port}`:\n{_messages(one)}")
+        raise ServerError(f"no server runs on port `{one.http_port}`: `make serve DETACH=1`")
+    deadline_s = time.monotonic() + timeout_s
+    tail = server_log.Tail(one.messages)
+    while time.monotonic() < deadline_s:
+        ended = not server.is_held(one.run)
+        ready = server.state(one).get("phase") == "ready" and Api(one.url).is_ready()
+        for line in tail.lines():  # after looking, so that the last words are among them
+            say(line)
+        if ready:
+            return
+        if ended:
+            raise ServerError("the server ended while it was waited for; why is said above")
+        time.sleep(POLL_S)
+    raise ServerError(
+        f"not ready after {timeout_s:.0f} s, which was the limit (TIMEOUT=): "
+        f"look at `{one.log}`; `make stop` ends it"
+    )
+
+
+def stop(one: Settings) -> None:
+    """End the server as SIGTERM does, and wait for it; a second SIGINT here ends it at once."""
+    if not server.is_held(one.run):
+        left = server.reclaim(one.run)
+        say(f"no server runs on port `{one.http_port}`" + (f"; cleaned up {left}" if left else ""))
+        return
+    pid = int(server.state(one).get("supervisor", 0)) or _wait_for_supervisor(one)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    said_s = time.monotonic()
+    while server.is_held(one.run) and processes.is_alive(pid):
+        if time.monotonic() - said_s > SAY_EVERY_S:
+            say("waiting for requests in flight")
+            said_s = time.monotonic()
+        time.sleep(POLL_S)
+    say("stopped")
+
+
+def status(one: Settings) -> None:
+    """Print whether a server runs, and where. Raises ServerError when none is ready."""
+    if not server.is_held(one.run):
+        raise ServerError(f"no server runs on port `{one.http_port}`: `make serve`")
+    found = server.state(one)
+    ready = Api(one.url).is_ready()
+    say(f"{found.get('phase', 'starting')} (Triton pid {found.get('server', '?')}) at {one.url}")
+    if not ready:
+        raise ServerError("not every model is ready: `make wait`")
+
+
+def _wait_for_supervisor(one: Settings) -> int:
+    while server.is_held(one.run):
+        pid = server.state(one).get("supervisor")
+        if pid:
+            return int(pid)
+        time.sleep(POLL_S)
+    raise ServerError("the server ended by itself")
+
+
+def _messages(one: Settings) -> str:
+    lines = Path(one.messages).read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(lines[-20:]) or "it said nothing"

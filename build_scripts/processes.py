@@ -1,0 +1,106 @@
+"""Which processes there are, what they run and which one listens where, read from /proc.
+
+It knows Linux's /proc and nothing of Triton.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_PROC = Path("/proc")
+_LISTEN = "0A"  # the state column of /proc/net/tcp
+
+
+def command_lines() -> Iterator[tuple[int, list[str]]]:
+    """pid and arguments of every process that can be read; a zombie has no arguments."""
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                raw = (folder / "cmdline").read_bytes()
+                if raw:
+                    arguments = raw.rstrip(b"\0").decode(errors="replace").split("\0")
+                    yield int(folder.name), arguments
+
+
+def mentioning(fragment: str) -> list[int]:
+    """Processes, other than this one, with an argument that contains `fragment`."""
+    return sorted(
+        pid
+        for pid, arguments in command_lines()
+        if pid != os.getpid() and any(fragment in argument for argument in arguments)
+    )
+
+
+def is_alive(pid: int) -> bool:
+    """Whether `pid` is a process that has not ended; a zombie has."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def end(pids: list[int], patience_s: float) -> None:
+    """SIGTERM, then, for those that are still there after `patience_s`, SIGKILL."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal_number)
+        deadline_s = time.monotonic() + patience_s
+        while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        pids = [pid for pid in pids if is_alive(pid)]
+
+
+def is_free(address: str, port: int) -> bool:
+    """Whether a server could listen on `port` of `address` now."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do: connections in TIME_WAIT are no obstacle, a listener is.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def listener(port: int) -> str:
+    """Who listens on `port`, for people: pid and command, or what can be known of it."""
+    owner = "a process that cannot be seen from here"
+    for inode, user in _listening(port):
+        pid = _holder(inode)
+        if pid is not None:
+            arguments = dict(command_lines()).get(pid, ["?"])
+            return f"pid {pid} (`{' '.join(arguments)[:160]}`)"
+        owner = f"a process of the user with id {user}"
+    return owner
+
+
+def _listening(port: int) -> Iterator[tuple[str, str]]:
+    """Inode and user id of every listening TCP socket on `port`."""
+    for table in ("net/tcp", "net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in (_PROC / table).read_text().splitlines()[1:]:
+                columns = line.split()
+                if columns[3] == _LISTEN and int(columns[1].rpartition(":")[2], 16) == port:
+                    yield columns[9], columns[7]
+
+
+def _holder(inode: str) -> int | None:
+    wanted = f"socket:[{inode}]"
+    for folder in _PROC.iterdir():
+        if not folder.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            for descriptor in (folder / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if os.readlink(descriptor) == wanted:
+                        return int(folder.name)
+    return None

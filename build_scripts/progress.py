@@ -1,0 +1,40 @@
+"""What a long-running verb prints while it works; it knows lines and nothing of the work."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+
+class Steps:
+    """Numbered steps, one line when each begins and one when it ends."""
+
+    def __init__(self, verb: str, num_steps: int) -> None:
+        self._verb = verb
+        self._num_steps = num_steps
+        self._step = 0
+        self._started_s = time.monotonic()
+
+    def begin(self, what: str) -> None:
+        """Announce the next step."""
+        self._step += 1
+        say(f"[{self._step}/{self._num_steps}] {what}")
+
+    def done(self, how: str) -> None:
+        """Say how the step that was begun ended."""
+        say(f"      {how}")
+
+    def end(self, how: str) -> None:
+        """The last line, with the seconds that everything took."""
+        say(f"{self._verb}: {how} ({time.monotonic() - self._started_s:.0f} s)")
+
+
+def say(line: str) -> None:
+    """Print one line at once, also into a pipe."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def mib(num_bytes: int) -> str:
+    """A size for people."""
+    return f"{num_bytes / 2**20:.0f} MiB"

@@ -1,0 +1,98 @@
+"""Triton's log, line by line, as what a person at a terminal wants to read of it.
+
+It knows the format and which lines are harmless; the full text stays in the file.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# `I1121 05:12:14.359912 13141 model_lifecycle.cc:839] "successfully loaded 'lm'"`
+_LINE = re.compile(r"^([IWEF])\d{4} \S+ +\d+ [\w.]+:\d+\] ?(.*)$")
+# Said on every machine without a GPU, or without NVIDIA's data centre manager; nothing is wrong.
+_HARMLESS = (
+    "nable to allocate pinned system memory",
+    "failed to allocate pinned system memory",
+    "CudaDriverHelper has not been initialized",
+    "DCGM unable to start",
+    "Failed to initialize NVML",
+    "unable to create stream for",
+    "Unable to get device",
+    "Non-graceful termination detected",
+)
+_LOADING = re.compile(r"loading: (\S+?):\d+")
+_LOADED = re.compile(r"successfully loaded '([^']+)'")
+_LABELS = {"W": "warning", "E": "error", "F": "fatal"}
+
+
+class Reader:
+    """Turns raw lines into readable ones; counts the models that are loading and loaded."""
+
+    def __init__(self) -> None:
+        self.loading: list[str] = []
+        self.loaded: list[str] = []
+        self._continues = False  # the last line shown goes on in lines without a prefix
+
+    def read(self, line: str) -> str | None:
+        """The line to show for `line`, or None."""
+        line = line.rstrip("\n")
+        if any(sign in line for sign in _HARMLESS):
+            self._continues = False
+            return None
+        match = _LINE.match(line)
+        if match is None:
+            return self._unprefixed(line)
+        severity, text = match[1], match[2].strip().strip('"')
+        self._continues = severity != "I" or text.startswith("[onecard]")
+        if severity in _LABELS:
+            return f"{_LABELS[severity]}: {_unescaped(text)}"
+        return self._progress(text)
+
+    def _progress(self, text: str) -> str | None:
+        if match := _LOADING.search(text):
+            self.loading.append(match[1])
+            return None
+        if match := _LOADED.search(text):
+            self.loaded.append(match[1])
+            count = f"{len(self.loaded)} of {max(len(self.loading), len(self.loaded))}"
+            return f"loaded {match[1]} ({count})"
+        return None
+
+    def _unprefixed(self, line: str) -> str | None:
+        """Tables and blank lines are left out; what a model printed and tracebacks are not."""
+        if not line.strip() or line[0] in "+|" or line.startswith("Signal ("):
+            return None
+        return f"  {line}" if self._continues else line
+
+
+class Tail:
+    """The lines that were appended to a file since the last look; a partial line waits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+
+    def lines(self) -> list[str]:
+        """Whole new lines, decoded."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                new = file.read()
+        except FileNotFoundError:
+            return []
+        self._offset += len(new)
+        *whole, self._rest = (self._rest + new).split(b"\n")
+        return [line.decode(errors="replace") for line in whole]
+
+
+def reason(path: Path, max_lines: int = 12) -> list[str]:
+    """The last readable warnings and errors of a log file: why a server ended."""
+    reader = Reader()
+    shown = [reader.read(line) for line in Tail(path).lines()]
+    return [line for line in shown if line and not line.startswith("loaded ")][-max_lines:]
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("\\n", "\n  ").replace('\\"', '"')

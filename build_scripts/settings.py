@@ -1,0 +1,181 @@
+"""Where one server listens, what it serves and where it keeps what; from flags and environment.
+
+It knows names and paths, and nothing of processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sysconfig
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_scripts import layout
+from build_scripts.errors import ServerError
+
+DEFAULT_PORTS = {"HTTP_PORT": 8000, "GRPC_PORT": 8001, "METRICS_PORT": 8002}
+DEFAULT_PLAN = "cpu"
+DRAIN_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One server. The HTTP port is its name: state, log and shared memory go by it."""
+
+    address: str
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+    repository: Path
+    plan: str
+    drain_timeout_s: int
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Environment variable -> port."""
+        numbers = (self.http_port, self.grpc_port, self.metrics_port)
+        return dict(zip(DEFAULT_PORTS, numbers, strict=True))
+
+    @property
+    def reachable_address(self) -> str:
+        """An address to reach the server at from here."""
+        wildcard = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+        return wildcard.get(
+            self.address, f"[{self.address}]" if ":" in self.address else self.address
+        )
+
+    @property
+    def url(self) -> str:
+        """The HTTP endpoint."""
+        return f"http://{self.reachable_address}:{self.http_port}"
+
+    @property
+    def run(self) -> Path:
+        """What a running server leaves for `wait`, `stop` and the next start."""
+        return layout.RUN / str(self.http_port)
+
+    @property
+    def log(self) -> Path:
+        """Triton's whole output."""
+        return layout.LOG / f"server-{self.http_port}.log"
+
+    @property
+    def messages(self) -> Path:
+        """What a detached `serve` would have printed."""
+        return layout.LOG / f"serve-{self.http_port}.log"
+
+    @property
+    def shm_prefix(self) -> str:
+        """What the names of this server's shared-memory regions begin with, and of no other's."""
+        return shm_prefix(self.http_port)
+
+
+def shm_prefix(http_port: int | str) -> str:
+    """Distinct for every checkout on the machine and every port of it."""
+    checkout = hashlib.sha256(str(layout.ROOT).encode()).hexdigest()[:10]
+    return f"onecard_{checkout}_{http_port}_"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The flags that say which server is meant; each has an environment variable as its default."""
+    for variable, port in DEFAULT_PORTS.items():
+        flag = "--" + variable.lower().replace("_", "-")
+        parser.add_argument(flag, type=int, default=None, help=f"default {port}; or {variable}=")
+    parser.add_argument("--address", help="default 127.0.0.1; or ADDRESS=")
+    parser.add_argument("--repository", type=Path, help="default model_repository/; or REPOSITORY=")
+    parser.add_argument("--plan", help="whose config.pbtxt to serve, default cpu; or PLAN=")
+    parser.add_argument(
+        "--drain-timeout", type=int, help=f"seconds, default {DRAIN_TIMEOUT_S}; or DRAIN_TIMEOUT="
+    )
+
+
+def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Flags win over the environment. Raises ServerError for a port that is no port."""
+
+    def chosen(name: str, default: str) -> str:
+        given = getattr(arguments, name)
+        return str(given if given is not None else environment.get(name.upper()) or default)
+
+    ports = [_port(name, chosen(name.lower(), str(p))) for name, p in DEFAULT_PORTS.items()]
+    if len(set(ports)) < len(ports):
+        raise ServerError(f"the ports are `{ports}`, wanted three different ones")
+    http_port, grpc_port, metrics_port = ports
+    return Settings(
+        address=chosen("address", "127.0.0.1"),
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        repository=Path(chosen("repository", str(layout.MODEL_REPOSITORY))).resolve(),
+        plan=chosen("plan", DEFAULT_PLAN),
+        drain_timeout_s=int(chosen("drain_timeout", str(DRAIN_TIMEOUT_S))),
+    )
+
+
+def _port(name: str, text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ServerError(f"`{name}` is `{text}`, wanted a number from 1 to 65535")
+    return int(text)
+
+
+def command(settings: Settings, secret: str) -> list[str]:
+    """Triton's command line."""
+    restricted = f"model-repository:onecard-control={secret}"
+    flags = {
+        "model-repository": settings.repository,
+        "backend-directory": layout.RUNTIME / "backends",
+        "cache-directory": layout.RUNTIME / "caches",
+        "http-address": settings.address,
+        "grpc-address": settings.address,
+        "metrics-address": settings.address,
+        "http-port": settings.http_port,
+        "grpc-port": settings.grpc_port,
+        "metrics-port": settings.metrics_port,
+        # Explicit control is what lets the supervisor drain models in order and bring one back;
+        # the restriction keeps it from everybody else.
+        "model-control-mode": "explicit",
+        "load-model": "*",
+        "http-restricted-api": restricted,
+        "grpc-restricted-protocol": restricted,
+        "strict-readiness": "true",
+        "exit-on-error": "true",
+        "exit-timeout-secs": settings.drain_timeout_s,
+        "disable-auto-complete-config": None,
+        # Python-based backends (backends/tensorrtllm) take it from `python` as well.
+        "backend-config": f"python,shm-region-prefix-name={settings.shm_prefix}",
+    }
+    if settings.plan != DEFAULT_PLAN:
+        flags["model-config-name"] = settings.plan
+    given = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags.items()]
+    return [str(layout.RUNTIME / "bin" / "tritonserver"), *given]
+
+
+def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of the server and so of every model."""
+    libraries = [str(layout.RUNTIME / "lib")]
+    # An interpreter built with a shared library of its own may be the only one that has it.
+    libdir = sysconfig.get_config_var("LIBDIR")
+    if sysconfig.get_config_var("Py_ENABLE_SHARED") and libdir:
+        libraries.append(libdir)
+    return {
+        **inherited,
+        "PATH": _joined(str(layout.VENV / "bin"), inherited.get("PATH")),
+        "VIRTUAL_ENV": str(layout.VENV),
+        "PYTHONPATH": _joined(inherited.get("PYTHONPATH"), str(layout.ROOT)),
+        "LD_LIBRARY_PATH": _joined(*libraries, inherited.get("LD_LIBRARY_PATH")),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+        # Pools that spin while they wait take the cores from each other (LSTMs: 30 to 40 times
+        # slower). One thread unless a model asks for its share (onecard/threads.py).
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYANNOTE_METRICS_ENABLED": "0",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def _joined(*paths: str | None) -> str:
+    return ":".join(path for path in paths if path)

@@ -1,0 +1,77 @@
+"""From a fresh checkout to everything that serving and testing need: the verbs setup and samples.
+
+It knows the order of the steps; each step judges by itself whether there is anything to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+
+from build_scripts import checks, environment, layout, runtime, samples, weights
+from build_scripts.errors import InstallError
+from build_scripts.progress import Steps, say
+
+CONVERSATION = "conversation"  # the one set of recordings that the demo plays
+
+
+def main(verb: str, arguments: Sequence[str]) -> None:
+    """Run `setup` or `samples`. Raises BuildError."""
+    argparse.ArgumentParser(prog=f"python -m build_scripts {verb}").parse_args(arguments)
+    with alone():
+        if verb == "setup":
+            setup()
+        else:
+            bring_samples()
+
+
+def setup() -> None:
+    """Every step in order; a second run finds everything there. Raises BuildError."""
+    steps = Steps("setup", 5)
+    steps.begin("machine")
+    found = environment.version()
+    version = found if found in checks.PYTHONS else sys.version_info[:2]
+    steps.done(checks.check(version, fresh=not (layout.RUNTIME / "manifest.json").is_file()))
+    steps.begin("environment (.venv)")
+    environment.build(steps.done)
+    python = environment.version()
+    if python is None:
+        raise InstallError(f"`{layout.PYTHON}` does not run: remove `{layout.VENV}`, run it again")
+    steps.done(f"Python {python[0]}.{python[1]} with the packages of {layout.LOCK.name}")
+    steps.begin("Triton (.triton)")
+    made = runtime.assemble(python)
+    steps.done(f"tritonserver {'fetched and verified' if made else 'verified'}")
+    steps.begin("models (engines/cpu)")
+    weights.build_all(steps.done)
+    steps.begin("conversation (.samples)")
+    samples.build_all(steps.done, (CONVERSATION,))
+    shutil.rmtree(layout.DOWNLOADS, ignore_errors=True)
+    steps.end("everything is there")
+
+
+def bring_samples() -> None:
+    """The recordings that the tests use. Raises BuildError."""
+    if environment.version() is None:
+        raise InstallError("there is no environment yet: run `make setup`")
+    steps = Steps("samples", 1)
+    steps.begin("recordings with references (.samples)")
+    samples.build_all(steps.done)
+    shutil.rmtree(layout.DOWNLOADS, ignore_errors=True)
+    steps.end("everything is there")
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One setup at a time in a checkout; the second waits for the first."""
+    layout.TRITON.mkdir(exist_ok=True)
+    with (layout.TRITON / "setup.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("another setup of this checkout is running; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

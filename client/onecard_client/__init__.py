@@ -1,0 +1,62 @@
+"""Client of a onecard server: `Client`, `AsyncClient`, and what they return and raise.
+
+It knows the server's public models; it never imports the server's code, torch or Triton's server.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from onecard_client._aio import AsyncClient
+from onecard_client._client import DEFAULT_TIMEOUT_S, Client
+from onecard_client._errors import (
+    AccessDenied,
+    BadResponse,
+    Cancelled,
+    ConnectionFailed,
+    DeadlineExceeded,
+    InvalidRequest,
+    OnecardError,
+    ServerError,
+    Unavailable,
+)
+from onecard_client.events import Event, Progress, Segments
+from onecard_client.health import Health, ModelState
+from onecard_client.transcript import (
+    Account,
+    InvalidTranscript,
+    Segment,
+    Transcript,
+    Turn,
+    Word,
+)
+
+try:
+    __version__ = version("onecard")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "unknown"
+
+__all__ = [
+    "DEFAULT_TIMEOUT_S",
+    "AccessDenied",
+    "Account",
+    "AsyncClient",
+    "BadResponse",
+    "Cancelled",
+    "Client",
+    "ConnectionFailed",
+    "DeadlineExceeded",
+    "Event",
+    "Health",
+    "InvalidRequest",
+    "InvalidTranscript",
+    "ModelState",
+    "OnecardError",
+    "Progress",
+    "Segment",
+    "Segments",
+    "ServerError",
+    "Transcript",
+    "Turn",
+    "Unavailable",
+    "Word",
+    "__version__",
+]

@@ -1,0 +1,140 @@
+"""What can go wrong between a caller and a server, and which gRPC status means it.
+
+It knows gRPC's statuses and nothing of audio or transcripts.
+
+    OnecardError
+    ├── InvalidRequest        the request cannot succeed as it is: change it
+    ├── AccessDenied          a proxy in front of the server wants other credentials
+    ├── Unavailable           the server cannot take the request now: try again later
+    │   └── ConnectionFailed  nothing that speaks gRPC answered, or the connection broke
+    ├── DeadlineExceeded      `timeout_s` passed before the answer came
+    ├── Cancelled             the call was cancelled, by the server or by closing the client
+    └── ServerError           the server failed; its log has the reason under the request id
+        └── BadResponse       the server answered with something that is not a transcript
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+
+class OnecardError(Exception):
+    """Base of everything that a client raises on behalf of the server.
+
+    Attributes:
+        status: the gRPC status' name, such as `INVALID_ARGUMENT`; None if no status was involved.
+        request_id: the id under which the server's log knows the request.
+    """
+
+    def __init__(
+        self, message: str, *, status: str | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.request_id = request_id
+
+
+class InvalidRequest(OnecardError):
+    """The audio or an option cannot be served as it is; the message says what to change."""
+
+
+class AccessDenied(OnecardError):
+    """Credentials are missing or insufficient; Triton itself asks for none, a proxy may."""
+
+
+class Unavailable(OnecardError):
+    """The server is there and cannot take the request now, such as when its queue is full."""
+
+
+class ConnectionFailed(Unavailable):
+    """No server answered at the address, or the connection to it broke."""
+
+
+class DeadlineExceeded(OnecardError):
+    """The answer did not come within `timeout_s`; the server was told to stop."""
+
+
+class Cancelled(OnecardError):
+    """The call ended because somebody cancelled it."""
+
+
+class ServerError(OnecardError):
+    """The server failed at a request that may well be good."""
+
+
+class BadResponse(ServerError):
+    """The server's answer is not what the contract promises."""
+
+
+# Triton sends INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE, UNIMPLEMENTED, ALREADY_EXISTS, CANCELLED,
+# INTERNAL and UNKNOWN; the others come from gRPC itself or from proxies.
+ERROR_OF_STATUS: dict[grpc.StatusCode, type[OnecardError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
+    # gRPC's answer to a message over a limit that a proxy or a server sets
+    grpc.StatusCode.RESOURCE_EXHAUSTED: InvalidRequest,
+    grpc.StatusCode.UNAUTHENTICATED: AccessDenied,
+    grpc.StatusCode.PERMISSION_DENIED: AccessDenied,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.CANCELLED: Cancelled,
+    grpc.StatusCode.UNKNOWN: ServerError,
+    grpc.StatusCode.INTERNAL: ServerError,
+    grpc.StatusCode.UNIMPLEMENTED: ServerError,
+    grpc.StatusCode.NOT_FOUND: ServerError,
+    grpc.StatusCode.ALREADY_EXISTS: ServerError,
+    grpc.StatusCode.FAILED_PRECONDITION: ServerError,
+    grpc.StatusCode.ABORTED: ServerError,
+    grpc.StatusCode.DATA_LOSS: ServerError,
+}
+
+# gRPC's own words for a connection that could not be made or that broke. A server's refusal has
+# the same status, UNAVAILABLE, and only the text tells them apart.
+_CONNECTION_TEXT = re.compile(
+    r"failed to connect|errors? resolving|DNS resolution|socket closed|connection (reset|refused)"
+    r"|connection timed out|broken pipe|goaway|too_many_pings|ping timeout|keepalive"
+    r"|stream removed|transport (closed|is closing)|recvmsg|endpoint clos|handshake"
+    r"|tcp_posix|timeout was reached|end of file",
+    re.IGNORECASE,
+)
+_ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
+
+
+@dataclass(frozen=True)
+class CallContext:
+    """What an error message wants to know of the call that failed."""
+
+    target: str
+    timeout_s: float | None = None
+    request_id: str | None = None
+
+
+def from_rpc(error: Any, context: CallContext) -> OnecardError:
+    """The typed exception for a `grpc.RpcError`, in the words of the model that raised it."""
+    status = error.code()
+    details = _ENSEMBLE_PREFIX.sub("", error.details() or "")
+    kind = ERROR_OF_STATUS.get(status, ServerError)
+    if kind is Unavailable and _CONNECTION_TEXT.search(details):
+        kind = ConnectionFailed
+    message = _message(kind, details, context)
+    return kind(message, status=status.name, request_id=context.request_id)
+
+
+def _message(kind: type[OnecardError], details: str, context: CallContext) -> str:
+    if kind is ConnectionFailed:
+        return (
+            f"no answer from a gRPC server at `{context.target}` ({details}); "
+            "start the server there, or give the address of one (Triton's gRPC port is 8001)"
+        )
+    if kind is DeadlineExceeded:
+        return (
+            f"no answer from `{context.target}` within `{context.timeout_s}` s, the time that this "
+            "call was given; give it more with `timeout_s`, or send less audio"
+        )
+    if kind is ServerError and context.request_id and context.request_id not in details:
+        return f"{details} (request id `{context.request_id}`)"
+    return details or f"the server said nothing beyond the status of a {kind.__name__}"

@@ -1,0 +1,46 @@
+"""Result files: which, where, and complete or not at all.
+
+It knows file names and formats; `writers` knows what stands in the files.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from onecard_client.subtitles import SubtitleLayout
+from onecard_client.transcript import Transcript
+from onecard_client.writers import ALL_FORMATS, WRITERS
+
+
+def write_results(
+    transcript: Transcript, output_dir: Path, stem: str, output_format: str, layout: SubtitleLayout
+) -> list[Path]:
+    """Writes `stem` in one format, or in all, and returns the paths.
+
+    Raises:
+        OSError: a file cannot be written; those written before it stay.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for extension in ALL_FORMATS if output_format == "all" else (output_format,):
+        path = output_dir / f"{stem}.{extension}"
+        write_atomically(path, WRITERS[extension](transcript, layout))
+        paths.append(path)
+    return paths
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes `text` as UTF-8 under a temporary name beside `path`, then renames it.
+
+    Whoever looks sees the old file or the whole new one. The temporary name begins with a dot and
+    holds the process id, so that two processes do not share it.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        # a lone surrogate, which JSON allows and UTF-8 does not, becomes `?`
+        partial.write_bytes(text.encode("utf-8", errors="replace"))
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,79 @@
+"""Progress on standard error: a bar on a terminal, a line per finished stage elsewhere.
+
+It knows how to draw; it does not know what the stages mean.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import TextIO
+
+from onecard_client.events import Progress
+
+BAR_WIDTH = 24
+# A terminal is redrawn at most this often.
+MIN_INTERVAL_S = 0.1
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def show(self, progress: Progress) -> None:
+        """Takes note of `progress`."""
+
+    def clear(self) -> None:
+        """Leaves the terminal as a following line wants it."""
+
+
+class Lines(Silent):
+    """One line for every stage that is finished."""
+
+    def __init__(self, name: str, stream: TextIO) -> None:
+        super().__init__(name)
+        self._stream = stream
+        self._finished: set[str] = set()
+
+    def show(self, progress: Progress) -> None:
+        if progress.done >= progress.total and progress.stage not in self._finished:
+            self._finished.add(progress.stage)
+            print(f"{self._name}: {progress.stage} done", file=self._stream, flush=True)
+
+
+class Bar(Silent):
+    """One line that is drawn over and over."""
+
+    def __init__(self, name: str, stream: TextIO) -> None:
+        super().__init__(name)
+        self._stream = stream
+        self._started_s = time.monotonic()
+        self._drawn_s = float("-inf")
+
+    def show(self, progress: Progress) -> None:
+        now_s = time.monotonic()
+        if now_s - self._drawn_s < MIN_INTERVAL_S and progress.done < progress.total:
+            return
+        self._drawn_s = now_s
+        share = min(1.0, progress.done / progress.total) if progress.total > 0 else 0.0
+        bar = ("#" * round(share * BAR_WIDTH)).ljust(BAR_WIDTH, ".")
+        minutes, seconds = divmod(int(now_s - self._started_s), 60)
+        line = f"{self._name}: {progress.stage} [{bar}] {share:4.0%} {minutes}:{seconds:02d}"
+        width = shutil.get_terminal_size().columns - 1
+        self._stream.write("\r\033[K" + line[:width])
+        self._stream.flush()
+
+    def clear(self) -> None:
+        if self._drawn_s > float("-inf"):
+            self._stream.write("\r\033[K")
+            self._stream.flush()
+
+
+def display(name: str, *, wanted: bool | None, verbose: bool) -> Silent:
+    """The display for one file; `wanted` overrides what `verbose` says."""
+    if not (verbose if wanted is None else wanted):
+        return Silent(name)
+    return Bar(name, sys.stderr) if sys.stderr.isatty() else Lines(name, sys.stderr)

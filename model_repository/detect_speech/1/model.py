@@ -1,0 +1,26 @@
+"""Samples to speech regions, chunks of them, and the segmentation scores."""
+
+import json
+
+import torch
+
+from onecard import backend, detection, parameters, segmentation, silero
+from onecard.options import TranscribeOptions
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        backend.self_test()
+        config = parameters.parse(detection.Config, backend.params(args))
+        torch.set_num_threads(backend.num_threads(args))
+        network = segmentation.load(config.segmentation)
+        segmenter = segmentation.Segmenter(network, config.batch_size)
+        self.detector = detection.Detector(segmenter, silero.Silero())
+
+    def execute(self, requests):
+        return backend.answer(requests, self._detect)
+
+    def _detect(self, request):
+        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
+        speech, scores = self.detector.detect(backend.tensor(request, "PCM"), options)
+        return backend.reply(SPEECH=json.dumps(speech), SCORES=scores)

@@ -1,0 +1,23 @@
+"""Words and speaker turns to the result: who said what, and an account of every second."""
+
+import json
+
+from onecard import backend, label, parameters, result
+from onecard.options import TranscribeOptions
+
+DOCUMENTS = ("CLIP", "SPEECH", "ALIGNED", "TURNS")
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        backend.self_test()
+        self.config = parameters.parse(label.Config, backend.params(args))
+
+    def execute(self, requests):
+        return backend.answer(requests, self._label)
+
+    def _label(self, request):
+        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
+        documents = {name.lower(): json.loads(backend.text(request, name)) for name in DOCUMENTS}
+        found = result.assemble(**documents, options=options, config=self.config)
+        return backend.reply(RESULT=json.dumps(found, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,49 @@
+"""Samples and chunks to text: one request to the engine for each chunk, all in flight together."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+from onecard import backend, decoding, parameters, recognition
+from onecard.errors import Unavailable
+from onecard.options import TranscribeOptions
+
+OUTPUTS = ("output_ids", "sequence_length", "cum_log_probs")
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        backend.self_test()
+        config = parameters.parse(recognition.Config, backend.params(args))
+        self.model = config.whisper_model
+        self.max_in_flight = config.max_chunks_in_flight
+        self.recognizer = recognition.load(config)
+        self.end = self.recognizer.tokenizer.end
+        self.pool = ThreadPoolExecutor(self.max_in_flight)
+
+    def execute(self, requests):
+        return backend.answer(requests, self._recognize)
+
+    def _recognize(self, request):
+        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
+        speech = json.loads(backend.text(request, "SPEECH"))
+
+        def decode(asked):
+            if request.is_cancelled():
+                raise Unavailable("the caller cancelled the request")
+            return self._decode(asked)
+
+        engine = decoding.in_flight(decode, self.pool, self.max_in_flight)
+        found = self.recognizer.recognize(
+            backend.tensor(request, "PCM"), speech, options, engine
+        )
+        return backend.reply(SEGMENTS=json.dumps(found, ensure_ascii=False))
+
+    def _decode(self, asked):
+        tensors = decoding.to_tensors(asked, self.end)
+        call = backend.bls_request(self.model, OUTPUTS, **tensors)
+        outputs = backend.outputs_of(self.model, call.exec())
+        arrays = {name: output.as_numpy() for name, output in outputs.items()}
+        return decoding.from_tensors(arrays, asked.prompt, self.end)
+
+    def finalize(self):
+        self.pool.shutdown()

@@ -1,0 +1,132 @@
+"""What has been tried on a chunk of speech, whether it will do, and which attempt is the best.
+
+It knows OpenAI's criteria (openai/whisper, whisper/transcribe.py; faster-whisper's choice among
+attempts that all failed them) and nothing of how text comes about.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from onecard.mel import Features
+from onecard.options import TranscribeOptions
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One decoding of one chunk. `is_full`: it ended by the limit on new tokens."""
+
+    text: str
+    avg_logprob: float
+    temperature: float
+    is_full: bool
+
+    @property
+    def compression_ratio(self) -> float:
+        """Bytes of the text per byte of its zlib form: repetition compresses well."""
+        data = self.text.strip().encode()
+        return len(data) / len(zlib.compress(data))
+
+
+@dataclass
+class Chunk:
+    """A chunk and all that has been tried on it.
+
+    `error` is the engine's when it was last asked. `no_speech_prob` is measured only where the text
+    is improbable; `is_silence` says that it is then above the threshold.
+    """
+
+    start_s: float
+    end_s: float
+    features: Callable[[], Features]
+    attempts: list[Attempt] = field(default_factory=list)
+    error: Exception | None = None
+    no_speech_prob: float | None = None
+    is_silence: bool = False
+
+    def entry(self, reason: str) -> Document:
+        """Of the lists `retried` and `dropped`."""
+        return {"start": self.start_s, "end": self.end_s, "reason": reason}
+
+    def segment(self, attempt: Attempt) -> Document:
+        return {
+            "start": self.start_s,
+            "end": self.end_s,
+            "text": attempt.text,
+            "avg_logprob": attempt.avg_logprob,
+            "compression_ratio": attempt.compression_ratio,
+            "no_speech_prob": self.no_speech_prob,
+            "temperature": attempt.temperature,
+        }
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """When an attempt will do; None switches a criterion off."""
+
+    compression_ratio_threshold: float | None
+    logprob_threshold: float | None
+    no_speech_threshold: float | None
+
+    @classmethod
+    def of(cls, options: TranscribeOptions) -> Criteria:
+        return cls(
+            options.compression_ratio_threshold,
+            options.logprob_threshold,
+            options.no_speech_threshold,
+        )
+
+    def is_improbable(self, attempt: Attempt) -> bool:
+        least = self.logprob_threshold
+        return least is not None and attempt.avg_logprob < least
+
+    def is_repetitive(self, attempt: Attempt) -> bool:
+        most = self.compression_ratio_threshold
+        return most is not None and attempt.compression_ratio > most
+
+    def is_silent(self, chunk: Chunk) -> bool:
+        """Improbable text where the model hears no speech: text that is better left out."""
+        return chunk.is_silence and self.is_improbable(chunk.attempts[-1])
+
+    def doubt(self, chunk: Chunk) -> str | None:
+        """Why the last attempt will not do; None where it will, or where trying on is futile."""
+        if not chunk.attempts or self.is_silent(chunk):
+            return None
+        last = chunk.attempts[-1]
+        at = f"at temperature {last.temperature:g}"
+        if self.is_repetitive(last):
+            return (
+                f"compression ratio {last.compression_ratio:.2f} above "
+                f"{self.compression_ratio_threshold} {at}"
+            )
+        if self.is_improbable(last):
+            return (
+                f"average log-probability {last.avg_logprob:.2f} below "
+                f"{self.logprob_threshold} {at}"
+            )
+        if not last.text.strip() and len(chunk.attempts) == 1:
+            return f"no text {at}"
+        return None
+
+    def best(self, chunk: Chunk) -> Attempt | None:
+        """The last attempt where it will do, else the most probable that is not repetitive."""
+        if not chunk.attempts:
+            return None
+        if self.doubt(chunk) is None:
+            return chunk.attempts[-1]
+        sober = [attempt for attempt in chunk.attempts if not self.is_repetitive(attempt)]
+        return max(sober or chunk.attempts, key=lambda attempt: attempt.avg_logprob)
+
+
+def temperatures(options: TranscribeOptions) -> list[float]:
+    """From `temperature` up to 1, one for each attempt."""
+    step = options.temperature_increment_on_fallback
+    if step is None:
+        return [options.temperature]
+    num_steps = int((1.0 + 1e-6 - options.temperature) / step)
+    return [round(options.temperature + index * step, 6) for index in range(num_steps + 1)]

@@ -1,0 +1,210 @@
+"""The only importer of Triton's Python backend: tensors in, replies out, errors mapped once.
+
+It knows nothing of audio or text. Error path: `InvalidRequest` -> INVALID_ARG, `Unavailable` ->
+UNAVAILABLE, anything else -> traceback to the server log, "internal error" and the request id to
+the caller. A request that fails never fails the others of its batch.
+
+`triton_python_backend_utils` exists only inside a Triton stub process, hence the loose types here.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from onecard import contract, threads
+from onecard.errors import InvalidRequest, Unavailable
+
+Request = Any
+Response = Any
+
+
+def params(args: Mapping[str, str]) -> dict[str, str]:
+    """The `parameters` of config.pbtxt, from what Triton hands to `initialize`."""
+    config = json.loads(args["model_config"])
+    return {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
+
+
+def require(parameters: Mapping[str, str], key: str) -> str:
+    """One parameter that has to be there.
+
+    Raises:
+        KeyError: it is missing; the plan is the only place that chooses values.
+    """
+    if key not in parameters:
+        raise KeyError(
+            f"config.pbtxt has no parameter `{key}`; run `make repository`, which writes it "
+            "from the plan"
+        )
+    return parameters[key]
+
+
+def num_threads(args: Mapping[str, str]) -> int:
+    """Threads for this model: its share of the cores, divided among its instances."""
+    config = json.loads(args["model_config"])
+    instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
+    share = float(require(params(args), "cpu_share"))
+    return max(1, threads.num_threads(share) // instances)
+
+
+def self_test() -> None:
+    """Refuse to start on a NumPy that this stub cannot share tensors with.
+
+    Under NumPy 2 the stub of Triton 2.51 corrupts every tensor in silence: the server reports
+    ready and answers wrongly. Both the version and a real round trip are checked.
+
+    Raises:
+        RuntimeError: tensors do not survive the way to the stub and back.
+    """
+    cure = "install numpy==1.26.4 into the server's environment (`make setup` does)"
+    if int(np.__version__.split(".")[0]) > 1:
+        raise RuntimeError(
+            f"NumPy is `{np.__version__}`, Triton's Python stub needs 1.26; {cure}"
+        )
+    for sent in (np.arange(7, dtype=np.float16), np.array([b"one", b"card"], dtype=np.object_)):
+        back = pb_utils.Tensor("SELF_TEST", sent).as_numpy()
+        if back.shape != sent.shape or not np.array_equal(back, sent):
+            raise RuntimeError(f"a tensor came back as `{back}`, sent was `{sent}`; {cure}")
+
+
+def log(message: str) -> None:
+    pb_utils.Logger.log_info(message)
+
+
+def warn(message: str) -> None:
+    pb_utils.Logger.log_warn(message)
+
+
+def tensor(request: Request, name: str) -> np.ndarray[Any, Any]:
+    """The input `name` without its batch dimension (which is 1 in every pipeline model).
+
+    Raises:
+        InvalidRequest: the input is missing, or holds more than one item.
+    """
+    found = pb_utils.get_input_tensor_by_name(request, name)
+    if found is None:
+        raise InvalidRequest(f"input `{name}` is missing; send it")
+    value: np.ndarray[Any, Any] = found.as_numpy()
+    if value.shape[0] != 1:
+        raise InvalidRequest(
+            f"input `{name}` holds a batch of {value.shape[0]}, must be 1; send one request each"
+        )
+    return value[0]
+
+
+def data(request: Request, name: str) -> bytes:
+    """The single BYTES element of input `name`."""
+    value = tensor(request, name)
+    if value.size != 1:
+        raise InvalidRequest(f"input `{name}` has {value.size} elements, must have 1")
+    return bytes(value.reshape(-1)[0])
+
+
+def text(request: Request, name: str) -> str:
+    """The single UTF-8 string of input `name`."""
+    try:
+        return data(request, name).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"input `{name}` is not UTF-8 ({error}); send UTF-8 text") from error
+
+
+def to_tensor(name: str, value: Any) -> Any:
+    """A Triton tensor with the leading batch dimension of 1; text becomes one BYTES element.
+
+    A Triton tensor passes as it is: what another model made is shared, not copied.
+    """
+    if isinstance(value, pb_utils.Tensor):
+        return value
+    if isinstance(value, str):
+        value = value.encode()
+    if isinstance(value, bytes):
+        value = np.array([value], dtype=np.object_)
+    return pb_utils.Tensor(name, value[np.newaxis])
+
+
+def reply(**outputs: str | np.ndarray[Any, Any]) -> Response:
+    return pb_utils.InferenceResponse([to_tensor(name, value) for name, value in outputs.items()])
+
+
+def refusal(error: Exception, request: Request) -> Response:
+    """The response that carries `error`, as this module's docstring maps it."""
+    if isinstance(error, InvalidRequest):
+        found = pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG)
+    elif isinstance(error, Unavailable):
+        found = pb_utils.TritonError(str(error), pb_utils.TritonError.UNAVAILABLE)
+    else:
+        request_id = request.request_id() or "without an id"
+        lines = "".join(traceback.format_exception(error))
+        pb_utils.Logger.log_error(f"request {request_id}: {lines}")
+        found = pb_utils.TritonError(
+            f"internal error (request {request_id}); the server log has the traceback",
+            pb_utils.TritonError.INTERNAL,
+        )
+    return pb_utils.InferenceResponse(error=found)
+
+
+def answer(
+    requests: Sequence[Request], respond: Callable[[Request], Response]
+) -> list[Response | None]:
+    """One response for each request; a request that fails gets its error, its neighbours theirs."""
+    responses = []
+    for request in requests:
+        try:
+            if request.is_cancelled():
+                raise Unavailable("the caller cancelled the request before it ran")
+            responses.append(respond(request))
+        except Exception as error:  # the boundary: nothing may escape into the stub
+            responses.append(refusal(error, request))
+    return responses
+
+
+def bls_request(
+    model: str, outputs: Sequence[str], request_id: str = "", **inputs: Any
+) -> Any:
+    """A request to another model of this server; inputs as `to_tensor` takes them."""
+    tensors = [to_tensor(name, value) for name, value in inputs.items()]
+    return pb_utils.InferenceRequest(
+        model_name=model, requested_output_names=list(outputs), inputs=tensors,
+        request_id=request_id,
+    )
+
+
+def outputs_of(model: str, response: Response) -> dict[str, Any]:
+    """Output tensors (Triton's, with their batch dimension) of a BLS response, by name.
+
+    Raises:
+        InvalidRequest, Unavailable: the called model said so, with its message.
+        RuntimeError: it failed in any other way.
+    """
+    if response.has_error():
+        error = response.error()
+        code, message = error.code(), error.message()
+        if code == pb_utils.TritonError.INVALID_ARG:
+            raise InvalidRequest(message)
+        if code == pb_utils.TritonError.UNAVAILABLE:
+            raise Unavailable(message)
+        raise RuntimeError(f"`{model}`: {message}")
+    return {found.name(): found for found in response.output_tensors()}
+
+
+def text_of(output: Any) -> str:
+    """The UTF-8 string that an output tensor holds."""
+    return bytes(output.as_numpy().reshape(-1)[0]).decode()
+
+
+def call(model: str, /, **inputs: Any) -> dict[str, Any]:
+    """Run another pipeline model: JSON documents come back as text, other tensors unread.
+
+    Raises:
+        InvalidRequest, Unavailable, RuntimeError: as `outputs_of`.
+    """
+    names = [output.name for output in contract.PYTHON_MODELS[model].outputs]
+    found = outputs_of(model, bls_request(model, names, **inputs).exec())
+    texts = {output.name for output in contract.PYTHON_MODELS[model].outputs
+             if output.dtype == "TYPE_STRING"}
+    return {name: text_of(value) if name in texts else value for name, value in found.items()}

@@ -1,0 +1,148 @@
+"""What the bytes of a media file say about themselves: encryption, and being cut off before the end.
+
+It reads headers only and decodes nothing. FFmpeg plays what is left of a cut file without a word, so
+whoever wants to notice has to look at the container: each rule below is one that the format states.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from onecard.errors import InvalidRequest
+
+CUT = "send the whole file again"
+
+# Sizes that writers put into a RIFF header when they stream and cannot come back to correct it:
+# 0, and anything within a page of the 2 GiB and 4 GiB limits (FFmpeg, SoX and GStreamer do these).
+_STREAMED_FROM = 0x7FFF_F000
+
+# Top-level boxes of ISO base media files that must be complete; others may be padding or junk.
+_NEEDED_BOXES = (b"moov", b"mdat", b"moof")
+# Where the sample entries of a track are (ISO/IEC 14496-12, 8.1 to 8.5).
+_BOXES_WITH_CHILDREN = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+# `enca`: ISO common encryption. `drms`: iTunes FairPlay. `aavd`: Audible.
+_ENCRYPTED_ENTRIES = (b"enca", b"drms", b"aavd")
+# Content Encryption and Extended Content Encryption objects (ASF specification, 3.14 and 3.15).
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_ENCRYPTED = (
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+)
+
+# FFmpeg takes the duration of these from a header; others it estimates from size and bit rate,
+# which says nothing about what the file once held.
+_DECLARING_FORMATS = {"flac", "aiff", "au", "mov", "mp4", "matroska", "webm", "asf", "tta", "ape"}
+
+
+def verify(data: bytes) -> None:
+    """Look for what makes decoding pointless.
+
+    Raises:
+        InvalidRequest: the sound is encrypted, or the file ends before its own header says.
+    """
+    if data[4:8] in (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"free", b"skip"):
+        _verify_boxes(data)
+    elif data[:4] == b"RIFF":
+        _verify_riff(data)
+    elif data[:4] == b"OggS":
+        _verify_ogg(data)
+    elif data[:16] == _ASF_HEADER and any(guid in data[: 1 << 16] for guid in _ASF_ENCRYPTED):
+        raise _encrypted("a Windows Media file with rights management")
+
+
+def declares_duration(format_name: str, data: bytes) -> bool:
+    """Whether the duration that FFmpeg reports for a file of this format was written by its maker."""
+    if format_name == "mp3":
+        return _has_xing(data)
+    return bool(_DECLARING_FORMATS & set(format_name.split(",")))
+
+
+def _encrypted(what: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"AUDIO is encrypted ({what}); sound in the clear is needed: "
+        "export it without copy protection and send that"
+    )
+
+
+def _cut(what: str, found: int, wanted: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"AUDIO is cut off: {what} declares {wanted} bytes and {found} are there; {CUT}"
+    )
+
+
+def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(type, first byte of the content, byte after the box) of each box in data[start:end]."""
+    while start + 8 <= end:
+        size, kind = struct.unpack_from(">I4s", data, start)
+        header = 8
+        if size == 1 and start + 16 <= end:
+            (size,) = struct.unpack_from(">Q", data, start + 8)
+            header = 16
+        elif size == 0:  # up to the end of the file
+            size = end - start
+        if size < header:
+            return
+        yield kind, start + header, start + size
+        start += size
+
+
+def _verify_boxes(data: bytes) -> None:
+    seen = set()
+    for kind, start, end in _boxes(data, 0, len(data)):
+        seen.add(kind)
+        if kind in _NEEDED_BOXES and end > len(data):
+            raise _cut(f"its `{kind.decode()}` box", len(data) - start, end - start)
+        if kind == b"moov":
+            _verify_entries(data, start, end)
+    if b"moov" not in seen:
+        raise InvalidRequest(
+            "AUDIO is cut off: an MP4 file without its index (the `moov` box), which writers put "
+            f"at the end; {CUT}, or let its recorder finish it"
+        )
+
+
+def _verify_entries(data: bytes, start: int, end: int) -> None:
+    for kind, first, last in _boxes(data, start, end):
+        if kind in _BOXES_WITH_CHILDREN:
+            _verify_entries(data, first, last)
+        elif kind == b"stsd":  # version, flags and a count come before the entries
+            for entry, _, _ in _boxes(data, first + 8, last):
+                if entry in _ENCRYPTED_ENTRIES:
+                    raise _encrypted(f"its sample entry is `{entry.decode()}`")
+
+
+def _verify_riff(data: bytes) -> None:
+    start = 12
+    while start + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, start)
+        start += 8
+        if kind == b"data" and data[8:12] == b"WAVE":
+            if start + size > len(data) and size < _STREAMED_FROM:
+                raise _cut("its `data` chunk", len(data) - start, size)
+            return
+        start += size + size % 2
+    size = int.from_bytes(data[4:8], "little")
+    if 8 + size > len(data) and size < _STREAMED_FROM:
+        raise _cut("its RIFF header", len(data) - 8, size)
+
+
+def _verify_ogg(data: bytes) -> None:
+    """The last page has to be whole. A file cut between two pages cannot be told from a whole one."""
+    page = data.rfind(b"OggS")
+    num_segments = data[page + 26] if page + 26 < len(data) else 255
+    header = 27 + num_segments
+    size = header + sum(data[page + 27 : page + header])
+    if page + size > len(data):
+        raise _cut("its last Ogg page", len(data) - page, size)
+
+
+def _has_xing(data: bytes) -> bool:
+    """Whether an MP3's first frame is the header that encoders write with the number of frames."""
+    start = 0
+    if data[:3] == b"ID3" and len(data) > 10:
+        # A tag of ten bytes plus its size, which is four times seven bits (ID3v2.4, 3.1).
+        start = 10 + ((data[6] << 21) | (data[7] << 14) | (data[8] << 7) | data[9])
+    # The header lies within the first frame: at most 1441 bytes, behind some padding.
+    head = data[start : start + 4096]
+    return any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))

@@ -1,0 +1,55 @@
+"""Every pipeline model's tensors and the ensemble that connects them: one table.
+
+config.pbtxt files are generated from it, models and tests read it. It knows nothing of hardware:
+that is the plan's. The engines' contract is NVIDIA's, in `onecard.trtllm`.
+
+Dims leave out the batch dimension, which is 1 on the wire. `N` samples at 16 kHz; `C` windows,
+`F` frames, `S` local speakers of the segmentation scores. JSON documents travel as one BYTES
+element of UTF-8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onecard.tensors import Tensor
+
+AUDIO = Tensor("AUDIO", "TYPE_STRING", (1,))  # the bytes of a file, or raw PCM
+OPTIONS = Tensor("OPTIONS", "TYPE_STRING", (1,))  # onecard.options.TranscribeOptions
+PCM = Tensor("PCM", "TYPE_INT16", (-1,))  # [N] mono, 16 kHz
+CLIP = Tensor("CLIP", "TYPE_STRING", (1,))  # what the source was: duration, rate, channels
+SPEECH = Tensor("SPEECH", "TYPE_STRING", (1,))  # speech regions and the chunks made of them
+SCORES = Tensor("SCORES", "TYPE_FP16", (-1, -1, -1))  # [C, F, S] segmentation, shared
+SEGMENTS = Tensor("SEGMENTS", "TYPE_STRING", (1,))  # recognized text, one segment a chunk
+ALIGNED = Tensor("ALIGNED", "TYPE_STRING", (1,))  # sentences with word times
+TURNS = Tensor("TURNS", "TYPE_STRING", (1,))  # who spoke when
+RESULT = Tensor("RESULT", "TYPE_STRING", (1,))  # onecard/schemas/result.schema.json
+EVENT = Tensor("EVENT", "TYPE_STRING", (1,))  # progress, segments, result
+
+
+@dataclass(frozen=True)
+class Model:
+    """A Python model's interface; `decoupled` models answer with any number of responses."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    decoupled: bool = False
+
+
+PYTHON_MODELS: dict[str, Model] = {
+    "decode_audio": Model((AUDIO, OPTIONS), (PCM, CLIP)),
+    "detect_speech": Model((PCM, OPTIONS), (SPEECH, SCORES)),
+    "recognize": Model((PCM, SPEECH, OPTIONS), (SEGMENTS,)),
+    "align": Model((PCM, SEGMENTS, OPTIONS), (ALIGNED,)),
+    "diarize": Model((PCM, SCORES, OPTIONS), (TURNS,)),
+    "label": Model((CLIP, SPEECH, ALIGNED, TURNS, OPTIONS), (RESULT,)),
+    "transcribe_stream": Model((AUDIO, OPTIONS), (EVENT,), decoupled=True),
+}
+
+# Engines, whose tensors are NVIDIA's contract: `onecard.trtllm`.
+ENGINES = ("whisper",)
+
+TRANSCRIBE = Model((AUDIO, OPTIONS), (RESULT,))
+# Steps connect by tensor name. Triton starts one as soon as its inputs are there, so diarize
+# runs beside recognize and align.
+TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")

@@ -1,0 +1,66 @@
+"""What `detect_speech` does with a clip: scores, regions, chunks, and the document that tells them.
+
+It knows which method a request asked for; the methods themselves are `onecard.segmentation` with
+`onecard.vad`, and `onecard.silero`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onecard import vad
+from onecard.audio import SAMPLE_RATE, Pcm
+from onecard.options import TranscribeOptions
+from onecard.segmentation import Segmenter
+from onecard.silero import Silero
+
+
+@dataclass(frozen=True)
+class Config:
+    """Parameters of config.pbtxt."""
+
+    segmentation: str  # a directory for `segmentation.load`
+    batch_size: int
+
+
+class Detector:
+    """Both methods, loaded."""
+
+    def __init__(self, segmenter: Segmenter, silero: Silero) -> None:
+        self._segmenter = segmenter
+        self._silero = silero
+
+    def detect(
+        self, pcm: Pcm, options: TranscribeOptions
+    ) -> tuple[dict[str, Any], npt.NDArray[np.float16]]:
+        """Find the speech of one clip.
+
+        Returns:
+            SPEECH: `{"duration_s", "method", "regions", "chunks"}`, seconds from the clip's start;
+                no chunks where there is no speech.
+            SCORES [windows, frames, speakers]: what diarization needs of the same network; no
+                windows where silero was asked for, which does not compute them.
+        """
+        duration_s = len(pcm) / SAMPLE_RATE
+        pyannote = self._segmenter
+        if options.vad_method == "silero":
+            regions = self._silero.regions(pcm, options.vad_onset, options.chunk_size)
+            scores = np.zeros((0, pyannote.num_frames, pyannote.num_speakers), np.float32)
+        else:
+            scores = pyannote.scores(pcm)
+            speech = vad.aggregate(scores, pyannote.frames, duration_s) if len(scores) else scores
+            regions = vad.binarize(
+                speech, pyannote.frames, options.vad_onset, options.vad_offset, options.chunk_size
+            )
+        regions = vad.clamp(regions, duration_s)
+        document = {
+            "duration_s": duration_s,
+            "method": options.vad_method,
+            "regions": regions,
+            "chunks": [asdict(chunk) for chunk in vad.merge(regions, options.chunk_size)],
+        }
+        return document, scores.astype(np.float16)

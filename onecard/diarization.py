@@ -1,0 +1,258 @@
+"""Who spoke when: pyannote.audio's SpeakerDiarization, offline, from local weights.
+
+It knows how samples become speaker turns; it knows nothing of words, Triton or where weights
+come from. pyannote's telemetry is off (`PYANNOTE_METRICS_ENABLED`, checked when a model loads).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from onecard import embedding, manifest, pyannote_pipeline, segmentation, turns
+from onecard.audio import SAMPLE_RATE, to_float
+from onecard.errors import InvalidRequest
+from onecard.options import TranscribeOptions
+
+with warnings.catch_warnings():
+    # torchcodec is left out on purpose: pyannote is handed waveforms, not files.
+    warnings.filterwarnings("ignore", message="(?s).*torchcodec")
+    from pyannote.audio import Audio
+    from pyannote.audio.core.plda import PLDA
+    from pyannote.audio.pipelines import SpeakerDiarization
+    from pyannote.audio.pipelines.clustering import AgglomerativeClustering
+    from pyannote.audio.telemetry import metrics as telemetry
+    from pyannote.core import SlidingWindow, SlidingWindowFeature
+
+NO_PIPELINE = "none"
+SCORES_KEY = "onecard_scores"  # where a request's shared scores travel in pyannote's file mapping
+
+Samples = npt.NDArray[np.int16]
+Scores = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Parameters of config.pbtxt.
+
+    `pipeline` names a directory with a pyannote pipeline (`config.yaml` and its models, such as a
+    copy of speaker-diarization-community-1); where it is `none` the pipeline is put together from
+    `segmentation`, `embedding` and the parameters below them.
+    """
+
+    pipeline: str
+    segmentation: str
+    embedding: str
+    device: str
+    segmentation_batch_size: int
+    embedding_batch_size: int
+    segmentation_threshold: float  # a local speaker is active above it
+    min_duration_off_s: float  # shorter pauses of a speaker are filled
+    clustering_method: str
+    clustering_threshold: float  # distance of unit vectors, 0..2
+    min_cluster_size: int
+    max_clustered_embeddings: int  # clustering needs memory that grows with its square
+
+
+class BoundedClustering(AgglomerativeClustering):
+    """pyannote's clustering on at most `max_embeddings`, spread evenly over the recording.
+
+    Linkage keeps the distance of every pair, 8 bytes each, twice. The embeddings left out are
+    assigned to the nearest centroid afterwards, as pyannote does with every embedding anyway.
+    """
+
+    def __init__(self, metric: str, max_embeddings: int) -> None:
+        super().__init__(metric=metric)
+        self.max_embeddings = max_embeddings
+
+    def filter_embeddings(
+        self,
+        embeddings: npt.NDArray[Any],
+        segmentations: SlidingWindowFeature | None = None,
+        min_active_ratio: float = 0.2,
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        found = super().filter_embeddings(embeddings, segmentations, min_active_ratio)
+        vectors, windows, speakers = found
+        if len(vectors) <= self.max_embeddings:
+            return found
+        kept = np.linspace(0, len(vectors) - 1, self.max_embeddings).round().astype(int)
+        return vectors[kept], windows[kept], speakers[kept]
+
+
+class LocalSpeakerDiarization(SpeakerDiarization):
+    """SpeakerDiarization from model objects instead of names on a hub.
+
+    Where the file mapping holds segmentation scores, they are used and not computed again.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(
+            segmentation=segmentation.load(config.segmentation),
+            segmentation_step=segmentation.STEP_RATIO,  # as in detect_speech, whose scores fit
+            segmentation_batch_size=config.segmentation_batch_size,
+            embedding_batch_size=config.embedding_batch_size,
+            embedding_exclude_overlap=True,
+            # pyannote loads a PLDA even for a clustering that has none: this one is never used.
+            plda=PLDA.__new__(PLDA),
+            # The oracle is the one clustering for which pyannote does not fetch an embedding
+            # by name; ours replaces both below.
+            clustering="OracleClustering",
+        )
+        self._embedding = embedding.load(config.embedding)
+        self._audio = Audio(sample_rate=self._embedding.sample_rate, mono="downmix")
+        self.klustering = "AgglomerativeClustering"
+        self.clustering = BoundedClustering(self._embedding.metric, config.max_clustered_embeddings)
+        self._expects_num_speakers = self.clustering.expects_num_clusters
+        self.instantiate(
+            {
+                "segmentation": {
+                    "threshold": config.segmentation_threshold,
+                    "min_duration_off": config.min_duration_off_s,
+                },
+                "clustering": {
+                    "method": config.clustering_method,
+                    "threshold": config.clustering_threshold,
+                    "min_cluster_size": config.min_cluster_size,
+                },
+            }
+        )
+
+    def get_segmentations(self, file: Mapping[str, Any], hook: Any = None) -> SlidingWindowFeature:
+        """(num_windows, num_frames, num_speakers) scores, in half precision either way.
+
+        Shared scores arrive in half precision; rounding those computed here makes both ways
+        give the same turns.
+        """
+        shared = file.get(SCORES_KEY)
+        if shared is None:
+            computed = super().get_segmentations(file, hook=hook)
+            shared = computed.data.astype(np.float16)
+        window = SlidingWindow(
+            start=0.0, duration=self._segmentation.duration, step=self._segmentation.step
+        )
+        return SlidingWindowFeature(shared.astype(np.float32), window)
+
+    def verify_scores(self, scores: Scores, num_samples: int) -> None:
+        """Raises InvalidRequest where `scores` cannot belong to `num_samples` of audio."""
+        model: Any = self._segmentation.model
+        window = model.audio.get_num_samples(self._segmentation.duration)
+        step = round(self._segmentation.step * SAMPLE_RATE)
+        # Windows that fit, then one padded window for what is left (pyannote's Inference.slide).
+        num_windows = 1 + max(0, -(-(num_samples - window) // step))
+        wanted = (num_windows, model.num_frames(window), len(model.specifications.classes))
+        if scores.shape != wanted:
+            raise InvalidRequest(
+                f"SCORES has the shape {list(scores.shape)}, must be {list(wanted)} for "
+                f"{num_samples} samples; send what detect_speech returned for this audio, or no "
+                "windows to have them computed"
+            )
+
+
+class Diarizer:
+    """One loaded pipeline; `diarize` serves one request at a time."""
+
+    def __init__(self, config: Config, num_threads: int) -> None:
+        torch.set_num_threads(num_threads)
+        telemetry.set_telemetry_metrics(False)
+        if telemetry.is_metrics_enabled():
+            raise RuntimeError("pyannote's telemetry is on; set PYANNOTE_METRICS_ENABLED=0")
+        if config.pipeline != NO_PIPELINE:
+            self.pipeline = pyannote_pipeline.load(config.pipeline)
+            self.pipeline.segmentation_batch_size = config.segmentation_batch_size
+            self.pipeline.embedding_batch_size = config.embedding_batch_size
+        else:
+            self.pipeline = LocalSpeakerDiarization(config)
+        self.pipeline.to(torch.device(config.device))
+        self.engine = _engine(config, self.pipeline.klustering)
+
+    def diarize(self, pcm: Samples, scores: Scores, options: TranscribeOptions) -> dict[str, Any]:
+        """The TURNS document of one recording.
+
+        Args:
+            pcm: (num_samples,) mono at 16 kHz.
+            scores: (num_windows, num_frames, num_speakers) of `detect_speech`; no windows: they
+                are computed here.
+
+        Raises:
+            InvalidRequest: scores of another recording, or numbers of speakers that the pipeline
+                refuses.
+        """
+        if not options.diarize:
+            return turns.not_wanted()
+        if len(pcm) == 0:
+            return turns.document([], [], {}, options, self.engine)
+        file: dict[str, Any] = {
+            "waveform": torch.from_numpy(to_float(pcm))[None],
+            "sample_rate": SAMPLE_RATE,
+            "uri": "audio",
+        }
+        engine = {**self.engine, "scores": "computed"}
+        if isinstance(self.pipeline, LocalSpeakerDiarization) and len(scores):
+            self.pipeline.verify_scores(scores, len(pcm))
+            file[SCORES_KEY] = scores
+            engine["scores"] = "shared"
+        output = self._apply(file, _speaker_bounds(options))
+        return _document(output, len(pcm) / SAMPLE_RATE, options, engine)
+
+    def _apply(self, file: dict[str, Any], bounds: dict[str, Any]) -> Any:
+        try:
+            exact, _, _ = self.pipeline.set_num_speakers(**bounds)
+        except ValueError as error:
+            raise InvalidRequest(f"pyannote refuses the numbers of speakers: {error}") from error
+        if exact is None and self.pipeline._expects_num_speakers:
+            raise InvalidRequest(
+                f"`num_speakers` is not set, and the server's {self.pipeline.klustering} needs "
+                "it; set `num_speakers`"
+            )
+        with warnings.catch_warnings():
+            # Means over nothing on silence, and bounds not met, which the document reports.
+            warnings.simplefilter("ignore")
+            return self.pipeline(file, preload=False, **bounds)
+
+
+def _engine(config: Config, clustering: str) -> dict[str, Any]:
+    about = {
+        "backend": f"pyannote.audio {version('pyannote.audio')}",
+        "clustering": clustering,
+        "device": config.device,
+    }
+    if config.pipeline != NO_PIPELINE:
+        return {**about, "pipeline": Path(config.pipeline).name}
+    models = {name: Path(getattr(config, name)) for name in ("segmentation", "embedding")}
+    return {**about, **{name: manifest.read(path).model for name, path in models.items()}}
+
+
+def _speaker_bounds(options: TranscribeOptions) -> dict[str, Any]:
+    return {
+        "num_speakers": options.num_speakers,
+        "min_speakers": options.min_speakers,
+        "max_speakers": options.max_speakers,
+    }
+
+
+def _document(
+    output: Any, duration_s: float, options: TranscribeOptions, engine: dict[str, Any]
+) -> dict[str, Any]:
+    """pyannote's DiarizeOutput as a TURNS document."""
+    annotation = output.speaker_diarization
+    labels, vectors = annotation.labels(), output.speaker_embeddings
+    return turns.document(
+        turns.of(_tracks(annotation), duration_s),
+        turns.of(_tracks(output.exclusive_speaker_diarization), duration_s),
+        {} if vectors is None else dict(zip(labels, vectors, strict=True)),
+        options,
+        engine,
+    )
+
+
+def _tracks(annotation: Any) -> list[tuple[float, float, str]]:
+    tracks = annotation.itertracks(yield_label=True)
+    return [(segment.start, segment.end, label) for segment, _, label in tracks]

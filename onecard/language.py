@@ -1,0 +1,124 @@
+"""Which language is spoken: the token that Whisper's decoder puts first.
+
+It asks the engine for one token after the start token, the only way that the engine's contract
+has. It knows nothing of what is transcribed afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from onecard.decoding import Answer, Decode, Decoded, Engine
+from onecard.errors import InvalidRequest, Unavailable
+from onecard.mel import Features
+from onecard.tokenizer import Tokenizer
+
+# Below it the first chunk alone does not decide.
+SURE = 0.5
+MAX_VOTES = 3
+FALLBACK = "en"
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language code, how probable it is (None where nothing was measured), and a caveat."""
+
+    code: str
+    probability: float | None
+    warning: str | None = None
+
+
+def first_token(
+    features: Features, tokenizer: Tokenizer, suppressed: Sequence[int] = ()
+) -> Decode:
+    """The request whose answer is the language, or else the no-speech token, and its probability."""
+    return Decode(features, prompt=(tokenizer.start,), max_new_tokens=1, suppressed=suppressed)
+
+
+def detect(
+    engine: Engine, features: Sequence[Callable[[], Features]], tokenizer: Tokenizer
+) -> Language:
+    """The language of a clip from its chunks of speech.
+
+    WhisperX listens to the first 30 s of the file, speech or not. Here the first chunk with speech
+    decides, if its language has a probability of at least `SURE`; otherwise the first `MAX_VOTES`
+    of `features` vote with their probabilities. The probability is the mean of the winner's over the chunks
+    asked, those counting 0 that heard something else.
+
+    Args:
+        features: makes the features of a chunk; in the order in which they are to be asked.
+
+    Raises:
+        InvalidRequest: the engine refused.
+        Unavailable: it did not answer.
+    """
+    votes: dict[str, float] = {}
+    num_asked = 0
+    for batch in (features[:1], features[1:MAX_VOTES]):
+        for answer in _ask(engine, batch, tokenizer):
+            num_asked += 1
+            heard = _heard(answer, tokenizer)
+            if heard is not None:
+                votes[heard.code] = votes.get(heard.code, 0.0) + (heard.probability or 0.0)
+        if max(votes.values(), default=0.0) >= SURE * num_asked:
+            break
+    return _winner(votes, num_asked)
+
+
+def _ask(
+    engine: Engine, batch: Sequence[Callable[[], Features]], tokenizer: Tokenizer
+) -> list[Decoded]:
+    """The first token of each chunk; each is asked for twice at most."""
+
+    def ask(chunks: Iterable[Callable[[], Features]]) -> Iterator[Answer]:
+        # There is speech, says the VAD; the question is which.
+        never = (tokenizer.no_speech,)
+        return engine(first_token(make(), tokenizer, never) for make in chunks)
+
+    answers = list(ask(batch))
+    failed = [index for index, answer in enumerate(answers) if isinstance(answer, Exception)]
+    again = ask(batch[index] for index in failed)
+    for index, answer in zip(failed, again, strict=True):
+        answers[index] = answer
+    for answer in answers:
+        if isinstance(answer, InvalidRequest | Unavailable):
+            raise answer
+        if isinstance(answer, Exception):
+            raise Unavailable(
+                f"the engine failed twice on detecting the language, the last time with: {answer}; "
+                "try again later, or set `language`"
+            )
+    return [answer for answer in answers if isinstance(answer, Decoded)]
+
+
+def _heard(answer: Decoded, tokenizer: Tokenizer) -> Language | None:
+    """What one chunk says; None where its first token is no language (noise, for instance)."""
+    if not answer.tokens:
+        return None
+    code = tokenizer.languages.get(answer.tokens[0])
+    return None if code is None else Language(code, probability_of(answer))
+
+
+def probability_of(answer: Decoded) -> float:
+    """Of a single token, from its log-probability."""
+    return float(min(1.0, math.exp(answer.log_prob)))
+
+
+def _winner(votes: dict[str, float], num_asked: int) -> Language:
+    if not votes:
+        return Language(
+            FALLBACK, None,
+            f"no language was recognized (chunks listened to: {num_asked}), `{FALLBACK}` is "
+            "assumed; set `language` if it is another",
+        )  # fmt: skip
+    code = max(votes, key=lambda found: votes[found])
+    probability = votes[code] / num_asked
+    if probability >= SURE:
+        return Language(code, probability)
+    return Language(
+        code, probability,
+        f"the language is uncertain: `{code}` with probability {probability:.2f}; set `language` "
+        "if it is another",
+    )  # fmt: skip

@@ -1,0 +1,204 @@
+"""What a caller may ask of a transcription: names, defaults and limits, validated in one place.
+
+Names and defaults are WhisperX's, where it has the option. It knows nothing of Triton or of the
+models that read the options.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from onecard.errors import InvalidRequest
+
+MAX_SPEAKERS = 64
+MAX_BEAM_SIZE = 16
+# Whisper's encoder takes 30 s; a longer chunk would be cut by it (openai/whisper, audio.py).
+MAX_CHUNK_SIZE_S = 30.0
+MIN_CHUNK_SIZE_S = 1.0
+
+
+@dataclass(frozen=True)
+class TranscribeOptions:
+    """Options of one transcription request; the defaults are what an empty object means."""
+
+    # recognition
+    language: str | None = None
+    task: Literal["transcribe", "translate"] = "transcribe"
+    initial_prompt: str | None = None
+    hotwords: str | None = None
+    suppress_tokens: str = "-1"
+    suppress_numerals: bool = False
+    beam_size: int | None = None
+    best_of: int = 5
+    temperature: float = 0.0
+    temperature_increment_on_fallback: float | None = 0.2
+    length_penalty: float = 1.0
+    repetition_penalty: float = 1.0
+    compression_ratio_threshold: float | None = 2.4
+    logprob_threshold: float | None = -1.0
+    no_speech_threshold: float | None = 0.6
+    # voice activity detection
+    vad_method: Literal["pyannote", "silero"] = "pyannote"
+    vad_onset: float = 0.5
+    vad_offset: float = 0.363
+    chunk_size: float = MAX_CHUNK_SIZE_S
+    # alignment
+    align: bool = True
+    interpolate_method: Literal["nearest", "linear", "ignore"] = "nearest"
+    return_char_alignments: bool = False
+    # diarization
+    diarize: bool = True
+    num_speakers: int | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    speaker_embeddings: bool = False
+    # what AUDIO holds: a file in any container, or raw PCM that says nothing about itself
+    encoding: Literal["auto", "pcm_s16le", "pcm_f32le"] = "auto"
+    sample_rate: int | None = None
+    channels: int | None = None
+
+    def __post_init__(self) -> None:
+        _verify_types(self)
+        _verify_ranges(self)
+        _verify_speakers(self)
+        _verify_encoding(self)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> TranscribeOptions:
+        """Options from a JSON object; an empty text means the defaults.
+
+        Raises:
+            InvalidRequest: not a JSON object, an unknown name (the nearest known one is named),
+                a value of the wrong type, or one outside its limits.
+        """
+        try:
+            found = json.loads(text) if text.strip() else {}
+        except ValueError as error:
+            raise InvalidRequest(
+                f"OPTIONS is not JSON ({error}); send a JSON object, or `{{}}` for the defaults"
+            ) from error
+        if not isinstance(found, dict):
+            raise InvalidRequest(
+                f"OPTIONS is a JSON {type(found).__name__}, must be an object; "
+                "send `{}` for the defaults"
+            )
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in found:
+            if name not in known:
+                raise InvalidRequest(_unknown_option(name, known))
+        return cls(**found)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict())
+
+
+def _unknown_option(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"known options: {', '.join(known)}"
+    return f"OPTIONS has the unknown option `{name}`; {hint}"
+
+
+def _wrong(name: str, value: object, wanted: str) -> InvalidRequest:
+    return InvalidRequest(f"option `{name}` is `{value!r}`, must be {wanted}")
+
+
+_JSON_NAMES: dict[type, str] = {
+    bool: "true or false",
+    float: "a number",
+    int: "a whole number",
+    str: "a text",
+    type(None): "null",
+}
+
+
+def _verify_types(options: TranscribeOptions) -> None:
+    hints = typing.get_type_hints(TranscribeOptions)
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        allowed = _members(hints[field.name])
+        choices = [choice for member in allowed for choice in typing.get_args(member)]
+        if choices:
+            if value not in choices:
+                raise _wrong(field.name, value, "one of " + ", ".join(f"`{c}`" for c in choices))
+        elif not any(_is_a(value, member) for member in allowed):
+            raise _wrong(field.name, value, " or ".join(_JSON_NAMES[m] for m in allowed))
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    return typing.get_args(hint) if is_union else (hint,)
+
+
+def _is_a(value: object, kind: type) -> bool:
+    """JSON's idea of types: an int is a float, a bool is neither."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+# name -> (lowest, highest), both allowed
+_RANGES: dict[str, tuple[float, float]] = {
+    "beam_size": (1, MAX_BEAM_SIZE),
+    "best_of": (1, MAX_BEAM_SIZE),
+    "temperature": (0.0, 1.0),
+    "temperature_increment_on_fallback": (0.05, 1.0),
+    "length_penalty": (0.0, 2.0),
+    "repetition_penalty": (0.5, 2.0),
+    "compression_ratio_threshold": (1.0, 100.0),
+    "logprob_threshold": (-100.0, 0.0),
+    "no_speech_threshold": (0.0, 1.0),
+    "vad_onset": (0.001, 0.999),
+    "vad_offset": (0.001, 0.999),
+    "chunk_size": (MIN_CHUNK_SIZE_S, MAX_CHUNK_SIZE_S),
+    "num_speakers": (1, MAX_SPEAKERS),
+    "min_speakers": (1, MAX_SPEAKERS),
+    "max_speakers": (1, MAX_SPEAKERS),
+    "sample_rate": (1_000, 384_000),
+    "channels": (1, 32),
+}
+
+
+def _verify_ranges(options: TranscribeOptions) -> None:
+    for name, (low, high) in _RANGES.items():
+        value = getattr(options, name)
+        if value is not None and not low <= value <= high:
+            raise _wrong(name, value, f"between {low} and {high}")
+
+
+def _verify_speakers(options: TranscribeOptions) -> None:
+    low, high = options.min_speakers, options.max_speakers
+    if low is not None and high is not None and low > high:
+        raise InvalidRequest(
+            f"`min_speakers` is {low} and `max_speakers` is {high}; the first must not exceed "
+            "the second"
+        )
+    if options.num_speakers is not None and (low is not None or high is not None):
+        raise InvalidRequest(
+            f"`num_speakers` is {options.num_speakers} and `min_speakers`/`max_speakers` are set "
+            "too; give either the exact number or the bounds"
+        )
+
+
+def _verify_encoding(options: TranscribeOptions) -> None:
+    raw = options.encoding != "auto"
+    for name in ("sample_rate", "channels"):
+        value = getattr(options, name)
+        if raw and value is None:
+            raise InvalidRequest(
+                f"`encoding` is `{options.encoding}` and `{name}` is missing; raw PCM says nothing "
+                f"about itself, so give `{name}`"
+            )
+        if not raw and value is not None:
+            raise InvalidRequest(
+                f"`{name}` is {value} and `encoding` is `auto`; a file states its own, so leave "
+                f"`{name}` out, or set `encoding` for raw PCM"
+            )

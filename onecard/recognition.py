@@ -1,0 +1,273 @@
+"""Chunks of speech to text: language, prompt, decoding, second tries, and the account of each chunk.
+
+It knows the order of things (openai/whisper, whisper/transcribe.py) and no engine: one is handed in,
+as in `onecard.decoding`. What is good enough is `onecard.attempts`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from onecard import attempts, manifest
+from onecard import language as languages
+from onecard.attempts import Attempt, Chunk, Criteria, Document
+from onecard.audio import SAMPLE_RATE, Pcm
+from onecard.decoding import Answer, Decode, Decoded, Engine
+from onecard.errors import InvalidRequest, Unavailable
+from onecard.language import Language
+from onecard.mel import CHUNK_S, NUM_SAMPLES, log_mel
+from onecard.options import TranscribeOptions
+from onecard.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Config:
+    """Parameters of config.pbtxt: the engine, and what it was built for."""
+
+    whisper_model: str  # its name in the model repository
+    engine_dir: str  # with the manifest and tokenizer.json
+    max_chunks_in_flight: int  # of one request
+    num_mels: int
+    beam_size: int  # where a request names none
+    max_beam_size: int
+    max_new_tokens: int
+    max_seq_len: int  # prompt and new tokens together
+
+
+def load(config: Config) -> Recognizer:
+    """A recognizer for the engine that `config.engine_dir` holds.
+
+    Raises:
+        ManifestError: a file of it is missing or is not the one that was built.
+    """
+    built = manifest.verify(config.engine_dir)
+    facts = {
+        "name": built.name, "model": built.model, "backend": built.backend,
+        "precision": built.precision,
+    }  # fmt: skip
+    return Recognizer(Tokenizer(Path(config.engine_dir) / "tokenizer.json"), config, facts)
+
+
+class Recognizer:
+    """Whisper's transcription of the chunks that `detect_speech` found.
+
+    Args:
+        facts: of the engine, for the result's `engine` block.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, config: Config, facts: Mapping[str, Any]) -> None:
+        self.tokenizer = tokenizer
+        self._config = config
+        self._facts = dict(facts)
+
+    def recognize(
+        self, pcm: Pcm, speech: Document, options: TranscribeOptions, engine: Engine
+    ) -> Document:
+        """The SEGMENTS document: a segment for each chunk with text, in order.
+
+        Every chunk is in `segments` or, with a reason, in `dropped`.
+
+        Raises:
+            InvalidRequest: an option that this model or its engine cannot serve, or chunks
+                that do not fit the clip or the encoder.
+            Unavailable: the engine is overloaded, or failed on every chunk.
+        """
+        self._verify(options)
+        chunks = [self._chunk(pcm, chunk) for chunk in speech["chunks"]]
+        language = self._language(chunks, options, engine)
+        request = _Request(self.tokenizer, self._config, options, language.code)
+        request.run(chunks, engine)
+        outcome = request.outcome(chunks)
+        return {
+            "language": language.code,
+            "language_probability": language.probability,
+            "task": options.task,
+            **outcome,
+            "engine": {**self._facts, "beam_size": request.beam_size},
+            "warnings": ([language.warning] if language.warning else []) + request.warnings,
+        }
+
+    def _verify(self, options: TranscribeOptions) -> None:
+        if options.beam_size is not None and options.beam_size > self._config.max_beam_size:
+            raise InvalidRequest(
+                f"option `beam_size` is {options.beam_size}, the engine was built for at most "
+                f"{self._config.max_beam_size}; lower it, or change the plan"
+            )
+        if options.task == "translate" and not self.tokenizer.is_multilingual:
+            raise InvalidRequest(
+                "option `task` is `translate`, the model knows English only; use `transcribe`"
+            )
+
+    def _chunk(self, pcm: Pcm, chunk: Document) -> Chunk:
+        """Cut out as WhisperX does: both ends truncated to whole samples."""
+        first, last = int(chunk["start"] * SAMPLE_RATE), int(chunk["end"] * SAMPLE_RATE)
+        if not 0 <= first < last <= len(pcm):
+            raise InvalidRequest(
+                f"SPEECH has a chunk from {chunk['start']} to {chunk['end']} s, the clip lasts "
+                f"{len(pcm) / SAMPLE_RATE:.3f} s; send the SPEECH of this PCM"
+            )
+        if last - first > NUM_SAMPLES:
+            raise InvalidRequest(
+                f"SPEECH has a chunk from {chunk['start']} to {chunk['end']} s, the encoder takes "
+                f"{CHUNK_S} s; use a `chunk_size` of at most {CHUNK_S}"
+            )
+        end_s = min(round(chunk["end"], 3), len(pcm) / SAMPLE_RATE)
+        make = partial(log_mel, pcm[first:last], self._config.num_mels)
+        return Chunk(round(chunk["start"], 3), end_s, make)
+
+    def _language(
+        self, chunks: Sequence[Chunk], options: TranscribeOptions, engine: Engine
+    ) -> Language:
+        if options.language is not None:
+            return Language(self.tokenizer.language(options.language), None)
+        if not self.tokenizer.is_multilingual:
+            return Language("en", None)
+        if not chunks:
+            return Language(languages.FALLBACK, None, "no speech was found, hence no language")
+        # After the first chunk the longest: they hold the most to judge by.
+        others = sorted(chunks[1:], key=lambda chunk: chunk.start_s - chunk.end_s)
+        features = [chunk.features for chunk in (chunks[0], *others)]
+        return languages.detect(engine, features, self.tokenizer)
+
+
+class _Request:
+    """The decoding of one request's chunks, round by round."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, config: Config, options: TranscribeOptions, language: str
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._options = options
+        self._criteria = Criteria.of(options)
+        self._prompt = tokenizer.prompt(language, options)
+        self._suppressed = tokenizer.suppressed(options)
+        self._max_new_tokens = min(config.max_new_tokens, config.max_seq_len - len(self._prompt))
+        self.beam_size = options.beam_size or config.beam_size
+        self.retried: list[Document] = []
+        self.warnings: list[str] = []
+
+    def run(self, chunks: Sequence[Chunk], engine: Engine) -> None:
+        """Every chunk at the first temperature; at each further one what will not do yet."""
+        steps = attempts.temperatures(self._options)
+        doubtful = list(chunks)
+        for index, temperature in enumerate(steps):
+            self._decode(doubtful, temperature, engine)
+            if index == 0:
+                self._decode_again(doubtful, temperature, engine)
+            self._measure_silence(doubtful, engine)
+            reasons = [(chunk, self._criteria.doubt(chunk)) for chunk in doubtful]
+            doubtful = [chunk for chunk, reason in reasons if reason]
+            if index + 1 < len(steps):
+                self.retried += [chunk.entry(reason) for chunk, reason in reasons if reason]
+
+    def _decode(self, chunks: Sequence[Chunk], temperature: float, engine: Engine) -> None:
+        """One round; at a temperature above 0, `best_of` samples of each chunk."""
+        num_samples = self._options.best_of if temperature > 0 else 1
+        answers = engine(self._asked(chunks, temperature, num_samples))
+        for chunk in chunks:
+            chunk.error = None
+            found = [self._judge(next(answers), temperature, chunk) for _ in range(num_samples)]
+            done = [attempt for attempt in found if attempt is not None]
+            if done:
+                chunk.attempts.append(max(done, key=lambda attempt: attempt.avg_logprob))
+
+    def _asked(
+        self, chunks: Sequence[Chunk], temperature: float, num_samples: int
+    ) -> Iterator[Decode]:
+        for chunk in chunks:
+            features = chunk.features()
+            for seed in range(num_samples):
+                yield Decode(
+                    features=features,
+                    prompt=self._prompt,
+                    max_new_tokens=self._max_new_tokens,
+                    beam_size=self.beam_size,
+                    length_penalty=self._options.length_penalty,
+                    repetition_penalty=self._options.repetition_penalty,
+                    temperature=temperature,
+                    seed=seed,
+                    suppressed=self._suppressed,
+                    min_tokens=1,  # OpenAI forbids the end as first token (SuppressBlank)
+                )
+
+    def _judge(self, answer: Answer, temperature: float, chunk: Chunk) -> Attempt | None:
+        if isinstance(answer, InvalidRequest):
+            raise answer
+        if isinstance(answer, Exception):
+            chunk.error = answer
+            return None
+        return Attempt(
+            text=self._tokenizer.decode(list(answer.tokens)),
+            avg_logprob=answer.avg_log_prob,
+            temperature=temperature,
+            is_full=len(answer.tokens) >= self._max_new_tokens,
+        )
+
+    def _decode_again(self, chunks: Sequence[Chunk], temperature: float, engine: Engine) -> None:
+        """Chunks on which the engine failed, once more, after all others have been served.
+
+        An engine that is full is no matter of one chunk: being asked to come back is better than a
+        hole in the text.
+        """
+        failed = [chunk for chunk in chunks if chunk.error is not None]
+        self.retried += [chunk.entry(f"engine error: {chunk.error}") for chunk in failed]
+        self._decode(failed, temperature, engine)
+        for chunk in failed:
+            if isinstance(chunk.error, Unavailable):
+                raise chunk.error
+        if failed and not any(chunk.attempts for chunk in chunks):
+            raise Unavailable(
+                f"the engine failed twice on each of {len(failed)} chunks, the last time with: "
+                f"{failed[-1].error}; try again later, the server log may say more"
+            )
+
+    def _measure_silence(self, chunks: Sequence[Chunk], engine: Engine) -> None:
+        """How probable it is that chunks with improbable text hold no speech.
+
+        It is the probability of the first token after the start token, hence one more request for
+        each such chunk. Where another token comes first, what is noted is an upper bound.
+        """
+        threshold = self._criteria.no_speech_threshold
+        unknown = [
+            chunk
+            for chunk in chunks
+            if chunk.no_speech_prob is None
+            and chunk.attempts
+            and self._criteria.is_improbable(chunk.attempts[-1])
+        ]
+        if threshold is None or not unknown:
+            return
+        asked = (languages.first_token(chunk.features(), self._tokenizer) for chunk in unknown)
+        for chunk, answer in zip(unknown, engine(asked), strict=True):
+            if isinstance(answer, Decoded) and answer.tokens:
+                found = languages.probability_of(answer)
+                is_first = answer.tokens[0] == self._tokenizer.no_speech
+                chunk.no_speech_prob = found if is_first else min(found, 1.0 - found)
+                chunk.is_silence = is_first and found > threshold
+
+    def outcome(self, chunks: Sequence[Chunk]) -> Document:
+        """`segments`, `retried` and `dropped`: every chunk is in the first or in the last."""
+        segments, dropped = [], []
+        for chunk in chunks:
+            best = self._criteria.best(chunk)
+            if best is None:
+                dropped.append(chunk.entry(f"engine error: {chunk.error}"))
+            elif self._criteria.is_silent(chunk):
+                dropped.append(chunk.entry(f"no speech, probability {chunk.no_speech_prob:.2f}"))
+            elif not best.text.strip():
+                dropped.append(chunk.entry("no text"))
+            else:
+                segments.append(chunk.segment(best))
+                self._warn_if_full(chunk, best)
+        return {"segments": segments, "retried": self.retried, "dropped": dropped}
+
+    def _warn_if_full(self, chunk: Chunk, attempt: Attempt) -> None:
+        if attempt.is_full:
+            self.warnings.append(
+                f"the text from {chunk.start_s} to {chunk.end_s} s ends at the limit of "
+                f"{self._max_new_tokens} tokens and may be incomplete"
+            )

@@ -1,0 +1,106 @@
+"""pyannote's segmentation network: 16 kHz samples to who-speaks scores, window by window.
+
+It knows the network and the windows that pyannote's SpeakerDiarization slides over a clip, so that the
+scores serve diarization as they are. What speech is, and where chunks end, is `onecard.vad`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+# Before the import: pyannote.audio reports each use to its makers otherwise.
+os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file
+
+from onecard import manifest
+from onecard.audio import SAMPLE_RATE, Pcm, to_float
+from onecard.vad import Frames
+
+with warnings.catch_warnings():
+    # torchcodec is left out on purpose: waveforms are decoded by `onecard.audio`.
+    warnings.filterwarnings("ignore", message="(?s).*torchcodec")
+    from pyannote.audio.core.task import Problem, Resolution, Specifications
+    from pyannote.audio.models.segmentation import PyanNet
+
+# Of a window; the default of pyannote.audio's SpeakerDiarization and of its Inference.
+STEP_RATIO = 0.1
+
+Scores = npt.NDArray[np.float32]
+
+
+def load(directory: Path | str) -> Any:
+    """The pyannote Model in a directory of `model.safetensors`, `config.json` and a manifest.
+
+    Raises:
+        ManifestError: a file is missing or is not the one that was built.
+        RuntimeError: the tensors do not fit the network that the configuration describes.
+    """
+    directory = Path(directory)
+    manifest.verify(directory)
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    model: Any = PyanNet(**config["hyper_parameters"])
+    facts = config["specifications"]
+    model.specifications = Specifications(
+        problem=Problem[facts["problem"]],
+        resolution=Resolution[facts["resolution"]],
+        duration=facts["duration"],
+        warm_up=tuple(facts["warm_up"]),
+        classes=list(facts["classes"]),
+        permutation_invariant=facts["permutation_invariant"],
+    )
+    model.build()
+    model.load_state_dict(load_file(directory / "model.safetensors"))
+    return model.eval()
+
+
+class Segmenter:
+    """A loaded network and the geometry of its output.
+
+    Args:
+        batch_size: windows per forward pass; each takes about 4 MB while it runs.
+    """
+
+    def __init__(self, model: Any, batch_size: int) -> None:
+        self._model = model
+        self._batch_size = batch_size
+        window_s = float(model.specifications.duration)
+        self._window = round(window_s * SAMPLE_RATE)
+        self._step = round(STEP_RATIO * window_s * SAMPLE_RATE)
+        field = model.receptive_field
+        self.frames = Frames(
+            window_s=window_s, step_s=STEP_RATIO * window_s, frame_s=field.duration,
+            frame_step_s=field.step,
+        )  # fmt: skip
+        self.num_frames = int(model.num_frames(self._window))
+        self.num_speakers = len(model.specifications.classes)
+
+    def scores(self, pcm: Pcm) -> Scores:
+        """[windows, frames, speakers] in [0, 1]; no window for a clip without samples."""
+        if not len(pcm):
+            return np.zeros((0, self.num_frames, self.num_speakers), np.float32)
+        num_windows = 1 + max(0, -(-(len(pcm) - self._window) // self._step))
+        parts = [
+            self._forward(pcm, first, min(first + self._batch_size, num_windows))
+            for first in range(0, num_windows, self._batch_size)
+        ]
+        return np.concatenate(parts)
+
+    def _forward(self, pcm: Pcm, first: int, last: int) -> Scores:
+        """Windows [first, last); only these are held as floats."""
+        start = first * self._step
+        length = (last - 1 - first) * self._step + self._window
+        span = to_float(pcm[start : start + length])
+        span = np.pad(span, (0, length - len(span)))
+        windows = np.lib.stride_tricks.sliding_window_view(span, self._window)[:: self._step]
+        batch = torch.from_numpy(np.ascontiguousarray(windows))[:, None]  # [windows, 1, samples]
+        with torch.inference_mode():
+            scores: Scores = self._model(batch).numpy()
+        return scores

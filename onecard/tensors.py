@@ -1,0 +1,22 @@
+"""Knows how one tensor of a model's interface is declared. Knows nothing of any particular model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One entry of `input [...]` or `output [...]` in a config.pbtxt.
+
+    `dims` leave out the batch dimension that `max_batch_size` adds; -1 is a dimension that a request chooses.
+    `reshape` is the shape that the backend sees in place of `dims` (`()` for NVIDIA's scalars); None leaves `dims` alone.
+    `ragged` lets requests of different shapes wait for, and reach, the model together.
+    """
+
+    name: str
+    dtype: str
+    dims: tuple[int, ...]
+    optional: bool = False
+    reshape: tuple[int, ...] | None = None
+    ragged: bool = False

@@ -1,0 +1,416 @@
+"""Both clients against the fake server: retries, deadlines, cancellation, broken answers."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from fake_server import (
+    FINISHED,
+    PATIENCE_S,
+    PROGRESS,
+    RESULT,
+    SEGMENTS,
+    Cutter,
+    events,
+    fails,
+    hangs,
+    reply,
+    result,
+    stream_response,
+)
+from onecard_client import (
+    AsyncClient,
+    BadResponse,
+    Client,
+    ConnectionFailed,
+    DeadlineExceeded,
+    InvalidRequest,
+    OnecardError,
+    Progress,
+    Segments,
+    ServerError,
+    Transcript,
+    Unavailable,
+)
+from tritonclient.grpc import service_pb2
+
+BUSY = fails(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+
+
+@pytest.mark.parametrize("name", ["transcribe", "transcribe_stream", "health", "close", "__init__"])
+def test_both_clients_have_the_same_signatures(name: str) -> None:
+    blocking = inspect.signature(getattr(Client, name))
+    asynchronous = inspect.signature(getattr(AsyncClient, name))
+    assert list(blocking.parameters.values()) == list(asynchronous.parameters.values())
+
+
+def test_public_names_are_the_same() -> None:
+    def public(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")}
+
+    assert public(Client) == public(AsyncClient)
+
+
+def test_request_is_what_the_models_take(fake: Any, connect: Any) -> None:
+    server = fake(result())
+    transcript = connect(server.url, headers={"Authorization": "Bearer t"}).transcribe(
+        b"\0audio\xff", request_id="r-1", language="de", min_speakers=2
+    )
+    (request,) = server.requests
+    assert (request.model_name, request.id) == ("transcribe", "r-1")
+    assert [(one.name, one.datatype, list(one.shape)) for one in request.inputs] == [
+        ("AUDIO", "BYTES", [1, 1]),
+        ("OPTIONS", "BYTES", [1, 1]),
+    ]
+    assert server.audio() == b"\0audio\xff"
+    assert server.options() == {"language": "de", "min_speakers": 2}
+    assert server.metadata[0]["authorization"] == "Bearer t"
+    assert transcript == Transcript.from_dict(RESULT)
+
+
+def test_request_gets_an_id(fake: Any, connect: Any) -> None:
+    server = fake(result())
+    connect(server.url).transcribe(b"audio")
+    connect(server.url).transcribe(b"audio")
+    first, second = (request.id for request in server.requests)
+    assert first
+    assert first != second
+
+
+def test_audio_from_everywhere(fake: Any, connect: Any, tmp_path: Path) -> None:
+    server = fake(result())
+    path = tmp_path / "talk.wav"
+    path.write_bytes(b"audio")
+    with path.open("rb") as file:
+        sources = [path, str(path), b"audio", bytearray(b"audio"), memoryview(b"audio"), file]
+        for source in [*sources, io.BytesIO(b"audio")]:
+            connect(server.url).transcribe(source)
+            assert server.audio() == b"audio"
+    assert len(server.requests) == 7
+
+
+def test_audio_that_is_none(fake: Any, connect: Any, tmp_path: Path) -> None:
+    server = fake(result())
+    with pytest.raises(FileNotFoundError):
+        connect(server.url).transcribe(tmp_path / "missing.wav")
+    with pytest.raises(TypeError, match='mode "rb"'):
+        connect(server.url).transcribe(io.StringIO("text"))
+    with pytest.raises(TypeError, match="`int`"):
+        connect(server.url).transcribe(7)
+    assert server.requests == []
+
+
+def test_file_over_the_limit_is_refused_unread(fake: Any, connect: Any, tmp_path: Path) -> None:
+    server = fake(result())
+    path = tmp_path / "large.wav"
+    with path.open("wb") as file:
+        file.truncate(2**31)  # sparse: takes no space, and would take 2 GiB of memory if read
+    with pytest.raises(InvalidRequest, match="2147483648 bytes.*2 GiB"):
+        connect(server.url).transcribe(path)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), b"bytes", {1, 2}])
+def test_option_that_json_does_not_have(value: object, fake: Any, connect: Any) -> None:
+    server = fake(result())
+    with pytest.raises(InvalidRequest, match="option `language`"):
+        connect(server.url).transcribe(b"audio", language=value)
+    assert server.requests == []
+
+
+def test_messages_larger_than_grpcs_default(fake: Any, connect: Any) -> None:
+    """gRPC's own limit is 4 MiB."""
+    large = {**RESULT, "note": "x" * 8_000_000}
+    server = fake(result(json.dumps(large).encode()))
+    transcript = connect(server.url).transcribe(b"a" * 8_000_000)
+    assert len(server.audio()) == 8_000_000
+    assert len(transcript.extra["note"]) == 8_000_000
+
+
+# retries
+
+
+def test_unavailable_is_tried_again(fake: Any, connect: Any) -> None:
+    server = fake(BUSY, BUSY, result())
+    assert connect(server.url).transcribe(b"audio").text == "Hello there."
+    assert len(server.requests) == 3
+    assert len({request.id for request in server.requests}) == 1
+
+
+def test_stream_is_tried_again_before_its_first_event(fake: Any, connect: Any) -> None:
+    server = fake(BUSY, events(PROGRESS, FINISHED))
+    assert len(connect(server.url).stream(b"audio")) == 2
+    assert len(server.requests) == 2
+
+
+def test_stream_is_not_tried_again_after_an_event(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS, then=BUSY), events(FINISHED))
+    with pytest.raises(Unavailable):
+        connect(server.url).stream(b"audio")
+    assert len(server.requests) == 1
+
+
+def test_retries_end(fake: Any, connect: Any) -> None:
+    server = fake(BUSY)
+    with pytest.raises(Unavailable, match="maximum queue size"):
+        connect(server.url, max_retries=2).transcribe(b"audio")
+    assert len(server.requests) == 3
+
+
+def test_retries_end_with_the_deadline(fake: Any, connect: Any) -> None:
+    server = fake(BUSY)
+    with pytest.raises(Unavailable):
+        connect(server.url, max_retries=1000).transcribe(b"audio", timeout_s=0.5)
+    assert len(server.requests) < 10
+
+
+@pytest.mark.parametrize(
+    "name", ["INVALID_ARGUMENT", "INTERNAL", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED"]
+)
+def test_other_failures_are_final(name: str, fake: Any, connect: Any) -> None:
+    server = fake(fails(grpc.StatusCode[name], "no"), result())
+    with pytest.raises(OnecardError):
+        connect(server.url).transcribe(b"audio")
+    assert len(server.requests) == 1
+
+
+# deadlines and cancellation
+
+
+def test_deadline_ends_the_call_on_both_sides(fake: Any, connect: Any) -> None:
+    server = fake(hangs)
+    with pytest.raises(DeadlineExceeded, match=r"within `0\.3` s"):
+        connect(server.url).transcribe(b"audio", timeout_s=0.3)
+    assert server.cancelled.wait(PATIENCE_S)
+    assert len(server.requests) == 1
+
+
+def test_deadline_ends_a_stream(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS, then=hangs))
+    seen: list[Any] = []
+    with pytest.raises(DeadlineExceeded):
+        connect(server.url).stream(b"audio", seen, timeout_s=0.5)
+    assert len(seen) == 1
+    assert server.cancelled.wait(PATIENCE_S)
+
+
+def test_no_time_at_all(fake: Any, connect: Any) -> None:
+    server = fake(result())
+    with pytest.raises(DeadlineExceeded):
+        connect(server.url).transcribe(b"audio", timeout_s=0)
+    assert server.requests == []
+
+
+def test_closing_a_stream_cancels_it(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS, then=hangs))
+    assert isinstance(connect(server.url).first_event(b"audio"), Progress)
+    assert server.cancelled.wait(PATIENCE_S)
+
+
+def test_finished_stream_is_not_cancelled(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS, FINISHED))
+    connect(server.url).stream(b"audio")
+    server.stop()
+    assert not server.cancelled.is_set()
+
+
+def test_cancelling_a_task_cancels_its_call(fake: Any) -> None:
+    server = fake(hangs)
+
+    async def call() -> None:
+        async with AsyncClient(server.url) as client:
+            task = asyncio.create_task(client.transcribe(b"audio"))
+            while not server.requests:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            # seen before the client closes its connection, which would end the call as well
+            assert await asyncio.to_thread(server.cancelled.wait, PATIENCE_S)
+
+    asyncio.run(call())
+
+
+def test_closing_a_client_ends_its_calls(fake: Any) -> None:
+    server = fake(hangs)
+    client = Client(server.url)
+    caught: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            client.transcribe(b"audio")
+        except OnecardError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    while not server.requests:
+        thread.join(0.01)
+    client.close()
+    thread.join(PATIENCE_S)
+    assert len(caught) == 1
+
+
+def test_closed_client_says_so() -> None:
+    client = Client("localhost:1")
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.transcribe(b"audio")
+
+    async def call() -> None:
+        asynchronous = AsyncClient("localhost:1")
+        await asynchronous.close()
+        await asynchronous.health()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(call())
+
+
+def test_client_is_shared_by_threads(fake: Any) -> None:
+    server = fake(result())
+    texts: list[str] = []
+    with Client(server.url) as client:
+        threads = [
+            threading.Thread(target=lambda: texts.append(client.transcribe(b"audio").text))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert texts == ["Hello there."] * 8
+
+
+# streams
+
+
+def test_stream_yields_events_in_order(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS, SEGMENTS, {"event": "of a newer server"}, FINISHED))
+    progress, segments, transcript = connect(server.url).stream(b"audio")
+    assert progress == Progress(stage="recognize", done=1.0, total=4.0)
+    assert isinstance(segments, Segments)
+    assert segments.segments[0].text == "Hello there."
+    assert transcript == Transcript.from_dict(RESULT)
+    assert server.requests[0].model_name == "transcribe_stream"
+
+
+def test_connection_cut_in_a_stream(fake: Any, connect: Any) -> None:
+    cut = threading.Event()
+    server = fake(events(PROGRESS, then=lambda request, context: cut.wait(PATIENCE_S)))
+    relay = Cutter(server.port)
+    seen: list[Any] = []
+
+    def cut_after_an_event() -> None:
+        while not seen and not cut.wait(0.01):
+            pass
+        relay.cut()
+
+    thread = threading.Thread(target=cut_after_an_event)
+    thread.start()
+    try:
+        with pytest.raises(ConnectionFailed):
+            connect(relay.url).stream(b"audio", seen)
+    finally:
+        cut.set()
+        thread.join()
+    assert len(server.requests) == 1
+
+
+def test_stream_without_a_result(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS))
+    with pytest.raises(BadResponse, match="ended without a result"):
+        connect(server.url).stream(b"audio")
+
+
+def test_stream_with_an_error_as_text(fake: Any, connect: Any) -> None:
+    """Triton sends the errors that precede a model, such as an unknown one, in this way."""
+
+    def step(request: Any, context: Any) -> Any:
+        yield service_pb2.ModelStreamInferResponse(error_message="unknown model")
+
+    server = fake(step)
+    with pytest.raises(ServerError, match="unknown model"):
+        connect(server.url).stream(b"audio")
+
+
+def test_stream_asks_for_grpc_statuses(fake: Any, connect: Any) -> None:
+    server = fake(events(FINISHED))
+    connect(server.url).stream(b"audio")
+    assert server.metadata[0]["triton_grpc_error"] == "true"
+
+
+def test_empty_final_response_is_no_event(fake: Any, connect: Any) -> None:
+    def step(request: Any, context: Any) -> Any:
+        yield from events(FINISHED)(request, context)
+        yield stream_response(service_pb2.ModelInferResponse(id=request.id))
+
+    assert len(connect(fake(step).url).stream(b"audio")) == 1
+
+
+# broken answers
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"segments": 7}',
+        json.dumps({**RESULT, "segments": [{"start": "0", "end": 1, "text": ""}]}).encode(),
+        json.dumps({**RESULT, "duration_s": float("nan")}).encode(),
+        json.dumps({**RESULT, "account": None}).encode(),
+        json.dumps({**RESULT, "speakers": [1]}).encode(),
+        b"[" * 100_000,
+    ],
+    ids=lambda content: repr(content[:20]),
+)
+def test_garbage_in_result(content: bytes, fake: Any, connect: Any) -> None:
+    server = fake(result(content))
+    with pytest.raises(BadResponse):
+        connect(server.url).transcribe(b"audio")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("document", [7, None, {"event": "progress"}, {"event": "result"}])
+def test_garbage_in_event(document: Any, fake: Any, connect: Any) -> None:
+    with pytest.raises(BadResponse):
+        connect(fake(events(document)).url).stream(b"audio")
+
+
+def test_answer_of_another_model(fake: Any, connect: Any) -> None:
+    server = fake(lambda request, context: reply(request, "OUTPUT0", b"{}"))
+    with pytest.raises(BadResponse, match=r"OUTPUT0.*RESULT"):
+        connect(server.url).transcribe(b"audio")
+
+
+@pytest.mark.parametrize("content", [b"", b"\1", b"\5\0\0\0abc"])
+def test_bytes_that_are_not_length_prefixed(content: bytes, fake: Any, connect: Any) -> None:
+    def step(request: Any, context: Any) -> Any:
+        response = reply(request, "RESULT", b"")
+        response.raw_output_contents[0] = content
+        return response
+
+    with pytest.raises(BadResponse, match="length-prefixed"):
+        connect(fake(step).url).transcribe(b"audio")
+
+
+def test_health(fake: Any, connect: Any) -> None:
+    health = connect(fake(result()).url).health()
+    assert (health.live, health.ready) == (True, False)
+    assert (health.server_name, health.server_version) == ("fake", "0.0")
+    assert [(model.name, model.state, model.reason) for model in health.models] == [
+        ("align", "UNAVAILABLE", "no weights"),
+        ("transcribe", "READY", ""),
+    ]

@@ -1,0 +1,264 @@
+"""The `onecard` command against the fake server: files, exit codes, interruption."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from fake_server import FINISHED, PATIENCE_S, PROGRESS, RESULT, Step, events, fails, hangs
+from onecard_client import Progress, Transcript, __version__, _output, _progress
+from onecard_client.__main__ import main
+from onecard_client.subtitles import SubtitleLayout
+from onecard_client.writers import WRITERS
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    path = tmp_path / "talk.wav"
+    path.write_bytes(b"audio")
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_all_formats(fake: Any, talk: Path, tmp_path: Path, capsys: Any) -> None:
+    server = fake(events(PROGRESS, FINISHED))
+    out = tmp_path / "new" / "out"
+    line = ["transcribe", str(talk), "--url", server.url, "--output_dir", str(out)]
+    assert main([*line, "--language", "en"]) == 0
+    assert server.options() == {"language": "en"}
+    assert server.audio() == b"audio"
+    assert names(out) == ["talk.json", "talk.srt", "talk.tsv", "talk.txt", "talk.vtt"]
+    transcript = Transcript.from_dict(RESULT)
+    for path in out.iterdir():
+        assert path.read_text() == WRITERS[path.suffix[1:]](transcript, SubtitleLayout())
+    assert f"{talk}: 2.0 s of audio, language en, 1 speaker" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("extension", WRITERS)
+def test_one_format(extension: str, fake: Any, talk: Path, tmp_path: Path) -> None:
+    server = fake(events(FINISHED))
+    out = tmp_path / "out"
+    assert (
+        main(["transcribe", str(talk), "--url", server.url, "-o", str(out), "-f", extension]) == 0
+    )
+    assert names(out) == [f"talk.{extension}"]
+
+
+def test_layout_reaches_the_file(fake: Any, talk: Path, tmp_path: Path) -> None:
+    server = fake(events(FINISHED))
+    line = ["transcribe", str(talk), "--url", server.url, "-o", str(tmp_path), "-f", "srt"]
+    assert main([*line, "--max_line_width", "5", "--highlight_words", "True"]) == 0
+    assert "<u>Hello</u>\nthere." in (tmp_path / "talk.srt").read_text()
+    assert main([*line, "--max_line_width", "5", "--whisperx-compat"]) == 0
+    assert "Hello \nthere." in (tmp_path / "talk.srt").read_text()
+
+
+def test_standard_input(
+    fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    server = fake(events(FINISHED))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"piped")))
+    line = ["transcribe", "-", "--url", server.url, "-o", str(tmp_path), "-f", "txt"]
+    assert main([*line, "--verbose", "False"]) == 0
+    assert server.audio() == b"piped"
+    assert (tmp_path / "stdin.txt").read_text() == "[SPEAKER_00]: Hello there.\n"
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_one_failure_does_not_stop_the_others(fake: Any, tmp_path: Path, capsys: Any) -> None:
+    bad = fails(grpc.StatusCode.INVALID_ARGUMENT, "AUDIO is empty")
+    server = fake(bad, events(FINISHED))
+    for name in ("a.wav", "c.wav"):
+        (tmp_path / name).write_bytes(b"audio")
+    files = [str(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")]
+    assert main(["transcribe", *files, "--url", server.url, "-o", str(tmp_path), "-f", "srt"]) == 1
+    assert (tmp_path / "c.srt").exists()
+    assert not (tmp_path / "a.srt").exists()
+    errors = capsys.readouterr().err
+    assert f"{files[0]}: AUDIO is empty" in errors
+    assert f"{files[1]}: No such file or directory" in errors
+    assert "2 of 3 files failed" in errors
+
+
+def test_unreachable_server(talk: Path, capsys: Any) -> None:
+    line = ["transcribe", str(talk), str(talk.with_name("b.wav")), "--url", "no-such-host.invalid"]
+    assert main(line) == 3
+    assert main(["status", "--url", "no-such-host.invalid"]) == 3
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2
+    assert all("no-such-host.invalid:8001" in line for line in errors)
+
+
+def test_lost_connection_is_one_files_failure_while_the_server_lives(
+    fake: Any, tmp_path: Path
+) -> None:
+    lost = events(PROGRESS, then=fails(grpc.StatusCode.UNAVAILABLE, "Socket closed"))
+    server = fake(lost, events(FINISHED))
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / name).write_bytes(b"audio")
+    files = [str(tmp_path / name) for name in ("a.wav", "b.wav")]
+    assert main(["transcribe", *files, "--url", server.url, "-o", str(tmp_path), "-f", "srt"]) == 1
+    assert (tmp_path / "b.srt").exists()
+
+
+def test_wrong_address(capsys: Any) -> None:
+    assert main(["status", "--url", "http://localhost:8000"]) == 2
+    assert "must be `host:port`" in capsys.readouterr().err
+
+
+def test_server_that_fails(fake: Any, talk: Path, capsys: Any) -> None:
+    server = fake(fails(grpc.StatusCode.INTERNAL, "internal error"))
+    assert main(["transcribe", str(talk), "--url", server.url]) == 1
+    assert "internal error (request id `" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_made(fake: Any, talk: Path, capsys: Any) -> None:
+    server = fake(events(FINISHED))
+    assert main(["transcribe", str(talk), "--url", server.url, "-o", str(talk)]) == 1
+    assert f"onecard: {talk}: File exists" in capsys.readouterr().err
+
+
+def test_warnings_are_shown(fake: Any, talk: Path, tmp_path: Path, capsys: Any) -> None:
+    warned = {"event": "result", "result": {**RESULT, "warnings": ["the audio was short"]}}
+    server = fake(events(warned))
+    assert main(["transcribe", str(talk), "--url", server.url, "-o", str(tmp_path)]) == 0
+    assert "warning: the audio was short" in capsys.readouterr().err
+
+
+def test_status(fake: Any, capsys: Any) -> None:
+    server = fake(events(FINISHED))
+    assert main(["status", "--url", server.url]) == 1  # the fake says that it is not ready
+    shown = capsys.readouterr().out
+    assert f"{server.url}: live, not ready" in shown
+    assert "server fake 0.0" in shown
+    assert "align       UNAVAILABLE no weights" in shown
+    assert main(["status", "--url", server.url, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["client_version"] == __version__
+    assert document["models"][1]["name"] == "transcribe"
+
+
+def test_version(capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"onecard {__version__}\n"
+
+
+# interruption, in a process of its own
+
+
+def spawn(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "onecard_client", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+@pytest.mark.parametrize("step", [hangs, events(PROGRESS, then=hangs)], ids=["before", "amid"])
+def test_interrupt_cancels_the_request(step: Step, fake: Any, talk: Path, tmp_path: Path) -> None:
+    server = fake(step)
+    out = tmp_path / "out"
+    process = spawn("transcribe", str(talk), "--url", server.url, "-o", str(out))
+    while not server.requests:
+        assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert server.cancelled.wait(PATIENCE_S)
+    assert not out.exists()
+
+
+# results that are whole or not there
+
+
+def test_result_replaces_an_older_one_whole(tmp_path: Path) -> None:
+    path = tmp_path / "talk.txt"
+    path.write_text("old")
+    _output.write_atomically(path, "new \ud800")
+    assert path.read_bytes() == b"new ?"
+    assert names(tmp_path) == ["talk.txt"]
+
+
+def test_failed_write_leaves_the_older_result_and_no_rubbish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "talk.txt"
+    path.write_text("old")
+
+    def no_space(source: object, target: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", no_space)
+    with pytest.raises(OSError, match="No space"):
+        _output.write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["talk.txt"]
+
+
+def test_new_result_has_the_usual_permissions(tmp_path: Path) -> None:
+    _output.write_atomically(tmp_path / "a.txt", "")
+    (tmp_path / "b.txt").write_text("")
+    modes = [(tmp_path / name).stat().st_mode for name in ("a.txt", "b.txt")]
+    assert modes[0] == modes[1]
+
+
+# progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "60")
+    bar = _progress.display("talk.wav", wanted=None, verbose=True)
+    bar.show(Progress("recognize", 1, 4))
+    bar.show(Progress("recognize", 4, 4))
+    bar.clear()
+    drawn = terminal.getvalue().split("\r\033[K")
+    assert drawn[1].startswith("talk.wav: recognize [######..................]  25%")
+    assert "[########################] 100%" in drawn[2]
+    assert max(map(len, drawn)) < 60
+    assert drawn[-1] == ""
+
+
+def test_lines_elsewhere(capsys: Any) -> None:
+    lines = _progress.display("talk.wav", wanted=None, verbose=True)
+    for done in (0, 2, 4, 4):
+        lines.show(Progress("recognize", done, 4))
+    lines.show(Progress("align", 0, 0))
+    lines.clear()
+    assert capsys.readouterr().err == "talk.wav: recognize done\ntalk.wav: align done\n"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "verbose", "shown"),
+    [(None, True, True), (None, False, False), (True, False, True), (False, True, False)],
+)
+def test_who_decides_about_progress(
+    wanted: bool | None, verbose: bool, shown: bool, capsys: Any
+) -> None:
+    _progress.display("talk.wav", wanted=wanted, verbose=verbose).show(Progress("align", 1, 1))
+    assert bool(capsys.readouterr().err) == shown

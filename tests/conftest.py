@@ -1,0 +1,78 @@
+"""The real server, started once for all tests that need it, and where the speech samples are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / ".samples"
+READY_TIMEOUT_S = 240
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its addresses (`127.0.0.1:port`) and the pid of `build_scripts serve`."""
+
+    grpc_url: str
+    http_url: str
+    metrics_url: str
+    pid: int
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for taken in sockets:
+        taken.bind(("127.0.0.1", 0))
+    ports = [taken.getsockname()[1] for taken in sockets]
+    for taken in sockets:
+        taken.close()
+    return ports
+
+
+def is_ready(http_url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{http_url}/v2/health/ready", timeout=2) as reply:
+            return reply.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`make serve` on free ports; ends with SIGTERM, and must then end by itself."""
+    http, grpc, metrics = free_ports(3)
+    log = tmp_path_factory.mktemp("server") / "log"
+    ports = {"HTTP_PORT": str(http), "GRPC_PORT": str(grpc), "METRICS_PORT": str(metrics)}
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "build_scripts", "serve"],
+            cwd=ROOT, env={**os.environ, **ports}, stdout=out, stderr=subprocess.STDOUT,
+        )
+    url = f"127.0.0.1:{http}"
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not is_ready(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"the server did not become ready:\n{log.read_text()[-5000:]}")
+        time.sleep(0.5)
+    yield Server(f"127.0.0.1:{grpc}", url, f"127.0.0.1:{metrics}", process.pid)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=90) == 0, log.read_text()[-5000:]
+
+
+@pytest.fixture(scope="session")
+def conversation() -> Path:
+    """30 s of telephone talk, two speakers, English; its reference turns lie beside it (.rttm)."""
+    return SAMPLES / "conversation" / "sample.wav"

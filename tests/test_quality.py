@@ -1,0 +1,129 @@
+"""Quality through the running server, on real speech: words, times, speakers, languages.
+
+Each threshold is the reference called directly with the same weights, plus the stated margin, or
+the figure that `docs/quality.md` records. Figures are printed (`pytest -rP`) so that the table in
+the documentation can be made from a test run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from statistics import median
+
+import jsonschema
+import pytest
+
+from onecard_client import Client, Transcript
+from tests import speech
+
+RESULT_SCHEMA = json.loads(Path("onecard/schemas/result.schema.json").read_text())
+WER_MARGIN = 0.01
+# Whisper base on prompts whose scripts differ a little from the recordings (models' own errors).
+MAX_WER = {"en": 0.08, "fr": 0.2, "es": 0.25, "it": 0.25, "ru": 0.3}
+# Word starts of the embedded English aligner against forced alignment of the true text.
+MAX_MEDIAN_START_ERROR_S = 0.03
+MIN_WITHIN_100_MS = 0.75
+MIN_MATCHED_WORDS = 0.7
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with Client(server.grpc_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def english(tmp_path_factory):
+    """About 90 s: three speakers, a president, two colds, a telephone exchange."""
+    parts = [speech.jfk(), speech.dictation("cold_corpus"), speech.dictation("cold_corpus3")]
+    return speech.compose(
+        tmp_path_factory.mktemp("clips") / "english.wav", parts + speech.prompts("en", 5)
+    )
+
+
+@pytest.fixture(scope="module")
+def english_transcript(client, english) -> Transcript:
+    return client.transcribe(english.path, language="en")
+
+
+def verify(transcript: Transcript) -> None:
+    """The invariants that hold for every result whatever was said."""
+    document = transcript.to_dict()
+    jsonschema.validate(document, RESULT_SCHEMA)
+    account = transcript.account
+    assert account.speech_s + account.silence_s == pytest.approx(transcript.duration_s, abs=0.01)
+    assert account.transcribed_s + account.dropped_s == pytest.approx(account.speech_s, abs=0.01)
+    assert account.num_words == len(transcript.words)
+    starts = [segment.start for segment in transcript.segments]
+    assert starts == sorted(starts)
+    for segment in transcript.segments:
+        assert 0 <= segment.start <= segment.end <= transcript.duration_s + 0.01
+        if segment.words:
+            assert "".join("".join(w.word.split()) for w in segment.words) == "".join(
+                segment.text.split()
+            )
+        times = [t for w in segment.words if w.start is not None for t in (w.start, w.end)]
+        assert times == sorted(times), segment.text
+        for word in segment.words:
+            assert word.start is None or segment.start - 0.01 <= word.start
+            assert word.end is None or word.end <= segment.end + 0.01
+
+
+def test_word_errors_are_those_of_faster_whisper_called_directly(english, english_transcript):
+    from faster_whisper import WhisperModel
+
+    model = WhisperModel("engines/cpu/whisper", compute_type="int8", cpu_threads=2)
+    segments, _ = model.transcribe(str(english.path), language="en", beam_size=5)
+    direct = speech.word_errors(english.text, " ".join(s.text for s in segments))
+    ours = speech.word_errors(english.text, english_transcript.text)
+    print(f"WER: onecard {ours:.4f}, faster-whisper {direct:.4f}")
+    assert ours <= direct + WER_MARGIN
+
+
+def test_invariants_hold_on_long_speech(english_transcript):
+    verify(english_transcript)
+    assert english_transcript.account.dropped_s == 0
+
+
+def test_streamed_and_unary_results_agree(client, english, english_transcript):
+    *_, streamed = client.transcribe_stream(english.path, language="en")
+    assert isinstance(streamed, Transcript)
+    assert speech.word_errors(english_transcript.text, streamed.text) <= WER_MARGIN
+    assert streamed.turns == english_transcript.turns
+
+
+@pytest.mark.parametrize("name", ["cold_corpus", "cold_corpus3"])
+def test_word_starts_agree_with_forced_alignment(client, name):
+    found = client.transcribe(speech.dictation(name).path, language="en")
+    verify(found)
+    reference = speech.reference_words(name)
+    words = [speech.normalize(word.word, "en") for word in found.words]
+    matcher = difflib.SequenceMatcher(
+        None, [speech.normalize(w.text, "en") for w in reference], words, autojunk=False
+    )
+    errors = [
+        abs(reference[match.a + n].start_s - found.words[match.b + n].start)
+        for match in matcher.get_matching_blocks()
+        for n in range(match.size)
+        if found.words[match.b + n].start is not None and words[match.b + n]
+    ]
+    within = sum(error <= 0.1 for error in errors) / len(errors)
+    print(f"{name}: median {median(errors) * 1000:.0f} ms, {within:.0%} of {len(errors)} <= 100 ms")
+    assert len(errors) >= MIN_MATCHED_WORDS * len(words)
+    assert median(errors) <= MAX_MEDIAN_START_ERROR_S
+    assert within >= MIN_WITHIN_100_MS
+
+
+@pytest.mark.parametrize("language", MAX_WER)
+def test_language_is_found_and_words_are_right(client, tmp_path, language):
+    clip = speech.compose(tmp_path / "clip.wav", speech.prompts(language, 6))
+    found = client.transcribe(clip.path)
+    verify(found)
+    errors = speech.word_errors(clip.text, found.text, language)
+    print(f"{language}: found {found.language} ({found.language_probability:.2f}), WER {errors:.3f}")
+    assert found.language == language
+    assert errors <= MAX_WER[language]
+    assert all(segment.aligner != "none" for segment in found.segments)
+    assert all(word.start is not None for word in found.words)
