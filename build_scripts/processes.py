@@ -45,6 +45,18 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def zombies(parent: int) -> list[int]:
+    """Children of `parent` that have ended and that it has not looked after."""
+    found = []
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                state, ppid = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state == "Z" and int(ppid) == parent:
+                    found.append(int(folder.name))
+    return found
+
+
 def end(pids: list[int], patience_s: float) -> None:
     """SIGTERM, then, for those that are still there after `patience_s`, SIGKILL."""
     for signal_number in (signal.SIGTERM, signal.SIGKILL):

@@ -17,6 +17,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from build_scripts import plan as plans
+from build_scripts.control import CALLS
 from build_scripts.errors import PlanError
 from build_scripts.plan import ModelPlan, Plan
 from onecard import contract, trtllm
@@ -63,6 +64,8 @@ def _python(config: pb.ModelConfig) -> None:
     _tensors(config, interface.inputs, interface.outputs)
     if interface.decoupled:
         config.model_transaction_policy.decoupled = True
+    if interface.calls:
+        config.parameters[CALLS].string_value = ",".join(interface.calls)
 
 
 def _engine(config: pb.ModelConfig) -> None:

@@ -30,6 +30,8 @@ from build_scripts.supervisor import ControlApi, Supervisor
 POLL_S = 0.1
 # After every model is unloaded no request is left; Triton then still waits for idle connections.
 IDLE_CONNECTIONS_S = 3.0
+# A model whose Python process ended before it could say so is waited for by Triton for ever.
+DEAD_STUB_S = 5.0
 STATE = "server.json"
 
 
@@ -44,6 +46,7 @@ class Server:
         self._tail = server_log.Tail(server.log)
         self._reader = server_log.Reader()
         self._calls: dict[str, set[str]] = {}
+        self._dead: dict[int, float] = {}  # pid of a stub -> when it was first seen dead
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. A second signal ends it at once.
@@ -94,7 +97,10 @@ class Server:
         supervisor: Supervisor | None = None
         while process.poll() is None and not self._signals:
             self._relay()
-            if supervisor is None and self._api.is_ready():
+            if supervisor is None and self._is_stuck(process.pid):
+                process.kill()
+                process.wait()
+            elif supervisor is None and self._api.is_ready():
                 self._calls = self._api.calls(self._api.states())
                 self._relay()
                 self._announce(process.pid, time.monotonic() - started_s)
@@ -111,6 +117,12 @@ class Server:
             self._drain()
         self._end(process)
         self._say("stopped")
+
+    def _is_stuck(self, pid: int) -> bool:
+        """Whether a model's process died so early that Triton will never be ready."""
+        now_s = time.monotonic()
+        self._dead = {stub: self._dead.get(stub, now_s) for stub in processes.zombies(pid)}
+        return any(now_s - since_s > DEAD_STUB_S for since_s in self._dead.values())
 
     def _announce(self, pid: int, seconds: float) -> None:
         self._record(pid, "ready")

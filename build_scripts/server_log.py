@@ -20,9 +20,11 @@ _HARMLESS = (
     "unable to create stream for",
     "Unable to get device",
     "Non-graceful termination detected",
+    "ERROR: Failed to create instance",  # "failed to load" says the same again
 )
 _LOADING = re.compile(r"loading: (\S+?):\d+")
 _LOADED = re.compile(r"successfully loaded '([^']+)'")
+_FROZEN = "<frozen importlib"  # Python's own import machinery, in every traceback
 _LABELS = {"W": "warning", "E": "error", "F": "fatal"}
 
 
@@ -53,6 +55,8 @@ class Reader:
         if match := _LOADING.search(text):
             self.loading.append(match[1])
             return None
+        if "Failed to preinitialize" in text:  # of all things at the level of information
+            return f"error: {_unescaped(text)}"
         if match := _LOADED.search(text):
             self.loaded.append(match[1])
             count = f"{len(self.loaded)} of {max(len(self.loading), len(self.loaded))}"
@@ -61,7 +65,7 @@ class Reader:
 
     def _unprefixed(self, line: str) -> str | None:
         """Tables and blank lines are left out; what a model printed and tracebacks are not."""
-        if not line.strip() or line[0] in "+|" or line.startswith("Signal ("):
+        if not line.strip() or line[0] in "+|" or line.startswith("Signal (") or _FROZEN in line:
             return None
         return f"  {line}" if self._continues else line
 
@@ -88,11 +92,16 @@ class Tail:
 
 
 def reason(path: Path, max_lines: int = 12) -> list[str]:
-    """The last readable warnings and errors of a log file: why a server ended."""
+    """Why a server ended, from its log: the models that failed, else the last readable lines."""
     reader = Reader()
-    shown = [reader.read(line) for line in Tail(path).lines()]
-    return [line for line in shown if line and not line.startswith("loaded ")][-max_lines:]
+    read = [reader.read(line) for line in Tail(path).lines()]
+    shown = [line for line in read if line and not line.startswith("loaded ")]
+    failed = [
+        line for line in shown if line.startswith(("error: failed to load", "error: Failed to"))
+    ]
+    return failed or shown[-max_lines:]
 
 
 def _unescaped(text: str) -> str:
-    return text.replace("\\n", "\n  ").replace('\\"', '"')
+    lines = text.replace('\\"', '"').split("\\n")
+    return "\n  ".join(line for line in lines if line.strip() and _FROZEN not in line)

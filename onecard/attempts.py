@@ -2,10 +2,16 @@
 
 It knows OpenAI's criteria (openai/whisper, whisper/transcribe.py; faster-whisper's choice among
 attempts that all failed them) and nothing of how text comes about.
+
+One criterion is narrower than OpenAI's: text that compresses too well is held against an attempt
+only where it also says something several times in a row, as a decoder does that runs in circles.
+Announcements, lists and drills compress as well (more so where UTF-8 takes two bytes a letter), and
+trying them again ended with a worse text at the highest temperature.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +21,10 @@ from onecard.mel import Features
 from onecard.options import TranscribeOptions
 
 Document = dict[str, Any]
+
+# A phrase of at least four characters, three times in a row; in text without punctuation.
+_CIRCLE = re.compile(r"(.{4,}?)\1\1")
+_PUNCTUATION = re.compile(r"[^\w\s]+")
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,12 @@ class Attempt:
         """Bytes of the text per byte of its zlib form: repetition compresses well."""
         data = self.text.strip().encode()
         return len(data) / len(zlib.compress(data))
+
+    @property
+    def runs_in_circles(self) -> bool:
+        """Whether a phrase follows itself at least twice."""
+        words = _PUNCTUATION.sub(" ", self.text.casefold()).split()
+        return _CIRCLE.search(" ".join(words) + " ") is not None
 
 
 @dataclass
@@ -87,7 +103,9 @@ class Criteria:
 
     def is_repetitive(self, attempt: Attempt) -> bool:
         most = self.compression_ratio_threshold
-        return most is not None and attempt.compression_ratio > most
+        return (
+            most is not None and attempt.compression_ratio > most and attempt.runs_in_circles
+        )
 
     def is_silent(self, chunk: Chunk) -> bool:
         """Improbable text where the model hears no speech: text that is better left out."""

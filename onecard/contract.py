@@ -29,27 +29,33 @@ EVENT = Tensor("EVENT", "TYPE_STRING", (1,))  # progress, segments, result
 
 @dataclass(frozen=True)
 class Model:
-    """A Python model's interface; `decoupled` models answer with any number of responses."""
+    """A Python model's interface; `decoupled` models answer with any number of responses.
+
+    `calls`: the models it calls itself (BLS), which must outlive its requests.
+    """
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     decoupled: bool = False
+    calls: tuple[str, ...] = ()
 
 
-PYTHON_MODELS: dict[str, Model] = {
-    "decode_audio": Model((AUDIO, OPTIONS), (PCM, CLIP)),
-    "detect_speech": Model((PCM, OPTIONS), (SPEECH, SCORES)),
-    "recognize": Model((PCM, SPEECH, OPTIONS), (SEGMENTS,)),
-    "align": Model((PCM, SEGMENTS, OPTIONS), (ALIGNED,)),
-    "diarize": Model((PCM, SCORES, OPTIONS), (TURNS,)),
-    "label": Model((CLIP, SPEECH, ALIGNED, TURNS, OPTIONS), (RESULT,)),
-    "transcribe_stream": Model((AUDIO, OPTIONS), (EVENT,), decoupled=True),
-}
+# Steps connect by tensor name. Triton starts one as soon as its inputs are there, so diarize
+# runs beside recognize and align.
+TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")
+TRANSCRIBE = Model((AUDIO, OPTIONS), (RESULT,))
 
 # Engines, whose tensors are NVIDIA's contract: `onecard.trtllm`.
 ENGINES = ("whisper",)
 
-TRANSCRIBE = Model((AUDIO, OPTIONS), (RESULT,))
-# Steps connect by tensor name. Triton starts one as soon as its inputs are there, so diarize
-# runs beside recognize and align.
-TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")
+PYTHON_MODELS: dict[str, Model] = {
+    "decode_audio": Model((AUDIO, OPTIONS), (PCM, CLIP)),
+    "detect_speech": Model((PCM, OPTIONS), (SPEECH, SCORES)),
+    "recognize": Model((PCM, SPEECH, OPTIONS), (SEGMENTS,), calls=("whisper",)),
+    "align": Model((PCM, SEGMENTS, OPTIONS), (ALIGNED,)),
+    "diarize": Model((PCM, SCORES, OPTIONS), (TURNS,)),
+    "label": Model((CLIP, SPEECH, ALIGNED, TURNS, OPTIONS), (RESULT,)),
+    "transcribe_stream": Model(
+        (AUDIO, OPTIONS), (EVENT,), decoupled=True, calls=TRANSCRIBE_STEPS
+    ),
+}

@@ -100,7 +100,7 @@ class Segmenter:
         span = to_float(pcm[start : start + length])
         span = np.pad(span, (0, length - len(span)))
         windows = np.lib.stride_tricks.sliding_window_view(span, self._window)[:: self._step]
-        batch = torch.from_numpy(np.ascontiguousarray(windows))[:, None]  # [windows, 1, samples]
+        batch = torch.from_numpy(windows.copy())[:, None]  # [windows, 1, samples]
         with torch.inference_mode():
             scores: Scores = self._model(batch).numpy()
         return scores

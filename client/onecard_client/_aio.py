@@ -21,7 +21,7 @@ from onecard_client._client import DEFAULT_TIMEOUT_S, HEALTH_TIMEOUT_S, _request
 from onecard_client._errors import CallContext, OnecardError, from_rpc
 from onecard_client._retry import DEFAULT_MAX_RETRIES, Attempts
 from onecard_client._source import AudioSource
-from onecard_client.events import Event
+from onecard_client.events import Event, Progress
 from onecard_client.health import Health
 from onecard_client.transcript import Transcript
 
@@ -89,16 +89,16 @@ class AsyncClient:
         context = self._context(timeout_s, request_id)
         request = await _request_in_thread(_wire.TRANSCRIBE_STREAM, audio, options, context)
         attempts = Attempts(context, self._max_retries)
-        yielded = False
+        has_content = False
         while True:
             try:
                 async with aclosing(self._events(request, context, attempts)) as events:
                     async for event in events:
-                        yielded = True
+                        has_content = has_content or not isinstance(event, Progress)
                         yield event
                 return
             except OnecardError as error:
-                if yielded:
+                if has_content:
                     raise
                 await asyncio.sleep(attempts.delay_s(error))
 

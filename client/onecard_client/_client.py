@@ -25,7 +25,7 @@ from onecard_client._errors import (
 )
 from onecard_client._retry import DEFAULT_MAX_RETRIES, Attempts
 from onecard_client._source import AudioSource, read_audio
-from onecard_client.events import Event
+from onecard_client.events import Event, Progress
 from onecard_client.health import Health
 from onecard_client.transcript import Transcript
 
@@ -105,21 +105,21 @@ class Client:
         """Transcribes `audio` and yields events: Progress, Segments, and the Transcript last.
 
         The request is sent when the first event is asked for. Closing the generator, or leaving a
-        loop over it, cancels the request. Arguments and errors are those of `transcribe`; once an
-        event was yielded, nothing is retried.
+        loop over it, cancels the request. Arguments and errors are those of `transcribe`; once more
+        than Progress was yielded, nothing is retried.
         """
         context = self._context(timeout_s, request_id)
         request = _request(_wire.TRANSCRIBE_STREAM, audio, options, context)
         attempts = Attempts(context, self._max_retries)
-        yielded = False
+        has_content = False
         while True:
             try:
                 for event in self._events(request, context, attempts):
-                    yielded = True
+                    has_content = has_content or not isinstance(event, Progress)
                     yield event
                 return
             except OnecardError as error:
-                if yielded:
+                if has_content:
                     raise
                 time.sleep(attempts.delay_s(error))
 

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, a line per finished stage elsewhere.
+"""Progress on standard error: a bar on a terminal, a line per stage elsewhere.
 
 It knows how to draw; it does not know what the stages mean.
 """
@@ -31,17 +31,17 @@ class Silent:
 
 
 class Lines(Silent):
-    """One line for every stage that is finished."""
+    """One line for every stage that begins."""
 
     def __init__(self, name: str, stream: TextIO) -> None:
         super().__init__(name)
         self._stream = stream
-        self._finished: set[str] = set()
+        self._begun: set[str] = set()
 
     def show(self, progress: Progress) -> None:
-        if progress.done >= progress.total and progress.stage not in self._finished:
-            self._finished.add(progress.stage)
-            print(f"{self._name}: {progress.stage} done", file=self._stream, flush=True)
+        if progress.stage not in self._begun:
+            self._begun.add(progress.stage)
+            print(f"{self._name}: {progress.stage}", file=self._stream, flush=True)
 
 
 class Bar(Silent):

@@ -74,7 +74,7 @@ class Account:
     """Where the audio's seconds went: duration = speech + silence, speech = transcribed + dropped.
 
     Attributes:
-        aligned_s: seconds of speech in words whose times come from the audio.
+        aligned_s: seconds in segments whose words were timed by listening to the audio.
         retried: regions that were decoded a second time, each with its reason.
         dropped: regions of speech that have no text, each with its reason.
     """

@@ -55,9 +55,16 @@ def test_whisper_has_the_same_tensors_on_every_plan_and_they_are_the_contracts()
 def test_whisper_states_every_parameter_that_the_backend_insists_on():
     # NVIDIA's backend reads these outside its try block, or aborts without
     needed = {
-        "gpt_model_type", "gpt_model_path", "encoder_model_path", "cross_kv_cache_fraction",
-        "max_tokens_in_paged_kv_cache", "kv_cache_free_gpu_mem_fraction", "max_beam_width",
-        "tokenizer_dir", "xgrammar_tokenizer_info_path", "guided_decoding_backend",
+        "gpt_model_type",
+        "gpt_model_path",
+        "encoder_model_path",
+        "cross_kv_cache_fraction",
+        "max_tokens_in_paged_kv_cache",
+        "kv_cache_free_gpu_mem_fraction",
+        "max_beam_width",
+        "tokenizer_dir",
+        "xgrammar_tokenizer_info_path",
+        "guided_decoding_backend",
     }
     for path, config in CONFIGS.items():
         if config.name == "whisper":

@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_server import FakeServer, Step
+
 from onecard_client import AsyncClient, Client, Event, Health, Transcript
 
 

@@ -156,28 +156,28 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         """AUDIO of the last request."""
         return bytes(self.requests[-1].raw_input_contents[0][4:])
 
-    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:
         step, done = self._step(request, context)
         response = step(request, context)
         done.set()
         return response
 
-    def ModelStreamInfer(self, requests: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+    def ModelStreamInfer(self, requests: Any, context: Any) -> Iterator[Any]:
         request = next(requests)
         step, done = self._step(request, context)
         yield from step(request, context) or ()
         done.set()
 
-    def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def ServerLive(self, request: Any, context: Any) -> Any:
         return service_pb2.ServerLiveResponse(live=True)
 
-    def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def ServerReady(self, request: Any, context: Any) -> Any:
         return service_pb2.ServerReadyResponse(ready=False)
 
-    def ServerMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def ServerMetadata(self, request: Any, context: Any) -> Any:
         return service_pb2.ServerMetadataResponse(name="fake", version="0.0")
 
-    def RepositoryIndex(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def RepositoryIndex(self, request: Any, context: Any) -> Any:
         response = service_pb2.RepositoryIndexResponse()
         response.models.add(name="transcribe", version="1", state="READY")
         response.models.add(name="align", version="1", state="UNAVAILABLE", reason="no weights")

@@ -10,9 +10,9 @@ from typing import Any
 
 import grpc
 import pytest
+from fake_server import PATIENCE_S, fails, result
 
 import onecard_client
-from fake_server import PATIENCE_S, fails, result
 from onecard_client import (
     AccessDenied,
     BadResponse,
@@ -71,7 +71,7 @@ def test_server_text_of_a_bad_request_is_kept_as_it_is(fake: Any, connect: Any) 
 
 def test_server_error_names_the_request(fake: Any, connect: Any) -> None:
     server = fake(fails(grpc.StatusCode.INTERNAL, "internal error"))
-    with pytest.raises(ServerError, match="internal error .*`r-7`"):
+    with pytest.raises(ServerError, match=r"internal error .*`r-7`"):
         connect(server.url).transcribe(b"audio", request_id="r-7")
 
 

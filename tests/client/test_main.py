@@ -13,8 +13,8 @@ from typing import Any
 
 import grpc
 import pytest
+from fake_server import FINISHED, PATIENCE_S, PROGRESS, RESULT, SEGMENTS, Step, events, fails, hangs
 
-from fake_server import FINISHED, PATIENCE_S, PROGRESS, RESULT, Step, events, fails, hangs
 from onecard_client import Progress, Transcript, __version__, _output, _progress
 from onecard_client.__main__ import main
 from onecard_client.subtitles import SubtitleLayout
@@ -105,7 +105,7 @@ def test_unreachable_server(talk: Path, capsys: Any) -> None:
 def test_lost_connection_is_one_files_failure_while_the_server_lives(
     fake: Any, tmp_path: Path
 ) -> None:
-    lost = events(PROGRESS, then=fails(grpc.StatusCode.UNAVAILABLE, "Socket closed"))
+    lost = events(SEGMENTS, then=fails(grpc.StatusCode.UNAVAILABLE, "Socket closed"))
     server = fake(lost, events(FINISHED))
     for name in ("a.wav", "b.wav"):
         (tmp_path / name).write_bytes(b"audio")
@@ -250,7 +250,7 @@ def test_lines_elsewhere(capsys: Any) -> None:
         lines.show(Progress("recognize", done, 4))
     lines.show(Progress("align", 0, 0))
     lines.clear()
-    assert capsys.readouterr().err == "talk.wav: recognize done\ntalk.wav: align done\n"
+    assert capsys.readouterr().err == "talk.wav: recognize\ntalk.wav: align\n"
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-
 from fake_server import RESULT
-from onecard_client import InvalidTranscript, Segment, Transcript, Word
+
+import onecard
+from onecard_client import Account, InvalidTranscript, Segment, Transcript, Turn, Word
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -99,6 +101,28 @@ def test_mismatch_is_named_with_its_place(path: list[Any], value: object, place:
     inner[path[-1]] = value
     with pytest.raises(InvalidTranscript, match=f"`{place}` is `"):
         Transcript.from_dict(document)
+
+
+def schema() -> dict[str, Any]:
+    path = Path(onecard.__file__).parent / "schemas" / "result.schema.json"
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def test_classes_have_the_fields_of_the_servers_schema() -> None:
+    root = schema()
+    definitions = {Transcript: root} | {
+        kind: root["$defs"][kind.__name__.lower()] for kind in (Word, Segment, Turn, Account)
+    }
+    for kind, definition in definitions.items():
+        fields = {field.name for field in dataclasses.fields(kind)} - {"extra"}
+        assert fields == set(definition["properties"]) - {"word_segments"}
+        mandatory = {
+            field.name
+            for field in dataclasses.fields(kind)
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        }
+        assert mandatory <= set(definition["required"])
 
 
 @pytest.mark.parametrize("key", ["segments", "account", "duration_s", "language", "version"])

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_server import RESULT
 from whisperx.utils import get_writer
 
-from fake_server import RESULT
 from onecard_client import Transcript
 from onecard_client.subtitles import SubtitleLayout
 from onecard_client.writers import ALL_FORMATS, WRITERS

@@ -1,0 +1,391 @@
+"""Starting, draining, stopping and cleaning up, with the real Triton and tiny models."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from build_scripts import layout, processes, settings
+
+TIMEOUT_S = 60
+INSTALLED = (layout.RUNTIME / "manifest.json").is_file()
+pytestmark = pytest.mark.skipif(not INSTALLED, reason="no Triton here: `make setup`")
+
+ECHO = """
+import time
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        replies = []
+        for request in requests:
+            x = pb.get_input_tensor_by_name(request, "X").as_numpy()
+            replies.append(pb.InferenceResponse([pb.Tensor("Y", x)]))
+        return replies
+"""
+# Holds a request until a file appears, then asks `echo`: a request that is in flight for as long
+# as a test wants, with an inner request at its end.
+ASK = """
+import os, time
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        replies = []
+        for request in requests:
+            open(GATE + ".reached", "w").close()
+            while not os.path.exists(GATE):
+                time.sleep(0.02)
+            x = pb.get_input_tensor_by_name(request, "X")
+            inner = pb.InferenceRequest(model_name="echo", requested_output_names=["Y"], inputs=[x])
+            reply = inner.exec()
+            if reply.has_error():
+                replies.append(pb.InferenceResponse([], error=reply.error()))
+            else:
+                replies.append(pb.InferenceResponse(reply.output_tensors()))
+        return replies
+"""
+SLOW_START = """
+import os, time
+
+class TritonPythonModel:
+    def initialize(self, args):
+        while not os.path.exists(GATE):
+            time.sleep(0.02)
+"""
+CONFIG = """
+name: "{name}"
+backend: "python"
+max_batch_size: 0
+input {{ name: "X" data_type: TYPE_FP32 dims: -1 }}
+output {{ name: "Y" data_type: TYPE_FP32 dims: -1 }}
+instance_group {{ kind: KIND_CPU count: 1 }}
+parameters {{ key: "calls" value {{ string_value: "{calls}" }} }}
+"""
+
+
+def add_model(repository: Path, name: str, code: str | None, gate: Path, calls: str = "") -> None:
+    folder = repository / name / "1"
+    folder.mkdir(parents=True)
+    (repository / name / "config.pbtxt").write_text(CONFIG.format(name=name, calls=calls))
+    if code is not None:
+        (folder / "model.py").write_text(f"GATE = {str(gate)!r}\n{code}")
+
+
+class Serving:
+    """`build_scripts serve` of a repository on free ports, as a process of its own."""
+
+    def __init__(self, repository: Path, **environment: str) -> None:
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in settings.DEFAULT_PORTS]
+            for one in sockets:
+                one.bind(("127.0.0.1", 0))
+            numbers = [one.getsockname()[1] for one in sockets]
+        self.ports = dict(zip(settings.DEFAULT_PORTS, numbers, strict=True))
+        self.environment = {
+            **os.environ,
+            **{name: str(port) for name, port in self.ports.items()},
+            "REPOSITORY": str(repository),
+            **environment,
+        }
+        self.url = f"http://127.0.0.1:{numbers[0]}"
+        self.prefix = settings.shm_prefix(numbers[0])
+        self.output = repository.parent / f"output-{numbers[0]}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def verb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run any verb against this server and wait for its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "build_scripts", *arguments],
+            cwd=layout.ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+    def start(self, until: str = "ready after") -> None:
+        with self.output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "build_scripts", "serve"],
+                cwd=layout.ROOT,
+                env=self.environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        eventually(lambda: until in self.said() or self.process.poll() is not None)  # type: ignore[union-attr]
+        assert until in self.said()
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def end(self) -> int:
+        """The exit status, once the process has ended by itself."""
+        assert self.process is not None
+        return self.process.wait(TIMEOUT_S)
+
+    def terminate(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.end()
+
+    def triton(self) -> int:
+        return int(re.findall(r"starting Triton \(pid (\d+)\)", self.said())[-1])
+
+    def regions(self) -> list[Path]:
+        return list(Path("/dev/shm").glob(self.prefix + "*"))
+
+    def left(self) -> list[object]:
+        """Everything that should be gone when the server is."""
+        return [*processes.mentioning(self.prefix), *self.regions()]
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/v2/health/ready", timeout=5) as reply:
+                return bool(reply.status == 200)
+        except OSError:
+            return False
+
+    def infer(self, model: str) -> list[float]:
+        tensor = {"name": "X", "datatype": "FP32", "shape": [2], "data": [1.0, 2.5]}
+        body = json.dumps({"inputs": [tensor]}).encode()
+        url = f"{self.url}/v2/models/{model}/infer"
+        with urllib.request.urlopen(url, body, timeout=TIMEOUT_S) as reply:
+            found: list[float] = json.load(reply)["outputs"][0]["data"]
+        return found
+
+
+def eventually(holds: Callable[[], Any]) -> None:
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file that the models of this test wait for."""
+    return tmp_path / "gate"
+
+
+@pytest.fixture
+def repository(tmp_path: Path, gate: Path) -> Path:
+    add_model(tmp_path / "repository", "echo", ECHO, gate)
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def serving(repository: Path) -> Iterator[Serving]:
+    one = Serving(repository)
+    yield one
+    if one.process is not None and one.process.poll() is None:
+        one.process.kill()
+        one.process.wait()
+    processes.end(processes.mentioning(one.prefix), patience_s=5)
+    for region in one.regions():
+        region.unlink()
+
+
+def test_a_taken_port_is_named_with_its_holder(serving: Serving) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", serving.ports["GRPC_PORT"]))
+        holder.listen()
+        ran = serving.verb("serve")
+    assert ran.returncode == 6
+    assert f"`{serving.ports['GRPC_PORT']}`" in ran.stderr
+    assert f"pid {os.getpid()} " in ran.stderr
+    assert "GRPC_PORT=" in ran.stderr
+    assert serving.left() == []
+
+
+def test_ready_only_when_every_model_is(serving: Serving, repository: Path, gate: Path) -> None:
+    add_model(repository, "slow", SLOW_START, gate)
+    serving.start(until="loaded echo")
+    assert not serving.is_ready()
+    waited = serving.verb("wait", "--timeout", "0.5")
+    assert waited.returncode == 7
+    assert "not ready after" in waited.stderr
+    gate.touch()
+    assert serving.verb("wait").returncode == 0
+    assert serving.is_ready()
+    assert serving.terminate() == 0
+    assert serving.left() == []
+
+
+def test_detach_wait_status_stop(serving: Serving) -> None:
+    serving.environment["DETACH"] = "1"
+    assert serving.verb("status").returncode == 7
+    assert serving.verb("serve").returncode == 0
+    waited = serving.verb("wait")
+    assert waited.returncode == 0, waited.stderr
+    assert "ready after" in waited.stdout
+    assert serving.infer("echo") == [1.0, 2.5]
+    again = serving.verb("serve")
+    assert again.returncode == 7
+    assert "running already" in again.stderr
+    assert serving.verb("status").returncode == 0
+    assert serving.verb("stop").returncode == 0
+    assert serving.left() == []
+    assert "no server runs" in serving.verb("stop").stdout
+
+
+def test_sigterm_lets_inner_requests_of_a_request_in_flight_through(
+    serving: Serving, repository: Path, gate: Path
+) -> None:
+    add_model(repository, "ask", ASK, gate, calls="echo")
+    serving.start()
+    answers: list[object] = []
+    asking = threading.Thread(target=lambda: answers.append(serving.infer("ask")))
+    asking.start()
+    eventually(lambda: Path(f"{gate}.reached").exists())
+    assert serving.process is not None
+    serving.process.send_signal(signal.SIGTERM)
+    eventually(lambda: "draining" in serving.said() and not serving.is_ready())
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        serving.infer("ask")
+    refused.value.close()
+    assert serving.process.poll() is None
+    gate.touch()
+    asking.join(TIMEOUT_S)
+    assert answers == [[1.0, 2.5]]
+    assert serving.end() == 0
+    assert serving.left() == []
+
+
+def test_a_second_signal_ends_it_at_once(serving: Serving, repository: Path, gate: Path) -> None:
+    add_model(repository, "ask", ASK, gate, calls="echo")
+    serving.start()
+
+    def ask() -> None:
+        with contextlib.suppress(OSError):
+            serving.infer("ask")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    eventually(lambda: Path(f"{gate}.reached").exists())
+    assert serving.process is not None
+    serving.process.send_signal(signal.SIGINT)
+    eventually(lambda: "draining" in serving.said())
+    serving.process.send_signal(signal.SIGINT)
+    assert serving.end() == 0
+    asking.join(TIMEOUT_S)
+    assert serving.left() == []
+
+
+def test_the_next_start_cleans_up_after_kill_9_of_everything(serving: Serving) -> None:
+    serving.start()
+    assert serving.process is not None
+    serving.process.kill()
+    for pid in processes.mentioning(serving.prefix):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    serving.end()
+    assert serving.regions()
+    serving.start(until="ready after")
+    assert "cleaned up after" in serving.said()
+    assert serving.infer("echo") == [1.0, 2.5]
+    assert serving.terminate() == 0
+    assert serving.left() == []
+
+
+def test_triton_killed_is_an_error_and_leaves_nothing(serving: Serving) -> None:
+    serving.start()
+    os.kill(serving.triton(), signal.SIGKILL)
+    assert serving.end() == 7
+    assert "ended with status -9 while it was serving" in serving.said()
+    assert serving.left() == []
+
+
+def test_triton_ends_when_serve_is_killed(serving: Serving) -> None:
+    serving.start()
+    assert serving.process is not None
+    serving.process.kill()
+    eventually(lambda: processes.mentioning(serving.prefix) == [])
+
+
+def test_two_servers_side_by_side(serving: Serving, repository: Path) -> None:
+    serving.start()
+    other = Serving(repository)
+    other.start()
+    assert serving.regions()
+    assert other.regions()
+    assert serving.infer("echo") == other.infer("echo")
+    assert other.terminate() == 0
+    assert other.left() == []
+    assert serving.regions()
+    assert serving.infer("echo") == [1.0, 2.5]
+    assert serving.terminate() == 0
+
+
+def test_a_model_that_fails_to_load_is_named_with_its_reason(
+    serving: Serving, repository: Path, gate: Path
+) -> None:
+    add_model(repository, "broken", "raise RuntimeError('no weights here')", gate)
+    ran = serving.verb("serve")
+    assert ran.returncode == 7
+    assert "failed to load 'broken'" in ran.stderr
+    assert "no weights here" in ran.stderr
+    assert serving.left() == []
+
+
+def test_a_model_whose_process_dies_at_once_does_not_hang_the_start(
+    serving: Serving, repository: Path, gate: Path
+) -> None:
+    add_model(repository, "absent", None, gate)
+    ran = serving.verb("serve")
+    assert ran.returncode == 7
+    assert "absent/1/model.py" in ran.stderr
+    assert serving.left() == []
+
+
+@pytest.fixture(scope="module")
+def numpy_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a real NumPy 2."""
+    folder = tmp_path_factory.mktemp("numpy-2")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*command, str(folder), "numpy==2.2.6"], check=True, timeout=TIMEOUT_S)
+    return folder
+
+
+def test_numpy_2_is_refused_before_the_start(
+    serving: Serving, numpy_2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving.environment["PYTHONPATH"] = str(numpy_2)
+    ran = serving.verb("serve")
+    assert ran.returncode == 7
+    assert "NumPy `2.2.6`" in ran.stderr
+    assert str(numpy_2) in ran.stderr
+    assert serving.left() == []
+
+
+def test_the_models_own_self_test_refuses_numpy_2(
+    serving: Serving, repository: Path, gate: Path, numpy_2: Path
+) -> None:
+    """What the check before the start cannot see: a model's own path."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(numpy_2)!r})\n"
+        "from onecard import backend\n"
+        "class TritonPythonModel:\n"
+        "    def initialize(self, args):\n"
+        "        backend.self_test()\n"
+    )
+    add_model(repository, "guarded", code, gate)
+    ran = serving.verb("serve")
+    assert ran.returncode == 7
+    assert "NumPy is `2.2.6`" in ran.stderr

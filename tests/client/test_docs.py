@@ -1,0 +1,102 @@
+"""Every code block of docs/clients.md, run as it stands against the real server."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "clients.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TIMEOUT_S = 240
+
+# grpcurl is in no package registry, so this stands in for it: the same JSON through the same
+# protobuf rules. It takes the arguments that the page gives.
+GRPCURL = """\
+import sys
+import grpc
+from google.protobuf import json_format
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+plaintext, proto, path, data, stdin, target, method = sys.argv[1:]
+assert (plaintext, proto, data, stdin) == ("-plaintext", "-proto", "-d", "@")
+assert method == "inference.GRPCInferenceService/ModelInfer"
+request = json_format.Parse(sys.stdin.read(), service_pb2.ModelInferRequest())
+stub = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(target))
+print(json_format.MessageToJson(stub.ModelInfer(request)))
+"""
+
+
+def blocks() -> list[Any]:
+    page = PAGE.read_text()
+    found = []
+    for match in BLOCK.finditer(page):
+        language, code = match.groups()
+        line = page.count("\n", 0, match.start()) + 1
+        found.append(pytest.param(language, code, id=f"{language}-line-{line}"))
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with `talk.wav`, and the page's programs on the way to it."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, command in [
+        ("onecard", f'exec "{sys.executable}" -m onecard_client "$@"'),
+        ("python3", f'exec "{sys.executable}" "$@"'),
+        ("grpcurl", f'exec "{sys.executable}" "{programs}/grpcurl.py" "$@"'),
+    ]:
+        (programs / name).write_text(f"#!/bin/sh\n{command}\n")
+        (programs / name).chmod(0o755)
+    (programs / "grpcurl.py").write_text(GRPCURL)
+    shutil.copy(ROOT / ".samples" / "jfk" / "jfk.wav", tmp_path / "talk.wav")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("language", "code"), blocks())
+def test_block_runs(language: str, code: str, server: Any, folder: Path) -> None:
+    for program in ("curl",):
+        if f"{program} " in code and shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    code = code.replace("localhost:8001", server.grpc_url)
+    code = code.replace("localhost:8000", server.http_url)
+    command = {"python": [sys.executable, "-c"], "bash": ["bash", "-euo", "pipefail", "-c"]}
+    done = subprocess.run(
+        [*command[language], code],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT / "client"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = "change the request:" if "not audio" in code else "country"
+    assert expected in done.stdout, done.stderr
+
+
+def test_the_page_shows_every_way() -> None:
+    languages = [match.group(1) for match in BLOCK.finditer(PAGE.read_text())]
+    assert (languages.count("python"), languages.count("bash")) == (5, 3)
+    assert set(languages) == {"python", "bash"}
+
+
+def test_the_page_names_every_exception() -> None:
+    import onecard_client
+
+    page = PAGE.read_text()
+    for name in onecard_client.__all__:
+        kind = getattr(onecard_client, name)
+        if isinstance(kind, type) and issubclass(kind, onecard_client.OnecardError):
+            assert f"`{name}`" in page

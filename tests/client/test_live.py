@@ -1,0 +1,209 @@
+"""Both clients and the command against the real server, on real speech."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import wave
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onecard_client import (
+    AsyncClient,
+    Client,
+    DeadlineExceeded,
+    InvalidRequest,
+    Progress,
+    Segments,
+    Transcript,
+)
+from onecard_client.writers import ALL_FORMATS, WRITERS
+
+PHRASE = "ask not what your country can do for you"
+TIMEOUT_S = 240
+# A file with this much in it is beyond every default limit of gRPC and of HTTP servers.
+LARGE_BYTES = 70_000_000
+
+
+@pytest.fixture(scope="module")
+def speech() -> Path:
+    """11 s, one speaker, English."""
+    return Path(__file__).parents[2] / ".samples" / "jfk" / "jfk.wav"
+
+
+@pytest.fixture(scope="module")
+def transcript(server: Any, speech: Path) -> Transcript:
+    with Client(server.grpc_url) as client:
+        return client.transcribe(speech, language="en")
+
+
+def test_transcript_of_a_path(transcript: Transcript) -> None:
+    assert PHRASE in transcript.text.lower()
+    assert transcript.language == "en"
+    assert transcript.duration_s == pytest.approx(11.0, abs=0.1)
+    assert transcript.speakers == ("SPEAKER_00",)
+    assert transcript.options["language"] == "en"
+
+
+def test_transcript_holds_together(transcript: Transcript) -> None:
+    account = transcript.account
+    assert account.speech_s + account.silence_s == pytest.approx(account.duration_s, abs=0.01)
+    assert account.transcribed_s + account.dropped_s == pytest.approx(account.speech_s, abs=0.01)
+    assert account.num_words == len(transcript.words)
+    timed = [word for word in transcript.words if word.start is not None]
+    assert all(word.start <= word.end <= transcript.duration_s for word in timed)  # type: ignore[operator]
+    assert all(one.start <= other.start for one, other in pairwise(timed))  # type: ignore[operator]
+    for segment in transcript.segments:
+        spoken = "".join(word.word for word in segment.words)
+        assert "".join(spoken.split()) == "".join(segment.text.split())
+    assert Transcript.from_json(transcript.to_json()) == transcript
+
+
+def test_bytes_and_file_objects(
+    server: Any, connect: Any, speech: Path, transcript: Transcript
+) -> None:
+    client = connect(server.grpc_url)
+    assert client.transcribe(speech.read_bytes(), language="en").text == transcript.text
+    with speech.open("rb") as file:
+        assert client.transcribe(file, language="en").text == transcript.text
+
+
+def test_raw_pcm(server: Any, speech: Path) -> None:
+    with wave.open(str(speech)) as file:
+        rate, channels = file.getframerate(), file.getnchannels()
+        pcm = file.readframes(file.getnframes())
+    options = {"encoding": "pcm_s16le", "sample_rate": rate, "channels": channels}
+    with Client(server.grpc_url) as client:
+        found = client.transcribe(pcm, language="en", diarize=False, **options)
+    assert PHRASE in found.text.lower()
+    assert found.turns is None
+
+
+def test_stream(server: Any, connect: Any, speech: Path, transcript: Transcript) -> None:
+    *events, last = connect(server.grpc_url).stream(speech, language="en")
+    assert isinstance(last, Transcript)
+    assert last.text == transcript.text
+    assert any(isinstance(event, Progress) for event in events)
+    pieces = [event for event in events if isinstance(event, Segments)]
+    told = " ".join(segment.text.strip() for piece in pieces for segment in piece.segments)
+    assert "".join(told.split()) == "".join(transcript.text.split())
+
+
+@pytest.mark.parametrize("call", ["transcribe", "stream"])
+@pytest.mark.parametrize(
+    ("audio", "options", "reason"),
+    [
+        (b"", {}, "empty"),
+        (b"this is text, not speech" * 100, {}, "audio"),
+        (b"RIFF", {"langage": "en"}, "did you mean `language`"),
+        (b"RIFF", {"min_speakers": "two"}, "min_speakers"),
+    ],
+)
+def test_bad_request(
+    call: str, audio: bytes, options: Any, reason: str, server: Any, connect: Any
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        getattr(connect(server.grpc_url), call)(audio, **options)
+    assert reason in str(caught.value)
+    assert caught.value.status == "INVALID_ARGUMENT"
+    assert "in ensemble" not in str(caught.value)
+
+
+def test_large_file_reaches_the_server(server: Any, connect: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        connect(server.grpc_url).transcribe(b"x" * LARGE_BYTES)
+    assert caught.value.status == "INVALID_ARGUMENT"  # the model's refusal, not gRPC's
+
+
+def test_deadline(server: Any, connect: Any, conversation: Path, transcript: Transcript) -> None:
+    with pytest.raises(DeadlineExceeded):
+        connect(server.grpc_url).transcribe(conversation, timeout_s=0.1)
+
+
+def test_server_lives_on_after_cancelled_requests(
+    server: Any, connect: Any, conversation: Path, speech: Path, transcript: Transcript
+) -> None:
+    assert isinstance(connect(server.grpc_url).first_event(conversation), Progress)
+
+    async def cancel() -> None:
+        async with AsyncClient(server.grpc_url) as client:
+            task = asyncio.create_task(client.transcribe(conversation))
+            await asyncio.sleep(0.3)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(cancel())
+    assert connect(server.grpc_url).transcribe(speech, language="en").text == transcript.text
+
+
+def test_health(server: Any, connect: Any) -> None:
+    health = connect(server.grpc_url).health()
+    assert health.live
+    assert health.ready
+    states = {model.name: model.state for model in health.models}
+    assert {"transcribe", "transcribe_stream", "whisper"} <= set(states)
+    assert set(states.values()) == {"READY"}
+    assert health.server_name == "triton"
+    assert health.server_version
+
+
+# the command
+
+
+def spawn(server: Any, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "onecard_client", *arguments, "--url", server.grpc_url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+def test_command_writes_every_format(server: Any, speech: Path, tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.wav"
+    garbage.write_bytes(b"RIFF and nothing else")
+    folder = tmp_path / "out"
+    line = ["transcribe", str(garbage), str(speech), "--language", "en", "--output_dir"]
+    process = spawn(server, *line, str(folder), "--max_speakers", "2")
+    shown, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1, errors
+    assert str(garbage) in errors
+    assert f"{speech}: 11.0 s of audio, language en, 1 speaker" in shown
+    assert {path.name for path in folder.iterdir()} == {f"jfk.{one}" for one in ALL_FORMATS}
+    written = Transcript.from_json((folder / "jfk.json").read_text())
+    assert PHRASE in written.text.lower()
+    assert written.options["max_speakers"] == 2
+    for extension in ALL_FORMATS:
+        text = (folder / f"jfk.{extension}").read_text()
+        assert text == getattr(written, f"to_{extension}")()
+    process = spawn(server, "transcribe", str(speech), "-f", "aud", "-o", str(folder))
+    assert process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+    assert set(WRITERS) == {path.suffix[1:] for path in folder.iterdir()}
+
+
+def test_command_is_interrupted(server: Any, conversation: Path, tmp_path: Path) -> None:
+    line = ["transcribe", str(conversation), "-o", str(tmp_path), "--print-progress", "True"]
+    process = spawn(server, *line)
+    assert process.stderr is not None
+    process.stderr.readline()  # its first stage has begun
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=TIMEOUT_S) == 130
+    process.communicate()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_shows_the_status(server: Any) -> None:
+    process = spawn(server, "status")
+    shown, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+    assert f"{server.grpc_url}: ready" in shown
+    assert "transcribe_stream" in shown
