@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from build_scripts import layout, operate, samples, server, settings, setup
+from build_scripts import layout, operate, processes, samples, server, settings, setup
 from build_scripts.errors import ServerError
 from build_scripts.progress import say
 
@@ -81,7 +81,7 @@ def running() -> Iterator[settings.Settings]:
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=server.end_with_parent,
+            preexec_fn=processes.end_with_parent,
         )
     try:
         while process.poll() is None and not server.is_held(one.run):

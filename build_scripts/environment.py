@@ -62,7 +62,8 @@ def _install(say: Callable[[str], None]) -> None:
     # First and by itself, so that a CPU build which pip is configured to find, or which is
     # installed already, satisfies it; the lock leaves torch and what only it needs out.
     torch = pinned_torch(layout.PROJECT.read_text(encoding="utf-8"))
-    say(f"{torch} (where pip finds only a CUDA build this is several GB)")
+    here = list((layout.VENV / "lib").glob("python3.*/site-packages/torch-*.dist-info"))
+    say(torch if here else f"{torch} (several GB where pip finds no CPU build)")
     packages.pip(["install", torch], torch, show=True)
     say(f"the packages of {layout.LOCK.name}")
     packages.pip(["install", "--no-deps", "-r", str(layout.LOCK)], layout.LOCK.name, show=True)

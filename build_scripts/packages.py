@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from build_scripts import layout
+from build_scripts import layout, processes
 from build_scripts.errors import DownloadError
 from onecard import manifest
 
@@ -35,6 +35,7 @@ _UNREACHABLE = (
     "Temporary failure in name resolution",
     "Max retries exceeded",
     "connection broken by",
+    "(from versions: none)",  # all that is left of it when pip does not retry
 )
 
 
@@ -61,7 +62,15 @@ def pip(arguments: Sequence[str], what: str, show: bool = False) -> None:
         command.append("--quiet")
     # LC_ALL: the fragments above are matched in English.
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "PIP_NO_INPUT": "1"}
-    ran = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    ran = subprocess.run(
+        command,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        # A setup that is killed takes pip with it, so that the next one is alone.
+        preexec_fn=processes.end_with_parent,
+    )
     if ran.returncode != 0:
         raise DownloadError(_explain(what, ran.stderr))
 
@@ -130,8 +139,9 @@ def _explain(what: str, stderr: str) -> str:
         return f"the disk filled up while fetching `{what}`: free some space and run it again"
     if any(sign in stderr for sign in _UNREACHABLE):
         return (
-            f"no answer from the package index while fetching `{what}`. Wanted: a reachable index; "
-            "look at the network, `pip config list` and PIP_INDEX_URL, then run it again"
+            f"no answer from the package index about `{what}`, wanted an index that is reachable "
+            "and has it: look at the network and at pip's settings (`pip config list`, "
+            "PIP_INDEX_URL), then run it again"
         )
     lines = [line for line in stderr.splitlines() if line.strip()]
     return f"pip could not fetch or install `{what}`:\n  " + "\n  ".join(

@@ -6,6 +6,7 @@ It knows Linux's /proc and nothing of Triton.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -67,6 +68,11 @@ def end(pids: list[int], patience_s: float) -> None:
         while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline_s:
             time.sleep(0.05)
         pids = [pid for pid in pids if is_alive(pid)]
+
+
+def end_with_parent() -> None:
+    """For `preexec_fn`: the child gets SIGTERM when whoever started it is killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def is_free(address: str, port: int) -> bool:

@@ -6,7 +6,6 @@ It knows processes, signals and shared memory. What is said to people goes throu
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -19,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from build_scripts import control, layout, preflight, processes, runtime, server_log, settings
 from build_scripts.control import Api
@@ -86,7 +85,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 # Its own session: a Ctrl-C at the terminal is ours to turn into a drain.
                 start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=processes.end_with_parent,
             )
         self._record(process.pid, "starting")
         self._say(f"starting Triton (pid {process.pid}), log in {_short(log)}")
@@ -190,8 +189,8 @@ class Server:
 @contextmanager
 def locked(server: Settings) -> Iterator[None]:
     """Hold this server's name. Raises ServerError while another `serve` of this checkout does."""
-    server.run.mkdir(parents=True, exist_ok=True)
-    with (server.run / "lock").open("w") as file:
+    file = _lock_file(server)
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -200,7 +199,16 @@ def locked(server: Settings) -> Iterator[None]:
                 f"this checkout's server is running already on port `{server.http_port}` "
                 f"(pid {pid}): `make stop` ends it, HTTP_PORT=... starts another beside it"
             ) from None
+        # Another start may have cleaned the folder away before it was locked.
+        server.run.mkdir(parents=True, exist_ok=True)
         yield
+
+
+def _lock_file(server: Settings) -> IO[str]:
+    while True:
+        server.run.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            return (server.run / "lock").open("w")
 
 
 def is_held(run: Path) -> bool:
@@ -252,11 +260,6 @@ def reclaim(run: Path) -> int:
         region.unlink(missing_ok=True)
     (run / STATE).unlink(missing_ok=True)
     return len(left) + len(regions)
-
-
-def end_with_parent() -> None:
-    """In the child before it becomes Triton: SIGTERM when whoever started it is killed."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _short(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""What the bytes of a media file say about themselves: encryption, and being cut off before the end.
+"""What the bytes of a media file say about themselves: encrypted, or cut off before the end.
 
-It reads headers only and decodes nothing. FFmpeg plays what is left of a cut file without a word, so
-whoever wants to notice has to look at the container: each rule below is one that the format states.
+It reads headers only and decodes nothing. FFmpeg plays what is left of a cut file without a word,
+so whoever wants to notice has to look at the container: each rule below is stated by the format.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _ASF_ENCRYPTED = (
 
 # FFmpeg takes the duration of these from a header; others it estimates from size and bit rate,
 # which says nothing about what the file once held.
-_DECLARING_FORMATS = {"flac", "aiff", "au", "mov", "mp4", "matroska", "webm", "asf", "tta", "ape"}
+_DECLARING_FORMATS = {
+    "wav", "flac", "aiff", "au", "mov", "mp4", "matroska", "webm", "asf", "tta", "ape",
+}  # fmt: skip
 
 
 def verify(data: bytes) -> None:
@@ -52,7 +54,7 @@ def verify(data: bytes) -> None:
 
 
 def declares_duration(format_name: str, data: bytes) -> bool:
-    """Whether the duration that FFmpeg reports for a file of this format was written by its maker."""
+    """Whether the duration that FFmpeg reports for this format was written by the file's maker."""
     if format_name == "mp3":
         return _has_xing(data)
     return bool(_DECLARING_FORMATS & set(format_name.split(",")))
@@ -128,7 +130,7 @@ def _verify_riff(data: bytes) -> None:
 
 
 def _verify_ogg(data: bytes) -> None:
-    """The last page has to be whole. A file cut between two pages cannot be told from a whole one."""
+    """The last page has to be whole. A cut between two pages cannot be told from a real end."""
     page = data.rfind(b"OggS")
     num_segments = data[page + 26] if page + 26 < len(data) else 255
     header = 27 + num_segments

@@ -145,35 +145,32 @@ def _split(segment: Document, config: Config) -> list[Document]:
     cuts = _cuts(words, config)
     if not cuts:
         return [segment]
-    offsets = _text_offsets(segment["text"], words, cuts)
+    bounds = [0, *cuts, len(words)]
+    texts = _cut(segment["text"], words, bounds)
+    chars = _cut([c["char"] for c in segment.get("chars") or []], words, bounds)
     parts = []
-    for (first, last), (begin, end) in zip(
-        pairwise([0, *cuts, len(words)]), pairwise(offsets), strict=True
-    ):
+    for i, (first, last) in enumerate(pairwise(bounds)):
         timed = [word for word in words[first:last] if is_timed(word)]
         part = {
             **segment,
             "start": timed[0]["start"] if first > 0 else segment["start"],
             "end": timed[-1]["end"] if last < len(words) else segment["end"],
-            "text": segment["text"][begin:end].rstrip(),
+            "text": segment["text"][texts[i] : texts[i + 1]].rstrip(),
             "words": words[first:last],
         }
-        if segment.get("chars"):  # one for each character of the text
-            part["chars"] = segment["chars"][begin:end]
+        if segment.get("chars"):
+            part["chars"] = segment["chars"][chars[i] : chars[i + 1]]
         parts.append(part)
     return parts
 
 
-def _text_offsets(text: str, words: Sequence[Document], cuts: Sequence[int]) -> list[int]:
-    """Where the text of each part begins, and the end of the text: one more than parts.
+def _cut(characters: Sequence[str], words: Sequence[Document], bounds: Sequence[int]) -> list[int]:
+    """Where in `characters` the words at `bounds` begin; the last bound is the end.
 
-    Words stand in the text in their order, so each is searched for from the end of the last.
+    White space apart, the words of a segment are its text, so their letters are counted off.
     """
-    offsets, position = [0], 0
-    for i, word in enumerate(words):
-        found = text.find(word["word"].strip(), position)
-        begin = found if found >= 0 else position
-        if i in cuts:
-            offsets.append(begin)
-        position = begin + len(word["word"].strip())
-    return [*offsets, len(text)]
+    lengths = [len("".join(word["word"].split())) for word in words]
+    wanted = [sum(lengths[:bound]) for bound in bounds[1:-1]]
+    letters = [i for i, character in enumerate(characters) if not character.isspace()]
+    inner = [letters[n] if n < len(letters) else len(characters) for n in wanted]
+    return [0, *inner, len(characters)]

@@ -33,7 +33,7 @@ class Language:
 def first_token(
     features: Features, tokenizer: Tokenizer, suppressed: Sequence[int] = ()
 ) -> Decode:
-    """The request whose answer is the language, or else the no-speech token, and its probability."""
+    """The request whose answer is a language, or the no-speech token, and its probability."""
     return Decode(features, prompt=(tokenizer.start,), max_new_tokens=1, suppressed=suppressed)
 
 
@@ -44,8 +44,8 @@ def detect(
 
     WhisperX listens to the first 30 s of the file, speech or not. Here the first chunk with speech
     decides, if its language has a probability of at least `SURE`; otherwise the first `MAX_VOTES`
-    of `features` vote with their probabilities. The probability is the mean of the winner's over the chunks
-    asked, those counting 0 that heard something else.
+    of `features` vote with their probabilities. The probability is the mean of the winner's over
+    the chunks asked, those counting 0 that heard something else.
 
     Args:
         features: makes the features of a chunk; in the order in which they are to be asked.

@@ -31,11 +31,13 @@ def assemble(
 ) -> Document:
     """The RESULT document of one request from the documents CLIP, SPEECH, ALIGNED and TURNS."""
     duration_s = round(float(clip["duration_s"]), DECIMALS)
-    segments = [_within(segment, duration_s) for segment in aligned["segments"]]
+    sentences = [_within(segment, duration_s) for segment in aligned["segments"]]
+    segments = sentences
     if turns["turns"] is not None:
-        segments = label(segments, turns["exclusive"], config)
-    segments.sort(key=lambda segment: (segment["start"], segment["end"]))
-    dropped = _dropped(speech["chunks"], segments, aligned["dropped"])
+        segments = label(sentences, turns["exclusive"], config)
+    segments = sorted(segments, key=lambda segment: (segment["start"], segment["end"]))
+    # The account does not depend on where speakers cut the sentences.
+    dropped = _dropped(speech["chunks"], sentences, aligned["dropped"])
     result = {
         "version": VERSION,
         "segments": segments,
@@ -46,7 +48,7 @@ def assemble(
         "duration_s": duration_s,
         "clip": clip,
         "turns": turns["turns"],
-        "account": _account(duration_s, speech, segments, aligned["retried"], dropped),
+        "account": _account(duration_s, speech, sentences, aligned["retried"], dropped),
         "engine": _engines(speech, aligned, turns),
         "options": options.to_dict(),
         "warnings": [*aligned.get("warnings", []), *turns.get("warnings", [])],

@@ -51,7 +51,15 @@ def is_ready(http_url: str) -> bool:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`make serve` on free ports; ends with SIGTERM, and must then end by itself."""
+    """`make serve` on free ports; ends with SIGTERM, and must then end by itself.
+
+    With `ONECARD_TEST_SERVER=pid:http:grpc:metrics` a `make serve` that runs already is used.
+    """
+    running = os.environ.get("ONECARD_TEST_SERVER")
+    if running:
+        pid, http, grpc, metrics = (int(part) for part in running.split(":"))
+        yield Server(*(f"127.0.0.1:{port}" for port in (grpc, http, metrics)), pid)
+        return
     http, grpc, metrics = free_ports(3)
     log = tmp_path_factory.mktemp("server") / "log"
     ports = {"HTTP_PORT": str(http), "GRPC_PORT": str(grpc), "METRICS_PORT": str(metrics)}

@@ -15,6 +15,7 @@ from onecard.alignment import numerals
 Lookup = Callable[[str], str | None]
 
 _SYMBOLS = {"&": "and", "%": "percent", "@": "at", "+": "plus", "=": "equals", "°": "degrees"}
+_TYPESET_APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"
 _LETTERS = re.compile(r"[a-z']+")
 _CAPITALS = re.compile(r"(?:[A-Z]\.?){2,5}")
 _VOICELESS = {"F", "HH", "K", "P", "T", "TH"}
@@ -45,7 +46,7 @@ def spoken_forms(word: str, lookup: Lookup) -> list[str]:
 
     Numbers and symbols are read out, hyphens and slashes separate, unknown capitals are letters.
     """
-    plain = unicodedata.normalize("NFKD", word.replace("’", "'"))
+    plain = unicodedata.normalize("NFKD", word.replace(_TYPESET_APOSTROPHE, "'"))
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     forms = []
     position = 0
@@ -57,7 +58,7 @@ def spoken_forms(word: str, lookup: Lookup) -> list[str]:
 
 
 def _spelt(text: str, lookup: Lookup) -> list[str]:
-    capitals = _CAPITALS.fullmatch(text.strip(".,;:!?\"()"))
+    capitals = _CAPITALS.fullmatch(text.strip('.,;:!?"()'))
     if capitals and lookup(capitals[0].replace(".", "").lower()) is None:
         return list(capitals[0].replace(".", "").lower())
     for symbol, name in _SYMBOLS.items():

@@ -5,6 +5,7 @@ It knows no acoustics beyond where sound is, so every time that it gives is mark
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,6 +38,6 @@ class Proportional:
         return Alignment(
             tuple(
                 Timed(float(start_s), float(end_s), 0.0, is_interpolated=True)
-                for start_s, end_s in zip(edges_s[:-1], edges_s[1:], strict=True)
+                for start_s, end_s in itertools.pairwise(edges_s)
             )
         )

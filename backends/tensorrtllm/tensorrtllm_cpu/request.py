@@ -75,16 +75,16 @@ def read(
     _verify_batch(inputs)
     if flag(inputs, "streaming") and not settings.decoupled:
         raise Refusal(trtllm.STREAMING_NEEDS_DECOUPLED)
-    num_new_tokens = scalar(inputs, "request_output_len", None)
-    if num_new_tokens is None:
-        raise Refusal(trtllm.NOT_PRESENT.format("request_output_len"))
+    for tensor in trtllm.INPUTS:  # Triton itself lets them pass where optional ones are declared
+        if not tensor.optional and tensor.name not in inputs:
+            raise Refusal(trtllm.NOT_PRESENT.format(tensor.name))
     for name in trtllm.REQUIRED_OUTPUTS:
         if name not in output_names:
             raise Refusal(trtllm.OUTPUT_NEEDED.format(name))
     features = inputs.get("encoder_input_features")
     return Request(
         prompt=_prompt(inputs, settings.is_encoder_decoder),
-        num_new_tokens=num_new_tokens,
+        num_new_tokens=scalar(inputs, "request_output_len", None),
         features=None if features is None else features[0],
         encoder_output_length=scalar(inputs, "encoder_output_lengths", None),
         end_id=scalar(inputs, "end_id", None),

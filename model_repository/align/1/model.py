@@ -1,0 +1,42 @@
+"""Samples and segments to sentences with word times; requests of a batch share the forwards."""
+
+import json
+
+from onecard import alignment, backend, parameters
+from onecard.errors import InvalidRequest
+from onecard.options import TranscribeOptions
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        backend.self_test()
+        config = parameters.parse(alignment.Config, backend.params(args))
+        self.aligners = alignment.load(config, backend.num_threads(args))
+
+    def execute(self, requests):
+        outcomes = {id(request): self._job(request) for request in requests}
+        jobs = {key: job for key, job in outcomes.items() if isinstance(job, alignment.Job)}
+        outcomes.update(zip(jobs, alignment.align(list(jobs.values()), self.aligners)))
+        return backend.answer(requests, lambda request: self._reply(outcomes[id(request)]))
+
+    def _job(self, request):
+        """What to align, or the exception that answers the request."""
+        try:
+            return self._read(request)
+        except Exception as error:  # the others of the batch go on
+            return error
+
+    def _read(self, request):
+        try:
+            document = json.loads(backend.text(request, "SEGMENTS"))
+        except ValueError as error:
+            raise InvalidRequest(
+                f"SEGMENTS is not JSON ({error}); send what `recognize` answers"
+            ) from error
+        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
+        return alignment.Job(backend.tensor(request, "PCM"), document, options)
+
+    def _reply(self, outcome):
+        if isinstance(outcome, Exception):
+            raise outcome
+        return backend.reply(ALIGNED=json.dumps(outcome, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,99 @@
+"""A wav2vec2 network for CTC: samples to log-probabilities of characters, batched.
+
+It knows how such a model lies on disk and what may share a batch; it knows nothing of text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import Wav2Vec2ForCTC
+
+from onecard import manifest
+from onecard.audio import Pcm, to_float
+
+# The shortest input that makes one frame; what is shorter is padded (WhisperX does the same).
+MIN_SAMPLES = 400
+_BLANKS = ("[pad]", "<pad>")
+
+Emission = npt.NDArray[np.float32]
+
+
+class Acoustic:
+    """One language's network and its characters.
+
+    Attributes:
+        labels: lower-case character -> label.
+        blank: the label of no character.
+    """
+
+    def __init__(self, network: Any, labels: dict[str, int], device: str, dtype: str) -> None:
+        self.labels = labels
+        self.blank = next((code for name, code in labels.items() if name in _BLANKS), 0)
+        self._device = torch.device(device)
+        self._dtype: torch.dtype = getattr(torch, dtype)
+        self._network = network.to(self._device, self._dtype).eval()
+        # A group norm takes its statistics over time, so padding would change every frame.
+        self._is_padding_invariant = network.config.feat_extract_norm == "layer"
+
+    @classmethod
+    def load(cls, directory: Path, device: str, dtype: str) -> Acoustic:
+        """From a directory in Hugging Face's layout: config.json, vocab.json, model.safetensors.
+
+        Raises:
+            ManifestError: a file is missing or damaged.
+        """
+        manifest.verify(directory)
+        network = Wav2Vec2ForCTC.from_pretrained(
+            directory, local_files_only=True, use_safetensors=True
+        )
+        vocabulary = json.loads((directory / "vocab.json").read_text(encoding="utf-8"))
+        labels = {name.lower(): int(code) for name, code in vocabulary.items()}
+        return cls(network, labels, device, dtype)
+
+    def emissions(self, segments: Sequence[Pcm], batch_size: int) -> list[Emission]:
+        """Log-probabilities [T, labels] of each segment [N], in order."""
+        found: dict[int, Emission] = {}
+        for batch in self._batches(segments, batch_size):
+            samples = [_samples(segments[i]) for i in batch]
+            found.update(zip(batch, self._forward(samples), strict=True))
+        return [found[i] for i in range(len(segments))]
+
+    def _batches(self, segments: Sequence[Pcm], batch_size: int) -> Iterator[list[int]]:
+        """Indices that go together: of similar length, of the same where padding would harm."""
+        batch: list[int] = []
+        for i in sorted(range(len(segments)), key=lambda i: len(segments[i])):
+            is_alike = self._is_padding_invariant or (
+                bool(batch) and len(segments[i]) == len(segments[batch[0]])
+            )
+            if batch and (len(batch) == batch_size or not is_alike):
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
+
+    def _forward(self, samples: list[npt.NDArray[np.float32]]) -> list[Emission]:
+        lengths = torch.tensor([len(one) for one in samples])
+        padded = torch.nn.utils.rnn.pad_sequence(
+            [torch.from_numpy(one) for one in samples], batch_first=True
+        )
+        inputs: dict[str, Any] = {"input_values": padded.to(self._device, self._dtype)}
+        if lengths.min() < lengths.max():
+            mask = torch.arange(padded.shape[1])[None, :] < lengths[:, None]
+            inputs["attention_mask"] = mask.long().to(self._device)
+        with torch.inference_mode():
+            logits = self._network(**inputs).logits.float()
+            found = torch.log_softmax(logits, dim=-1).cpu().numpy()
+        num_frames = self._network._get_feat_extract_output_lengths(lengths)
+        return [one[: int(count)] for one, count in zip(found, num_frames, strict=True)]
+
+
+def _samples(pcm: Pcm) -> npt.NDArray[np.float32]:
+    return np.pad(to_float(pcm), (0, max(0, MIN_SAMPLES - len(pcm))))

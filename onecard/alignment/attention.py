@@ -1,0 +1,158 @@
+"""Word times from Whisper's cross-attention: any language that Whisper knows, coarser than CTC.
+
+It knows CTranslate2's Whisper and its vocabulary; it knows nothing of other aligners. The method is
+that of OpenAI's word timestamps (openai/whisper, whisper/timing.py) as faster-whisper runs it: the
+attention heads that follow the audio, a median filter, and dynamic time warping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+
+from onecard import manifest, mel
+from onecard.alignment.units import Alignment, Failure, Span, Timed, Utterance
+from onecard.tokenizer import Tokenizer
+
+# Decoder positions of 20 ms, two mel frames each (openai/whisper, whisper/audio.py).
+_POSITION_S = 0.02
+_SAMPLES_PER_MEL_FRAME = 160
+# openai/whisper's `medfilt_width`.
+_MEDIAN_FILTER_WIDTH = 7
+# Whisper's decoder context less the start tokens, `no_timestamps` and the end.
+_MAX_TOKENS = 448 - 5
+# The filter needs at least its width of positions.
+_MIN_MEL_FRAMES = 2 * _MEDIAN_FILTER_WIDTH
+
+
+class Attention:
+    """A Whisper model as an aligner, up to 30 s and `batch_size` segments at a time.
+
+    Raises:
+        ManifestError: the directory is incomplete or damaged.
+    """
+
+    name = "attention"
+
+    def __init__(
+        self, directory: str, *, compute_type: str, batch_size: int, num_threads: int
+    ) -> None:
+        manifest.verify(directory)
+        self._model: Any = ctranslate2.models.Whisper(
+            directory, device="cpu", compute_type=compute_type, intra_threads=num_threads
+        )
+        path = Path(directory) / "tokenizer.json"
+        self._vocabulary = Tokenizer(path)
+        self._bytes = tokenizers.Tokenizer.from_file(str(path))
+        self._languages = {code: token for token, code in self._vocabulary.languages.items()}
+        self._batch_size = batch_size
+
+    def speaks(self, language: str) -> bool:
+        return language in (self._languages or {"en"})
+
+    def align(self, utterances: Sequence[Utterance]) -> list[Alignment | Failure]:
+        tokens = [self._vocabulary.encode(utterance.text) for utterance in utterances]
+        outcomes: list[Alignment | Failure | None] = [
+            self._refusal(utterance, ids) for utterance, ids in zip(utterances, tokens, strict=True)
+        ]
+        # One start sequence a batch, so one language; alike lengths, so little padding.
+        todo = [i for i, outcome in enumerate(outcomes) if outcome is None]
+        todo.sort(key=lambda i: (utterances[i].language, len(tokens[i])))
+        while todo:
+            language = utterances[todo[0]].language
+            batch = [i for i in todo[: self._batch_size] if utterances[i].language == language]
+            todo = todo[len(batch) :]
+            found = self._batch([utterances[i] for i in batch], [tokens[i] for i in batch])
+            for i, outcome in zip(batch, found, strict=True):
+                outcomes[i] = outcome
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _refusal(self, utterance: Utterance, tokens: list[int]) -> Failure | None:
+        if len(utterance.pcm) > mel.NUM_SAMPLES:
+            return Failure("it is longer than Whisper's 30 s")
+        if len(utterance.pcm) < _MIN_MEL_FRAMES * _SAMPLES_PER_MEL_FRAME:
+            return Failure("it is too short")
+        if not 0 < len(tokens) <= _MAX_TOKENS:
+            return Failure(f"its text has {len(tokens)} tokens, of which Whisper reads 443")
+        if max(tokens) >= self._vocabulary.end:
+            return Failure("its text spells a special token of Whisper's")
+        return None
+
+    def _batch(self, utterances: list[Utterance], tokens: list[list[int]]) -> list[Alignment]:
+        num_mels = int(self._model.n_mels)
+        features = np.stack([mel.log_mel(utterance.pcm, num_mels).T for utterance in utterances])
+        view = ctranslate2.StorageView.from_array(np.ascontiguousarray(features, np.float32))
+        results = self._model.align(
+            view,
+            self._start(utterances[0].language),
+            tokens,
+            [len(utterance.pcm) // _SAMPLES_PER_MEL_FRAME for utterance in utterances],
+            median_filter_width=_MEDIAN_FILTER_WIDTH,
+        )
+        return [
+            self._timed(utterance, ids, result)
+            for utterance, ids, result in zip(utterances, tokens, results, strict=True)
+        ]
+
+    def _start(self, language: str) -> list[int]:
+        start = [self._vocabulary.start]
+        if self._vocabulary.is_multilingual:
+            start += [self._languages[language], self._vocabulary.transcribe]
+        return start
+
+    def _timed(self, utterance: Utterance, tokens: list[int], result: Any) -> Alignment:
+        edges_s = utterance.start_s + _token_edges_s(result.alignments, len(tokens))
+        # One character of a byte-level vocabulary's token stands for one byte of the text.
+        sizes = [len(self._bytes.id_to_token(token)) for token in tokens]
+        edges = np.concatenate([[0], np.cumsum(sizes)])
+        scores = np.array(result.text_token_probs[: len(tokens)], float)
+        return Alignment(
+            tuple(_word(utterance.text, word, edges, edges_s, scores) for word in utterance.words)
+        )
+
+
+def _token_edges_s(
+    alignments: Sequence[tuple[int, int]], num_tokens: int
+) -> npt.NDArray[np.float64]:
+    """[num_tokens + 1] seconds at which each token begins; the last is the end of the text.
+
+    Args:
+        alignments: (token, position) pairs of the warping path, in order.
+    """
+    path = np.array(alignments, float).reshape(-1, 2)
+    is_first = np.diff(path[:, 0], prepend=-1) > 0
+    starts_s = path[is_first, 1] * _POSITION_S
+    last_s = (path[-1, 1] + 1) * _POSITION_S
+    edges_s = np.append(starts_s, last_s)
+    return np.pad(edges_s, (0, max(0, num_tokens + 1 - len(edges_s))), "edge")[: num_tokens + 1]
+
+
+def _word(
+    text: str,
+    word: Span,
+    edges: npt.NDArray[np.int64],
+    edges_s: npt.NDArray[np.float64],
+    scores: npt.NDArray[np.float64],
+) -> Timed:
+    """A word from its tokens; where a token holds several, it is divided by bytes.
+
+    Args:
+        edges: [num_tokens + 1] bytes at which each token begins.
+        edges_s: the same in seconds.
+        scores: [num_tokens] probabilities.
+    """
+    first = len(text[: word.start].encode())
+    last = first + len(word.text.encode())
+    # A word's space belongs to its first token, which the word takes from its beginning on.
+    if word.start and text[word.start - 1] == " " and first - 1 in edges:
+        first -= 1
+    start_s, end_s = np.interp([first, last], edges, edges_s)
+    begin = int(np.searchsorted(edges, first, "right")) - 1
+    end = max(begin + 1, int(np.searchsorted(edges, last, "left")))
+    return Timed(float(start_s), float(end_s), float(scores[begin:end].mean()))

@@ -1,0 +1,181 @@
+"""SEGMENTS documents of several requests to ALIGNED documents: who times what, and what it becomes.
+
+It knows the order in which aligners are asked, and the documents; it knows no acoustics. The shape
+of sentences and words is WhisperX's (whisperx/alignment.py, `align`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from onecard.alignment import sentences, text
+from onecard.alignment.units import Aligner, Alignment, Failure, Utterance
+from onecard.audio import SAMPLE_RATE, Pcm
+from onecard.errors import InvalidRequest
+from onecard.options import TranscribeOptions
+
+Document = dict[str, Any]
+UNALIGNED = "none"
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One request: the audio [N], its SEGMENTS document and the options."""
+
+    pcm: Pcm
+    document: Mapping[str, Any]
+    options: TranscribeOptions
+
+
+@dataclass
+class _Pending:
+    """A segment on its way through the aligners."""
+
+    segment: Mapping[str, Any]
+    utterance: Utterance
+    aligner: str = UNALIGNED
+    alignment: Alignment | None = None
+    failures: list[str] = field(default_factory=list)
+
+
+def align(jobs: Sequence[Job], aligners: Sequence[Aligner]) -> list[Document | Exception]:
+    """The ALIGNED document of each job, or what is wrong with it; one never affects another.
+
+    The segments of all jobs go to the first aligner that speaks their language together, so that
+    it can batch them; those that it cannot time go on to the next.
+    """
+    pending: list[list[_Pending] | Exception] = []
+    for job in jobs:
+        try:
+            pending.append(_prepare(job))
+        except (KeyError, TypeError, ValueError) as error:
+            pending.append(
+                InvalidRequest(
+                    f"SEGMENTS is not a document of segments ({error!r}); "
+                    "send what `recognize` answers"
+                )
+            )
+    _run(
+        [
+            item
+            for job, items in zip(jobs, pending, strict=True)
+            if isinstance(items, list) and _is_wanted(job)
+            for item in items
+            if item.utterance.words and len(item.utterance.pcm)
+        ],
+        aligners,
+    )
+    return [
+        items if isinstance(items, Exception) else _document(job, items)
+        for job, items in zip(jobs, pending, strict=True)
+    ]
+
+
+def _prepare(job: Job) -> list[_Pending]:
+    language = str(job.document["language"])
+    segments = [dict(segment) for segment in job.document["segments"]]
+    return [_Pending(segment, _utterance(segment, job.pcm, language)) for segment in segments]
+
+
+def _is_wanted(job: Job) -> bool:
+    """A translation is not what was said, so that its words have no times."""
+    return job.options.align and job.options.task == "transcribe"
+
+
+def _utterance(segment: Mapping[str, Any], pcm: Pcm, language: str) -> Utterance:
+    duration_s = len(pcm) / SAMPLE_RATE
+    start_s = min(max(0.0, float(segment["start"])), duration_s)
+    end_s = min(max(start_s, float(segment["end"])), duration_s)
+    samples = pcm[int(start_s * SAMPLE_RATE) : int(end_s * SAMPLE_RATE)]
+    written = str(segment["text"])
+    words = text.split_words(written, language)
+    return Utterance(samples, start_s, end_s, written, language, words)
+
+
+def _run(pending: Sequence[_Pending], aligners: Sequence[Aligner]) -> None:
+    """Fill in alignments, asking one aligner after the other."""
+    for aligner in aligners:
+        todo = [
+            item
+            for item in pending
+            if item.alignment is None and aligner.speaks(item.utterance.language)
+        ]
+        outcomes = _outcomes(aligner, [item.utterance for item in todo]) if todo else []
+        for item, outcome in zip(todo, outcomes, strict=True):
+            if isinstance(outcome, Failure):
+                item.failures.append(f"`{aligner.name}`: {outcome.reason}")
+            else:
+                item.alignment, item.aligner = outcome, aligner.name
+
+
+def _outcomes(aligner: Aligner, utterances: list[Utterance]) -> list[Alignment | Failure]:
+    """What the aligner says; where it breaks, each utterance alone, so that only one is lost."""
+    try:
+        return aligner.align(utterances)
+    except Exception:  # an aligner's fault must not cost a request that another one can serve
+        _LOGGER.exception("aligner `%s` failed on %d segments", aligner.name, len(utterances))
+    if len(utterances) == 1:
+        return [Failure("it broke; the server log has the traceback")]
+    return [outcome for utterance in utterances for outcome in _outcomes(aligner, [utterance])]
+
+
+def _document(job: Job, pending: Sequence[_Pending]) -> Document:
+    found = [sentence for item in pending for sentence in _sentences(item, job.options)]
+    return {
+        **job.document,
+        "segments": found,
+        "aligners": dict(Counter(item.aligner for item in pending)),
+        "warnings": [*job.document.get("warnings", []), *_warnings(job, pending)],
+    }
+
+
+def _sentences(item: _Pending, options: TranscribeOptions) -> list[Document]:
+    """WhisperX-shaped sentences of one segment; the segment itself where it was not aligned."""
+    if item.alignment is not None:
+        found = sentences.assemble(item.utterance, item.alignment, options)
+    else:
+        utterance = item.utterance
+        words = [{"word": word.text, "score": 0.0} for word in utterance.words]
+        is_untimed = options.align and options.task == "transcribe"
+        found = [
+            {
+                "start": round(utterance.start_s, sentences.DECIMALS),
+                "end": round(utterance.end_s, sentences.DECIMALS),
+                "text": utterance.text,
+                "words": words if is_untimed else [],
+            }
+        ]
+    for sentence in found:
+        if item.segment.get("avg_logprob") is not None:
+            sentence["avg_logprob"] = item.segment["avg_logprob"]
+        sentence["aligner"] = item.aligner
+    return found
+
+
+def _warnings(job: Job, pending: Sequence[_Pending]) -> list[str]:
+    if not job.options.align:
+        return []
+    if not _is_wanted(job):
+        return ["words of a translation have no times, as they were not said"]
+    found = [
+        f"segment at {item.utterance.start_s:.2f} s was timed by `{item.aligner}`, not by "
+        + "; ".join(item.failures)
+        for item in pending
+        if item.failures
+    ]
+    found += [
+        f"segment at {float(item.segment['start']):.2f} s has no audio, so that its words have "
+        "no times"
+        for item in pending
+        if item.utterance.words and not len(item.utterance.pcm)
+    ]
+    if job.options.return_char_alignments:
+        names = {item.aligner for item in pending if item.alignment and not item.alignment.chars}
+        found += [f"`{name}` times words, not characters: no `chars`" for name in sorted(names)]
+    return found

@@ -1,0 +1,197 @@
+"""What is taken from Triton's wheel, how its log reads, in which order its models are unloaded."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+
+from build_scripts import control, layout, preflight, processes, runtime, server_log, settings
+from build_scripts.errors import InstallError, ServerError
+
+STUBS = "pytriton/tritonserver/python_backend_stubs"
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    path = tmp_path / "a.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in (
+            "pytriton/tritonserver/bin/tritonserver",
+            "pytriton/tritonserver/backends/python/libtriton_python.so",
+            "pytriton/tritonserver/caches/local/libtritoncache_local.so",
+            "pytriton/client/client.py",
+            "nvidia_pytriton.libs/libb64.so",
+            f"{STUBS}/3.10/triton_python_backend_stub",
+            f"{STUBS}/3.11/triton_python_backend_stub",
+        ):
+            archive.writestr(name, name)
+    return path
+
+
+def test_binaries_and_the_stub_that_fits_are_taken(wheel: Path, tmp_path: Path) -> None:
+    into = tmp_path / "server"
+    runtime.unpack(wheel, into, (3, 11))
+    files = sorted(path.relative_to(into).as_posix() for path in into.rglob("*") if path.is_file())
+    assert files == [
+        "backends/python/libtriton_python.so",
+        "backends/python/triton_python_backend_stub",
+        "bin/tritonserver",
+        "caches/local/libtritoncache_local.so",
+        "lib/libb64.so",
+    ]
+    stub = into / "backends/python/triton_python_backend_stub"
+    assert stub.read_text() == f"{STUBS}/3.11/triton_python_backend_stub"
+    assert os.access(stub, os.X_OK)
+    assert os.access(into / "bin/tritonserver", os.X_OK)
+
+
+def test_no_stub_for_the_interpreter(wheel: Path, tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match=r"no stub for Python 3\.14.*PYTHON="):
+        runtime.unpack(wheel, tmp_path / "server", (3, 14))
+
+
+def test_own_backends_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "RUNTIME", tmp_path / "server")
+    monkeypatch.setattr(layout, "BACKENDS", tmp_path / "backends")
+    (tmp_path / "server" / "backends" / "mine").mkdir(parents=True)  # what a copy left
+    (tmp_path / "backends" / "mine").mkdir(parents=True)
+    (tmp_path / "backends" / "mine" / "model.py").touch()
+    for _ in range(2):
+        runtime.link_backends()
+        link = tmp_path / "server" / "backends" / "mine"
+        assert link.is_symlink()
+        assert (link / "model.py").is_file()
+        assert not os.path.isabs(os.readlink(link))
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            "I1121 05:12:14.359912 13141 model_lifecycle.cc:839] \"successfully loaded 'lm'\"",
+            "loaded lm (1 of 1)",
+        ),
+        (
+            'W1121 05:12:13.021207 13141 pinned_memory_manager.cc:273] "Unable to allocate pinned '
+            'system memory, pinned memory pool will not be available"',
+            None,
+        ),
+        ('E1121 05:12:13.021382 1 server.cc:241] "CudaDriverHelper has not been ..."', "error: "),
+        (
+            'E1121 05:12:13.021382 1 server.cc:241] "CudaDriverHelper has not been initialized."',
+            None,
+        ),
+        ('W1121 05:12:13.021382 1 a.cc:1] "low disk"', "warning: low disk"),
+        (
+            'E1121 05:12:13.021382 1 a.cc:1] "no\\n\\nAt:\\n  <frozen importlib> x\\n  m.py(1)"',
+            "error: no",
+        ),
+        ("+-------+---------+", None),
+        ("", None),
+        ("a model printed this", "a model printed this"),
+    ],
+)
+def test_the_log_as_it_reads(line: str, shown: str | None) -> None:
+    found = server_log.Reader().read(line + "\n")
+    if shown is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.startswith(shown)
+        assert "<frozen" not in found
+
+
+def test_a_tail_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    tail = server_log.Tail(path)
+    assert tail.lines() == []
+    path.write_text("one\ntw")
+    assert tail.lines() == ["one"]
+    with path.open("a") as file:
+        file.write("o\n")
+    assert tail.lines() == ["two"]
+
+
+def test_callers_are_unloaded_before_what_they_call() -> None:
+    graph = {
+        "transcribe": {"decode_audio", "recognize"},
+        "transcribe_stream": {"decode_audio", "recognize"},
+        "decode_audio": set(),
+        "recognize": {"whisper"},
+        "whisper": set(),
+    }
+    assert control.waves(graph) == [
+        ["transcribe", "transcribe_stream"],
+        ["decode_audio", "recognize"],
+        ["whisper"],
+    ]
+
+
+def test_a_cycle_and_a_model_that_is_not_there_end_too() -> None:
+    assert control.waves({"a": {"b"}, "b": {"a"}}) == [["a", "b"]]
+    assert control.waves({"a": {"gone"}, "b": {"b"}}) == [["a", "b"]]
+    assert control.waves({}) == []
+
+
+def test_what_a_configuration_says_of_calls() -> None:
+    ensemble = {"ensemble_scheduling": {"step": [{"model_name": "a"}, {"model_name": "b"}]}}
+    assert control.called(ensemble) == {"a", "b"}
+    assert control.called({"parameters": {"calls": {"string_value": "a,b"}}}) == {"a", "b"}
+    assert control.called({"parameters": {}}) == set()
+
+
+def parsed(*flags: str, **environment: str) -> settings.Settings:
+    parser = ArgumentParser()
+    settings.add_arguments(parser)
+    return settings.from_arguments(parser.parse_args(flags), environment)
+
+
+def test_flags_win_over_the_environment() -> None:
+    one = parsed("--http-port", "9000", HTTP_PORT="9100", GRPC_PORT="9101", ADDRESS="0.0.0.0")
+    assert (one.http_port, one.grpc_port, one.metrics_port) == (9000, 9101, 8002)
+    assert one.url == "http://127.0.0.1:9000"
+    assert parsed().address == "127.0.0.1"
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
+def test_a_port_that_is_no_port(port: str) -> None:
+    with pytest.raises(ServerError, match="`HTTP_PORT` is"):
+        parsed(HTTP_PORT=port)
+
+
+def test_ports_differ() -> None:
+    with pytest.raises(ServerError, match="three different"):
+        parsed(HTTP_PORT="9000", GRPC_PORT="9000")
+
+
+def test_the_command_line_names_the_plan_unless_it_is_the_default() -> None:
+    assert not [flag for flag in settings.command(parsed(), "s") if "model-config-name" in flag]
+    gpu = settings.command(parsed(PLAN="rtx3090"), "s")
+    assert "--model-config-name=rtx3090" in gpu
+
+
+def test_shared_memory_is_told_apart_by_checkout_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {settings.shm_prefix(8000), settings.shm_prefix(80), settings.shm_prefix(9000)}
+    monkeypatch.setattr(layout, "ROOT", Path("/another/checkout"))
+    assert settings.shm_prefix(8000) not in here
+    assert len(here) == 3
+    assert not any(a != b and a.startswith(b) for a in here for b in here)
+
+
+def test_the_environment_keeps_pools_from_fighting() -> None:
+    found = settings.environment({"PATH": "/usr/bin", "OMP_NUM_THREADS": "64"})
+    assert found["OMP_NUM_THREADS"] == "1"
+    assert found["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert found["PATH"] == f"{layout.VENV / 'bin'}:/usr/bin"
+
+
+def test_numpy_of_the_environment_is_the_one_that_the_stub_can_handle() -> None:
+    preflight.check_numpy()
+
+
+def test_a_listener_that_does_not_exist_is_not_invented() -> None:
+    assert processes.listener(1).startswith("a process")

@@ -1,0 +1,368 @@
+"""Recognition with CTranslate2 for an engine on real speech, and with an engine that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import pytest
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer as ReferenceTokenizer
+from faster_whisper.transcribe import get_suppressed_tokens
+
+from onecard import recognition
+from onecard.audio import to_float
+from onecard.decoding import Answer, Decode, Decoded
+from onecard.errors import InvalidRequest, Unavailable
+from onecard.options import TranscribeOptions
+from tests import speech
+
+DIRECTORY = Path(__file__).parents[2] / "engines" / "cpu" / "whisper"
+CONFIG = recognition.Config(
+    whisper_model="whisper", engine_dir=str(DIRECTORY), max_chunks_in_flight=4, num_mels=80,
+    beam_size=5, max_beam_size=5, max_new_tokens=444, max_seq_len=448,
+)  # fmt: skip
+# WER of faster-whisper on the same chunks with the same options, plus this.
+WER_MARGIN = 0.01
+ENGLISH = TranscribeOptions(language="en")
+NO_FALLBACK = TranscribeOptions(language="en", temperature_increment_on_fallback=None)
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> recognition.Recognizer:
+    return recognition.load(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def whisper() -> WhisperModel:
+    return WhisperModel(str(DIRECTORY), device="cpu", compute_type="int8", cpu_threads=2)
+
+
+class CTranslate2:
+    """The engine's contract on CTranslate2, one request at a time."""
+
+    def __init__(self, model: ctranslate2.models.Whisper, tokenizer) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self.num_requests = 0
+
+    def __call__(self, requests: Iterable[Decode]) -> Iterator[Answer]:
+        for request in requests:
+            self.num_requests += 1
+            yield self._first(request) if request.max_new_tokens == 1 else self._decode(request)
+
+    def _encode(self, request: Decode) -> ctranslate2.StorageView:
+        features = np.ascontiguousarray(request.features.T[None].astype(np.float32))
+        return self._model.encode(ctranslate2.StorageView.from_array(features))
+
+    def _first(self, request: Decode) -> Decoded:
+        encoded = self._encode(request)
+        found = self._model.generate(
+            encoded, [list(request.prompt)], max_length=2, return_no_speech_prob=True
+        )[0].no_speech_prob
+        (name, probability), *_ = self._model.detect_language(encoded)[0]
+        may_be_silence = self._tokenizer.no_speech not in request.suppressed
+        if may_be_silence and found > (1 - found) * probability:
+            return Decoded((self._tokenizer.no_speech,), math.log(found))
+        codes = {code: token for token, code in self._tokenizer.languages.items()}
+        return Decoded((codes[name[2:-2]],), math.log(probability))
+
+    def _decode(self, request: Decode) -> Decoded:
+        sampling = {"beam_size": request.beam_size}
+        if request.temperature > 0:
+            sampling = {"beam_size": 1, "sampling_topk": 0,
+                        "sampling_temperature": request.temperature}  # fmt: skip
+        (found,) = self._model.generate(
+            self._encode(request), [list(request.prompt)],
+            max_length=len(request.prompt) + request.max_new_tokens,
+            length_penalty=request.length_penalty, repetition_penalty=request.repetition_penalty,
+            suppress_tokens=list(request.suppressed), suppress_blank=request.min_tokens > 0,
+            return_scores=True, **sampling,
+        )  # fmt: skip
+        tokens = tuple(found.sequences_ids[0])
+        return Decoded(tokens, found.scores[0] * len(tokens) ** request.length_penalty)
+
+
+class Script:
+    """An engine that answers as told: `answer(request, how many times it was asked for this)`.
+
+    Chunks are told apart by their features; language probes are answered apart.
+    """
+
+    def __init__(self, answer: Callable[[int, Decode, int], Answer], first: Answer) -> None:
+        self._answer, self._first = answer, first
+        self.chunks: list[bytes] = []
+        self.asked: list[tuple[int, Decode]] = []
+        self.num_probes = 0
+
+    def __call__(self, requests: Iterable[Decode]) -> Iterator[Answer]:
+        for request in requests:
+            if request.max_new_tokens == 1:
+                self.num_probes += 1
+                yield self._first
+                continue
+            key = request.features.tobytes()
+            if key not in self.chunks:
+                self.chunks.append(key)
+            chunk = self.chunks.index(key)
+            self.asked.append((chunk, request))
+            yield self._answer(chunk, request, sum(seen == chunk for seen, _ in self.asked))
+
+
+@pytest.fixture(scope="module")
+def conversation_pcm(conversation: Path) -> np.ndarray:
+    return speech.read(conversation)
+
+
+def speech_of(pcm: np.ndarray, *bounds_s: float) -> dict:
+    bounds = bounds_s or (0.0, len(pcm) / 16_000)
+    pairs = zip(bounds, bounds[1:], strict=False)
+    return {"chunks": [{"start": start, "end": end, "regions": []} for start, end in pairs]}
+
+
+@pytest.fixture(scope="module")
+def noise() -> np.ndarray:
+    """Three seconds in which every second differs, for scripted engines."""
+    return np.random.default_rng(0).integers(-999, 999, 48_000).astype(np.int16)
+
+
+THREE = speech_of(np.zeros(0), 0.0, 1.0, 2.0, 3.0)
+
+
+def said(recognizer, text: str, avg_logprob: float = -0.1) -> Decoded:
+    tokens = tuple(recognizer.tokenizer.encode(text))
+    return Decoded(tokens, avg_logprob * (len(tokens) + 1))
+
+
+def english(recognizer, probability: float = 0.9) -> Decoded:
+    return Decoded((50_259,), math.log(probability))
+
+
+# On real speech
+
+
+def test_text_and_scores_equal_whisperxs_decoding(recognizer, whisper) -> None:
+    """Greedy, so that nothing but the request decides: same features, prompt and suppression."""
+    clip = speech.jfk()
+    found = recognizer.recognize(
+        clip.samples, speech_of(clip.samples), TranscribeOptions(language="en", beam_size=1),
+        CTranslate2(whisper.model, recognizer.tokenizer),
+    )  # fmt: skip
+    reference = ReferenceTokenizer(whisper.hf_tokenizer, True, "transcribe", "en")
+    padded = np.pad(to_float(clip.samples), (0, 480_000 - len(clip.samples)))
+    features = whisper.feature_extractor(padded, padding=0)
+    (wanted,) = whisper.model.generate(
+        ctranslate2.StorageView.from_array(features[None]), [[*reference.sot_sequence, 50_363]],
+        beam_size=1, suppress_tokens=list(get_suppressed_tokens(reference, [-1])),
+        return_scores=True,
+    )  # fmt: skip
+    tokens = wanted.sequences_ids[0]
+    (segment,) = found["segments"]
+    assert segment["text"] == reference.decode(tokens)
+    assert segment["avg_logprob"] == pytest.approx(
+        wanted.scores[0] * len(tokens) / (len(tokens) + 1), abs=0.01
+    )
+    assert speech.word_errors(clip.text, segment["text"]) == 0.0
+
+
+def test_word_errors_are_no_more_than_faster_whispers(recognizer, whisper, conversation_pcm) -> None:
+    """Same weights, chunks and options; reference texts of the clips that have one."""
+    clips = [speech.jfk(), speech.dictation("cold_corpus"), speech.dictation("cold_corpus3")]
+    engine = CTranslate2(whisper.model, recognizer.tokenizer)
+    ours, theirs, references = [], [], []
+    for clip in clips:
+        pcm = clip.samples
+        found = recognizer.recognize(pcm, speech_of(pcm), ENGLISH, engine)
+        ours.append("".join(segment["text"] for segment in found["segments"]))
+        segments, _ = whisper.transcribe(
+            to_float(pcm), language="en", beam_size=5, without_timestamps=True,
+            condition_on_previous_text=False,
+        )  # fmt: skip
+        theirs.append("".join(segment.text for segment in segments))
+        references.append(clip.text)
+    wer, reference_wer = (
+        speech.word_errors(" ".join(references), " ".join(texts)) for texts in (ours, theirs)
+    )
+    print(f"WER {wer:.4f}, faster-whisper {reference_wer:.4f}")
+    assert wer <= reference_wer + WER_MARGIN
+
+
+@pytest.mark.parametrize("language", ["es", "ja"])
+def test_the_language_is_heard(recognizer, whisper, language: str) -> None:
+    name = {"es": "13697_11991_000000", "ja": "common_voice_ja_24511055"}[language]
+    pcm = speech.dictation(name, language).samples
+    engine = CTranslate2(whisper.model, recognizer.tokenizer)
+    found = recognizer.recognize(pcm, speech_of(pcm), TranscribeOptions(), engine)
+    assert found["language"] == language
+    assert found["language_probability"] > 0.9
+    assert found["warnings"] == []
+    assert engine.num_requests == 2
+
+
+def test_options_change_what_is_said(recognizer, whisper) -> None:
+    pcm = speech.jfk().samples[: 5 * 16_000]
+    engine = CTranslate2(whisper.model, recognizer.tokenizer)
+
+    def text(**options) -> str:
+        asked = TranscribeOptions(language="en", beam_size=1, **options)
+        return recognizer.recognize(pcm, speech_of(pcm), asked, engine)["segments"][0]["text"]
+
+    assert "Americans" in text()
+    assert "Americans" not in text(suppress_tokens=str(recognizer.tokenizer.encode(" Americans")[0]))
+    assert "americans" in text(initial_prompt="all in lower case, no capitals. my fellow americans")
+
+
+def test_the_document_is_json_and_names_the_engine(recognizer, whisper, conversation_pcm) -> None:
+    engine = CTranslate2(whisper.model, recognizer.tokenizer)
+    chunks = speech_of(conversation_pcm, 6.7134, 18.0, 29.9679)
+    found = json.loads(
+        json.dumps(recognizer.recognize(conversation_pcm, chunks, TranscribeOptions(beam_size=1), engine))
+    )
+    assert [(s["start"], s["end"]) for s in found["segments"]] == [(6.713, 18.0), (18.0, 29.968)]
+    assert all(segment["text"].startswith(" ") for segment in found["segments"])
+    assert found["engine"]["backend"] == "ctranslate2"
+    assert found["engine"]["beam_size"] == 1
+    assert found["retried"] == found["dropped"] == []
+
+
+# With engines that misbehave
+
+
+def test_a_failed_chunk_is_tried_twice_then_dropped_with_the_reason(recognizer, noise) -> None:
+    def answer(chunk: int, request: Decode, times: int) -> Answer:
+        if chunk == 1 or (chunk == 0 and times == 1):
+            return RuntimeError("stub died")
+        return said(recognizer, f" word {chunk}")
+
+    engine = Script(answer, english(recognizer))
+    found = recognizer.recognize(noise, THREE, TranscribeOptions(), engine)
+    assert [segment["text"] for segment in found["segments"]] == [" word 0", " word 2"]
+    reason = "engine error: stub died"
+    assert found["retried"] == [
+        {"start": 0.0, "end": 1.0, "reason": reason}, {"start": 1.0, "end": 2.0, "reason": reason},
+    ]  # fmt: skip
+    assert found["dropped"] == [{"start": 1.0, "end": 2.0, "reason": reason}]
+    assert [chunk for chunk, _ in engine.asked] == [0, 1, 2, 0, 1]
+
+
+def test_an_engine_that_always_fails_is_unavailable(recognizer, noise) -> None:
+    engine = Script(lambda *_: RuntimeError("stub died"), english(recognizer))
+    with pytest.raises(Unavailable, match="on each of 3 chunks.*stub died"):
+        recognizer.recognize(noise, THREE, ENGLISH, engine)
+    with pytest.raises(Unavailable, match="detecting the language.*no engine"):
+        recognizer.recognize(noise, THREE, TranscribeOptions(), Script(None, OSError("no engine")))
+
+
+def test_a_full_engine_is_said_to_be_full(recognizer, noise) -> None:
+    def answer(chunk: int, request: Decode, times: int) -> Answer:
+        return Unavailable("queue full") if chunk == 2 else said(recognizer, " fine")
+
+    with pytest.raises(Unavailable, match="queue full"):
+        recognizer.recognize(noise, THREE, ENGLISH, Script(answer, None))
+
+
+def test_a_refused_request_is_not_repeated(recognizer, noise) -> None:
+    engine = Script(lambda *_: InvalidRequest("too wide"), None)
+    with pytest.raises(InvalidRequest, match="too wide"):
+        recognizer.recognize(noise, THREE, ENGLISH, engine)
+    assert len(engine.asked) == 1
+
+
+def test_circles_are_tried_again_at_rising_temperatures(recognizer, noise) -> None:
+    def answer(chunk: int, request: Decode, times: int) -> Answer:
+        if request.temperature < 0.4:
+            return said(recognizer, " Thank you for watching." * 12)
+        return said(recognizer, f" seed {request.seed}", -0.5 if request.seed == 1 else -0.7)
+
+    engine = Script(answer, None)
+    options = TranscribeOptions(language="en", best_of=2)
+    found = recognizer.recognize(noise, speech_of(noise), options, engine)
+    (segment,) = found["segments"]
+    assert (segment["text"], segment["temperature"]) == (" seed 1", 0.4)
+    assert [request.temperature for _, request in engine.asked] == [0.0, 0.2, 0.2, 0.4, 0.4]
+    assert [entry["reason"][-3:] for entry in found["retried"]] == ["e 0", "0.2"]
+    assert engine.num_probes == 0
+
+
+def test_improbable_text_is_measured_for_silence(recognizer, noise) -> None:
+    def improbable(chunk: int, request: Decode, times: int) -> Answer:
+        return said(recognizer, " you", -1.5)
+
+    silence = Script(improbable, Decoded((recognizer.tokenizer.no_speech,), math.log(0.9)))
+    found = recognizer.recognize(noise, speech_of(noise), ENGLISH, silence)
+    assert found["segments"] == found["retried"] == []
+    assert found["dropped"] == [{"start": 0.0, "end": 3.0, "reason": "no speech, probability 0.90"}]
+    doubt = Script(improbable, english(recognizer, 0.8))
+    found = recognizer.recognize(noise, speech_of(noise), NO_FALLBACK, doubt)
+    assert found["segments"][0]["no_speech_prob"] == pytest.approx(0.2)
+    assert (silence.num_probes, doubt.num_probes) == (1, 1)
+
+
+def test_chunks_without_text_are_accounted_for(recognizer, noise) -> None:
+    engine = Script(lambda *_: said(recognizer, " "), None)
+    found = recognizer.recognize(noise, speech_of(noise), ENGLISH, engine)
+    assert found["dropped"] == [{"start": 0.0, "end": 3.0, "reason": "no text"}]
+    assert found["retried"] == [{"start": 0.0, "end": 3.0, "reason": "no text at temperature 0"}]
+
+
+def test_text_at_the_token_limit_is_warned_of(recognizer, noise) -> None:
+    tokens = tuple(recognizer.tokenizer.encode(" " + " ".join(map(str, range(600)))))[:444]
+    found = recognizer.recognize(
+        noise, speech_of(noise), NO_FALLBACK, Script(lambda *_: Decoded(tokens, -9.0), None)
+    )
+    assert "limit of 444 tokens" in found["warnings"][0]
+
+
+def test_an_uncertain_language_is_voted_on(recognizer, noise) -> None:
+    answers = iter([(50_262, 0.4), (50_259, 0.9), (50_259, 0.9)])
+
+    def engine(requests: Iterable[Decode]) -> Iterator[Answer]:
+        for request in requests:
+            if request.max_new_tokens > 1:
+                yield said(recognizer, " fine")
+                continue
+            assert request.suppressed == (recognizer.tokenizer.no_speech,)
+            token, probability = next(answers)
+            yield Decoded((token,), math.log(probability))
+
+    found = recognizer.recognize(noise, THREE, TranscribeOptions(), engine)
+    assert found["language"] == "en"
+    assert found["language_probability"] == pytest.approx(0.6)
+    assert next(answers, None) is None
+
+
+def test_what_is_no_language_falls_back_with_a_warning(recognizer, noise) -> None:
+    engine = Script(lambda *_: said(recognizer, " fine"), Decoded((50_364,), math.log(0.9)))
+    found = recognizer.recognize(noise, THREE, TranscribeOptions(), engine)
+    assert (found["language"], found["language_probability"]) == ("en", None)
+    assert "no language was recognized" in found["warnings"][0]
+    assert engine.num_probes == 3
+
+
+def test_no_speech_no_requests(recognizer, noise) -> None:
+    found = recognizer.recognize(noise, {"chunks": []}, TranscribeOptions(), Script(None, None))
+    assert found["segments"] == found["dropped"] == []
+    assert found["warnings"] == ["no speech was found, hence no language"]
+
+
+@pytest.mark.parametrize(
+    ("options", "chunks", "wanted"),
+    [
+        (TranscribeOptions(beam_size=6), THREE, "built for at most 5"),
+        (TranscribeOptions(language="xx"), THREE, "the model knows af"),
+        (ENGLISH, speech_of(np.zeros(0), 2.0, 4.0), "the clip lasts 3.000 s"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(recognizer, noise, options, chunks, wanted) -> None:
+    with pytest.raises(InvalidRequest, match=wanted):
+        recognizer.recognize(noise, chunks, options, Script(None, None))
+
+
+def test_a_chunk_longer_than_the_encoder_is_refused(recognizer) -> None:
+    pcm = np.zeros(31 * 16_000, np.int16)
+    with pytest.raises(InvalidRequest, match="the encoder takes 30 s"):
+        recognizer.recognize(pcm, speech_of(pcm), ENGLISH, Script(None, None))

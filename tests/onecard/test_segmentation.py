@@ -1,0 +1,110 @@
+"""Scores and speech against pyannote.audio's and WhisperX's own, on real speech."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from onecard import audio, detection, manifest, segmentation, silero, vad
+from onecard.options import TranscribeOptions
+
+ROOT = Path(__file__).parents[2]
+DIRECTORY = ROOT / "engines" / "cpu" / "segmentation"
+LIMITS = audio.Limits(600.0, 1 << 28)
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> segmentation.Segmenter:
+    torch.set_num_threads(1)
+    return segmentation.Segmenter(segmentation.load(DIRECTORY), batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def detector(segmenter: segmentation.Segmenter) -> detection.Detector:
+    return detection.Detector(segmenter, silero.Silero())
+
+
+@pytest.fixture(scope="module")
+def whisperx_vad():
+    from whisperx.vads.pyannote import Pyannote
+
+    return Pyannote(torch.device("cpu"), vad_onset=0.5, vad_offset=0.363)
+
+
+@pytest.fixture(scope="module")
+def conversation_pcm(conversation: Path) -> np.ndarray:
+    return audio.decode(conversation.read_bytes(), LIMITS)[0]
+
+
+def excerpts(pcm: np.ndarray) -> dict[str, np.ndarray]:
+    """Lengths at, below and between the windows' ends; two windows' worth of nothing."""
+    return {
+        "whole": pcm,
+        "window": pcm[110_000:190_000],
+        "window and a step": pcm[110_000:198_000],
+        "between steps": pcm[110_000:212_345],
+        "short": pcm[110_000:130_000],
+        "silence": np.zeros(100_000, np.int16),
+    }
+
+
+@pytest.mark.parametrize("name", excerpts(np.zeros(0, np.int16)))
+@pytest.mark.parametrize("chunk_size", [30.0, 4.0])
+def test_speech_equals_whisperx(name, chunk_size, detector, whisperx_vad, conversation_pcm) -> None:
+    pcm = excerpts(conversation_pcm)[name]
+    waveform = whisperx_vad.preprocess_audio(audio.to_float(pcm))
+    scores = whisperx_vad({"waveform": waveform, "sample_rate": audio.SAMPLE_RATE})
+    wanted = whisperx_vad.merge_chunks(scores, chunk_size, onset=0.5, offset=0.363)
+    speech, _ = detector.detect(pcm, TranscribeOptions(chunk_size=chunk_size))
+    duration_s = len(pcm) / audio.SAMPLE_RATE
+    # WhisperX lets the last region reach past the end of the clip; ours stop there.
+    assert speech["chunks"] == [
+        {
+            "start": chunk["start"],
+            "end": min(chunk["end"], duration_s),
+            "regions": tuple((start, min(end, duration_s)) for start, end in chunk["segments"]),
+        }
+        for chunk in wanted
+    ]
+
+
+def test_scores_equal_those_of_pyannotes_diarization(segmenter, conversation_pcm) -> None:
+    from pyannote.audio import Inference
+
+    model = segmentation.load(DIRECTORY)
+    inference = Inference(model, duration=5.0, step=0.5, skip_aggregation=True, batch_size=32)
+    pcm = conversation_pcm[:250_000]
+    waveform = torch.from_numpy(audio.to_float(pcm))[None]
+    wanted = inference({"waveform": waveform, "sample_rate": audio.SAMPLE_RATE})
+    found = segmenter.scores(pcm)
+    assert found.shape == wanted.data.shape
+    assert np.abs(found - wanted.data).max() < 1e-5
+
+
+def test_the_shared_scores_give_the_same_chunks(detector, segmenter, conversation_pcm) -> None:
+    pcm = conversation_pcm[:160_000]
+    speech, scores = detector.detect(pcm, TranscribeOptions())
+    assert scores.dtype == np.float16
+    again = vad.aggregate(scores.astype(np.float32), segmenter.frames, 10.0)
+    regions = vad.clamp(vad.binarize(again, segmenter.frames, 0.5, 0.363, 30.0), 10.0)
+    assert np.allclose(regions, speech["regions"], atol=segmenter.frames.frame_step_s)
+    assert (speech["duration_s"], speech["method"]) == (10.0, "pyannote")
+
+
+def test_nothing_is_no_speech(detector) -> None:
+    speech, scores = detector.detect(np.zeros(0, np.int16), TranscribeOptions())
+    assert speech["chunks"] == []
+    assert scores.shape == (0, 293, 3)
+
+
+def test_changed_weights_are_noticed(tmp_path: Path) -> None:
+    for file in DIRECTORY.iterdir():
+        data = file.read_bytes()
+        if file.name == "model.safetensors":
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        (tmp_path / file.name).write_bytes(data)
+    with pytest.raises(manifest.ManifestError, match=r"model\.safetensors"):
+        segmentation.load(tmp_path)
