@@ -79,10 +79,11 @@ class BoundedClustering(AgglomerativeClustering):
         segmentations: SlidingWindowFeature | None = None,
         min_active_ratio: float = 0.2,
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-        found = super().filter_embeddings(embeddings, segmentations, min_active_ratio)
-        vectors, windows, speakers = found
+        vectors, windows, speakers = super().filter_embeddings(
+            embeddings, segmentations, min_active_ratio
+        )
         if len(vectors) <= self.max_embeddings:
-            return found
+            return vectors, windows, speakers
         kept = np.linspace(0, len(vectors) - 1, self.max_embeddings).round().astype(int)
         return vectors[kept], windows[kept], speakers[kept]
 
@@ -246,7 +247,7 @@ def _document(
     labels, vectors = annotation.labels(), output.speaker_embeddings
     return turns.document(
         turns.of(_tracks(annotation), duration_s),
-        turns.of(_tracks(output.exclusive_speaker_diarization), duration_s),
+        turns.one_at_a_time(turns.of(_tracks(output.exclusive_speaker_diarization), duration_s)),
         {} if vectors is None else dict(zip(labels, vectors, strict=True)),
         options,
         engine,

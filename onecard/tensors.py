@@ -1,4 +1,4 @@
-"""Knows how one tensor of a model's interface is declared. Knows nothing of any particular model."""
+"""How one tensor of a model's interface is declared; it knows nothing of any particular model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class Tensor:
     """One entry of `input [...]` or `output [...]` in a config.pbtxt.
 
-    `dims` leave out the batch dimension that `max_batch_size` adds; -1 is a dimension that a request chooses.
-    `reshape` is the shape that the backend sees in place of `dims` (`()` for NVIDIA's scalars); None leaves `dims` alone.
-    `ragged` lets requests of different shapes wait for, and reach, the model together.
+    `dims` leave out the batch dimension that `max_batch_size` adds; -1 is one that a request
+    chooses. `reshape` is what the backend sees in place of `dims` (`()` for NVIDIA's scalars);
+    None leaves them alone. `ragged` lets requests of different shapes reach the model together.
     """
 
     name: str

@@ -3,7 +3,7 @@
 It knows nothing of what runs behind the contract: engines on a GPU, or our drop-in for the CPU
 (backends/tensorrtllm). Config generation and the drop-in both read it.
 
-Facts from NVIDIA/TensorRT-LLM 1.0: triton_backend/all_models/inflight_batcher_llm/tensorrt_llm/
+Facts from NVIDIA/TensorRT-LLM: triton_backend/all_models/inflight_batcher_llm/tensorrt_llm/
 config.pbtxt, triton_backend/inflight_batcher_llm/src/{model_instance_state,utils}.cc, and
 cpp/tensorrt_llm/batch_manager/{llmRequest,trtGptModelInflightBatching}.cpp.
 """

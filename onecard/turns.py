@@ -6,6 +6,7 @@ It knows times, labels and vectors; it knows nothing of how they were found.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,30 @@ def of(tracks: Iterable[tuple[float, float, str]], duration_s: float) -> list[Tu
     return sorted(found, key=lambda turn: (turn["start"], turn["end"]))
 
 
+def one_at_a_time(turns: Sequence[Turn]) -> list[Turn]:
+    """Ordered turns of which no two overlap: the one that began last has the floor.
+
+    pyannote's exclusive turns do overlap by a little: it fills a speaker's short pauses last,
+    over whatever the other one said in them.
+    """
+    times = sorted({time for turn in turns for time in (turn["start"], turn["end"])})
+    waiting = sorted(turns, key=lambda turn: float(turn["start"]), reverse=True)
+    active: list[Turn] = []
+    found: list[Turn] = []
+    for start_s, end_s in pairwise(times):
+        active = [turn for turn in active if turn["end"] > start_s]
+        while waiting and waiting[-1]["start"] <= start_s:
+            active.append(waiting.pop())
+        if not active:
+            continue
+        speaker = active[-1]["speaker"]
+        if found and found[-1]["end"] == start_s and found[-1]["speaker"] == speaker:
+            found[-1]["end"] = end_s
+        else:
+            found.append({"start": start_s, "end": end_s, "speaker": speaker})
+    return found
+
+
 def document(
     turns: Sequence[Turn],
     exclusive: Sequence[Turn],
@@ -44,7 +69,7 @@ def document(
 
     Args:
         turns: who spoke when; people may speak at once.
-        exclusive: the same with one speaker at a time, for labelling words.
+        exclusive: the same with one speaker at a time, for labelling words; see `one_at_a_time`.
         embeddings: label -> vector, used where the options ask for them; a speaker whose vector
             is not finite (pyannote found too little speech for one) is left out.
     """

@@ -84,7 +84,10 @@ def jfk() -> Clip:
 
 
 def prompts(language: str, num_prompts: int) -> list[Clip]:
-    """Announcements of a telephone exchange, read by one voice, in a fixed order."""
+    """Announcements of a telephone exchange, read by one voice.
+
+    They are taken from all over the list, because neighbours say nearly the same.
+    """
     folder = samples.folder(f"prompts-{language}")
     found: dict[str, Clip] = {}
     for line in (folder / "prompts.txt").read_text().splitlines():
@@ -94,7 +97,7 @@ def prompts(language: str, num_prompts: int) -> list[Clip]:
             continue
         if recording.is_file() and text not in found:
             found[text] = Clip(recording, text, language)
-    return list(found.values())[:num_prompts]
+    return list(found.values())[:: len(found) // num_prompts][:num_prompts]
 
 
 @lru_cache
@@ -105,8 +108,12 @@ def _normalizer(language: str) -> EnglishTextNormalizer | BasicTextNormalizer:
 
 
 def normalize(text: str, language: str) -> str:
-    """As the field does before it counts word errors: OpenAI's normalizers."""
-    return str(_normalizer(language)(text)).strip()
+    """As the field does before it counts word errors: OpenAI's normalizers.
+
+    They leave `alright` apart from `all right`, and an ellipsis as a word of its own.
+    """
+    words = str(_normalizer(language)(text.replace("...", " "))).split()
+    return " ".join("all right" if word == "alright" else word for word in words)
 
 
 def word_errors(reference: str, hypothesis: str, language: str = "en") -> float:

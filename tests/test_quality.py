@@ -8,17 +8,14 @@ the documentation can be made from a test run.
 from __future__ import annotations
 
 import difflib
-import json
-from pathlib import Path
 from statistics import median
 
-import jsonschema
 import pytest
 
 from onecard_client import Client, Transcript
 from tests import speech
+from tests.results import verify
 
-RESULT_SCHEMA = json.loads(Path("onecard/schemas/result.schema.json").read_text())
 WER_MARGIN = 0.01
 # Whisper base on prompts whose scripts differ a little from the recordings (models' own errors).
 MAX_WER = {"en": 0.08, "fr": 0.2, "es": 0.25, "it": 0.25, "ru": 0.3}
@@ -46,29 +43,6 @@ def english(tmp_path_factory):
 @pytest.fixture(scope="module")
 def english_transcript(client, english) -> Transcript:
     return client.transcribe(english.path, language="en")
-
-
-def verify(transcript: Transcript) -> None:
-    """The invariants that hold for every result whatever was said."""
-    document = transcript.to_dict()
-    jsonschema.validate(document, RESULT_SCHEMA)
-    account = transcript.account
-    assert account.speech_s + account.silence_s == pytest.approx(transcript.duration_s, abs=0.01)
-    assert account.transcribed_s + account.dropped_s == pytest.approx(account.speech_s, abs=0.01)
-    assert account.num_words == len(transcript.words)
-    starts = [segment.start for segment in transcript.segments]
-    assert starts == sorted(starts)
-    for segment in transcript.segments:
-        assert 0 <= segment.start <= segment.end <= transcript.duration_s + 0.01
-        if segment.words:
-            assert "".join("".join(w.word.split()) for w in segment.words) == "".join(
-                segment.text.split()
-            )
-        times = [t for w in segment.words if w.start is not None for t in (w.start, w.end)]
-        assert times == sorted(times), segment.text
-        for word in segment.words:
-            assert word.start is None or segment.start - 0.01 <= word.start
-            assert word.end is None or word.end <= segment.end + 0.01
 
 
 def test_word_errors_are_those_of_faster_whisper_called_directly(english, english_transcript):

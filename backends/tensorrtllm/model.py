@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-
-from onecard import backend
 from tensorrtllm_cpu import settings
 from tensorrtllm_cpu.refusal import Refusal
 from tensorrtllm_cpu.service import Outcome, Service
 from tensorrtllm_cpu.whisper import WhisperEngine
+
+from onecard import backend
 
 
 class TritonPythonModel:

@@ -22,7 +22,7 @@ from onecard_client._errors import CallContext, OnecardError, from_rpc
 from onecard_client._retry import DEFAULT_MAX_RETRIES, Attempts
 from onecard_client._source import AudioSource
 from onecard_client.events import Event, Progress
-from onecard_client.health import Health
+from onecard_client.health import Health, ModelState
 from onecard_client.transcript import Transcript
 
 
@@ -108,12 +108,10 @@ class AsyncClient:
         arguments = {"timeout": timeout_s, "metadata": self._metadata}
         stub = self._open_stub()
         try:
-            return _wire.health(
-                await stub.ServerLive(service_pb2.ServerLiveRequest(), **arguments),
-                await stub.ServerReady(service_pb2.ServerReadyRequest(), **arguments),
-                await stub.ServerMetadata(service_pb2.ServerMetadataRequest(), **arguments),
-                await stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(), **arguments),
-            )
+            live = await stub.ServerLive(service_pb2.ServerLiveRequest(), **arguments)
+            ready = await stub.ServerReady(service_pb2.ServerReadyRequest(), **arguments)
+            metadata = await stub.ServerMetadata(service_pb2.ServerMetadataRequest(), **arguments)
+            return _wire.health(live, ready, metadata, await _models(stub, arguments))
         except grpc.RpcError as error:
             raise from_rpc(error, context) from None
 
@@ -176,6 +174,20 @@ class AsyncClient:
             call.cancel()
         if not has_result:
             raise _unfinished(context)
+
+
+async def _models(stub: Any, arguments: Mapping[str, Any]) -> tuple[ModelState, ...]:
+    """Every model, or the public ones where the server keeps its repository to itself."""
+    try:
+        index = await stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(), **arguments)
+        return _wire.models_of_index(index)
+    except grpc.RpcError:
+        answers = [
+            await stub.ModelReady(service_pb2.ModelReadyRequest(name=name), **arguments)
+            for name in _wire.PUBLIC_MODELS
+        ]
+        names = zip(_wire.PUBLIC_MODELS, answers, strict=True)
+        return tuple(_wire.model_of_readiness(name, answer) for name, answer in names)
 
 
 async def _request_in_thread(

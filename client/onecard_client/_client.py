@@ -26,7 +26,7 @@ from onecard_client._errors import (
 from onecard_client._retry import DEFAULT_MAX_RETRIES, Attempts
 from onecard_client._source import AudioSource, read_audio
 from onecard_client.events import Event, Progress
-from onecard_client.health import Health
+from onecard_client.health import Health, ModelState
 from onecard_client.transcript import Transcript
 
 # An hour: at twice real time on a small CPU, two hours of audio.
@@ -133,12 +133,10 @@ class Client:
         arguments = {"timeout": timeout_s, "metadata": self._metadata}
         stub = self._open_stub()
         try:
-            return _wire.health(
-                stub.ServerLive(service_pb2.ServerLiveRequest(), **arguments),
-                stub.ServerReady(service_pb2.ServerReadyRequest(), **arguments),
-                stub.ServerMetadata(service_pb2.ServerMetadataRequest(), **arguments),
-                stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(), **arguments),
-            )
+            live = stub.ServerLive(service_pb2.ServerLiveRequest(), **arguments)
+            ready = stub.ServerReady(service_pb2.ServerReadyRequest(), **arguments)
+            metadata = stub.ServerMetadata(service_pb2.ServerMetadataRequest(), **arguments)
+            return _wire.health(live, ready, metadata, _models(stub, arguments))
         except grpc.RpcError as error:
             raise from_rpc(error, context) from None
 
@@ -199,6 +197,20 @@ class Client:
             call.cancel()
         if not has_result:
             raise _unfinished(context)
+
+
+def _models(stub: Any, arguments: Mapping[str, Any]) -> tuple[ModelState, ...]:
+    """Every model, or the public ones where the server keeps its repository to itself."""
+    try:
+        index = stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(), **arguments)
+        return _wire.models_of_index(index)
+    except grpc.RpcError:
+        return tuple(
+            _wire.model_of_readiness(
+                name, stub.ModelReady(service_pb2.ModelReadyRequest(name=name), **arguments)
+            )
+            for name in _wire.PUBLIC_MODELS
+        )
 
 
 def _request(

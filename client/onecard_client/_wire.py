@@ -20,6 +20,7 @@ from onecard_client.transcript import InvalidTranscript, Transcript
 
 TRANSCRIBE = "transcribe"
 TRANSCRIBE_STREAM = "transcribe_stream"
+PUBLIC_MODELS = (TRANSCRIBE, TRANSCRIBE_STREAM)
 RESULT = "RESULT"
 EVENT = "EVENT"
 
@@ -145,13 +146,19 @@ def _element(raw: bytes, name: str) -> bytes:
     return content
 
 
-def health(live: Any, ready: Any, metadata: Any, index: Any) -> Health:
-    """Health from the answers to ServerLive, ServerReady, ServerMetadata and RepositoryIndex."""
-    models = sorted(
-        (
-            ModelState(model.name, model.version, model.state, model.reason)
-            for model in index.models
-        ),
-        key=lambda model: model.name,
+def health(live: Any, ready: Any, metadata: Any, models: tuple[ModelState, ...]) -> Health:
+    """Health from the answers to ServerLive, ServerReady and ServerMetadata."""
+    return Health(live.live, ready.ready, models, metadata.name, metadata.version)
+
+
+def models_of_index(index: Any) -> tuple[ModelState, ...]:
+    """The models in the answer to RepositoryIndex, by name."""
+    models = (
+        ModelState(model.name, model.version, model.state, model.reason) for model in index.models
     )
-    return Health(live.live, ready.ready, tuple(models), metadata.name, metadata.version)
+    return tuple(sorted(models, key=lambda model: model.name))
+
+
+def model_of_readiness(name: str, answer: Any) -> ModelState:
+    """One model from the answer to ModelReady, which gives no version and no reason."""
+    return ModelState(name, "", "READY" if answer.ready else "UNAVAILABLE", "")

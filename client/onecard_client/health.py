@@ -14,7 +14,8 @@ class ModelState:
 
     Attributes:
         state: Triton's word: READY, LOADING, UNLOADING, UNAVAILABLE or UNKNOWN.
-        reason: why it is not ready; empty if it is.
+        version: empty where the server does not tell.
+        reason: why it is not ready; empty if it is, or where the server does not tell.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Health:
     Attributes:
         live: the server runs.
         ready: every model can be asked.
+        models: all of them, or only the public ones where the server's operator has restricted
+            the protocol that lists them.
     """
 
     live: bool

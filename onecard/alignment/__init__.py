@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from onecard.alignment.documents import Job, align
 from onecard.alignment.proportional import Proportional
@@ -18,7 +19,7 @@ __all__ = ["Config", "Job", "align", "load"]
 class Config:
     """What a plan says of alignment; config.pbtxt's parameters have these names.
 
-    `none` as a directory turns that aligner off.
+    `none` as a directory turns that aligner off, and so does a directory of models without any.
     """
 
     ctc_models: str  # directory with one wav2vec2 model per language code, or `none`
@@ -43,10 +44,10 @@ def load(config: Config, num_threads: int) -> list[Aligner]:
         ManifestError: a model's directory is incomplete or damaged.
     """
     aligners: list[Aligner] = []
-    if config.ctc_models != NONE:
+    preload = () if config.ctc_preload == NONE else config.ctc_preload.split(",")
+    if preload or any(Path(config.ctc_models).glob("*/config.json")):
         from onecard.alignment.ctc import Ctc  # torch takes 300 MB, so only where it is used
 
-        preload = () if config.ctc_preload == NONE else config.ctc_preload.split(",")
         aligners.append(
             Ctc(
                 config.ctc_models,

@@ -65,7 +65,7 @@ def align(jobs: Sequence[Job], aligners: Sequence[Aligner]) -> list[Document | E
         [
             item
             for job, items in zip(jobs, pending, strict=True)
-            if isinstance(items, list) and _is_wanted(job)
+            if isinstance(items, list) and _is_wanted(job.options)
             for item in items
             if item.utterance.words and len(item.utterance.pcm)
         ],
@@ -83,9 +83,9 @@ def _prepare(job: Job) -> list[_Pending]:
     return [_Pending(segment, _utterance(segment, job.pcm, language)) for segment in segments]
 
 
-def _is_wanted(job: Job) -> bool:
+def _is_wanted(options: TranscribeOptions) -> bool:
     """A translation is not what was said, so that its words have no times."""
-    return job.options.align and job.options.task == "transcribe"
+    return options.align and options.task == "transcribe"
 
 
 def _utterance(segment: Mapping[str, Any], pcm: Pcm, language: str) -> Utterance:
@@ -142,13 +142,13 @@ def _sentences(item: _Pending, options: TranscribeOptions) -> list[Document]:
     else:
         utterance = item.utterance
         words = [{"word": word.text, "score": 0.0} for word in utterance.words]
-        is_untimed = options.align and options.task == "transcribe"
+        is_wanted = _is_wanted(options)
         found = [
             {
                 "start": round(utterance.start_s, sentences.DECIMALS),
                 "end": round(utterance.end_s, sentences.DECIMALS),
-                "text": utterance.text,
-                "words": words if is_untimed else [],
+                "text": " ".join(utterance.text.split()) if is_wanted else utterance.text,
+                "words": words if is_wanted else [],
             }
         ]
     for sentence in found:
@@ -161,7 +161,7 @@ def _sentences(item: _Pending, options: TranscribeOptions) -> list[Document]:
 def _warnings(job: Job, pending: Sequence[_Pending]) -> list[str]:
     if not job.options.align:
         return []
-    if not _is_wanted(job):
+    if not _is_wanted(job.options):
         return ["words of a translation have no times, as they were not said"]
     found = [
         f"segment at {item.utterance.start_s:.2f} s was timed by `{item.aligner}`, not by "

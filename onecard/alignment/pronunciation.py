@@ -20,6 +20,7 @@ _LETTERS = re.compile(r"[a-z']+")
 _CAPITALS = re.compile(r"(?:[A-Z]\.?){2,5}")
 _VOICELESS = {"F", "HH", "K", "P", "T", "TH"}
 _SIBILANT = {"CH", "JH", "S", "SH", "Z", "ZH"}
+_SOFT = {"dge": "j", "ge": "j", "ce": "s"}
 # Below this a half of a compound is a syllable rather than a word.
 _MIN_COMPOUND_HALF = 3
 
@@ -93,9 +94,10 @@ def _plural_phone(phones: str) -> str:
 
 
 def _by_rule(form: str) -> str:
-    # A final e is silent after a consonant.
+    # A final e is silent after a consonant, but softens c and g.
     if len(form) > 3 and form[-1] == "e" and form[-2] not in "aeiouy":
-        form = form[:-1] if form[-2] not in "cg" else form[:-2] + {"c": "s", "g": "j"}[form[-2]]
+        ending = next((soft for soft in _SOFT if form.endswith(soft)), "e")
+        form = form.removesuffix(ending) + _SOFT.get(ending, "")
     phones, position = [], 0
     while position < len(form):
         for length in range(min(_LONGEST_RULE, len(form) - position), 0, -1):

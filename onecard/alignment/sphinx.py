@@ -108,6 +108,9 @@ class Sphinx:
         for beam in _BEAMS:
             for name in ("beam", "pbeam", "wbeam"):
                 decoder.config[name] = beam
+            # The front end's noise estimate outlives an utterance: without this, times would depend
+            # on what other requests sent before.
+            decoder.reinit_feat()
             decoder.set_align_text(" ".join(forms))
             decoder.start_utt()
             decoder.process_raw(pcm, full_utt=True)

@@ -209,8 +209,9 @@ def test_the_language_is_the_first_token(service, speech, model):
 
 def test_silence_is_no_speech(service):
     pcm_silence = np.full((3000, calls.N_MELS), -1.5, np.float16)  # log10(1e-10) / 4 + 1
-    found = alone(service, pcm_silence, decoder_input_ids=[calls.START], request_output_len=1,
-                  outputs=(*calls.OUTPUTS, "generation_logits"), return_generation_logits=True)  # fmt: skip
+    outputs = (*calls.OUTPUTS, "generation_logits")
+    first_token = {"decoder_input_ids": [calls.START], "request_output_len": 1}
+    found = alone(service, pcm_silence, outputs, **first_token, return_generation_logits=True)
     assert np.exp(found["generation_logits"][0, 0, calls.NO_SPEECH]) > 0.5
 
 
@@ -366,7 +367,7 @@ def test_an_engine_that_fails_fails_one_request(engine, model_settings, speech):
         assert engine.together == together
     assert tokens(first)
     assert tokens(last)
-    assert "following error: Encountered an error in forwardAsync function: out of mem" in str(failed)
+    assert "Encountered an error in forwardAsync function: out of memory" in str(failed)
 
 
 def test_the_kv_cap_bounds_beams_and_has_to_hold_a_segment(engine, model_settings, speech):
@@ -400,7 +401,7 @@ def test_a_corrupted_or_missing_file_does_not_load(model_settings, tmp_path):
     with (broken / "model.bin").open("r+b") as file:
         file.seek(1000)
         file.write(b"garbage")
-    with pytest.raises(manifest.ManifestError, match="model.bin.*sha256"):
+    with pytest.raises(manifest.ManifestError, match=r"model\.bin.*sha256"):
         WhisperEngine(replace(model_settings, model_path=broken))
     (broken / "vocabulary.json").unlink()
     (broken / "model.bin").unlink()

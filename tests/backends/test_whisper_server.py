@@ -101,7 +101,8 @@ def test_a_beam_search_returns_every_beam(client, speech, model_config):
     for row, length in zip(found["output_ids"], found["sequence_length"], strict=True):
         assert (row[length:longest] == trtllm.PADDING).all()
         assert (row[:length] >= 0).all()
-    with pytest.raises(InferenceServerException, match=rf"width {width + 1} is larger than .*{width}"):
+    message = rf"width {width + 1} is larger than configured max beam width {width}"
+    with pytest.raises(InferenceServerException, match=message):
         infer(client, speech[1], beam_width=width + 1)
 
 
@@ -174,46 +175,50 @@ def test_a_stop_answers_with_nothing_and_needs_an_id(client, speech):
 
 
 def test_what_the_cpu_cannot_honour_is_refused_by_name(client, speech):
-    with pytest.raises(InferenceServerException, match="`lora_task_id`.*TensorRT-LLM") as caught:
+    with pytest.raises(InferenceServerException, match=r"`lora_task_id`.*TensorRT-LLM") as caught:
         infer(client, speech[1], lora_task_id=1)
     assert "UNIMPLEMENTED" in caught.value.status()
+
+
+def keep_busy(client, speech):
+    """One request on its own that takes its time, begun."""
+    burst = Burst(client, [calls.tensors(speech[0], **SEEDED, seed=1)])
+    time.sleep(0.2)  # longer than a batch waits for company
+    return burst
 
 
 def test_a_full_queue_refuses_and_the_rest_is_answered(client, speech, model_config):
     room = model_config.dynamic_batching.default_queue_policy.max_queue_size
     assert room > 0, "the plan states no queue"
-    flood = [calls.tensors(speech[1], request_output_len=3)] * (room + 3 * model_config.max_batch_size)
-    found = Burst(client, flood).results()
-    refused = [answer for answer in found if isinstance(answer, InferenceServerException)]
-    assert refused
-    assert len(refused) < len(found) - room // 2
-    assert {error.status() for error in refused} == {"StatusCode.UNAVAILABLE"}
-    assert all("maximum queue size" in str(error) for error in refused)
-    answered = {tuple(answer) for answer in found if isinstance(answer, list)}
-    assert len(answered) == 1
+    busy = keep_busy(client, speech)
+    # The flood costs nothing to answer: its prompt is wrong.
+    small = calls.tensors(speech[1][:2], decoder_input_ids=[1])
+    found = Burst(client, [small] * (room + 3 * model_config.max_batch_size)).results()
+    counts = Counter(error.status() for error in found)
+    assert set(counts) == {"StatusCode.UNAVAILABLE", "StatusCode.INVALID_ARGUMENT"}
+    assert counts["StatusCode.INVALID_ARGUMENT"] >= room
+    assert any("maximum queue size" in str(error) for error in found)
+    assert isinstance(busy.results()[0], list)
 
 
 def test_a_request_that_waited_too_long_ends(client, speech, model_config):
     policy = model_config.dynamic_batching.default_queue_policy
     assert policy.allow_timeout_override
     assert policy.default_timeout_microseconds > 0, "0 lets no request set a timeout of its own"
-    requests = [calls.tensors(speech[0], **SEEDED, seed=seed) for seed in range(4)]
-    found = Burst(client, requests, timeouts={3: 1000}).results()
-    assert "timeout expired" in str(found[3])
-    assert all(isinstance(answer, list) for answer in found[:3])
+    busy = keep_busy(client, speech)
+    late, patient = Burst(client, [calls.tensors(speech[1])] * 2, timeouts={0: 1000}).results()
+    assert "timeout expired" in str(late)
+    assert isinstance(patient, list)
+    assert isinstance(busy.results()[0], list)
 
 
-def test_who_cancels_is_not_computed_for(client, speech):
+def test_who_cancels_holds_up_nobody(client, speech):
     # Each seeded request runs alone, so the last ones have not begun when they are cancelled.
-    requests = [calls.tensors(speech[0], **SEEDED, seed=seed) for seed in range(5)]
-    failures_before = client.get_inference_statistics(MODEL).model_stats[0].inference_stats.fail.count
-    burst = Burst(client, requests)
+    burst = Burst(client, [calls.tensors(speech[0], **SEEDED, seed=seed) for seed in range(5)])
     time.sleep(0.05)
     for handle in burst.handles[3:]:
         handle.cancel()
     found = burst.results()
     assert all(isinstance(answer, list) for answer in found[:3])
     assert all("CANCELLED" in str(error) for error in found[3:])
-    assert tokens(infer(client, speech[1]))  # and whatever waited is served: the queue is empty
-    failures = client.get_inference_statistics(MODEL).model_stats[0].inference_stats.fail.count
-    assert failures - failures_before == 2
+    assert tokens(infer(client, speech[1]))

@@ -126,6 +126,7 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         requests: the ModelInferRequests received, in order.
         metadata: their gRPC metadata.
         cancelled: set when a call ended before its step did.
+        restricted: whether listing the models is refused, as `--grpc-restricted-protocol` does.
     """
 
     def __init__(self, *script: Step) -> None:
@@ -133,6 +134,7 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
         self.cancelled = threading.Event()
+        self.restricted = False
         unlimited = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
@@ -177,7 +179,12 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ServerMetadata(self, request: Any, context: Any) -> Any:
         return service_pb2.ServerMetadataResponse(name="fake", version="0.0")
 
+    def ModelReady(self, request: Any, context: Any) -> Any:
+        return service_pb2.ModelReadyResponse(ready=request.name == "transcribe")
+
     def RepositoryIndex(self, request: Any, context: Any) -> Any:
+        if self.restricted:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted")
         response = service_pb2.RepositoryIndexResponse()
         response.models.add(name="transcribe", version="1", state="READY")
         response.models.add(name="align", version="1", state="UNAVAILABLE", reason="no weights")

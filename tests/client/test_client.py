@@ -414,3 +414,14 @@ def test_health(fake: Any, connect: Any) -> None:
         ("align", "UNAVAILABLE", "no weights"),
         ("transcribe", "READY", ""),
     ]
+
+
+def test_health_of_a_server_that_does_not_list_its_models(fake: Any, connect: Any) -> None:
+    server = fake(result())
+    server.restricted = True
+    health = connect(server.url).health()
+    assert health.live
+    assert [(model.name, model.state) for model in health.models] == [
+        ("transcribe", "READY"),
+        ("transcribe_stream", "UNAVAILABLE"),
+    ]

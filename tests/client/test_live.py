@@ -148,7 +148,7 @@ def test_health(server: Any, connect: Any) -> None:
     assert health.live
     assert health.ready
     states = {model.name: model.state for model in health.models}
-    assert {"transcribe", "transcribe_stream", "whisper"} <= set(states)
+    assert {"transcribe", "transcribe_stream"} <= set(states)
     assert set(states.values()) == {"READY"}
     assert health.server_name == "triton"
     assert health.server_version

@@ -83,7 +83,8 @@ def test_the_search_equals_looking_at_every_turn(gaps, start, length) -> None:
 
 
 def test_a_sentence_is_cut_where_the_speaker_changes() -> None:
-    words = [word("I", 0.0, 0.3), word("see.", 0.3, 0.9), word("So", 1.1, 1.4), word("do", 1.4, 1.9)]
+    words = [word("I", 0.0, 0.3), word("see.", 0.3, 0.9), word("So", 1.1, 1.4)]
+    words.append(word("do", 1.4, 1.9))
     found = label(
         [segment(*words, avg_logprob=-0.2, aligner="ctc")],
         [turn(0, 1, A), turn(1, 2, B)],

@@ -84,7 +84,8 @@ def documents() -> dict[str, Any]:
             "warnings": ["one"],
         },
         "turns": turns.document(
-            turns.of(spoken, 10.0), turns.of(spoken, 10.0), {}, TranscribeOptions(), {"backend": "p"}
+            turns.of(spoken, 10.0), turns.of(spoken, 10.0), {}, TranscribeOptions(),
+            {"backend": "p"},
         ),
     }  # fmt: skip
 

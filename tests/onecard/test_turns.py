@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onecard import turns
 from onecard.options import TranscribeOptions
@@ -51,3 +53,24 @@ def test_fewer_speakers_than_asked_for_is_said() -> None:
         assert "2 speakers" in warning
         assert "1 found" in warning
     assert turns.document(spoken, spoken, {}, TranscribeOptions(), {})["warnings"] == []
+
+
+def test_a_turn_inside_another_interrupts_it() -> None:
+    spoken = turns.of([(0, 5, "a"), (2, 2.5, "b"), (4.5, 6, "b")], 9.0)
+    assert turns.one_at_a_time(spoken) == [
+        {"start": 0, "end": 2, "speaker": "a"},
+        {"start": 2, "end": 2.5, "speaker": "b"},
+        {"start": 2.5, "end": 4.5, "speaker": "a"},
+        {"start": 4.5, "end": 6, "speaker": "b"},
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20), st.sampled_from("ab"))))
+def test_one_at_a_time_keeps_every_second_of_speech_and_no_overlap(spans) -> None:
+    spoken = turns.of([(start, start + length, name) for start, length, name in spans], 100.0)
+    found = turns.one_at_a_time(spoken)
+    seconds = [second for t in found for second in range(int(t["start"]), int(t["end"]))]
+    assert len(seconds) == len(set(seconds))
+    said = {(n, s) for start, length, n in spans for s in range(start, start + length)}
+    assert set(seconds) == {second for _, second in said}
+    assert {(t["speaker"], int(t["start"])) for t in found} <= said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +29,7 @@ HONOURED = frozenset(
         "temperature",
     }
 )
-NEUTRAL: dict[str, float] = {
+NEUTRAL: Mapping[str, float] = {
     "beam_search_diversity_rate": 0,
     "frequency_penalty": 0,
     "presence_penalty": 0,

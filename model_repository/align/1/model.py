@@ -16,7 +16,8 @@ class TritonPythonModel:
     def execute(self, requests):
         outcomes = {id(request): self._job(request) for request in requests}
         jobs = {key: job for key, job in outcomes.items() if isinstance(job, alignment.Job)}
-        outcomes.update(zip(jobs, alignment.align(list(jobs.values()), self.aligners)))
+        found = alignment.align(list(jobs.values()), self.aligners)
+        outcomes.update(zip(jobs, found, strict=True))
         return backend.answer(requests, lambda request: self._reply(outcomes[id(request)]))
 
     def _job(self, request):

@@ -1,0 +1,230 @@
+"""Speaker turns on real recordings: against their references and against pyannote itself."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pyannote.core import Annotation, Segment, Timeline
+from pyannote.database.util import load_rttm
+from pyannote.metrics.diarization import DiarizationErrorRate
+
+from onecard import audio, diarization, embedding, parameters, segmentation
+from onecard.errors import InvalidRequest
+from onecard.options import TranscribeOptions
+
+ROOT = Path(__file__).parents[2]
+MEETINGS = ROOT / ".samples" / "meetings"
+LIMITS = audio.Limits(600.0, 1 << 28)
+PARAMETERS = {
+    "pipeline": "none",
+    "segmentation": str(ROOT / "engines/cpu/segmentation"),
+    "embedding": str(ROOT / "engines/cpu/embedding"),
+    "device": "cpu",
+    "segmentation_batch_size": "32",
+    "embedding_batch_size": "32",
+    "segmentation_threshold": "0.44",
+    "min_duration_off_s": "0.1",
+    "clustering_method": "centroid",
+    "clustering_threshold": "0.5",
+    "min_cluster_size": "8",
+    "max_clustered_embeddings": "5000",
+}
+NO_SCORES = np.zeros((0, 293, 3), np.float16)
+
+
+@pytest.fixture(scope="module")
+def diarizer() -> diarization.Diarizer:
+    return diarization.Diarizer(parameters.parse(diarization.Config, PARAMETERS), num_threads=1)
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> segmentation.Segmenter:
+    return segmentation.Segmenter(segmentation.load(PARAMETERS["segmentation"]), batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def pcm(conversation: Path) -> np.ndarray:
+    return read(conversation)
+
+
+@pytest.fixture(scope="module")
+def scores(segmenter: segmentation.Segmenter, pcm: np.ndarray) -> np.ndarray:
+    return segmenter.scores(pcm).astype(np.float16)
+
+
+def read(path: Path) -> np.ndarray:
+    return audio.decode(path.read_bytes(), LIMITS)[0]
+
+
+def annotation(turns: list[dict[str, Any]]) -> Annotation:
+    found = Annotation()
+    for i, turn in enumerate(turns):
+        found[Segment(turn["start"], turn["end"]), i] = turn["speaker"]
+    return found
+
+
+def whole(pcm: np.ndarray) -> Timeline:
+    return Timeline([Segment(0.0, len(pcm) / audio.SAMPLE_RATE)])
+
+
+def test_telephone_talk(diarizer, pcm, scores, conversation) -> None:
+    found = diarizer.diarize(pcm, scores, TranscribeOptions(speaker_embeddings=True))
+    reference = load_rttm(conversation.with_suffix(".rttm"))["sample"]
+    error_rate = DiarizationErrorRate(collar=0.0, skip_overlap=False)
+    assert error_rate(reference, annotation(found["turns"]), uem=whole(pcm)) <= 0.06
+    assert found["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
+    assert found["turns"][0]["speaker"] == "SPEAKER_00"
+    first, second = (np.array(found["embeddings"][name]) for name in found["speakers"])
+    assert len(first) == embedding.DIMENSION
+    assert first @ second / np.linalg.norm(first) / np.linalg.norm(second) < 0.9
+    assert found["engine"]["scores"] == "shared"
+
+
+def test_exclusive_turns_do_not_overlap(diarizer, pcm, scores) -> None:
+    found = diarizer.diarize(pcm, scores, TranscribeOptions())
+    starts = [turn["start"] for turn in found["exclusive"][1:]]
+    ends = [turn["end"] for turn in found["exclusive"][:-1]]
+    assert all(start >= end for start, end in zip(starts, ends, strict=True))
+    assert any(
+        later["start"] < earlier["end"]
+        for earlier, later in zip(found["turns"], found["turns"][1:], strict=False)
+    )
+
+
+def test_shared_scores_give_the_turns_of_scores_computed_here(diarizer, pcm, scores) -> None:
+    shared = diarizer.diarize(pcm, scores, TranscribeOptions())
+    computed = diarizer.diarize(pcm, NO_SCORES, TranscribeOptions())
+    assert computed["engine"]["scores"] == "computed"
+    assert computed["turns"] == shared["turns"]
+    assert computed["exclusive"] == shared["exclusive"]
+
+
+def test_meetings_are_no_worse_than_pyannote_itself(diarizer) -> None:
+    """Total error over nine meetings, against pyannote's own class on the same weights.
+
+    The scores are pyannote's, in full precision for itself; that `detect_speech` computes the
+    same is test_segmentation's.
+    """
+    direct = pyannote_itself()
+    references = load_rttm(MEETINGS / "debug.train.rttm")
+    ours, theirs = DiarizationErrorRate(), DiarizationErrorRate()
+    for path in sorted(MEETINGS.glob("trn*.wav")):
+        pcm = read(path)
+        waveform = torch.from_numpy(audio.to_float(pcm))[None]
+        file = {"waveform": waveform, "sample_rate": audio.SAMPLE_RATE, "uri": path.stem}
+        computed = direct._segmentation(file)
+        direct.get_segmentations = lambda *_, computed=computed, **__: computed
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            output = direct(file)
+        found = diarizer.diarize(pcm, computed.data.astype(np.float16), TranscribeOptions())
+        reference, region = references[path.stem], whole(pcm)
+        ours(reference, annotation(found["turns"]), uem=region)
+        theirs(reference, output.speaker_diarization, uem=region)
+    assert abs(ours) <= abs(theirs) + 0.005
+    assert abs(ours) <= 0.30
+
+
+def pyannote_itself() -> Any:
+    """SpeakerDiarization as its authors wrote it: scores in full precision, its own clustering."""
+    network = segmentation.load(PARAMETERS["segmentation"])
+    pipeline = diarization.SpeakerDiarization(
+        segmentation=network,
+        embedding=network,  # a placeholder: it takes pyannote's own models alone
+        plda=diarization.PLDA.__new__(diarization.PLDA),
+        clustering="AgglomerativeClustering",
+        embedding_exclude_overlap=True,
+        segmentation_batch_size=32,
+        embedding_batch_size=32,
+    )
+    pipeline._embedding = embedding.load(PARAMETERS["embedding"])
+    pipeline._audio = diarization.Audio(sample_rate=16_000, mono="downmix")
+    return pipeline.instantiate({
+        "segmentation": {"threshold": 0.44, "min_duration_off": 0.1},
+        "clustering": {"method": "centroid", "threshold": 0.5, "min_cluster_size": 8},
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "num_found"),
+    [
+        ({"num_speakers": 1}, {1}),
+        ({"num_speakers": 3}, {3}),
+        ({"max_speakers": 1}, {1}),
+        ({"min_speakers": 3, "max_speakers": 4}, {3, 4}),
+    ],
+)
+def test_numbers_of_speakers_are_honoured(diarizer, pcm, scores, asked, num_found) -> None:
+    found = diarizer.diarize(pcm, scores, TranscribeOptions(**asked))
+    assert len(found["speakers"]) in num_found
+    assert found["warnings"] == []
+
+
+def test_more_speakers_than_there_are_is_said(diarizer, pcm, scores) -> None:
+    found = diarizer.diarize(pcm, scores, TranscribeOptions(num_speakers=20))
+    assert 1 < len(found["speakers"]) < 20
+    assert "20 speakers" in found["warnings"][0]
+
+
+@pytest.mark.parametrize("asked", [{}, {"num_speakers": 3, "speaker_embeddings": True}])
+def test_silence_and_nothing_give_no_turns(diarizer, asked) -> None:
+    for num_samples in (0, 1, 800, 160_000):
+        silence = np.zeros(num_samples, np.int16)
+        found = diarizer.diarize(silence, NO_SCORES, TranscribeOptions(**asked))
+        assert (found["turns"], found["exclusive"], found["speakers"]) == ([], [], [])
+
+
+@pytest.mark.parametrize("duration_s", [0.05, 0.3, 0.7])
+def test_very_short_speech_stays_inside_its_audio(diarizer, pcm, duration_s) -> None:
+    start = int(11.0 * audio.SAMPLE_RATE)
+    excerpt = pcm[start : start + int(duration_s * audio.SAMPLE_RATE)]
+    options = TranscribeOptions(num_speakers=2, speaker_embeddings=True)
+    found = diarizer.diarize(excerpt, NO_SCORES, options)
+    assert all(0 <= turn["start"] < turn["end"] <= duration_s for turn in found["turns"])
+    assert len(found["speakers"]) <= 1
+
+
+def test_scores_of_another_recording_are_refused(diarizer, pcm, scores) -> None:
+    for wrong in (scores[:-1], scores[:, :-1], scores[:, :, :2]):
+        with pytest.raises(InvalidRequest, match=r"must be \[51, 293, 3\]"):
+            diarizer.diarize(pcm, wrong, TranscribeOptions())
+
+
+def test_the_number_of_windows_is_that_of_detect_speech(diarizer, segmenter) -> None:
+    for num_samples in (1, 79_999, 80_000, 80_001, 88_000, 88_001, 95_999):
+        silence = np.zeros(num_samples, np.int16)
+        diarizer.pipeline.verify_scores(segmenter.scores(silence), num_samples)
+
+
+def test_without_diarization_nothing_is_computed(diarizer, pcm) -> None:
+    found = diarizer.diarize(pcm, NO_SCORES, TranscribeOptions(diarize=False))
+    assert found["turns"] is None
+    assert found["speakers"] == []
+
+
+def test_bounded_clustering_thins_evenly_and_still_separates(pcm, scores) -> None:
+    values = {**PARAMETERS, "max_clustered_embeddings": "20"}
+    bounded = diarization.Diarizer(parameters.parse(diarization.Config, values), num_threads=1)
+    seen = []
+    cluster = bounded.pipeline.clustering.cluster
+
+    def spy(embeddings: np.ndarray, **kwargs: Any) -> Any:
+        seen.append(len(embeddings))
+        return cluster(embeddings, **kwargs)
+
+    bounded.pipeline.clustering.cluster = spy
+    found = bounded.diarize(pcm, scores, TranscribeOptions())
+    assert seen == [20]
+    assert found["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
+
+
+def test_telemetry_is_off(monkeypatch) -> None:
+    monkeypatch.setenv("PYANNOTE_METRICS_ENABLED", "1")
+    assert diarization.telemetry.is_metrics_enabled()
+    diarization.Diarizer(parameters.parse(diarization.Config, PARAMETERS), num_threads=1)
+    assert not diarization.telemetry.is_metrics_enabled()
