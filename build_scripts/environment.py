@@ -64,6 +64,9 @@ def _install(say: Callable[[str], None]) -> None:
     torch = pinned_torch(layout.PROJECT.read_text(encoding="utf-8"))
     here = list((layout.VENV / "lib").glob("python3.*/site-packages/torch-*.dist-info"))
     say(torch if here else f"{torch} (several GB where pip finds no CPU build)")
+    if not here and checks.free_bytes() < checks.CUDA_FREE_BYTES:
+        free_gib = checks.free_bytes() / 2**30
+        say(f"warning: {free_gib:.1f} GiB free, a CUDA build wants {checks.CUDA_FREE_BYTES >> 30}")
     packages.pip(["install", torch], torch, show=True)
     say(f"the packages of {layout.LOCK.name}")
     packages.pip(["install", "--no-deps", "-r", str(layout.LOCK)], layout.LOCK.name, show=True)

@@ -17,8 +17,7 @@ from tests import speech
 from tests.results import verify
 
 WER_MARGIN = 0.01
-# Whisper base on prompts whose scripts differ a little from the recordings (models' own errors).
-MAX_WER = {"en": 0.08, "fr": 0.2, "es": 0.25, "it": 0.25, "ru": 0.3}
+LANGUAGES = ("en", "fr", "es", "it", "ru")
 # Word starts of the embedded English aligner against forced alignment of the true text.
 MAX_MEDIAN_START_ERROR_S = 0.03
 MIN_WITHIN_100_MS = 0.75
@@ -45,11 +44,16 @@ def english_transcript(client, english) -> Transcript:
     return client.transcribe(english.path, language="en")
 
 
-def test_word_errors_are_those_of_faster_whisper_called_directly(english, english_transcript):
+@pytest.fixture(scope="module")
+def faster_whisper():
+    """The reference: the same weights, precision and beam, called directly."""
     from faster_whisper import WhisperModel
 
-    model = WhisperModel("engines/cpu/whisper", compute_type="int8", cpu_threads=2)
-    segments, _ = model.transcribe(str(english.path), language="en", beam_size=5)
+    return WhisperModel("engines/cpu/whisper", compute_type="int8", cpu_threads=2)
+
+
+def test_word_errors_are_those_of_faster_whisper(english, english_transcript, faster_whisper):
+    segments, _ = faster_whisper.transcribe(str(english.path), language="en", beam_size=5)
     direct = speech.word_errors(english.text, " ".join(s.text for s in segments))
     ours = speech.word_errors(english.text, english_transcript.text)
     print(f"WER: onecard {ours:.4f}, faster-whisper {direct:.4f}")
@@ -90,14 +94,39 @@ def test_word_starts_agree_with_forced_alignment(client, name):
     assert within >= MIN_WITHIN_100_MS
 
 
-@pytest.mark.parametrize("language", MAX_WER)
-def test_language_is_found_and_words_are_right(client, tmp_path, language):
-    clip = speech.compose(tmp_path / "clip.wav", speech.prompts(language, 6))
-    found = client.transcribe(clip.path)
+@pytest.fixture(scope="module")
+def prompts(client, tmp_path_factory) -> dict[str, tuple[speech.Clip, Transcript]]:
+    """Half a minute a language and what the server made of it, without being told the language."""
+    folder = tmp_path_factory.mktemp("prompts")
+    clips = {
+        language: speech.compose(folder / f"{language}.wav", speech.prompts(language, 6))
+        for language in LANGUAGES
+    }
+    return {language: (clip, client.transcribe(clip.path)) for language, clip in clips.items()}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_language_is_found_and_every_word_has_a_time(prompts, language):
+    _, found = prompts[language]
     verify(found)
-    errors = speech.word_errors(clip.text, found.text, language)
-    print(f"{language}: found {found.language} ({found.language_probability:.2f}), WER {errors:.3f}")
+    print(f"{language}: found {found.language} ({found.language_probability:.2f})")
     assert found.language == language
-    assert errors <= MAX_WER[language]
-    assert all(segment.aligner != "none" for segment in found.segments)
-    assert all(word.start is not None for word in found.words)
+    assert found.account.num_words_untimed == 0
+    timed_by = {segment.aligner for segment in found.segments}
+    assert timed_by <= ({"pocketsphinx", "attention"} if language == "en" else {"attention"})
+
+
+def test_word_errors_in_five_languages_are_those_of_faster_whisper(prompts, faster_whisper):
+    """Summed, because one sentence that either loses is five points of half a minute."""
+    ours, direct, words = 0.0, 0.0, 0
+    for language, (clip, found) in prompts.items():
+        segments, _ = faster_whisper.transcribe(str(clip.path), language=language, beam_size=5)
+        text = " ".join(segment.text for segment in segments)
+        num_words = len(speech.normalize(clip.text, language).split())
+        rates = [speech.word_errors(clip.text, said, language) for said in (found.text, text)]
+        print(f"{language}: WER onecard {rates[0]:.3f}, faster-whisper {rates[1]:.3f}")
+        ours, direct, words = (
+            ours + rates[0] * num_words, direct + rates[1] * num_words, words + num_words
+        )
+    print(f"all: WER onecard {ours / words:.4f}, faster-whisper {direct / words:.4f}")
+    assert ours / words <= direct / words + WER_MARGIN

@@ -1,0 +1,182 @@
+"""Both clients against the fake server: retries, deadlines, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import grpc
+import pytest
+from fake_server import (
+    FINISHED,
+    PATIENCE_S,
+    PROGRESS,
+    SEGMENTS,
+    events,
+    fails,
+    hangs,
+    result,
+)
+
+from onecard_client import (
+    AsyncClient,
+    Client,
+    DeadlineExceeded,
+    OnecardError,
+    Progress,
+    Unavailable,
+)
+
+BUSY = fails(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+
+
+def test_unavailable_is_tried_again(fake: Any, connect: Any) -> None:
+    server = fake(BUSY, BUSY, result())
+    assert connect(server.url).transcribe(b"audio").text == "Hello there."
+    assert len(server.requests) == 3
+    assert len({request.id for request in server.requests}) == 1
+
+
+def test_stream_is_tried_again_while_it_gave_nothing_but_progress(fake: Any, connect: Any) -> None:
+    server = fake(BUSY, events(PROGRESS, then=BUSY), events(PROGRESS, FINISHED))
+    assert len(connect(server.url).stream(b"audio")) == 3
+    assert len(server.requests) == 3
+
+
+def test_stream_is_not_tried_again_after_segments(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS, SEGMENTS, then=BUSY), events(FINISHED))
+    with pytest.raises(Unavailable):
+        connect(server.url).stream(b"audio")
+    assert len(server.requests) == 1
+
+
+def test_retries_end(fake: Any, connect: Any) -> None:
+    server = fake(BUSY)
+    with pytest.raises(Unavailable, match="maximum queue size"):
+        connect(server.url, max_retries=2).transcribe(b"audio")
+    assert len(server.requests) == 3
+
+
+def test_retries_end_with_the_deadline(fake: Any, connect: Any) -> None:
+    server = fake(BUSY)
+    with pytest.raises(Unavailable):
+        connect(server.url, max_retries=1000).transcribe(b"audio", timeout_s=0.5)
+    assert len(server.requests) < 10
+
+
+@pytest.mark.parametrize(
+    "name", ["INVALID_ARGUMENT", "INTERNAL", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED"]
+)
+def test_other_failures_are_final(name: str, fake: Any, connect: Any) -> None:
+    server = fake(fails(grpc.StatusCode[name], "no"), result())
+    with pytest.raises(OnecardError):
+        connect(server.url).transcribe(b"audio")
+    assert len(server.requests) == 1
+
+
+# deadlines and cancellation
+
+
+def test_deadline_ends_the_call_on_both_sides(fake: Any, connect: Any) -> None:
+    server = fake(hangs)
+    with pytest.raises(DeadlineExceeded, match=r"within `0\.3` s"):
+        connect(server.url).transcribe(b"audio", timeout_s=0.3)
+    assert server.cancelled.wait(PATIENCE_S)
+    assert len(server.requests) == 1
+
+
+def test_deadline_ends_a_stream(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS, then=hangs))
+    seen: list[Any] = []
+    with pytest.raises(DeadlineExceeded):
+        connect(server.url).stream(b"audio", seen, timeout_s=0.5)
+    assert len(seen) == 1
+    assert server.cancelled.wait(PATIENCE_S)
+
+
+def test_no_time_at_all(fake: Any, connect: Any) -> None:
+    server = fake(result())
+    with pytest.raises(DeadlineExceeded):
+        connect(server.url).transcribe(b"audio", timeout_s=0)
+    assert server.requests == []
+
+
+def test_closing_a_stream_cancels_it(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS, then=hangs))
+    assert isinstance(connect(server.url).first_event(b"audio"), Progress)
+    assert server.cancelled.wait(PATIENCE_S)
+
+
+def test_finished_stream_is_not_cancelled(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS, FINISHED))
+    connect(server.url).stream(b"audio")
+    server.stop()
+    assert not server.cancelled.is_set()
+
+
+def test_cancelling_a_task_cancels_its_call(fake: Any) -> None:
+    server = fake(hangs)
+
+    async def call() -> None:
+        async with AsyncClient(server.url) as client:
+            task = asyncio.create_task(client.transcribe(b"audio"))
+            while not server.requests:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            # seen before the client closes its connection, which would end the call as well
+            assert await asyncio.to_thread(server.cancelled.wait, PATIENCE_S)
+
+    asyncio.run(call())
+
+
+def test_closing_a_client_ends_its_calls(fake: Any) -> None:
+    server = fake(hangs)
+    client = Client(server.url)
+    caught: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            client.transcribe(b"audio")
+        except OnecardError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    while not server.requests:
+        thread.join(0.01)
+    client.close()
+    thread.join(PATIENCE_S)
+    assert len(caught) == 1
+
+
+def test_closed_client_says_so() -> None:
+    client = Client("localhost:1")
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.transcribe(b"audio")
+
+    async def call() -> None:
+        asynchronous = AsyncClient("localhost:1")
+        await asynchronous.close()
+        await asynchronous.health()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(call())
+
+
+def test_client_is_shared_by_threads(fake: Any) -> None:
+    server = fake(result())
+    texts: list[str] = []
+    with Client(server.url) as client:
+        threads = [
+            threading.Thread(target=lambda: texts.append(client.transcribe(b"audio").text))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert texts == ["Hello there."] * 8
