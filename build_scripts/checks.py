@@ -11,7 +11,6 @@ import os
 import platform
 import shutil
 import sys
-import sysconfig
 from pathlib import Path
 
 from build_scripts import layout
@@ -26,10 +25,11 @@ MIN_FREE_BYTES = 4 * 2**30
 CUDA_FREE_BYTES = 10 * 2**30
 
 
-def check(version: tuple[int, int], fresh: bool) -> str:
+def check(version: tuple[int, int], libdir: str, fresh: bool) -> str:
     """One line about a machine that has everything.
 
-    `version` is the interpreter's that the models will run in; `fresh`: nothing is installed yet.
+    `version` and `libdir` (where its shared library may lie) are those of the interpreter that the
+    models will run in; `fresh`: nothing is installed yet.
     Raises MachineError that names every lack at once.
     """
     lacks = [
@@ -38,7 +38,7 @@ def check(version: tuple[int, int], fresh: bool) -> str:
             machine(platform.system(), platform.machine()),
             interpreter(version),
             c_library(platform.libc_ver()),
-            library_of_interpreter(version),
+            library_of_interpreter(version, libdir),
             environment_module(sys.version_info[:2]) if fresh else "",
             disk(free_bytes()) if fresh else "",
         )
@@ -81,10 +81,10 @@ def c_library(found: tuple[str, str]) -> str:
     )
 
 
-def library_of_interpreter(version: tuple[int, int]) -> str:
+def library_of_interpreter(version: tuple[int, int], libdir: str) -> str:
     """Triton's stub is linked against the interpreter as a shared library."""
     name = f"libpython{_dotted(version)}.so.1.0"
-    for candidate in (name, str(Path(sysconfig.get_config_var("LIBDIR") or "/") / name)):
+    for candidate in (name, str(Path(libdir) / name)):
         try:
             ctypes.CDLL(candidate)
         except OSError:

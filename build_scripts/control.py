@@ -39,9 +39,12 @@ class Api:
         index = json.loads(self._request("POST", "/v2/repository/index"))
         return {entry["name"]: entry.get("state", "UNAVAILABLE") for entry in index}
 
-    def unload(self, model: str) -> None:
-        """Refuse new requests for `model`; returns before its running requests end. OSError."""
-        self._request("POST", f"/v2/repository/models/{model}/unload")
+    def unload(self, model: str, timeout_s: float) -> None:
+        """Refuse new requests for `model` and end it after its running ones.
+
+        May return before that: `states` says when it is done. Raises OSError.
+        """
+        self._request("POST", f"/v2/repository/models/{model}/unload", timeout_s)
 
     def calls(self, models: Mapping[str, str]) -> dict[str, set[str]]:
         """Model -> the models it calls, from the configurations of those that are READY."""

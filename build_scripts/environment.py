@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 
 from build_scripts import checks, layout, packages
@@ -37,13 +38,23 @@ def build(say: Callable[[str], None]) -> None:
 
 def version() -> tuple[int, int] | None:
     """The version of .venv's interpreter; None when there is none that runs."""
-    script = "import sys; print(*sys.version_info[:2])"
     with contextlib.suppress(OSError, ValueError):
-        command = [str(layout.PYTHON), "-c", script]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
-        major, minor = ran.stdout.split()
+        major, minor = _asked("import sys; print(*sys.version_info[:2])").split()
         return int(major), int(minor)
     return None
+
+
+def libdir() -> str:
+    """Where the interpreter's shared library lies if it has its own: .venv's, else this one's."""
+    script = "import sysconfig; print(sysconfig.get_config_var('LIBDIR') or '')"
+    with contextlib.suppress(OSError):
+        return _asked(script)
+    return str(sysconfig.get_config_var("LIBDIR") or "")
+
+
+def _asked(script: str) -> str:
+    command = [str(layout.PYTHON), "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _create() -> None:

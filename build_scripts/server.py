@@ -13,6 +13,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,7 @@ class Server:
     def _start(self) -> subprocess.Popen[bytes]:
         log = self._settings.log
         log.parent.mkdir(parents=True, exist_ok=True)
+        server_log.prune(log.parent)
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         with log.open("wb") as file:
@@ -138,15 +140,32 @@ class Server:
         deadline_s = time.monotonic() + self._settings.drain_timeout_s
         try:
             for wave in control.waves(self._calls):
-                for model in wave:
-                    self._api.unload(model)
-                while self._unloading(wave) and self._signals < 2:
+                failures = self._unload(wave)
+                while (left := self._unloading(wave)) and self._signals < 2 and not failures:
                     if time.monotonic() > deadline_s:
-                        self._say(f"requests still in flight in {', '.join(self._unloading(wave))}")
+                        self._say(f"gave up on requests in flight in {', '.join(left)}")
                         return
                     time.sleep(POLL_S)
+                if failures:
+                    self._say(f"warning: draining failed ({failures[0]})")
+                    return
         except OSError as error:
             self._say(f"warning: the server did not answer while draining ({error})")
+
+    def _unload(self, wave: list[str]) -> list[OSError]:
+        """Begin to unload every model of `wave`; failures appear in what is returned."""
+        failures: list[OSError] = []
+
+        def unload(model: str) -> None:
+            try:
+                self._api.unload(model, timeout_s=self._settings.drain_timeout_s)
+            except OSError as error:
+                if self._signals < 2:
+                    failures.append(error)
+
+        for model in wave:  # side by side, for each returns only when its processes have ended
+            threading.Thread(target=unload, args=(model,), daemon=True).start()
+        return failures
 
     def _unloading(self, wave: list[str]) -> list[str]:
         states = self._api.states()

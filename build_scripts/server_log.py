@@ -91,6 +91,13 @@ class Tail:
         return [line.decode(errors="replace") for line in whole]
 
 
+def prune(folder: Path, num_kept: int = 20) -> None:
+    """Remove all but the newest logs; tests and demos leave one for every port they had."""
+    logs = sorted(folder.glob("*.log*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in logs[num_kept:]:
+        path.unlink(missing_ok=True)
+
+
 def reason(path: Path, max_lines: int = 12) -> list[str]:
     """Why a server ended, from its log: the models that failed, else the last readable lines."""
     reader = Reader()

@@ -35,7 +35,8 @@ def setup() -> None:
     steps.begin("machine")
     found = environment.version()
     version = found if found in checks.PYTHONS else sys.version_info[:2]
-    steps.done(checks.check(version, fresh=not (layout.RUNTIME / "manifest.json").is_file()))
+    fresh = not (layout.RUNTIME / "manifest.json").is_file()
+    steps.done(checks.check(version, environment.libdir(), fresh))
     steps.begin("environment (.venv)")
     environment.build(steps.done)
     python = environment.version()

@@ -23,6 +23,10 @@ from onecard.errors import InvalidRequest, Unavailable
 Request = Any
 Response = Any
 
+# A request parameter of calls from model to model: a failed BLS response arrives with its message
+# and always the code INTERNAL (seen in Triton 2.51), so these calls ask for the code in words.
+CODE_IN_MESSAGE = "code_in_message"
+
 
 def params(args: Mapping[str, str]) -> dict[str, str]:
     """The `parameters` of config.pbtxt, from what Triton hands to `initialize`."""
@@ -134,18 +138,20 @@ def reply(**outputs: str | np.ndarray[Any, Any]) -> Response:
 def refusal(error: Exception, request: Request) -> Response:
     """The response that carries `error`, as this module's docstring maps it."""
     if isinstance(error, InvalidRequest):
-        found = pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG)
+        code, message = "INVALID_ARG", str(error)
     elif isinstance(error, Unavailable):
-        found = pb_utils.TritonError(str(error), pb_utils.TritonError.UNAVAILABLE)
+        code, message = "UNAVAILABLE", str(error)
     else:
         request_id = request.request_id() or "without an id"
         lines = "".join(traceback.format_exception(error))
         pb_utils.Logger.log_error(f"request {request_id}: {lines}")
-        found = pb_utils.TritonError(
-            f"internal error (request {request_id}); the server log has the traceback",
-            pb_utils.TritonError.INTERNAL,
-        )
-    return pb_utils.InferenceResponse(error=found)
+        code = "INTERNAL"
+        message = f"internal error (request {request_id}); the server log has the traceback"
+    if CODE_IN_MESSAGE in request.parameters():
+        message = f"{code}: {message}"
+    return pb_utils.InferenceResponse(
+        error=pb_utils.TritonError(message, getattr(pb_utils.TritonError, code))
+    )
 
 
 def answer(
@@ -169,8 +175,11 @@ def bls_request(
     """A request to another model of this server; inputs as `to_tensor` takes them."""
     tensors = [to_tensor(name, value) for name, value in inputs.items()]
     return pb_utils.InferenceRequest(
-        model_name=model, requested_output_names=list(outputs), inputs=tensors,
+        model_name=model,
+        requested_output_names=list(outputs),
+        inputs=tensors,
         request_id=request_id,
+        parameters={CODE_IN_MESSAGE: True},
     )
 
 
@@ -182,12 +191,10 @@ def outputs_of(model: str, response: Response) -> dict[str, Any]:
         RuntimeError: it failed in any other way.
     """
     if response.has_error():
-        error = response.error()
-        code, message = error.code(), error.message()
-        if code == pb_utils.TritonError.INVALID_ARG:
-            raise InvalidRequest(message)
-        if code == pb_utils.TritonError.UNAVAILABLE:
-            raise Unavailable(message)
+        message = response.error().message()
+        for code, kind in (("INVALID_ARG: ", InvalidRequest), ("UNAVAILABLE: ", Unavailable)):
+            if message.startswith(code):
+                raise kind(message.removeprefix(code))
         raise RuntimeError(f"`{model}`: {message}")
     return {found.name(): found for found in response.output_tensors()}
 

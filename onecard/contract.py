@@ -16,7 +16,7 @@ from onecard.tensors import Tensor
 
 AUDIO = Tensor("AUDIO", "TYPE_STRING", (1,))  # the bytes of a file, or raw PCM
 OPTIONS = Tensor("OPTIONS", "TYPE_STRING", (1,))  # onecard.options.TranscribeOptions
-PCM = Tensor("PCM", "TYPE_INT16", (-1,))  # [N] mono, 16 kHz
+PCM = Tensor("PCM", "TYPE_INT16", (-1,), ragged=True)  # [N] mono, 16 kHz
 CLIP = Tensor("CLIP", "TYPE_STRING", (1,))  # what the source was: duration, rate, channels
 SPEECH = Tensor("SPEECH", "TYPE_STRING", (1,))  # speech regions and the chunks made of them
 SCORES = Tensor("SCORES", "TYPE_FP16", (-1, -1, -1))  # [C, F, S] segmentation, shared

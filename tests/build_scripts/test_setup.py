@@ -44,7 +44,7 @@ def test_the_c_library(found: tuple[str, str], fit: bool) -> None:
 
 
 def test_a_missing_libpython_is_named_with_its_package() -> None:
-    message = checks.library_of_interpreter((3, 99))
+    message = checks.library_of_interpreter((3, 99), "/usr/lib")
     assert "libpython3.99.so.1.0" in message
     assert "apt-get install libpython3.99" in message
 
@@ -60,7 +60,7 @@ def test_the_machine_and_the_disk() -> None:
 def test_every_lack_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "MIN_GLIBC", (9, 0))
     with pytest.raises(MachineError) as error:
-        checks.check((3, 99), fresh=True)
+        checks.check((3, 99), "/usr/lib", fresh=True)
     assert "the C library is" in str(error.value)
     assert "Python is `3.99`" in str(error.value)
     assert "libpython3.99" in str(error.value)
