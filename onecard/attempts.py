@@ -103,9 +103,7 @@ class Criteria:
 
     def is_repetitive(self, attempt: Attempt) -> bool:
         most = self.compression_ratio_threshold
-        return (
-            most is not None and attempt.compression_ratio > most and attempt.runs_in_circles
-        )
+        return most is not None and attempt.compression_ratio > most and attempt.runs_in_circles
 
     def is_silent(self, chunk: Chunk) -> bool:
         """Improbable text where the model hears no speech: text that is better left out."""

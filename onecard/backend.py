@@ -67,9 +67,7 @@ def self_test() -> None:
     """
     cure = "install numpy==1.26.4 into the server's environment (`make setup` does)"
     if int(np.__version__.split(".")[0]) > 1:
-        raise RuntimeError(
-            f"NumPy is `{np.__version__}`, Triton's Python stub needs 1.26; {cure}"
-        )
+        raise RuntimeError(f"NumPy is `{np.__version__}`, Triton's Python stub needs 1.26; {cure}")
     for sent in (np.arange(7, dtype=np.float16), np.array([b"one", b"card"], dtype=np.object_)):
         back = pb_utils.Tensor("SELF_TEST", sent).as_numpy()
         if back.shape != sent.shape or not np.array_equal(back, sent):
@@ -169,9 +167,7 @@ def answer(
     return responses
 
 
-def bls_request(
-    model: str, outputs: Sequence[str], request_id: str = "", **inputs: Any
-) -> Any:
+def bls_request(model: str, outputs: Sequence[str], request_id: str = "", **inputs: Any) -> Any:
     """A request to another model of this server; inputs as `to_tensor` takes them."""
     tensors = [to_tensor(name, value) for name, value in inputs.items()]
     return pb_utils.InferenceRequest(
@@ -212,6 +208,9 @@ def call(model: str, /, **inputs: Any) -> dict[str, Any]:
     """
     names = [output.name for output in contract.PYTHON_MODELS[model].outputs]
     found = outputs_of(model, bls_request(model, names, **inputs).exec())
-    texts = {output.name for output in contract.PYTHON_MODELS[model].outputs
-             if output.dtype == "TYPE_STRING"}
+    texts = {
+        output.name
+        for output in contract.PYTHON_MODELS[model].outputs
+        if output.dtype == "TYPE_STRING"
+    }
     return {name: text_of(value) if name in texts else value for name, value in found.items()}

@@ -55,7 +55,5 @@ PYTHON_MODELS: dict[str, Model] = {
     "align": Model((PCM, SEGMENTS, OPTIONS), (ALIGNED,)),
     "diarize": Model((PCM, SCORES, OPTIONS), (TURNS,)),
     "label": Model((CLIP, SPEECH, ALIGNED, TURNS, OPTIONS), (RESULT,)),
-    "transcribe_stream": Model(
-        (AUDIO, OPTIONS), (EVENT,), decoupled=True, calls=TRANSCRIBE_STEPS
-    ),
+    "transcribe_stream": Model((AUDIO, OPTIONS), (EVENT,), decoupled=True, calls=TRANSCRIBE_STEPS),
 }

@@ -30,9 +30,7 @@ class Language:
     warning: str | None = None
 
 
-def first_token(
-    features: Features, tokenizer: Tokenizer, suppressed: Sequence[int] = ()
-) -> Decode:
+def first_token(features: Features, tokenizer: Tokenizer, suppressed: Sequence[int] = ()) -> Decode:
     """The request whose answer is a language, or the no-speech token, and its probability."""
     return Decode(features, prompt=(tokenizer.start,), max_new_tokens=1, suppressed=suppressed)
 

@@ -43,9 +43,7 @@ def events(
         pcm = decoded["PCM"]
         yield _progress("detect_speech", 0, 1)
         detected = call("detect_speech", PCM=pcm, OPTIONS=settings)
-        turns = pool.submit(
-            call, "diarize", PCM=pcm, SCORES=detected["SCORES"], OPTIONS=settings
-        )
+        turns = pool.submit(call, "diarize", PCM=pcm, SCORES=detected["SCORES"], OPTIONS=settings)
         speech = json.loads(detected["SPEECH"])
         aligned: list[Document] = []
         num_chunks = len(speech["chunks"])

@@ -151,7 +151,14 @@ class Parameter:
 
 BATCHING = ("inflight_fused_batching", "inflight_batching")
 DECODING_MODES = (
-    "top_k", "top_p", "top_k_top_p", "beam_search", "medusa", "redrafter", "lookahead", "eagle",
+    "top_k",
+    "top_p",
+    "top_k_top_p",
+    "beam_search",
+    "medusa",
+    "redrafter",
+    "lookahead",
+    "eagle",
 )
 COMPUTE_TYPES = ("int8", "int16", "float32")
 PARAMETERS: tuple[Parameter, ...] = (
@@ -262,9 +269,7 @@ WRONG_SIZE = "Invalid size for tensor {}"
 BATCH_NEEDS_DECOUPLED = (
     "Batch size > 1 requires the tensorrt_llm backend to be using decoupled transaction policy"
 )
-STREAMING_NEEDS_DECOUPLED = (
-    "Streaming is only supported if model is deployed using decoupled mode."
-)
+STREAMING_NEEDS_DECOUPLED = "Streaming is only supported if model is deployed using decoupled mode."
 STOP_NEEDS_ID = "Trying to stop a request but request ID is not provided"
 OUTPUT_NEEDED = (
     "Error encountered while populating response: "

@@ -66,7 +66,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with log.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "build_scripts", "serve"],
-            cwd=ROOT, env={**os.environ, **ports}, stdout=out, stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, **ports},
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
     url = f"127.0.0.1:{http}"
     deadline = time.monotonic() + READY_TIMEOUT_S

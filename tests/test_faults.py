@@ -54,18 +54,18 @@ def noise(seconds: float) -> np.ndarray:
         (b"", "empty"),
         (b"this is a letter, not a recording" * 40, "audio"),
         (bytes(range(256)) * 64, "audio"),
-        (wav(tone(0.0)), "no samples|empty|zero"),
+        (wav(tone(0.0)), "no sample of sound"),
     ],
     ids=["no bytes", "text", "garbage", "a header alone"],
 )
 def test_what_is_no_recording_is_refused(client, audio, says):
-    with pytest.raises(InvalidRequest, match=f"(?i){says}"):
+    with pytest.raises(InvalidRequest, match=rf"(?i){says}"):
         client.transcribe(audio)
 
 
 def test_a_file_cut_in_the_middle_is_refused_and_not_shortened_in_silence(client, conversation):
     whole = conversation.read_bytes()
-    with pytest.raises(InvalidRequest, match="(?i)truncated|cut"):
+    with pytest.raises(InvalidRequest, match=r"(?i)truncated|cut"):
         client.transcribe(whole[: len(whole) // 2])
 
 
@@ -152,7 +152,13 @@ def triton_pid(server) -> int:
 
 
 PYTHON_MODELS = [
-    "decode_audio", "detect_speech", "recognize", "whisper", "align", "diarize", "label",
+    "decode_audio",
+    "detect_speech",
+    "recognize",
+    "whisper",
+    "align",
+    "diarize",
+    "label",
 ]
 
 

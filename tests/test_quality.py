@@ -126,7 +126,9 @@ def test_word_errors_in_five_languages_are_those_of_faster_whisper(prompts, fast
         rates = [speech.word_errors(clip.text, said, language) for said in (found.text, text)]
         print(f"{language}: WER onecard {rates[0]:.3f}, faster-whisper {rates[1]:.3f}")
         ours, direct, words = (
-            ours + rates[0] * num_words, direct + rates[1] * num_words, words + num_words
+            ours + rates[0] * num_words,
+            direct + rates[1] * num_words,
+            words + num_words,
         )
     print(f"all: WER onecard {ours / words:.4f}, faster-whisper {direct / words:.4f}")
     assert ours / words <= direct / words + WER_MARGIN

@@ -107,9 +107,7 @@ def test_the_words_are_faster_whispers(service, speech, model_settings):
 
 def test_token_log_probs_add_up_to_all_but_the_end(service, speech):
     outputs = (*calls.OUTPUTS, "output_log_probs", "generation_logits")
-    found = alone(
-        service, speech[1], outputs, return_log_probs=True, return_generation_logits=True
-    )
+    found = alone(service, speech[1], outputs, return_log_probs=True, return_generation_logits=True)
     logits = found["generation_logits"][0].astype(np.float64)
     log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     with_end = [*tokens(found), calls.END]

@@ -18,7 +18,11 @@ N_MELS = 80
 OUTPUTS = ("output_ids", "sequence_length", "cum_log_probs")
 DTYPES = {tensor.name: tensor.dtype.removeprefix("TYPE_") for tensor in trtllm.INPUTS}
 NUMPY = {
-    "BOOL": np.bool_, "FP16": np.float16, "FP32": np.float32, "INT32": np.int32, "INT64": np.int64,
+    "BOOL": np.bool_,
+    "FP16": np.float16,
+    "FP32": np.float32,
+    "INT32": np.int32,
+    "INT64": np.int64,
     "UINT64": np.uint64,
 }
 

@@ -74,7 +74,7 @@ def test_whisper_states_every_parameter_that_the_backend_insists_on():
 def test_an_unknown_model_or_key_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "PLANS", tmp_path)
     (tmp_path / "odd.toml").write_text("[models.align]\ninstancs = 1\n")
-    with pytest.raises(PlanError, match="unknown key `instancs`.*instances"):
+    with pytest.raises(PlanError, match=r"unknown key `instancs`.*instances"):
         plan.load("odd")
     (tmp_path / "odd.toml").write_text("[models.algin]\ninstances = 1\n")
     with pytest.raises(PlanError, match="algin"):

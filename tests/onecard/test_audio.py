@@ -106,9 +106,7 @@ def test_16_khz_mono_wav_is_decoded_bit_for_bit() -> None:
 def test_resampling_and_downmix_agree_with_scipy(rate: int) -> None:
     rng = np.random.default_rng(1)
     low_pass = scipy.signal.firwin(201, 3_000, fs=rate)
-    stereo = [
-        scipy.signal.lfilter(low_pass, 1, rng.normal(0, 6_000, 2 * rate)) for _ in range(2)
-    ]
+    stereo = [scipy.signal.lfilter(low_pass, 1, rng.normal(0, 6_000, 2 * rate)) for _ in range(2)]
     data = wav(np.stack(stereo, 1).astype(np.int16), rate, 2)
     decoded, clip = audio.decode(data, LIMITS)
     wanted = scipy.signal.resample_poly((stereo[0] + stereo[1]) / 2, 16_000, rate)

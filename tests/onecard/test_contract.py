@@ -14,7 +14,9 @@ def test_each_step_of_the_ensemble_finds_its_inputs():
 
 
 def test_diarize_needs_nothing_of_recognition():
-    made = {tensor for step in ("recognize", "align") for tensor in contract.PYTHON_MODELS[step].outputs}
+    made = {
+        tensor for step in ("recognize", "align") for tensor in contract.PYTHON_MODELS[step].outputs
+    }
     assert not made & set(contract.PYTHON_MODELS["diarize"].inputs)
 
 
@@ -25,4 +27,7 @@ def test_names_are_unique_within_the_engine_contract():
 
 
 def test_the_required_inputs_are_those_of_the_backend():
-    assert [t.name for t in trtllm.INPUTS if not t.optional] == ["input_lengths", "request_output_len"]
+    assert [t.name for t in trtllm.INPUTS if not t.optional] == [
+        "input_lengths",
+        "request_output_len",
+    ]

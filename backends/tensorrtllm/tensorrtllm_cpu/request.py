@@ -64,9 +64,7 @@ class Request:
         return self.return_log_probs and "output_log_probs" in self.output_names
 
 
-def read(
-    inputs: Mapping[str, Array], output_names: frozenset[str], settings: Settings
-) -> Request:
+def read(inputs: Mapping[str, Array], output_names: frozenset[str], settings: Settings) -> Request:
     """The request that `inputs` (by tensor name, with the batch dimension) make.
 
     Raises:
@@ -215,7 +213,9 @@ def _verify_sampling(sampling: Sampling) -> None:
         "runtime_top_p": (sampling.top_p, sampling.top_p <= 1, "at most 1"),
         "temperature": (sampling.temperature, sampling.temperature >= 0, "0 or more"),
         "repetition_penalty": (
-            sampling.repetition_penalty, sampling.repetition_penalty > 0, "above 0",
+            sampling.repetition_penalty,
+            sampling.repetition_penalty > 0,
+            "above 0",
         ),
         "min_tokens": (sampling.min_tokens, sampling.min_tokens >= 0, "0 or more"),
     }

@@ -143,9 +143,7 @@ class Service:
         if isinstance(error, Refusal):
             return error
         self._log(f"request {task.number} ({task.incoming.request_id()!r}) failed: {error!r}")
-        return Refusal(
-            trtllm.EXECUTOR_FAILED.format(task.number, trtllm.FAILED.format(error))
-        )
+        return Refusal(trtllm.EXECUTOR_FAILED.format(task.number, trtllm.FAILED.format(error)))
 
 
 def _outcome(task: Task) -> Outcome:

@@ -33,9 +33,7 @@ class TritonPythonModel:
             return self._decode(asked)
 
         engine = decoding.in_flight(decode, self.pool, self.max_in_flight)
-        found = self.recognizer.recognize(
-            backend.tensor(request, "PCM"), speech, options, engine
-        )
+        found = self.recognizer.recognize(backend.tensor(request, "PCM"), speech, options, engine)
         return backend.reply(SEGMENTS=json.dumps(found, ensure_ascii=False))
 
     def _decode(self, asked):
