@@ -96,7 +96,8 @@ def tensor(request: Request, name: str) -> np.ndarray[Any, Any]:
         raise InvalidRequest(
             f"input `{name}` holds a batch of {value.shape[0]}, must be 1; send one request each"
         )
-    return value[0]
+    item: np.ndarray[Any, Any] = value[0]
+    return item
 
 
 def data(request: Request, name: str) -> bytes:
@@ -167,14 +168,13 @@ def answer(
     return responses
 
 
-def bls_request(model: str, outputs: Sequence[str], request_id: str = "", **inputs: Any) -> Any:
+def bls_request(model: str, outputs: Sequence[str], inputs: Mapping[str, Any]) -> Any:
     """A request to another model of this server; inputs as `to_tensor` takes them."""
     tensors = [to_tensor(name, value) for name, value in inputs.items()]
     return pb_utils.InferenceRequest(
         model_name=model,
         requested_output_names=list(outputs),
         inputs=tensors,
-        request_id=request_id,
         parameters={CODE_IN_MESSAGE: True},
     )
 
@@ -207,7 +207,7 @@ def call(model: str, /, **inputs: Any) -> dict[str, Any]:
         InvalidRequest, Unavailable, RuntimeError: as `outputs_of`.
     """
     names = [output.name for output in contract.PYTHON_MODELS[model].outputs]
-    found = outputs_of(model, bls_request(model, names, **inputs).exec())
+    found = outputs_of(model, bls_request(model, names, inputs).exec())
     texts = {
         output.name
         for output in contract.PYTHON_MODELS[model].outputs

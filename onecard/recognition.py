@@ -30,6 +30,8 @@ class Config:
 
     whisper_model: str  # its name in the model repository
     engine_dir: str  # with the manifest and tokenizer.json
+    engine_backend: str  # which `tensorrtllm` backend the plan runs, for the result
+    engine_precision: str  # in which it computes, for the result
     max_chunks_in_flight: int  # of one request
     num_mels: int
     beam_size: int  # where a request names none
@@ -46,8 +48,8 @@ def load(config: Config) -> Recognizer:
     """
     built = manifest.verify(config.engine_dir)
     facts = {
-        "name": built.name, "model": built.model, "backend": built.backend,
-        "precision": built.precision,
+        "name": built.name, "model": built.model, "backend": config.engine_backend,
+        "precision": config.engine_precision,
     }  # fmt: skip
     return Recognizer(Tokenizer(Path(config.engine_dir) / "tokenizer.json"), config, facts)
 

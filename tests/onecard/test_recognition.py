@@ -15,18 +15,16 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer as ReferenceTokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from onecard import detection, recognition, segmentation, silero
+from build_scripts import plan
+from onecard import detection, parameters, recognition, segmentation, silero
 from onecard.audio import to_float
 from onecard.decoding import Answer, Decode, Decoded
 from onecard.errors import InvalidRequest, Unavailable
 from onecard.options import TranscribeOptions
 from tests import speech
 
-DIRECTORY = Path(__file__).parents[2] / "engines" / "cpu" / "whisper"
-CONFIG = recognition.Config(
-    whisper_model="whisper", engine_dir=str(DIRECTORY), max_chunks_in_flight=4, num_mels=80,
-    beam_size=5, max_beam_size=5, max_new_tokens=444, max_seq_len=448,
-)  # fmt: skip
+CONFIG = parameters.parse(recognition.Config, plan.load("cpu").models["recognize"].parameters)
+DIRECTORY = Path(CONFIG.engine_dir)
 # WER of faster-whisper on the same chunks with the same options, plus this.
 WER_MARGIN = 0.01
 ENGLISH = TranscribeOptions(language="en")

@@ -18,7 +18,7 @@ class TritonPythonModel:
     def _decode(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
         data = backend.data(request, "AUDIO")
-        if options.encoding == "auto":
+        if options.sample_rate is None or options.channels is None:  # a file says so itself
             pcm, clip = audio.decode(data, self.limits)
         else:
             pcm, clip = audio.decode_raw(

@@ -38,7 +38,7 @@ class TritonPythonModel:
 
     def _decode(self, asked):
         tensors = decoding.to_tensors(asked, self.end)
-        call = backend.bls_request(self.model, OUTPUTS, **tensors)
+        call = backend.bls_request(self.model, OUTPUTS, tensors)
         outputs = backend.outputs_of(self.model, call.exec())
         arrays = {name: output.as_numpy() for name, output in outputs.items()}
         return decoding.from_tensors(arrays, asked.prompt, self.end)

@@ -41,11 +41,13 @@ class TritonPythonModel:
             if audio is None:
                 raise InvalidRequest("input `AUDIO` is missing; send it")
             options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
-            events = streaming.events(backend.call, audio, options, self.chunks_per_event)
-            for event in events:
+
+            def call(model, /, **inputs):
                 if sender.is_cancelled():
-                    events.close()
-                    break
+                    raise Unavailable("the caller cancelled the request")
+                return backend.call(model, **inputs)
+
+            for event in streaming.events(call, audio, options, self.chunks_per_event):
                 sender.send(backend.reply(EVENT=json.dumps(event, ensure_ascii=False)))
         except Exception as error:
             last = backend.refusal(error, request)
