@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from build_scripts.demo import free_ports
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / ".samples"
@@ -29,16 +30,6 @@ class Server:
     http_url: str
     metrics_url: str
     pid: int
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for taken in sockets:
-        taken.bind(("127.0.0.1", 0))
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
 
 
 def is_ready(http_url: str) -> bool:

@@ -237,7 +237,7 @@ def test_the_document_is_json_and_names_the_engine(recognizer, whisper, conversa
     found = json.loads(json.dumps(document))
     assert [(s["start"], s["end"]) for s in found["segments"]] == [(6.713, 18.0), (18.0, 29.968)]
     assert all(segment["text"].startswith(" ") for segment in found["segments"])
-    assert found["engine"]["backend"] == "ctranslate2"
+    assert found["engine"]["backend"] == CONFIG.engine_backend
     assert found["engine"]["beam_size"] == 1
     assert found["retried"] == found["dropped"] == []
 
