@@ -8,15 +8,22 @@ the documentation can be made from a test run.
 from __future__ import annotations
 
 import difflib
+from dataclasses import asdict
 from statistics import median
 
 import pytest
+from pyannote.database.util import load_rttm
+from pyannote.metrics.diarization import DiarizationErrorRate
 
+from build_scripts import samples
 from onecard_client import Client, Transcript
 from tests import speech
 from tests.results import verify
+from tests.speakers import Pyannote, annotation, whole
 
 WER_MARGIN = 0.01
+DER_MARGIN = 0.005
+MAX_DER = 0.3
 LANGUAGES = ("en", "fr", "es", "it", "ru")
 # Word starts of the embedded English aligner against forced alignment of the true text.
 MAX_MEDIAN_START_ERROR_S = 0.03
@@ -132,3 +139,24 @@ def test_word_errors_in_five_languages_are_those_of_faster_whisper(prompts, fast
         )
     print(f"all: WER onecard {ours / words:.4f}, faster-whisper {direct / words:.4f}")
     assert ours / words <= direct / words + WER_MARGIN
+
+
+def test_speakers_are_those_of_pyannote_called_directly(client, conversation):
+    """Nine meetings of half a minute with heavy overlap, and a telephone talk; all of it scored."""
+    direct = Pyannote()
+    clips = {"sample": conversation}
+    clips |= {path.stem: path for path in sorted(samples.folder("meetings").glob("trn*.wav"))}
+    references = load_rttm(conversation.with_suffix(".rttm"))
+    references |= load_rttm(samples.folder("meetings") / "debug.train.rttm")
+    ours, theirs = DiarizationErrorRate(), DiarizationErrorRate()
+    for name, path in clips.items():
+        pcm = speech.read(path)
+        found = client.transcribe(path, language="en", beam_size=1)
+        verify(found)
+        turns = annotation([asdict(turn) for turn in found.turns or ()])
+        one = ours(references[name], turns, uem=whole(len(pcm)))
+        other = theirs(references[name], direct(pcm), uem=whole(len(pcm)))
+        print(f"{name}: DER onecard {one:.4f}, pyannote {other:.4f}")
+    print(f"all: DER onecard {abs(ours):.4f}, pyannote {abs(theirs):.4f}")
+    assert abs(ours) <= abs(theirs) + DER_MARGIN
+    assert abs(ours) <= MAX_DER

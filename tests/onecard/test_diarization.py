@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from pyannote.core import Annotation, Segment, Timeline
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 
+from build_scripts import plan
 from onecard import audio, diarization, embedding, parameters, segmentation
 from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
+from tests.speakers import annotation, whole
 
-ROOT = Path(__file__).parents[2]
-MEETINGS = ROOT / ".samples" / "meetings"
 LIMITS = audio.Limits(600.0, 1 << 28)
-PARAMETERS = {
-    "pipeline": "none",
-    "segmentation": str(ROOT / "engines/cpu/segmentation"),
-    "embedding": str(ROOT / "engines/cpu/embedding"),
-    "device": "cpu",
-    "segmentation_batch_size": "32",
-    "embedding_batch_size": "32",
-    "segmentation_threshold": "0.44",
-    "min_duration_off_s": "0.1",
-    "clustering_method": "centroid",
-    "clustering_threshold": "0.5",
-    "min_cluster_size": "8",
-    "max_clustered_embeddings": "5000",
-}
+PARAMETERS = plan.load("cpu").models["diarize"].parameters
 NO_SCORES = np.zeros((0, 293, 3), np.float16)
 
 
@@ -61,22 +45,11 @@ def read(path: Path) -> np.ndarray:
     return audio.decode(path.read_bytes(), LIMITS)[0]
 
 
-def annotation(turns: list[dict[str, Any]]) -> Annotation:
-    found = Annotation()
-    for i, turn in enumerate(turns):
-        found[Segment(turn["start"], turn["end"]), i] = turn["speaker"]
-    return found
-
-
-def whole(pcm: np.ndarray) -> Timeline:
-    return Timeline([Segment(0.0, len(pcm) / audio.SAMPLE_RATE)])
-
-
 def test_telephone_talk(diarizer, pcm, scores, conversation) -> None:
     found = diarizer.diarize(pcm, scores, TranscribeOptions(speaker_embeddings=True))
     reference = load_rttm(conversation.with_suffix(".rttm"))["sample"]
     error_rate = DiarizationErrorRate(collar=0.0, skip_overlap=False)
-    assert error_rate(reference, annotation(found["turns"]), uem=whole(pcm)) <= 0.06
+    assert error_rate(reference, annotation(found["turns"]), uem=whole(len(pcm))) <= 0.06
     assert found["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
     assert found["turns"][0]["speaker"] == "SPEAKER_00"
     first, second = (np.array(found["embeddings"][name]) for name in found["speakers"])
@@ -102,52 +75,6 @@ def test_shared_scores_give_the_turns_of_scores_computed_here(diarizer, pcm, sco
     assert computed["engine"]["scores"] == "computed"
     assert computed["turns"] == shared["turns"]
     assert computed["exclusive"] == shared["exclusive"]
-
-
-def test_meetings_are_no_worse_than_pyannote_itself(diarizer) -> None:
-    """Total error over nine meetings, against pyannote's own class on the same weights.
-
-    The scores are pyannote's, in full precision for itself; that `detect_speech` computes the
-    same is test_segmentation's.
-    """
-    direct = pyannote_itself()
-    references = load_rttm(MEETINGS / "debug.train.rttm")
-    ours, theirs = DiarizationErrorRate(), DiarizationErrorRate()
-    for path in sorted(MEETINGS.glob("trn*.wav")):
-        pcm = read(path)
-        waveform = torch.from_numpy(audio.to_float(pcm))[None]
-        file = {"waveform": waveform, "sample_rate": audio.SAMPLE_RATE, "uri": path.stem}
-        computed = direct._segmentation(file)
-        direct.get_segmentations = lambda *_, computed=computed, **__: computed
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            output = direct(file)
-        found = diarizer.diarize(pcm, computed.data.astype(np.float16), TranscribeOptions())
-        reference, region = references[path.stem], whole(pcm)
-        ours(reference, annotation(found["turns"]), uem=region)
-        theirs(reference, output.speaker_diarization, uem=region)
-    assert abs(ours) <= abs(theirs) + 0.005
-    assert abs(ours) <= 0.30
-
-
-def pyannote_itself() -> Any:
-    """SpeakerDiarization as its authors wrote it: scores in full precision, its own clustering."""
-    network = segmentation.load(PARAMETERS["segmentation"])
-    pipeline = diarization.SpeakerDiarization(
-        segmentation=network,
-        embedding=network,  # a placeholder: it takes pyannote's own models alone
-        plda=diarization.PLDA.__new__(diarization.PLDA),
-        clustering="AgglomerativeClustering",
-        embedding_exclude_overlap=True,
-        segmentation_batch_size=32,
-        embedding_batch_size=32,
-    )
-    pipeline._embedding = embedding.load(PARAMETERS["embedding"])
-    pipeline._audio = diarization.Audio(sample_rate=16_000, mono="downmix")
-    return pipeline.instantiate({
-        "segmentation": {"threshold": 0.44, "min_duration_off": 0.1},
-        "clustering": {"method": "centroid", "threshold": 0.5, "min_cluster_size": 8},
-    })  # fmt: skip
 
 
 @pytest.mark.parametrize(

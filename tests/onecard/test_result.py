@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import typing
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from referencing import Registry, Resource
 
 from onecard import options as options_module
 from onecard import result, turns
 from onecard.label import Config
 from onecard.options import TranscribeOptions
+from tests.results import schema, validate
 
-SCHEMAS = Path(result.__file__).parent / "schemas"
 CONFIG = Config(max_gap_s=0.5, min_split_words=2, min_split_s=0.5)
 REASON = {"reason": "compression_ratio 3.1 is above 2.4"}
-
-
-def schema(name: str) -> dict[str, Any]:
-    return json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
-
-
-def validate(document: dict[str, Any]) -> None:
-    registry = Registry().with_resource(
-        "options.schema.json", Resource.from_contents(schema("options"))
-    )
-    checker = jsonschema.Draft202012Validator(schema("result"), registry=registry)
-    checker.validate(json.loads(json.dumps(document, allow_nan=False)))
 
 
 def word(text: str, start: float | None = None, end: float | None = None, **more: Any) -> dict:
