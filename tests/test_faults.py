@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 import wave
@@ -17,6 +20,7 @@ import pytest
 import requests
 
 from build_scripts import supervisor
+from build_scripts.demo import free_ports
 from onecard_client import Client, InvalidRequest, OnecardError
 from tests import speech
 
@@ -194,3 +198,30 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
         time.sleep(0.5)
         run()
     assert speech.word_errors(speech.JFK, str(outcomes[-1])) == 0
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_a_damaged_model_file_keeps_the_server_from_starting(tmp_path, damage):
+    """The checksum is verified when the model loads, and the message says what to do."""
+    engine = tmp_path / "whisper-engine"
+    shutil.copytree("engines/cpu/whisper", engine)
+    broken = engine / "tokenizer.json"
+    if damage == "missing":
+        broken.unlink()
+    else:
+        broken.write_bytes(broken.read_bytes()[:-1] + b" ")
+    shutil.copytree("model_repository/whisper", tmp_path / "models" / "whisper")
+    config = tmp_path / "models" / "whisper" / "config.pbtxt"
+    config.write_text(config.read_text().replace("engines/cpu/whisper", str(engine)))
+    flags = ("--http-port", "--grpc-port", "--metrics-port")
+    ports = [text for flag, port in zip(flags, free_ports(3), strict=True) for text in (flag, port)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "build_scripts", "serve", "--repository", tmp_path / "models"]
+        + [str(port) for port in ports],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ran.returncode != 0
+    said = ran.stdout + ran.stderr
+    assert "tokenizer.json" in said
+    assert "make setup" in said
+    assert ("is missing" if damage == "missing" else "sha256") in said

@@ -132,9 +132,9 @@ def _status(client: Client, options: argparse.Namespace) -> int:
         state = "ready" if health.ready else "live, not ready" if health.live else "not live"
         print(f"{options.url}: {state}")
         print(f"server {health.server_name} {health.server_version}, client onecard {__version__}")
-        width = max((len(model.name) for model in health.models), default=0)
+        width = max(len(model.name) for model in health.models)
         for model in health.models:
-            print(f"  {model.name:<{width}}  {model.state} {model.reason}".rstrip())
+            print(f"  {model.name:<{width}}  {'ready' if model.ready else 'not ready'}")
     return EXIT_OK if health.ready else EXIT_FILE_FAILED
 
 

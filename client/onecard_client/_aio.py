@@ -19,10 +19,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from onecard_client import _channel, _wire
 from onecard_client._client import DEFAULT_TIMEOUT_S, HEALTH_TIMEOUT_S, _request, _unfinished
 from onecard_client._errors import CallContext, OnecardError, from_rpc
-from onecard_client._retry import DEFAULT_MAX_RETRIES, Attempts
+from onecard_client._retry import Attempts
 from onecard_client._source import AudioSource
 from onecard_client.events import Event, Progress
-from onecard_client.health import Health, ModelState
+from onecard_client.health import Health
 from onecard_client.transcript import Transcript
 
 
@@ -36,7 +36,8 @@ class AsyncClient:
         url: `host:port` of Triton's gRPC service; `grpcs://host:port` for TLS.
         headers: sent with every call, such as a token that a proxy wants.
         root_certificates: PEM file to verify the server with; None for gRPC's own list.
-        max_retries: how often a call is made again while the server is unavailable.
+        max_retries: how often a call is made again when it ended in `Unavailable`; None for as
+            long as `timeout_s` allows while a server answers, and 4 times where none does.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class AsyncClient:
         *,
         headers: Mapping[str, str] | None = None,
         root_certificates: str | Path | None = None,
-        max_retries: int = DEFAULT_MAX_RETRIES,
+        max_retries: int | None = None,
     ) -> None:
         self._address = _channel.Address.parse(url)
         self._metadata = _channel.metadata(headers)
@@ -65,15 +66,15 @@ class AsyncClient:
     ) -> Transcript:
         """As `Client.transcribe`. Cancelling the task cancels the request on the server."""
         context = self._context(timeout_s, request_id)
-        request = await _request_in_thread(_wire.TRANSCRIBE, audio, options, context)
-        attempts = Attempts(context, self._max_retries)
-        while True:
-            try:
-                return _wire.transcript(await self._infer(request, context, attempts))
-            except OnecardError as error:
-                await asyncio.sleep(attempts.delay_s(error))
+        transcript = None
+        async for event in self._attempt(audio, options, context, repeats_content=True):
+            if isinstance(event, Transcript):
+                transcript = event
+        if transcript is None:
+            raise _unfinished(context)
+        return transcript
 
-    async def transcribe_stream(
+    def transcribe_stream(
         self,
         audio: AudioSource,
         *,
@@ -87,20 +88,7 @@ class AsyncClient:
         does, and with it cancels the request.
         """
         context = self._context(timeout_s, request_id)
-        request = await _request_in_thread(_wire.TRANSCRIBE_STREAM, audio, options, context)
-        attempts = Attempts(context, self._max_retries)
-        has_content = False
-        while True:
-            try:
-                async with aclosing(self._events(request, context, attempts)) as events:
-                    async for event in events:
-                        has_content = has_content or not isinstance(event, Progress)
-                        yield event
-                return
-            except OnecardError as error:
-                if has_content:
-                    raise
-                await asyncio.sleep(attempts.delay_s(error))
+        return self._attempt(audio, options, context, repeats_content=False)
 
     async def health(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Health:
         """As `Client.health`."""
@@ -111,7 +99,11 @@ class AsyncClient:
             live = await stub.ServerLive(service_pb2.ServerLiveRequest(), **arguments)
             ready = await stub.ServerReady(service_pb2.ServerReadyRequest(), **arguments)
             metadata = await stub.ServerMetadata(service_pb2.ServerMetadataRequest(), **arguments)
-            return _wire.health(live, ready, metadata, await _models(stub, arguments))
+            models = [
+                await stub.ModelReady(service_pb2.ModelReadyRequest(name=name), **arguments)
+                for name in _wire.MODELS
+            ]
+            return _wire.health(live, ready, metadata, models)
         except grpc.RpcError as error:
             raise from_rpc(error, context) from None
 
@@ -144,13 +136,30 @@ class AsyncClient:
             self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         return self._stub
 
-    async def _infer(self, request: Any, context: CallContext, attempts: Attempts) -> Any:
-        try:
-            return await self._open_stub().ModelInfer(
-                request, timeout=attempts.remaining_s(), metadata=self._metadata
-            )
-        except grpc.RpcError as error:
-            raise from_rpc(error, context) from None
+    async def _attempt(
+        self,
+        audio: AudioSource,
+        options: Mapping[str, Any],
+        context: CallContext,
+        *,
+        repeats_content: bool,
+    ) -> AsyncGenerator[Event, None]:
+        """As `Client._attempt`."""
+        attempts = Attempts(context, self._max_retries)
+        # in a thread, because reading a large file would hold up the event loop
+        request = await asyncio.to_thread(_request, audio, options, context)
+        is_final = False
+        while True:
+            try:
+                async with aclosing(self._events(request, context, attempts)) as events:
+                    async for event in events:
+                        is_final = is_final or not (repeats_content or isinstance(event, Progress))
+                        yield event
+                return
+            except OnecardError as error:
+                if is_final:
+                    raise
+                await asyncio.sleep(attempts.delay_s(error))
 
     async def _events(
         self, request: Any, context: CallContext, attempts: Attempts
@@ -163,7 +172,7 @@ class AsyncClient:
         has_result = False
         try:
             async for response in call:
-                event = _wire.event(response)
+                event = _wire.event(response, context)
                 has_result = has_result or isinstance(event, Transcript)
                 if event is not None:
                     yield event
@@ -174,27 +183,6 @@ class AsyncClient:
             call.cancel()
         if not has_result:
             raise _unfinished(context)
-
-
-async def _models(stub: Any, arguments: Mapping[str, Any]) -> tuple[ModelState, ...]:
-    """Every model, or the public ones where the server keeps its repository to itself."""
-    try:
-        index = await stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(), **arguments)
-        return _wire.models_of_index(index)
-    except grpc.RpcError:
-        answers = [
-            await stub.ModelReady(service_pb2.ModelReadyRequest(name=name), **arguments)
-            for name in _wire.PUBLIC_MODELS
-        ]
-        names = zip(_wire.PUBLIC_MODELS, answers, strict=True)
-        return tuple(_wire.model_of_readiness(name, answer) for name, answer in names)
-
-
-async def _request_in_thread(
-    model: str, audio: AudioSource, options: Mapping[str, Any], context: CallContext
-) -> Any:
-    """Reading a large file would hold up the event loop."""
-    return await asyncio.to_thread(_request, model, audio, options, context)
 
 
 async def _once(request: Any) -> AsyncIterator[Any]:

@@ -19,14 +19,13 @@ from onecard_client import _channel, _wire
 from onecard_client._errors import (
     BadResponse,
     CallContext,
-    Cancelled,
     OnecardError,
     from_rpc,
 )
-from onecard_client._retry import DEFAULT_MAX_RETRIES, Attempts
+from onecard_client._retry import Attempts
 from onecard_client._source import AudioSource, read_audio
 from onecard_client.events import Event, Progress
-from onecard_client.health import Health, ModelState
+from onecard_client.health import Health
 from onecard_client.transcript import Transcript
 
 # An hour: at twice real time on a small CPU, two hours of audio.
@@ -44,7 +43,8 @@ class Client:
         url: `host:port` of Triton's gRPC service; `grpcs://host:port` for TLS.
         headers: sent with every call, such as a token that a proxy wants.
         root_certificates: PEM file to verify the server with; None for gRPC's own list.
-        max_retries: how often a call is made again while the server is unavailable.
+        max_retries: how often a call is made again when it ended in `Unavailable`; None for as
+            long as `timeout_s` allows while a server answers, and 4 times where none does.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Client:
         *,
         headers: Mapping[str, str] | None = None,
         root_certificates: str | Path | None = None,
-        max_retries: int = DEFAULT_MAX_RETRIES,
+        max_retries: int | None = None,
     ) -> None:
         address = _channel.Address.parse(url)
         self._target = address.target
@@ -86,13 +86,13 @@ class Client:
             OSError: the audio file cannot be read.
         """
         context = self._context(timeout_s, request_id)
-        request = _request(_wire.TRANSCRIBE, audio, options, context)
-        attempts = Attempts(context, self._max_retries)
-        while True:
-            try:
-                return _wire.transcript(self._infer(request, context, attempts))
-            except OnecardError as error:
-                time.sleep(attempts.delay_s(error))
+        transcript = None
+        for event in self._attempt(audio, options, context, repeats_content=True):
+            if isinstance(event, Transcript):
+                transcript = event
+        if transcript is None:
+            raise _unfinished(context)
+        return transcript
 
     def transcribe_stream(
         self,
@@ -109,19 +109,7 @@ class Client:
         than Progress was yielded, nothing is retried.
         """
         context = self._context(timeout_s, request_id)
-        request = _request(_wire.TRANSCRIBE_STREAM, audio, options, context)
-        attempts = Attempts(context, self._max_retries)
-        has_content = False
-        while True:
-            try:
-                for event in self._events(request, context, attempts):
-                    has_content = has_content or not isinstance(event, Progress)
-                    yield event
-                return
-            except OnecardError as error:
-                if has_content:
-                    raise
-                time.sleep(attempts.delay_s(error))
+        return self._attempt(audio, options, context, repeats_content=False)
 
     def health(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Health:
         """Asks the server how it is; not retried, for the answer is about now.
@@ -136,7 +124,11 @@ class Client:
             live = stub.ServerLive(service_pb2.ServerLiveRequest(), **arguments)
             ready = stub.ServerReady(service_pb2.ServerReadyRequest(), **arguments)
             metadata = stub.ServerMetadata(service_pb2.ServerMetadataRequest(), **arguments)
-            return _wire.health(live, ready, metadata, _models(stub, arguments))
+            models = [
+                stub.ModelReady(service_pb2.ModelReadyRequest(name=name), **arguments)
+                for name in _wire.MODELS
+            ]
+            return _wire.health(live, ready, metadata, models)
         except grpc.RpcError as error:
             raise from_rpc(error, context) from None
 
@@ -164,18 +156,32 @@ class Client:
             raise RuntimeError("the client is closed, must be open for a call; make a new one")
         return self._stub
 
-    def _infer(self, request: Any, context: CallContext, attempts: Attempts) -> Any:
-        call = self._open_stub().ModelInfer.future(
-            request, timeout=attempts.remaining_s(), metadata=self._metadata
-        )
-        try:
-            return call.result()
-        except grpc.RpcError as error:
-            raise from_rpc(error, context) from None
-        except grpc.FutureCancelledError:
-            raise _cancelled(context) from None
-        finally:
-            call.cancel()  # nothing to a call that ended; the end of one that Ctrl-C left
+    def _attempt(
+        self,
+        audio: AudioSource,
+        options: Mapping[str, Any],
+        context: CallContext,
+        *,
+        repeats_content: bool,
+    ) -> Generator[Event, None, None]:
+        """The events of the first attempt that succeeds, after those of the ones that did not.
+
+        Args:
+            repeats_content: whether to try again even if more than Progress was yielded.
+        """
+        attempts = Attempts(context, self._max_retries)
+        request = _request(audio, options, context)
+        is_final = False
+        while True:
+            try:
+                for event in self._events(request, context, attempts):
+                    is_final = is_final or not (repeats_content or isinstance(event, Progress))
+                    yield event
+                return
+            except OnecardError as error:
+                if is_final:
+                    raise
+                time.sleep(attempts.delay_s(error))
 
     def _events(self, request: Any, context: CallContext, attempts: Attempts) -> Iterator[Event]:
         call = self._open_stub().ModelStreamInfer(
@@ -186,7 +192,7 @@ class Client:
         has_result = False
         try:
             for response in call:
-                event = _wire.event(response)
+                event = _wire.event(response, context)
                 has_result = has_result or isinstance(event, Transcript)
                 if event is not None:
                     yield event
@@ -194,33 +200,13 @@ class Client:
             if not has_result:
                 raise from_rpc(error, context) from None
         finally:
-            call.cancel()
+            call.cancel()  # nothing to a call that ended; the end of one that Ctrl-C left
         if not has_result:
             raise _unfinished(context)
 
 
-def _models(stub: Any, arguments: Mapping[str, Any]) -> tuple[ModelState, ...]:
-    """Every model, or the public ones where the server keeps its repository to itself."""
-    try:
-        index = stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(), **arguments)
-        return _wire.models_of_index(index)
-    except grpc.RpcError:
-        return tuple(
-            _wire.model_of_readiness(
-                name, stub.ModelReady(service_pb2.ModelReadyRequest(name=name), **arguments)
-            )
-            for name in _wire.PUBLIC_MODELS
-        )
-
-
-def _request(
-    model: str, audio: AudioSource, options: Mapping[str, Any], context: CallContext
-) -> Any:
-    return _wire.transcribe_request(model, read_audio(audio), options, context.request_id or "")
-
-
-def _cancelled(context: CallContext) -> Cancelled:
-    return Cancelled("the call was cancelled on this side", request_id=context.request_id)
+def _request(audio: AudioSource, options: Mapping[str, Any], context: CallContext) -> Any:
+    return _wire.transcribe_request(read_audio(audio), options, context.request_id or "")
 
 
 def _unfinished(context: CallContext) -> BadResponse:

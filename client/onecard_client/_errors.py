@@ -92,16 +92,35 @@ ERROR_OF_STATUS: dict[grpc.StatusCode, type[OnecardError]] = {
     grpc.StatusCode.DATA_LOSS: ServerError,
 }
 
-# gRPC's own words for a connection that could not be made or that broke. A server's refusal has
-# the same status, UNAVAILABLE, and only the text tells them apart.
-_CONNECTION_TEXT = re.compile(
-    r"failed to connect|errors? resolving|DNS resolution|socket closed|connection (reset|refused)"
-    r"|connection timed out|broken pipe|goaway|too_many_pings|ping timeout|keepalive"
-    r"|stream removed|transport (closed|is closing)|recvmsg|endpoint clos|handshake"
-    r"|tcp_posix|timeout was reached|end of file",
-    re.IGNORECASE,
+# Where a status says too little, the text decides: what the status means, the text, what it is.
+ERROR_OF_TEXT: tuple[tuple[type[OnecardError], re.Pattern[str], type[OnecardError]], ...] = (
+    # UNAVAILABLE is a server's refusal and also gRPC's word for a connection that could not be made
+    # or that broke.
+    (
+        Unavailable,
+        re.compile(
+            r"failed to connect|errors? resolving|DNS resolution|socket closed"
+            r"|connection (reset|refused)|connection timed out|broken pipe|goaway|too_many_pings"
+            r"|ping timeout|keepalive|stream removed|transport (closed|is closing)|recvmsg"
+            r"|endpoint clos|handshake|tcp_posix|timeout was reached|end of file",
+            re.IGNORECASE,
+        ),
+        ConnectionFailed,
+    ),
+    # Triton says NOT_FOUND of a model that is loaded again or drained, as of an unknown one ("is
+    # not found"), INTERNAL of a Python process that died, and to a stream whose request it did not
+    # hand to a model it gives no status at all.
+    (
+        ServerError,
+        re.compile(
+            r"has no available versions|is not at ready state"
+            r"|stub process( '[^']*')? is not healthy|exceeds maximum queue size"
+            r"|stopped accepting new inference requests|server not ready",
+            re.IGNORECASE,
+        ),
+        Unavailable,
+    ),
 )
-_ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 
 
 @dataclass(frozen=True)
@@ -116,12 +135,24 @@ class CallContext:
 def from_rpc(error: Any, context: CallContext) -> OnecardError:
     """The typed exception for a `grpc.RpcError`, in the words of the model that raised it."""
     status = error.code()
-    details = _ENSEMBLE_PREFIX.sub("", error.details() or "")
     kind = ERROR_OF_STATUS.get(status, ServerError)
-    if kind is Unavailable and _CONNECTION_TEXT.search(details):
-        kind = ConnectionFailed
+    return _error(kind, error.details() or "", status.name, context)
+
+
+def from_text(text: str, context: CallContext) -> OnecardError:
+    """The typed exception for an error that a stream carries without a status."""
+    return _error(ServerError, text, None, context)
+
+
+def _error(
+    kind: type[OnecardError], details: str, status: str | None, context: CallContext
+) -> OnecardError:
+    for broad, pattern, narrow in ERROR_OF_TEXT:
+        if kind is broad and pattern.search(details):
+            kind = narrow
+            break
     message = _message(kind, details, context)
-    return kind(message, status=status.name, request_id=context.request_id)
+    return kind(message, status=status, request_id=context.request_id)
 
 
 def _message(kind: type[OnecardError], details: str, context: CallContext) -> str:

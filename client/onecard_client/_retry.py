@@ -9,10 +9,17 @@ import random
 import time
 from dataclasses import dataclass
 
-from onecard_client._errors import CallContext, DeadlineExceeded, OnecardError, Unavailable
+from onecard_client._errors import (
+    CallContext,
+    ConnectionFailed,
+    DeadlineExceeded,
+    OnecardError,
+    Unavailable,
+)
 
-# Four retries wait about 0.2 + 0.4 + 0.8 + 1.6 s: long enough for a model to restart.
-DEFAULT_MAX_RETRIES = 4
+# About 0.2 + 0.4 + 0.8 + 1.6 s: long enough for a hiccup of the network, short enough for whoever
+# mistyped an address.
+MAX_CONNECTION_RETRIES = 4
 
 
 @dataclass(frozen=True)
@@ -32,17 +39,25 @@ class Backoff:
 class Attempts:
     """The attempts at one call within its deadline.
 
-    Only UNAVAILABLE is tried again: the request was not served, and serving it twice would do no
-    harm, for a transcription changes nothing. A deadline or a refusal would only come again.
+    Only `Unavailable` is tried again: serving a request twice does no harm, for a transcription
+    changes nothing. A deadline or a refusal would only come again. A server that answers is asked
+    until the deadline, since what keeps it busy will end; where none answers, the retries of one
+    call are counted, over all its attempts, so that audio which brings a server down does not do it
+    for an hour.
+
+    Args:
+        max_retries: of whatever kind; None for MAX_CONNECTION_RETRIES where no server answers, and
+            no limit but the deadline where one does.
     """
 
     def __init__(
-        self, context: CallContext, max_retries: int, backoff: Backoff = Backoff()
+        self, context: CallContext, max_retries: int | None, backoff: Backoff = Backoff()
     ) -> None:
         self._context = context
         self._max_retries = max_retries
         self._backoff = backoff
         self._num_failures = 0
+        self._num_connection_failures = 0
         timeout_s = context.timeout_s
         self._deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
 
@@ -62,9 +77,15 @@ class Attempts:
     def delay_s(self, error: OnecardError) -> float:
         """How long to wait before the next attempt; raises `error` if there shall be none."""
         self._num_failures += 1
-        if not isinstance(error, Unavailable) or self._num_failures > self._max_retries:
+        self._num_connection_failures += isinstance(error, ConnectionFailed)
+        if not isinstance(error, Unavailable) or self._are_used_up():
             raise error
         delay_s = self._backoff.delay_s(self._num_failures)
         if self._deadline_s is not None and time.monotonic() + delay_s >= self._deadline_s:
             raise error
         return delay_s
+
+    def _are_used_up(self) -> bool:
+        if self._max_retries is None:
+            return self._num_connection_failures > MAX_CONNECTION_RETRIES
+        return self._num_failures > self._max_retries

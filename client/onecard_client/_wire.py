@@ -1,27 +1,42 @@
 """KServe v2 messages for onecard's public models, and back.
 
-It knows the tensors of `transcribe` and `transcribe_stream`; it does no input or output.
+It knows the tensors of `transcribe_stream` and the models' names; it does no input or output.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tritonclient.grpc import service_pb2
 
 from onecard_client._documents import Mismatch, decode
-from onecard_client._errors import BadResponse, InvalidRequest, ServerError
+from onecard_client._errors import BadResponse, CallContext, InvalidRequest, from_text
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
-from onecard_client.transcript import InvalidTranscript, Transcript
+from onecard_client.transcript import Transcript
 
-TRANSCRIBE = "transcribe"
+# Every transcription goes over the stream, also one whose caller wants the transcript alone. In
+# Triton 2.51 a unary gRPC request to an ensemble (`transcribe`) that is cancelled, by a deadline,
+# Ctrl-C or a cut connection, can crash the server (triton-inference-server/server issues 7368 and
+# 8034, mended upstream by its pull request 7840), and the ensemble's steps never hear of it. A
+# cancelled stream does not, and the work ends.
 TRANSCRIBE_STREAM = "transcribe_stream"
-PUBLIC_MODELS = (TRANSCRIBE, TRANSCRIBE_STREAM)
-RESULT = "RESULT"
+# The public models, then those that they call. Triton's own list, RepositoryIndex, belongs to the
+# protocol that loads and unloads models, which the server keeps to itself.
+MODELS = (
+    "transcribe",
+    TRANSCRIBE_STREAM,
+    "decode_audio",
+    "detect_speech",
+    "recognize",
+    "whisper",
+    "align",
+    "diarize",
+    "label",
+)
 EVENT = "EVENT"
 
 # protobuf and gRPC count a message's bytes in a signed 32-bit integer, on both sides.
@@ -36,17 +51,15 @@ _LENGTH = struct.Struct("<I")
 STREAM_METADATA = (("triton_grpc_error", "true"),)
 
 
-def transcribe_request(
-    model: str, audio: bytes, options: Mapping[str, Any], request_id: str
-) -> Any:
-    """The ModelInferRequest that asks `model` for a transcript of `audio`.
+def transcribe_request(audio: bytes, options: Mapping[str, Any], request_id: str) -> Any:
+    """The ModelInferRequest that asks for a transcript of `audio`.
 
     Raises:
         InvalidRequest: an option is not JSON, or the message would be larger than gRPC can carry.
     """
     options_json = options_to_json(options)
     verify_size(len(audio) + len(options_json))
-    request = service_pb2.ModelInferRequest(model_name=model, id=request_id)
+    request = service_pb2.ModelInferRequest(model_name=TRANSCRIBE_STREAM, id=request_id)
     for name, content in (("AUDIO", audio), ("OPTIONS", options_json)):
         request.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
         request.raw_input_contents.append(_LENGTH.pack(len(content)) + content)
@@ -75,19 +88,7 @@ def verify_size(num_bytes: int) -> None:
         )
 
 
-def transcript(response: Any) -> Transcript:
-    """The transcript in a ModelInferResponse of `transcribe`.
-
-    Raises:
-        BadResponse: RESULT is missing or not a transcript.
-    """
-    try:
-        return Transcript.from_json(_output(response, RESULT))
-    except InvalidTranscript as error:
-        raise BadResponse(str(error), request_id=response.id or None) from error
-
-
-def event(response: Any) -> Event | None:
+def event(response: Any, context: CallContext) -> Event | None:
     """The event in a ModelStreamInferResponse of `transcribe_stream`.
 
     Returns:
@@ -95,18 +96,19 @@ def event(response: Any) -> Event | None:
         this client.
 
     Raises:
-        ServerError: the stream carries an error's text instead of an event.
+        OnecardError: the stream carries an error's text instead of an event.
         BadResponse: EVENT is missing or not an event.
     """
-    request_id = response.infer_response.id or None
     if response.error_message:
-        raise ServerError(response.error_message, request_id=request_id)
+        raise from_text(response.error_message, context)
     if not response.infer_response.outputs:
         return None
     try:
         return _event_of(json.loads(_output(response.infer_response, EVENT)))
     except (ValueError, Mismatch) as error:
-        raise BadResponse(f"{EVENT} is not an event: {error}", request_id=request_id) from error
+        raise BadResponse(
+            f"{EVENT} is not an event: {error}", request_id=context.request_id
+        ) from error
 
 
 def _event_of(found: Any) -> Event | None:
@@ -146,19 +148,10 @@ def _element(raw: bytes, name: str) -> bytes:
     return content
 
 
-def health(live: Any, ready: Any, metadata: Any, models: tuple[ModelState, ...]) -> Health:
-    """Health from the answers to ServerLive, ServerReady and ServerMetadata."""
-    return Health(live.live, ready.ready, models, metadata.name, metadata.version)
-
-
-def models_of_index(index: Any) -> tuple[ModelState, ...]:
-    """The models in the answer to RepositoryIndex, by name."""
-    models = (
-        ModelState(model.name, model.version, model.state, model.reason) for model in index.models
+def health(live: Any, ready: Any, metadata: Any, models: Sequence[Any]) -> Health:
+    """Health from the answers to ServerLive, ServerReady, ServerMetadata, and to ModelReady for
+    each of MODELS."""
+    states = tuple(
+        ModelState(name, answer.ready) for name, answer in zip(MODELS, models, strict=True)
     )
-    return tuple(sorted(models, key=lambda model: model.name))
-
-
-def model_of_readiness(name: str, answer: Any) -> ModelState:
-    """One model from the answer to ModelReady, which gives no version and no reason."""
-    return ModelState(name, "", "READY" if answer.ready else "UNAVAILABLE", "")
+    return Health(live.live, ready.ready, states, metadata.name, metadata.version)

@@ -10,18 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ModelState:
-    """One model of the server's repository.
-
-    Attributes:
-        state: Triton's word: READY, LOADING, UNLOADING, UNAVAILABLE or UNKNOWN.
-        version: empty where the server does not tell.
-        reason: why it is not ready; empty if it is, or where the server does not tell.
-    """
+    """One model of the pipeline, and whether it takes requests now."""
 
     name: str
-    version: str
-    state: str
-    reason: str
+    ready: bool
 
 
 @dataclass(frozen=True)
@@ -31,8 +23,7 @@ class Health:
     Attributes:
         live: the server runs.
         ready: every model can be asked.
-        models: all of them, or only the public ones where the server's operator has restricted
-            the protocol that lists them.
+        models: the public ones first, then those that they call.
     """
 
     live: bool

@@ -73,7 +73,7 @@ PROGRESS: dict[str, Any] = {"event": "progress", "stage": "recognize", "done": 1
 SEGMENTS: dict[str, Any] = {"event": "segments", "segments": RESULT["segments"]}
 FINISHED: dict[str, Any] = {"event": "result", "result": RESULT}
 
-# A step takes the request and its context and answers with one response, or with several.
+# A step takes the request and its context and gives the responses of the stream.
 Step = Callable[[Any, grpc.ServicerContext], Any]
 
 
@@ -82,41 +82,44 @@ def raw(content: bytes) -> bytes:
 
 
 def reply(request: Any, name: str, content: bytes) -> Any:
+    """One response of a stream, with one output."""
     response = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
     response.outputs.add(name=name, datatype="BYTES", shape=[1, 1])
     response.raw_output_contents.append(raw(content))
-    return response
-
-
-def result(content: bytes | None = None) -> Step:
-    body = json.dumps(RESULT).encode() if content is None else content
-    return lambda request, context: reply(request, "RESULT", body)
+    return service_pb2.ModelStreamInferResponse(infer_response=response)
 
 
 def fails(status: grpc.StatusCode, details: str) -> Step:
+    """A model's refusal: Triton ends the stream with its status."""
     return lambda request, context: context.abort(status, details)
 
 
-def hangs(request: Any, context: grpc.ServicerContext) -> Any:
+def says(error_message: str) -> Step:
+    """Triton's refusal ahead of any model: a text without a status."""
+    response = service_pb2.ModelStreamInferResponse(error_message=error_message)
+    return lambda request, context: [response]
+
+
+def hangs(request: Any, context: grpc.ServicerContext) -> None:
     """Until the client gives up, which ends the wait through the context's callback."""
     ended = threading.Event()
     context.add_callback(ended.set)
     ended.wait(PATIENCE_S)
-    return service_pb2.ModelInferResponse()
 
 
 def events(*documents: dict[str, Any], then: Step | None = None) -> Step:
     def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         for document in documents:
-            yield stream_response(reply(request, "EVENT", json.dumps(document).encode()))
+            yield reply(request, "EVENT", json.dumps(document).encode())
         if then is not None:
             then(request, context)
 
     return stream
 
 
-def stream_response(response: Any) -> Any:
-    return service_pb2.ModelStreamInferResponse(infer_response=response)
+def event(content: bytes) -> Step:
+    """One event of any bytes."""
+    return lambda request, context: [reply(request, "EVENT", content)]
 
 
 class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -126,7 +129,6 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         requests: the ModelInferRequests received, in order.
         metadata: their gRPC metadata.
         cancelled: set when a call ended before its step did.
-        restricted: whether listing the models is refused, as `--grpc-restricted-protocol` does.
     """
 
     def __init__(self, *script: Step) -> None:
@@ -134,7 +136,6 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
         self.cancelled = threading.Event()
-        self.restricted = False
         unlimited = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
@@ -158,12 +159,6 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         """AUDIO of the last request."""
         return bytes(self.requests[-1].raw_input_contents[0][4:])
 
-    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:
-        step, done = self._step(request, context)
-        response = step(request, context)
-        done.set()
-        return response
-
     def ModelStreamInfer(self, requests: Any, context: Any) -> Iterator[Any]:
         request = next(requests)
         step, done = self._step(request, context)
@@ -180,15 +175,7 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         return service_pb2.ServerMetadataResponse(name="fake", version="0.0")
 
     def ModelReady(self, request: Any, context: Any) -> Any:
-        return service_pb2.ModelReadyResponse(ready=request.name == "transcribe")
-
-    def RepositoryIndex(self, request: Any, context: Any) -> Any:
-        if self.restricted:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted")
-        response = service_pb2.RepositoryIndexResponse()
-        response.models.add(name="transcribe", version="1", state="READY")
-        response.models.add(name="align", version="1", state="UNAVAILABLE", reason="no weights")
-        return response
+        return service_pb2.ModelReadyResponse(ready=request.name != "align")
 
     def _step(self, request: Any, context: grpc.ServicerContext) -> tuple[Step, threading.Event]:
         done = threading.Event()

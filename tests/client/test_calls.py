@@ -32,7 +32,7 @@ BUSY = fails(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
 
 
 def test_unavailable_is_tried_again(fake: Any, connect: Any) -> None:
-    server = fake(BUSY, BUSY, result())
+    server = fake(BUSY, BUSY, events(FINISHED))
     assert connect(server.url).transcribe(b"audio").text == "Hello there."
     assert len(server.requests) == 3
     assert len({request.id for request in server.requests}) == 1
@@ -69,7 +69,7 @@ def test_retries_end_with_the_deadline(fake: Any, connect: Any) -> None:
     "name", ["INVALID_ARGUMENT", "INTERNAL", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED"]
 )
 def test_other_failures_are_final(name: str, fake: Any, connect: Any) -> None:
-    server = fake(fails(grpc.StatusCode[name], "no"), result())
+    server = fake(fails(grpc.StatusCode[name], "no"), events(FINISHED))
     with pytest.raises(OnecardError):
         connect(server.url).transcribe(b"audio")
     assert len(server.requests) == 1
@@ -96,7 +96,7 @@ def test_deadline_ends_a_stream(fake: Any, connect: Any) -> None:
 
 
 def test_no_time_at_all(fake: Any, connect: Any) -> None:
-    server = fake(result())
+    server = fake(events(FINISHED))
     with pytest.raises(DeadlineExceeded):
         connect(server.url).transcribe(b"audio", timeout_s=0)
     assert server.requests == []
@@ -168,7 +168,7 @@ def test_closed_client_says_so() -> None:
 
 
 def test_client_is_shared_by_threads(fake: Any) -> None:
-    server = fake(result())
+    server = fake(events(FINISHED))
     texts: list[str] = []
     with Client(server.url) as client:
         threads = [

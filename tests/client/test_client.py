@@ -52,7 +52,7 @@ def test_public_names_are_the_same() -> None:
 
 
 def test_request_is_what_the_models_take(fake: Any, connect: Any) -> None:
-    server = fake(result())
+    server = fake(events(FINISHED))
     transcript = connect(server.url, headers={"Authorization": "Bearer t"}).transcribe(
         b"\0audio\xff", request_id="r-1", language="de", min_speakers=2
     )
@@ -69,7 +69,7 @@ def test_request_is_what_the_models_take(fake: Any, connect: Any) -> None:
 
 
 def test_request_gets_an_id(fake: Any, connect: Any) -> None:
-    server = fake(result())
+    server = fake(events(FINISHED))
     connect(server.url).transcribe(b"audio")
     connect(server.url).transcribe(b"audio")
     first, second = (request.id for request in server.requests)
@@ -78,7 +78,7 @@ def test_request_gets_an_id(fake: Any, connect: Any) -> None:
 
 
 def test_audio_from_everywhere(fake: Any, connect: Any, tmp_path: Path) -> None:
-    server = fake(result())
+    server = fake(events(FINISHED))
     path = tmp_path / "talk.wav"
     path.write_bytes(b"audio")
     with path.open("rb") as file:
@@ -90,7 +90,7 @@ def test_audio_from_everywhere(fake: Any, connect: Any, tmp_path: Path) -> None:
 
 
 def test_audio_that_is_none(fake: Any, connect: Any, tmp_path: Path) -> None:
-    server = fake(result())
+    server = fake(events(FINISHED))
     with pytest.raises(FileNotFoundError):
         connect(server.url).transcribe(tmp_path / "missing.wav")
     with pytest.raises(TypeError, match='mode "rb"'):
@@ -101,7 +101,7 @@ def test_audio_that_is_none(fake: Any, connect: Any, tmp_path: Path) -> None:
 
 
 def test_file_over_the_limit_is_refused_unread(fake: Any, connect: Any, tmp_path: Path) -> None:
-    server = fake(result())
+    server = fake(events(FINISHED))
     path = tmp_path / "large.wav"
     with path.open("wb") as file:
         file.truncate(2**31)  # sparse: takes no space, and would take 2 GiB of memory if read
@@ -112,7 +112,7 @@ def test_file_over_the_limit_is_refused_unread(fake: Any, connect: Any, tmp_path
 
 @pytest.mark.parametrize("value", [object(), float("nan"), b"bytes", {1, 2}])
 def test_option_that_json_does_not_have(value: object, fake: Any, connect: Any) -> None:
-    server = fake(result())
+    server = fake(events(FINISHED))
     with pytest.raises(InvalidRequest, match="option `language`"):
         connect(server.url).transcribe(b"audio", language=value)
     assert server.requests == []
@@ -244,7 +244,7 @@ def test_bytes_that_are_not_length_prefixed(content: bytes, fake: Any, connect: 
 
 
 def test_health(fake: Any, connect: Any) -> None:
-    health = connect(fake(result()).url).health()
+    health = connect(fake(events(FINISHED)).url).health()
     assert (health.live, health.ready) == (True, False)
     assert (health.server_name, health.server_version) == ("fake", "0.0")
     assert [(model.name, model.state, model.reason) for model in health.models] == [
@@ -254,7 +254,7 @@ def test_health(fake: Any, connect: Any) -> None:
 
 
 def test_health_of_a_server_that_does_not_list_its_models(fake: Any, connect: Any) -> None:
-    server = fake(result())
+    server = fake(events(FINISHED))
     server.restricted = True
     health = connect(server.url).health()
     assert health.live

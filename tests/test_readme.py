@@ -1,0 +1,69 @@
+"""What the README says is so: its commands run as they stand, its paths and targets exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from build_scripts.demo import free_ports
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SHELL, PYTHON = (
+    re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    for language in ("sh", "python")
+)
+TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+# It is what runs this test.
+RECURSION = "make test\n"
+
+
+@pytest.mark.parametrize("code", [code for code in SHELL if code != RECURSION])
+def test_commands_run(code):
+    http, grpc, metrics = free_ports(3)
+    ports = {"HTTP_PORT": http, "GRPC_PORT": grpc, "METRICS_PORT": metrics}
+    environment = {
+        **os.environ,
+        **{name: str(port) for name, port in ports.items()},
+        "ONECARD_URL": f"127.0.0.1:{grpc}",
+    }
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", code],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    if "make demo" in code:
+        shown = [line for line in README.splitlines() if re.match(r" +\d+\.\d\d - ", line)]
+        assert shown
+        for line in shown:
+            assert line.strip() in ran.stdout, f"the README shows `{line}`:\n{ran.stdout}"
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_python_runs(code, server, conversation, tmp_path):
+    shutil.copy(conversation, tmp_path / "talk.wav")
+    assert "localhost:8001" in code
+    ran = subprocess.run(
+        [sys.executable, "-c", code.replace("localhost:8001", server.grpc_url)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "SPEAKER_01: " in ran.stdout
+
+
+def test_test_command_is_what_ci_runs():
+    assert RECURSION in SHELL
+    assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_targets_and_paths_exist():
+    assert set(re.findall(r"make ([a-z]+)", README)) <= {*TARGETS, "python"}
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.*-]*)`|\]\(([\w./-]+)\)", README)
+    for path in (one or other for one, other in named):
+        assert list(ROOT.glob(path)), f"the README names `{path}`"
