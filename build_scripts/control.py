@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+PENDING = re.compile(
+    r'^nv_inference_pending_request_count\{model="([^"]+)".*\} (\S+)$', re.MULTILINE
+)
 HEADER = "onecard-control"
 CALLS = "calls"  # parameter of a BLS model's config.pbtxt: the models it calls, comma-separated
 
 
 @dataclass(frozen=True)
 class Api:
-    """One server's HTTP endpoint; `secret` opens the control of models to its supervisor alone."""
+    """One server's HTTP endpoints; `secret` opens the control of models to its supervisor alone."""
 
     url: str  # http://127.0.0.1:8000
     secret: str = ""
+    metrics_url: str = ""  # http://127.0.0.1:8002
 
     def is_ready(self) -> bool:
         """Whether the server and every model of it answer requests."""
@@ -46,19 +51,29 @@ class Api:
         """
         self._request("POST", f"/v2/repository/models/{model}/unload", timeout_s)
 
-    def calls(self, models: Mapping[str, str]) -> dict[str, set[str]]:
-        """Model -> the models it calls, from the configurations of those that are READY."""
-        graph = {}
-        for model, state in models.items():
-            if state == "READY":
-                graph[model] = called(
-                    json.loads(self._request("GET", f"/v2/models/{model}/config"))
-                )
-        return graph
+    def configs(self, models: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """Model -> its configuration, of those that are READY. Raises OSError."""
+        return {
+            model: json.loads(self._request("GET", f"/v2/models/{model}/config"))
+            for model, state in models.items()
+            if state == "READY"
+        }
+
+    def pending(self) -> dict[str, float]:
+        """Model -> how many requests it has not begun. Raises OSError."""
+        text = self._opened(urllib.request.Request(self.metrics_url + "/metrics"), 10)
+        found: dict[str, float] = {}
+        for model, count in PENDING.findall(text.decode()):  # one for each version
+            found[model] = found.get(model, 0.0) + float(count)
+        return found
 
     def _request(self, method: str, path: str, timeout_s: float = 10) -> bytes:
         headers = {HEADER: self.secret} if self.secret else {}
         request = urllib.request.Request(self.url + path, method=method, headers=headers)
+        return self._opened(request, timeout_s)
+
+    @staticmethod
+    def _opened(request: urllib.request.Request, timeout_s: float) -> bytes:
         # No proxy: the server is the one that was just started here.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=timeout_s) as reply:
@@ -71,6 +86,11 @@ def called(config: Mapping[str, Any]) -> set[str]:
     steps = config.get("ensemble_scheduling", {}).get("step", [])
     listed = config.get("parameters", {}).get(CALLS, {}).get("string_value", "")
     return {step["model_name"] for step in steps} | {name for name in listed.split(",") if name}
+
+
+def is_ensemble(config: Mapping[str, Any]) -> bool:
+    """Whether a model is steps of other models and nothing itself."""
+    return bool(config.get("ensemble_scheduling", {}).get("step"))
 
 
 def waves(graph: Mapping[str, set[str]]) -> list[list[str]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from build_scripts import layout, operate, processes, samples, server, settings, setup
+from build_scripts import claim, layout, operate, processes, samples, settings, setup
 from build_scripts.errors import ServerError
 from build_scripts.progress import say
 
@@ -84,7 +84,7 @@ def running() -> Iterator[settings.Settings]:
             preexec_fn=processes.end_with_parent,
         )
     try:
-        while process.poll() is None and not server.is_held(one.run):
+        while process.poll() is None and not claim.is_held(one.run):
             time.sleep(operate.POLL_S)
         operate.wait(one, operate.WAIT_TIMEOUT_S)
         yield one

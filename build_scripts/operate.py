@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from build_scripts import layout, preflight, processes, server, server_log, settings
+from build_scripts import claim, layout, preflight, processes, server, server_log, settings
 from build_scripts.control import Api
 from build_scripts.errors import ServerError
 from build_scripts.progress import say
@@ -54,8 +54,8 @@ def detach(one: Settings, arguments: Sequence[str]) -> None:
 
     Raises PortTaken or ServerError for what keeps it from being started.
     """
-    if server.is_held(one.run):
-        with server.locked(one):  # says who runs; taken only if that one ended just now
+    if claim.is_held(one.run):
+        with claim.locked(one):  # says who runs; taken only if that one ended just now
             pass
     preflight.check(one)
     one.messages.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def detach(one: Settings, arguments: Sequence[str]) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    while process.poll() is None and server.state(one).get("supervisor") != process.pid:
+    while process.poll() is None and claim.state(one).get("supervisor") != process.pid:
         time.sleep(POLL_S)
     if process.poll() is not None:
         raise ServerError(_messages(one))
@@ -83,15 +83,15 @@ def wait(one: Settings, timeout_s: float) -> None:
 
     Raises ServerError when there is no server, when it ends, or after `timeout_s`.
     """
-    if not server.is_held(one.run):
+    if not claim.is_held(one.run):
         if one.messages.is_file():
             raise ServerError(f"no server runs on port `{one.http_port}`:\n{_messages(one)}")
         raise ServerError(f"no server runs on port `{one.http_port}`: `make serve DETACH=1`")
     deadline_s = time.monotonic() + timeout_s
     tail = server_log.Tail(one.messages)
     while time.monotonic() < deadline_s:
-        ended = not server.is_held(one.run)
-        ready = server.state(one).get("phase") == "ready" and Api(one.url).is_ready()
+        ended = not claim.is_held(one.run)
+        ready = claim.state(one).get("phase") == "ready" and Api(one.url).is_ready()
         for line in tail.lines():  # after looking, so that the last words are among them
             say(line)
         if ready:
@@ -107,15 +107,15 @@ def wait(one: Settings, timeout_s: float) -> None:
 
 def stop(one: Settings) -> None:
     """End the server as SIGTERM does, and wait for it; a second SIGINT here ends it at once."""
-    if not server.is_held(one.run):
-        left = server.reclaim(one.run)
+    if not claim.is_held(one.run):
+        left = claim.reclaim(one.run)
         say(f"no server runs on port `{one.http_port}`" + (f"; cleaned up {left}" if left else ""))
         return
-    pid = int(server.state(one).get("supervisor", 0)) or _wait_for_supervisor(one)
+    pid = int(claim.state(one).get("supervisor", 0)) or _wait_for_supervisor(one)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     said_s = time.monotonic()
-    while server.is_held(one.run) and processes.is_alive(pid):
+    while claim.is_held(one.run) and processes.is_alive(pid):
         if time.monotonic() - said_s > SAY_EVERY_S:
             say("waiting for requests in flight")
             said_s = time.monotonic()
@@ -125,9 +125,9 @@ def stop(one: Settings) -> None:
 
 def status(one: Settings) -> None:
     """Print whether a server runs, and where. Raises ServerError when none is ready."""
-    if not server.is_held(one.run):
+    if not claim.is_held(one.run):
         raise ServerError(f"no server runs on port `{one.http_port}`: `make serve`")
-    found = server.state(one)
+    found = claim.state(one)
     ready = Api(one.url).is_ready()
     say(f"{found.get('phase', 'starting')} (Triton pid {found.get('server', '?')}) at {one.url}")
     if not ready:
@@ -135,8 +135,8 @@ def status(one: Settings) -> None:
 
 
 def _wait_for_supervisor(one: Settings) -> int:
-    while server.is_held(one.run):
-        pid = server.state(one).get("supervisor")
+    while claim.is_held(one.run):
+        pid = claim.state(one).get("supervisor")
         if pid:
             return int(pid)
         time.sleep(POLL_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 import time
@@ -73,6 +74,37 @@ def end(pids: list[int], patience_s: float) -> None:
 def end_with_parent() -> None:
     """For `preexec_fn`: the child gets SIGTERM when whoever started it is killed."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def stack_limit(wanted: int) -> tuple[int, int]:
+    """The soft and hard limit under which every thread's stack may hold `wanted` bytes.
+
+    Less where the hard limit is lower, and the limits in force where a stack that is not used
+    counts all the same (strict overcommit, or a limit on addresses).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if addresses != resource.RLIM_INFINITY or _is_overcommit_strict():
+        return soft, hard
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    # Without a limit glibc gives a thread 2 MiB: `unlimited` is less than a number here.
+    return (wanted if soft == resource.RLIM_INFINITY else max(soft, wanted)), hard
+
+
+def _is_overcommit_strict() -> bool:
+    with contextlib.suppress(OSError):
+        return (_PROC / "sys/vm/overcommit_memory").read_text().strip() == "2"
+    return False
+
+
+def processor_s(pid: int) -> float:
+    """Processor seconds that `pid` has used so far; 0 when it is gone."""
+    try:
+        columns = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def is_free(address: str, port: int) -> bool:

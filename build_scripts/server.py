@@ -1,28 +1,36 @@
 """Runs one Triton from its start to its end: ready, supervised, drained, and nothing left behind.
 
-It knows processes, signals and shared memory. What is said to people goes through `say`.
+It knows how one is started, watched, started again and ended. What is said to people goes through
+`say`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
-import os
+import http.client
+import resource
 import secrets
 import shutil
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import Any
 
-from build_scripts import control, layout, preflight, processes, runtime, server_log, settings
+from build_scripts import (
+    claim,
+    control,
+    layout,
+    preflight,
+    processes,
+    runtime,
+    server_log,
+    settings,
+)
 from build_scripts.control import Api
+from build_scripts.drain import Drain
 from build_scripts.errors import ServerError
 from build_scripts.settings import Settings
 from build_scripts.supervisor import ControlApi, Supervisor
@@ -32,40 +40,46 @@ POLL_S = 0.1
 IDLE_CONNECTIONS_S = 3.0
 # A model whose Python process ended before it could say so is waited for by Triton for ever.
 DEAD_STUB_S = 5.0
-STATE = "server.json"
+# Triton 2.51 can end by a signal when callers cancel unary requests to an ensemble (server issues
+# #7368 and #8034), so one end is survived. Ends that follow each other this closely have a cause
+# that starting again does not mend, and whoever started `serve` has to know. Time is counted from
+# ready, for loading alone may take minutes.
+MAX_CRASHES = 3
+STEADY_S = 60.0
 
 
 class Server:
-    """One Triton and what was said about it; `run` returns its exit status."""
+    """One Triton, and the next one where it ended by itself; `run` returns when it is stopped."""
 
     def __init__(self, server: Settings, say: Callable[[str], None]) -> None:
         self._settings = server
         self._say = say
-        self._api = Api(server.url, secrets.token_urlsafe(24))
+        self._api = Api(server.url, secrets.token_urlsafe(24), server.metrics_url)
         self._signals = 0
         self._tail = server_log.Tail(server.log)
         self._reader = server_log.Reader()
-        self._calls: dict[str, set[str]] = {}
+        self._configs: dict[str, dict[str, Any]] = {}  # of the models; empty until the first ready
         self._dead: dict[int, float] = {}  # pid of a stub -> when it was first seen dead
+        self._crashes = 0  # ends by itself since it last served for `STEADY_S`
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. A second signal ends it at once.
 
-        Raises ServerError when the server ends by itself, PortTaken, or ServerError from the
-        checks before the start.
+        Raises ServerError when the server ends by itself before it was ready or too often, and
+        PortTaken or ServerError from the checks before the start.
         """
-        with locked(self._settings):
-            reclaim_all(self._settings.run, self._say)
+        with claim.locked(self._settings):
+            claim.reclaim_all(self._settings.run, self._say)
             for warning in preflight.check(self._settings):
                 self._say(warning)
             runtime.link_backends()
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
-            process = self._start()
             try:
-                self._serve(process)
+                while not self._serve(self._start()):
+                    claim.reclaim(self._settings.run)
             finally:
-                reclaim(self._settings.run)
+                claim.reclaim(self._settings.run)
                 shutil.rmtree(self._settings.run, ignore_errors=True)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -77,6 +91,13 @@ class Server:
         server_log.prune(log.parent)
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
+        self._tail, self._reader = server_log.Tail(log), server_log.Reader()
+        stack = processes.stack_limit(settings.STACK_BYTES)
+
+        def prepare() -> None:
+            processes.end_with_parent()
+            resource.setrlimit(resource.RLIMIT_STACK, stack)
+
         with log.open("wb") as file:
             process = subprocess.Popen(
                 settings.command(self._settings, self._api.secret),
@@ -87,24 +108,27 @@ class Server:
                 stderr=subprocess.STDOUT,
                 # Its own session: a Ctrl-C at the terminal is ours to turn into a drain.
                 start_new_session=True,
-                preexec_fn=processes.end_with_parent,
+                preexec_fn=prepare,
             )
-        self._record(process.pid, "starting")
+        claim.record(self._settings, process.pid, "starting")
         self._say(f"starting Triton (pid {process.pid}), log in {_short(log)}")
         return process
 
-    def _serve(self, process: subprocess.Popen[bytes]) -> None:
+    def _serve(self, process: subprocess.Popen[bytes]) -> bool:
+        """Watch over `process` to its end; False when it ended by itself and is to start again."""
         started_s = time.monotonic()
+        ready_s: float | None = None
         supervisor: Supervisor | None = None
+        self._dead = {}
         while process.poll() is None and not self._signals:
             self._relay()
             if supervisor is None and self._is_stuck(process.pid):
                 process.kill()
                 process.wait()
-            elif supervisor is None and self._api.is_ready():
-                self._calls = self._api.calls(self._api.states())
+            elif supervisor is None and self._is_ready():
+                ready_s = time.monotonic()
                 self._relay()
-                self._announce(process.pid, time.monotonic() - started_s)
+                self._announce(process.pid, ready_s - started_s)
                 api = ControlApi(self._api.url, control.HEADER, self._api.secret)
                 supervisor = Supervisor(process.pid, api, self._say)
                 supervisor.start()
@@ -112,12 +136,24 @@ class Server:
         if supervisor is not None:
             supervisor.stop()
         if not self._signals:
-            self._fail(process.returncode, was_ready=supervisor is not None)
-        self._record(process.pid, "draining")
-        if supervisor is not None:
-            self._drain()
+            self._survive(process.returncode, ready_s)
+            return False
+        claim.record(self._settings, process.pid, "draining")
+        if supervisor is not None and process.poll() is None:
+            self._drain(process.pid)
         self._end(process)
         self._say("stopped")
+        return True
+
+    def _is_ready(self) -> bool:
+        """Whether every model answers; what they are is kept then."""
+        try:
+            if not self._api.is_ready():
+                return False
+            self._configs = self._api.configs(self._api.states())
+        except (OSError, http.client.HTTPException):  # it ended meanwhile
+            return False
+        return True
 
     def _is_stuck(self, pid: int) -> bool:
         """Whether a model's process died so early that Triton will never be ready."""
@@ -126,50 +162,18 @@ class Server:
         return any(now_s - since_s > DEAD_STUB_S for since_s in self._dead.values())
 
     def _announce(self, pid: int, seconds: float) -> None:
-        self._record(pid, "ready")
+        claim.record(self._settings, pid, "ready")
         where = self._settings.reachable_address
         self._say(
-            f"ready after {seconds:.0f} s: {len(self._calls)} models, "
+            f"ready after {seconds:.0f} s: {len(self._configs)} models, "
             f"HTTP {where}:{self._settings.http_port}, gRPC {where}:{self._settings.grpc_port}, "
             f"metrics {where}:{self._settings.metrics_port}"
         )
 
-    def _drain(self) -> None:
-        """Unload callers before what they call; each waits for its requests in flight."""
+    def _drain(self, pid: int) -> None:
         self._say("draining: no new requests; ends with the last one in flight (again: at once)")
-        deadline_s = time.monotonic() + self._settings.drain_timeout_s
-        try:
-            for wave in control.waves(self._calls):
-                failures = self._unload(wave)
-                while (left := self._unloading(wave)) and self._signals < 2 and not failures:
-                    if time.monotonic() > deadline_s:
-                        self._say(f"gave up on requests in flight in {', '.join(left)}")
-                        return
-                    time.sleep(POLL_S)
-                if failures:
-                    self._say(f"warning: draining failed ({failures[0]})")
-                    return
-        except OSError as error:
-            self._say(f"warning: the server did not answer while draining ({error})")
-
-    def _unload(self, wave: list[str]) -> list[OSError]:
-        """Begin to unload every model of `wave`; failures appear in what is returned."""
-        failures: list[OSError] = []
-
-        def unload(model: str) -> None:
-            try:
-                self._api.unload(model, timeout_s=self._settings.drain_timeout_s)
-            except OSError as error:
-                if self._signals < 2:
-                    failures.append(error)
-
-        for model in wave:  # side by side, for each returns only when its processes have ended
-            threading.Thread(target=unload, args=(model,), daemon=True).start()
-        return failures
-
-    def _unloading(self, wave: list[str]) -> list[str]:
-        states = self._api.states()
-        return [model for model in wave if states.get(model) in ("READY", "UNLOADING")]
+        drain = Drain(self._api, pid, self._configs, self._settings.drain_timeout_s)
+        drain.run(self._say, is_hurried=lambda: self._signals > 1)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.terminate()
@@ -180,15 +184,27 @@ class Server:
             process.wait()
         self._relay()
 
-    def _fail(self, status: int | None, was_ready: bool) -> None:
+    def _survive(self, status: int, ready_s: float | None) -> None:
+        """Keep the log of a Triton that ended by itself, and say that another is started.
+
+        Raises ServerError where another would be of no use.
+        """
+        served_s = 0.0 if ready_s is None else time.monotonic() - ready_s
         time.sleep(POLL_S)  # what the stubs still had to say
         self._relay()
-        when = "while it was serving" if was_ready else "before it was ready"
-        why = "\n  ".join(server_log.reason(self._settings.log)) or "it said nothing"
-        raise ServerError(
-            f"Triton ended with status {status} {when}:\n  {why}\n"
-            f"the whole log is in {_short(self._settings.log)}"
-        )
+        when = "before it was ready" if ready_s is None else "while it was serving"
+        what = f"Triton ended with {_ended(status)} {when}"
+        log = self._settings.log
+        if not self._configs:  # the first start: nothing says that a second would do better
+            raise ServerError(f"{what}:\n  {_reason(log)}\nthe whole log is in {_short(log)}")
+        log = log.replace(log.with_name(f"{log.stem}.crash-{time.strftime('%Y%m%d-%H%M%S')}.log"))
+        self._crashes = 1 if served_s > STEADY_S else self._crashes + 1
+        if self._crashes >= MAX_CRASHES:
+            raise ServerError(
+                f"{what}, {self._crashes} times in a row without serving for {STEADY_S:.0f} s; "
+                f"not starting it again:\n  {_reason(log)}\nthe whole log is in {_short(log)}"
+            )
+        self._say(f"{what}; starting it again; its log is kept in {_short(log)}")
 
     def _relay(self) -> None:
         for line in self._tail.lines():
@@ -196,89 +212,18 @@ class Server:
             if shown:
                 self._say(shown)
 
-    def _record(self, pid: int, phase: str) -> None:
-        """Say to `wait` and `stop` how things stand; replaced in one step."""
-        document = {"phase": phase, "supervisor": os.getpid(), "server": pid}
-        path = self._settings.run / STATE
-        aside = path.with_suffix(".new")
-        aside.write_text(json.dumps(document) + "\n", encoding="utf-8")
-        aside.replace(path)
+
+def _ended(status: int) -> str:
+    """An exit status as people name it."""
+    if status >= 0:
+        return f"status {status}"
+    with contextlib.suppress(ValueError):
+        return f"signal {-status} ({signal.Signals(-status).name})"
+    return f"signal {-status}"
 
 
-@contextmanager
-def locked(server: Settings) -> Iterator[None]:
-    """Hold this server's name. Raises ServerError while another `serve` of this checkout does."""
-    file = _lock_file(server)
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            pid = state(server).get("server", "?")
-            raise ServerError(
-                f"this checkout's server is running already on port `{server.http_port}` "
-                f"(pid {pid}): `make stop` ends it, HTTP_PORT=... starts another beside it"
-            ) from None
-        # Another start may have cleaned the folder away before it was locked.
-        server.run.mkdir(parents=True, exist_ok=True)
-        yield
-
-
-def _lock_file(server: Settings) -> IO[str]:
-    while True:
-        server.run.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            return (server.run / "lock").open("w")
-
-
-def is_held(run: Path) -> bool:
-    """Whether a living `serve` holds the lock in `run`; the kernel releases it with the process."""
-    try:
-        with (run / "lock").open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
-def state(server: Settings) -> dict[str, Any]:
-    """What the running `serve` recorded: phase, supervisor, server; empty when there is none."""
-    try:
-        document = json.loads((server.run / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def reclaim_all(own: Path, say: Callable[[str], None]) -> None:
-    """Clean up after every server of this checkout whose `serve` is gone (kill -9, power cut).
-
-    `own` is the directory whose lock the caller holds.
-    """
-    for run in sorted(layout.RUN.glob("*/")):
-        if run == own or not is_held(run):
-            count = reclaim(run)
-            if count:
-                say(f"cleaned up after a server that was killed: {count} processes and regions")
-            if run != own:
-                shutil.rmtree(run, ignore_errors=True)
-
-
-def reclaim(run: Path) -> int:
-    """End the processes and remove the shared memory of the server whose state is in `run`.
-
-    Both are recognised by the shared-memory prefix, which is this checkout's and this port's
-    alone: it stands in the command line of the server and of every stub. Returns how many.
-    """
-    prefix = settings.shm_prefix(run.name)
-    left = processes.mentioning(prefix)
-    processes.end(left, patience_s=3)
-    regions = list(Path("/dev/shm").glob(f"{prefix}*"))
-    for region in regions:
-        region.unlink(missing_ok=True)
-    (run / STATE).unlink(missing_ok=True)
-    return len(left) + len(regions)
+def _reason(log: Path) -> str:
+    return "\n  ".join(server_log.reason(log)) or "it said nothing"
 
 
 def _short(path: Path) -> str:

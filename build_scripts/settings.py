@@ -19,6 +19,11 @@ from build_scripts.errors import ServerError
 DEFAULT_PORTS = {"HTTP_PORT": 8000, "GRPC_PORT": 8001, "METRICS_PORT": 8002}
 DEFAULT_PLAN = "cpu"
 DRAIN_TIMEOUT_S = 300
+# Triton 2.51 parses a body that is sent as `application/x-www-form-urlencoded` (what curl and
+# Python's urllib say unless they are told otherwise) as a query, with two buffers of the body's
+# length on the stack of a thread, and 16 bytes for every piece that a body of any type arrived in.
+# With the usual 8 MiB a form of 4 MB ends the server; with this, one of 511 MiB is answered.
+STACK_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ class Settings:
     def url(self) -> str:
         """The HTTP endpoint."""
         return f"http://{self.reachable_address}:{self.http_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """The metrics endpoint."""
+        return f"http://{self.reachable_address}:{self.metrics_port}"
 
     @property
     def run(self) -> Path:

@@ -8,6 +8,7 @@ processes and that API; it knows nothing of what the models do.
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import urllib.error
@@ -15,6 +16,8 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from build_scripts import processes
 
 STUB = "triton_python_backend_stub"
 POLL_S = 0.25
@@ -97,6 +100,8 @@ class Supervisor:
         while not self._stopping.wait(POLL_S):
             living = stubs(self._server_pid)
             dead = {known[pid] for pid in known.keys() - living.keys()}
+            if dead and not processes.is_alive(self._server_pid):
+                return  # they went with the server, which is not this thread's to start again
             for model in sorted(dead):
                 self._revive(model, failures)
             # The processes that reloading ended are not looked for again.
@@ -108,7 +113,9 @@ class Supervisor:
             self._say(f"a Python process of `{model}` ended; loading the model again")
             try:
                 self._api.reload(model)
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
+                if self._stopping.is_set() or not processes.is_alive(self._server_pid):
+                    return
                 failures[model] = failures.get(model, 0) + 1
                 wait_s = min(2.0 ** failures[model], MAX_WAIT_S)
                 self._say(f"`{model}` did not come back ({error}); next attempt in {wait_s:.0f} s")

@@ -10,6 +10,7 @@ survives a round trip. A field whose default is None is left out of the JSON whi
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -19,6 +20,18 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 Decoder = Callable[[Any], Any]
 EXTRA = "extra"
+
+
+def parse(text: str | bytes) -> Any:
+    """JSON, without the `NaN` and `Infinity` that Python adds. Raises: ValueError."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"found `{name}`, which JSON does not have")
 
 
 class Mismatch(ValueError):

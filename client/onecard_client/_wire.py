@@ -12,7 +12,7 @@ from typing import Any
 
 from tritonclient.grpc import service_pb2
 
-from onecard_client._documents import Mismatch, decode
+from onecard_client._documents import Mismatch, decode, parse
 from onecard_client._errors import BadResponse, CallContext, InvalidRequest, from_text
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
@@ -104,8 +104,8 @@ def event(response: Any, context: CallContext) -> Event | None:
     if not response.infer_response.outputs:
         return None
     try:
-        return _event_of(json.loads(_output(response.infer_response, EVENT)))
-    except (ValueError, Mismatch) as error:
+        return _event_of(parse(_output(response.infer_response, EVENT)))
+    except ValueError as error:  # also Mismatch and InvalidTranscript
         raise BadResponse(
             f"{EVENT} is not an event: {error}", request_id=context.request_id
         ) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onecard_client import writers
-from onecard_client._documents import Mismatch, decode, encode
+from onecard_client._documents import Mismatch, decode, encode, parse
 from onecard_client.subtitles import SubtitleLayout, separator_of
 
 
@@ -139,8 +139,8 @@ class Transcript:
             InvalidTranscript: not JSON, or a key is missing or holds something else.
         """
         try:
-            found = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            found = parse(text)
+        except ValueError as error:
             raise InvalidTranscript(
                 f"the transcript is not JSON ({error}); give the server's RESULT"
             ) from error
@@ -207,7 +207,3 @@ class Transcript:
     def to_aud(self) -> str:
         """An Audacity label track: start and end in seconds, `[[SPEAKER_00]]text`."""
         return writers.aud(self, SubtitleLayout())
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"found `{name}`, which JSON does not have")

@@ -112,7 +112,7 @@ def events(*documents: dict[str, Any], then: Step | None = None) -> Step:
         for document in documents:
             yield reply(request, "EVENT", json.dumps(document).encode())
         if then is not None:
-            then(request, context)
+            yield from then(request, context) or ()
 
     return stream
 

@@ -16,17 +16,21 @@ from fake_server import (
     events,
     fails,
     hangs,
-    result,
+    says,
 )
 
 from onecard_client import (
     AsyncClient,
     Client,
+    ConnectionFailed,
     DeadlineExceeded,
     OnecardError,
     Progress,
+    Transcript,
     Unavailable,
 )
+from onecard_client._errors import CallContext
+from onecard_client._retry import MAX_CONNECTION_RETRIES, Attempts, Backoff
 
 BUSY = fails(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
 
@@ -51,6 +55,42 @@ def test_stream_is_not_tried_again_after_segments(fake: Any, connect: Any) -> No
     assert len(server.requests) == 1
 
 
+def test_transcribe_is_tried_again_even_after_segments(fake: Any, connect: Any) -> None:
+    server = fake(events(PROGRESS, SEGMENTS, then=BUSY), events(FINISHED))
+    assert connect(server.url).transcribe(b"audio").text == "Hello there."
+    assert len(server.requests) == 2
+
+
+def test_what_follows_the_result_is_no_failure(fake: Any, connect: Any) -> None:
+    server = fake(events(FINISHED, then=BUSY))
+    assert isinstance(connect(server.url).transcribe(b"audio"), Transcript)
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_is_loading_or_draining_is_asked_again(fake: Any, connect: Any) -> None:
+    server = fake(
+        says("Request for unknown model: 'transcribe_stream' has no available versions"),
+        fails(
+            grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'x' has no available versions"
+        ),
+        fails(grpc.StatusCode.INTERNAL, "Stub process 'x_0_0' is not healthy."),
+        events(FINISHED),
+    )
+    assert connect(server.url).transcribe(b"audio").text == "Hello there."
+    assert len(server.requests) == 4
+
+
+def test_busy_server_is_asked_on_and_on_but_a_missing_one_is_not() -> None:
+    attempts = Attempts(CallContext("a:1"), None, Backoff(max_s=2.0))
+    delays = [attempts.delay_s(Unavailable("busy")) for _ in range(50)]
+    assert all(1.0 <= delay <= 2.0 for delay in delays[10:])
+    for _ in range(MAX_CONNECTION_RETRIES):
+        attempts.delay_s(ConnectionFailed("refused"))
+        attempts.delay_s(Unavailable("busy"))
+    with pytest.raises(ConnectionFailed, match="refused"):
+        attempts.delay_s(ConnectionFailed("refused"))
+
+
 def test_retries_end(fake: Any, connect: Any) -> None:
     server = fake(BUSY)
     with pytest.raises(Unavailable, match="maximum queue size"):
@@ -61,8 +101,8 @@ def test_retries_end(fake: Any, connect: Any) -> None:
 def test_retries_end_with_the_deadline(fake: Any, connect: Any) -> None:
     server = fake(BUSY)
     with pytest.raises(Unavailable):
-        connect(server.url, max_retries=1000).transcribe(b"audio", timeout_s=0.5)
-    assert len(server.requests) < 10
+        connect(server.url).transcribe(b"audio", timeout_s=0.5)
+    assert 1 < len(server.requests) < 10
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import io
-import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ from fake_server import (
     RESULT,
     SEGMENTS,
     Cutter,
+    event,
     events,
     reply,
-    result,
-    stream_response,
+    says,
 )
 from tritonclient.grpc import service_pb2
 
@@ -57,7 +56,7 @@ def test_request_is_what_the_models_take(fake: Any, connect: Any) -> None:
         b"\0audio\xff", request_id="r-1", language="de", min_speakers=2
     )
     (request,) = server.requests
-    assert (request.model_name, request.id) == ("transcribe", "r-1")
+    assert (request.model_name, request.id) == ("transcribe_stream", "r-1")
     assert [(one.name, one.datatype, list(one.shape)) for one in request.inputs] == [
         ("AUDIO", "BYTES", [1, 1]),
         ("OPTIONS", "BYTES", [1, 1]),
@@ -121,7 +120,7 @@ def test_option_that_json_does_not_have(value: object, fake: Any, connect: Any) 
 def test_messages_larger_than_grpcs_default(fake: Any, connect: Any) -> None:
     """gRPC's own limit is 4 MiB."""
     large = {**RESULT, "note": "x" * 8_000_000}
-    server = fake(result(json.dumps(large).encode()))
+    server = fake(events({"event": "result", "result": large}))
     transcript = connect(server.url).transcribe(b"a" * 8_000_000)
     assert len(server.audio()) == 8_000_000
     assert len(transcript.extra["note"]) == 8_000_000
@@ -137,12 +136,11 @@ def test_stream_yields_events_in_order(fake: Any, connect: Any) -> None:
     assert isinstance(segments, Segments)
     assert segments.segments[0].text == "Hello there."
     assert transcript == Transcript.from_dict(RESULT)
-    assert server.requests[0].model_name == "transcribe_stream"
 
 
 def test_connection_cut_in_a_stream(fake: Any, connect: Any) -> None:
     cut = threading.Event()
-    server = fake(events(SEGMENTS, then=lambda request, context: cut.wait(PATIENCE_S)))
+    server = fake(events(SEGMENTS, then=lambda request, context: cut.wait(PATIENCE_S) and ()))
     relay = Cutter(server.port)
     seen: list[Any] = []
 
@@ -170,13 +168,11 @@ def test_stream_without_a_result(fake: Any, connect: Any) -> None:
 
 def test_stream_with_an_error_as_text(fake: Any, connect: Any) -> None:
     """Triton sends the errors that precede a model, such as an unknown one, in this way."""
-
-    def step(request: Any, context: Any) -> Any:
-        yield service_pb2.ModelStreamInferResponse(error_message="unknown model")
-
-    server = fake(step)
-    with pytest.raises(ServerError, match="unknown model"):
-        connect(server.url).stream(b"audio")
+    server = fake(says("Request for unknown model: 'transcribe_stream' is not found"))
+    with pytest.raises(ServerError, match=r"is not found \(request id `r-1`\)") as caught:
+        connect(server.url).stream(b"audio", request_id="r-1")
+    assert (type(caught.value), caught.value.request_id) == (ServerError, "r-1")
+    assert len(server.requests) == 1
 
 
 def test_stream_asks_for_grpc_statuses(fake: Any, connect: Any) -> None:
@@ -188,7 +184,8 @@ def test_stream_asks_for_grpc_statuses(fake: Any, connect: Any) -> None:
 def test_empty_final_response_is_no_event(fake: Any, connect: Any) -> None:
     def step(request: Any, context: Any) -> Any:
         yield from events(FINISHED)(request, context)
-        yield stream_response(service_pb2.ModelInferResponse(id=request.id))
+        last = service_pb2.ModelInferResponse(id=request.id)
+        yield service_pb2.ModelStreamInferResponse(infer_response=last)
 
     assert len(connect(fake(step).url).stream(b"audio")) == 1
 
@@ -202,42 +199,54 @@ def test_empty_final_response_is_no_event(fake: Any, connect: Any) -> None:
         b"",
         b"\xff\xfe",
         b"null",
-        b"[]",
-        b"{}",
-        b'{"segments": 7}',
-        json.dumps({**RESULT, "segments": [{"start": "0", "end": 1, "text": ""}]}).encode(),
-        json.dumps({**RESULT, "duration_s": float("nan")}).encode(),
-        json.dumps({**RESULT, "account": None}).encode(),
-        json.dumps({**RESULT, "speakers": [1]}).encode(),
+        b"7",
+        b'{"event": "progress"}',
+        b'{"event": "progress", "stage": "align", "done": NaN, "total": 1}',
+        b'{"event": "result"}',
         b"[" * 100_000,
     ],
-    ids=lambda content: repr(content[:20]),
+    ids=lambda content: repr(content[:30]),
 )
-def test_garbage_in_result(content: bytes, fake: Any, connect: Any) -> None:
-    server = fake(result(content))
+def test_garbage_in_event(content: bytes, fake: Any, connect: Any) -> None:
+    server = fake(event(content))
     with pytest.raises(BadResponse):
         connect(server.url).transcribe(b"audio")
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("document", [7, None, {"event": "progress"}, {"event": "result"}])
-def test_garbage_in_event(document: Any, fake: Any, connect: Any) -> None:
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        [],
+        {},
+        {"segments": 7},
+        {**RESULT, "segments": [{"start": "0", "end": 1, "text": ""}]},
+        {**RESULT, "duration_s": float("nan")},
+        {**RESULT, "account": None},
+        {**RESULT, "speakers": [1]},
+    ],
+    ids=lambda result: repr(result)[-30:],
+)
+def test_garbage_in_result(result: Any, fake: Any, connect: Any) -> None:
+    server = fake(events({"event": "result", "result": result}))
     with pytest.raises(BadResponse):
-        connect(fake(events(document)).url).stream(b"audio")
+        connect(server.url).transcribe(b"audio")
+    assert len(server.requests) == 1
 
 
 def test_answer_of_another_model(fake: Any, connect: Any) -> None:
-    server = fake(lambda request, context: reply(request, "OUTPUT0", b"{}"))
-    with pytest.raises(BadResponse, match=r"OUTPUT0.*RESULT"):
+    server = fake(lambda request, context: [reply(request, "OUTPUT0", b"{}")])
+    with pytest.raises(BadResponse, match=r"OUTPUT0.*EVENT"):
         connect(server.url).transcribe(b"audio")
 
 
 @pytest.mark.parametrize("content", [b"", b"\1", b"\5\0\0\0abc"])
 def test_bytes_that_are_not_length_prefixed(content: bytes, fake: Any, connect: Any) -> None:
     def step(request: Any, context: Any) -> Any:
-        response = reply(request, "RESULT", b"")
-        response.raw_output_contents[0] = content
-        return response
+        response = reply(request, "EVENT", b"")
+        response.infer_response.raw_output_contents[0] = content
+        return [response]
 
     with pytest.raises(BadResponse, match="length-prefixed"):
         connect(fake(step).url).transcribe(b"audio")
@@ -247,18 +256,6 @@ def test_health(fake: Any, connect: Any) -> None:
     health = connect(fake(events(FINISHED)).url).health()
     assert (health.live, health.ready) == (True, False)
     assert (health.server_name, health.server_version) == ("fake", "0.0")
-    assert [(model.name, model.state, model.reason) for model in health.models] == [
-        ("align", "UNAVAILABLE", "no weights"),
-        ("transcribe", "READY", ""),
-    ]
-
-
-def test_health_of_a_server_that_does_not_list_its_models(fake: Any, connect: Any) -> None:
-    server = fake(events(FINISHED))
-    server.restricted = True
-    health = connect(server.url).health()
-    assert health.live
-    assert [(model.name, model.state) for model in health.models] == [
-        ("transcribe", "READY"),
-        ("transcribe_stream", "UNAVAILABLE"),
-    ]
+    states = {model.name: model.ready for model in health.models}
+    assert list(states)[:2] == ["transcribe", "transcribe_stream"]
+    assert [name for name, ready in states.items() if not ready] == ["align"]

@@ -25,12 +25,13 @@ import grpc
 from google.protobuf import json_format
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-plaintext, proto, path, data, stdin, target, method = sys.argv[1:]
-assert (plaintext, proto, data, stdin) == ("-plaintext", "-proto", "-d", "@")
-assert method == "inference.GRPCInferenceService/ModelInfer"
+plaintext, proto, path, header, metadata, data, stdin, target, method = sys.argv[1:]
+assert (plaintext, proto, header, data, stdin) == ("-plaintext", "-proto", "-H", "-d", "@")
+assert method == "inference.GRPCInferenceService/ModelStreamInfer"
 request = json_format.Parse(sys.stdin.read(), service_pb2.ModelInferRequest())
 stub = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(target))
-print(json_format.MessageToJson(stub.ModelInfer(request)))
+for response in stub.ModelStreamInfer(iter([request]), metadata=[metadata.split(": ")]):
+    print(json_format.MessageToJson(response))
 """
 
 

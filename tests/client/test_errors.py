@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
-from fake_server import PATIENCE_S, fails, result
+from fake_server import PATIENCE_S, event, fails, says
 
 import onecard_client
 from onecard_client import (
@@ -52,18 +52,56 @@ def test_every_grpc_status_has_a_class() -> None:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_status_on_the_wire_becomes_its_class(name: str, fake: Any, connect: Any) -> None:
-    server = fake(fails(grpc.StatusCode[name], "in ensemble 'transcribe', the reason"))
+    server = fake(fails(grpc.StatusCode[name], "the reason"))
     with pytest.raises(OnecardError) as caught:
         connect(server.url, max_retries=0).transcribe(b"audio", request_id="r-1")
     assert type(caught.value) is EXPECTED[name]
     assert caught.value.status == name
     assert caught.value.request_id == "r-1"
-    assert "in ensemble" not in str(caught.value)
+    assert "the reason" in str(caught.value) or name == "DEADLINE_EXCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Request for unknown model: 'x' is not found", ServerError),
+        ("Request for unknown model: 'x' has no available versions", Unavailable),
+        ("Request for unknown model: 'x' version 1 is not at ready state", Unavailable),
+        ("Stub process 'x_0_0' is not healthy.", Unavailable),
+        ("Stub process is not healthy.", Unavailable),
+        ("Exceeds maximum queue size", Unavailable),
+        (
+            "Server is stopping, scheduler for model has stopped accepting new inference requests",
+            Unavailable,
+        ),
+        ("Server not ready", Unavailable),
+        ("`diarize`: the embedding is not healthy food", ServerError),
+    ],
+)
+@pytest.mark.parametrize("has_status", [True, False])
+def test_text_on_the_wire_becomes_its_class(
+    text: str, kind: type[OnecardError], has_status: bool, fake: Any, connect: Any
+) -> None:
+    step = fails(grpc.StatusCode.NOT_FOUND, text) if has_status else says(text)
+    with pytest.raises(OnecardError) as caught:
+        connect(fake(step).url, max_retries=0).transcribe(b"audio", request_id="r-1")
+    assert type(caught.value) is kind
+    assert (caught.value.status, caught.value.request_id) == (
+        "NOT_FOUND" if has_status else None,
+        "r-1",
+    )
+    assert text in str(caught.value)
+
+
+def test_text_does_not_overrule_a_status_that_is_clear(fake: Any, connect: Any) -> None:
+    server = fake(fails(grpc.StatusCode.INVALID_ARGUMENT, "`x` has no available versions"))
+    with pytest.raises(InvalidRequest):
+        connect(server.url).transcribe(b"audio")
 
 
 def test_server_text_of_a_bad_request_is_kept_as_it_is(fake: Any, connect: Any) -> None:
     text = "option `beam` is unknown; did you mean `beam_size`?"
-    server = fake(fails(grpc.StatusCode.INVALID_ARGUMENT, f"in ensemble 'transcribe', {text}"))
+    server = fake(fails(grpc.StatusCode.INVALID_ARGUMENT, text))
     with pytest.raises(InvalidRequest) as caught:
         connect(server.url).transcribe(b"audio")
     assert str(caught.value) == text
@@ -147,7 +185,7 @@ def test_errors_survive_pickling() -> None:
 
 
 def test_bad_response_is_a_server_error(fake: Any, connect: Any) -> None:
-    server = fake(result(b"not a transcript"))
+    server = fake(event(b"not an event"))
     with pytest.raises(BadResponse) as caught:
         connect(server.url).transcribe(b"audio", request_id="r-9")
     assert isinstance(caught.value, ServerError)

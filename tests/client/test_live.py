@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import wave
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from tritonclient.grpc import service_pb2_grpc
 
 from onecard_client import (
     AsyncClient,
@@ -21,20 +24,27 @@ from onecard_client import (
     InvalidRequest,
     Progress,
     Segments,
+    ServerError,
     Transcript,
+    Unavailable,
+    _wire,
 )
+from onecard_client._errors import CallContext
 from onecard_client.writers import ALL_FORMATS, WRITERS
 
+ROOT = Path(__file__).parents[2]
 PHRASE = "ask not what your country can do for you"
 TIMEOUT_S = 240
 # A file with this much in it is beyond every default limit of gRPC and of HTTP servers.
 LARGE_BYTES = 70_000_000
+# More than any plan lets run at once.
+MAX_STREAMS = 100
 
 
 @pytest.fixture(scope="module")
 def speech() -> Path:
     """11 s, one speaker, English."""
-    return Path(__file__).parents[2] / ".samples" / "jfk" / "jfk.wav"
+    return ROOT / ".samples" / "jfk" / "jfk.wav"
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +105,6 @@ def test_stream(server: Any, connect: Any, speech: Path, transcript: Transcript)
     assert "".join(told.split()) == "".join(transcript.text.split())
 
 
-@pytest.mark.parametrize("call", ["transcribe", "stream"])
 @pytest.mark.parametrize(
     ("audio", "options", "reason"),
     [
@@ -105,14 +114,43 @@ def test_stream(server: Any, connect: Any, speech: Path, transcript: Transcript)
         (b"RIFF", {"min_speakers": "two"}, "min_speakers"),
     ],
 )
-def test_bad_request(
-    call: str, audio: bytes, options: Any, reason: str, server: Any, connect: Any
-) -> None:
+def test_bad_request(audio: bytes, options: Any, reason: str, server: Any, connect: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        getattr(connect(server.grpc_url), call)(audio, **options)
+        connect(server.grpc_url).transcribe(audio, **options)
     assert reason in str(caught.value)
     assert caught.value.status == "INVALID_ARGUMENT"
-    assert "in ensemble" not in str(caught.value)
+
+
+def test_unknown_model_as_triton_says_it(server: Any) -> None:
+    """It arrives as a text without a status, though the client asks for statuses."""
+    request = _wire.transcribe_request(b"audio", {}, "r-1")
+    request.model_name = "no_such_model"
+    context = CallContext(server.grpc_url, request_id="r-1")
+    with grpc.insecure_channel(server.grpc_url) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        responses = stub.ModelStreamInfer(iter([request]), metadata=_wire.STREAM_METADATA)
+        with pytest.raises(ServerError, match="no_such_model") as caught:
+            _wire.event(next(responses), context)
+    assert type(caught.value) is ServerError
+
+
+def test_full_server_is_asked_until_it_has_room(
+    server: Any, speech: Path, transcript: Transcript
+) -> None:
+    streams: list[Any] = []
+
+    def fill(client: Client) -> None:
+        while len(streams) < MAX_STREAMS:
+            streams.append(client.transcribe_stream(speech))
+            next(streams[-1])
+
+    with Client(server.grpc_url, max_retries=0) as hasty, Client(server.grpc_url) as patient:
+        with pytest.raises(Unavailable, match="try again later"):
+            fill(hasty)
+        leave = threading.Timer(0.2, lambda: [stream.close() for stream in streams])
+        leave.start()
+        assert patient.transcribe(speech, language="en").text == transcript.text
+        leave.join()
 
 
 def test_large_file_reaches_the_server(server: Any, connect: Any) -> None:
@@ -147,9 +185,9 @@ def test_health(server: Any, connect: Any) -> None:
     health = connect(server.grpc_url).health()
     assert health.live
     assert health.ready
-    states = {model.name: model.state for model in health.models}
-    assert {"transcribe", "transcribe_stream"} <= set(states)
-    assert set(states.values()) == {"READY"}
+    folders = {path.name for path in (ROOT / "model_repository").iterdir()}
+    assert {model.name for model in health.models} == folders
+    assert all(model.ready for model in health.models)
     assert health.server_name == "triton"
     assert health.server_version
 
@@ -201,9 +239,24 @@ def test_command_is_interrupted(server: Any, conversation: Path, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_command_is_killed(
+    server: Any, conversation: Path, speech: Path, tmp_path: Path, transcript: Transcript
+) -> None:
+    line = ["transcribe", str(conversation), "-o", str(tmp_path), "--print-progress", "True"]
+    process = spawn(server, *line)
+    assert process.stderr is not None
+    while "recognize" not in process.stderr.readline():
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert list(tmp_path.iterdir()) == []
+    with Client(server.grpc_url) as client:
+        assert client.transcribe(speech, language="en").text == transcript.text
+
+
 def test_command_shows_the_status(server: Any) -> None:
     process = spawn(server, "status")
     shown, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
     assert f"{server.grpc_url}: ready" in shown
-    assert "transcribe_stream" in shown
+    assert "  transcribe_stream  ready\n" in shown

@@ -144,11 +144,12 @@ def test_status(fake: Any, capsys: Any) -> None:
     shown = capsys.readouterr().out
     assert f"{server.url}: live, not ready" in shown
     assert "server fake 0.0" in shown
-    assert "align       UNAVAILABLE no weights" in shown
+    assert "  align              not ready\n" in shown
+    assert "  transcribe_stream  ready\n" in shown
     assert main(["status", "--url", server.url, "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["client_version"] == __version__
-    assert document["models"][1]["name"] == "transcribe"
+    assert {"name": "align", "ready": False} in document["models"]
 
 
 def test_version(capsys: Any) -> None:

@@ -1,0 +1,108 @@
+"""Which server runs under a name, what it recorded, and what one that was killed left behind.
+
+It knows lock files, processes and shared memory by the server's name; it starts and ends nothing
+that lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from build_scripts import layout, processes, settings
+from build_scripts.errors import ServerError
+from build_scripts.settings import Settings
+
+STATE = "server.json"
+
+
+@contextmanager
+def locked(server: Settings) -> Iterator[None]:
+    """Hold this server's name. Raises ServerError while another `serve` of this checkout does."""
+    file = _lock_file(server)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pid = state(server).get("server", "?")
+            raise ServerError(
+                f"this checkout's server is running already on port `{server.http_port}` "
+                f"(pid {pid}): `make stop` ends it, HTTP_PORT=... starts another beside it"
+            ) from None
+        # Another start may have cleaned the folder away before it was locked.
+        server.run.mkdir(parents=True, exist_ok=True)
+        yield
+
+
+def _lock_file(server: Settings) -> IO[str]:
+    while True:
+        server.run.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            return (server.run / "lock").open("w")
+
+
+def is_held(run: Path) -> bool:
+    """Whether a living `serve` holds the lock in `run`; the kernel releases it with the process."""
+    try:
+        with (run / "lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def record(server: Settings, pid: int, phase: str) -> None:
+    """Say to `wait` and `stop` how things stand with the Triton `pid`; replaced in one step."""
+    document = {"phase": phase, "supervisor": os.getpid(), "server": pid}
+    path = server.run / STATE
+    aside = path.with_suffix(".new")
+    aside.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def state(server: Settings) -> dict[str, Any]:
+    """What the running `serve` recorded: phase, supervisor, server; empty when there is none."""
+    try:
+        document = json.loads((server.run / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def reclaim_all(own: Path, say: Callable[[str], None]) -> None:
+    """Clean up after every server of this checkout whose `serve` is gone (kill -9, power cut).
+
+    `own` is the directory whose lock the caller holds.
+    """
+    for run in sorted(layout.RUN.glob("*/")):
+        if run == own or not is_held(run):
+            count = reclaim(run)
+            if count:
+                say(f"cleaned up after a server that was killed: {count} processes and regions")
+            if run != own:
+                shutil.rmtree(run, ignore_errors=True)
+
+
+def reclaim(run: Path) -> int:
+    """End the processes and remove the shared memory of the server whose name `run` has.
+
+    Both are recognised by the shared-memory prefix, which is this checkout's and this port's
+    alone: it stands in the command line of the server and of every stub. Returns how many.
+    """
+    prefix = settings.shm_prefix(run.name)
+    left = processes.mentioning(prefix)
+    processes.end(left, patience_s=3)
+    regions = list(Path("/dev/shm").glob(f"{prefix}*"))
+    for region in regions:
+        region.unlink(missing_ok=True)
+    (run / STATE).unlink(missing_ok=True)
+    return len(left) + len(regions)
