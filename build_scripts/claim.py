@@ -60,6 +60,11 @@ def is_held(run: Path) -> bool:
     return False
 
 
+def running() -> list[str]:
+    """The names (HTTP ports) of this checkout's servers that run now."""
+    return [run.name for run in sorted(layout.RUN.glob("*/")) if is_held(run)]
+
+
 def record(server: Settings, pid: int, phase: str) -> None:
     """Say to `wait` and `stop` how things stand with the Triton `pid`; replaced in one step."""
     document = {"phase": phase, "supervisor": os.getpid(), "server": pid}

@@ -88,7 +88,7 @@ class Server:
     def _start(self) -> subprocess.Popen[bytes]:
         log = self._settings.log
         log.parent.mkdir(parents=True, exist_ok=True)
-        server_log.prune(log.parent)
+        server_log.prune(log.parent, in_use=claim.running())
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         self._tail, self._reader = server_log.Tail(log), server_log.Reader()

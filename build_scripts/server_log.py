@@ -6,6 +6,7 @@ It knows the format and which lines are harmless; the full text stays in the fil
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 # `I1121 05:12:14.359912 13141 model_lifecycle.cc:839] "successfully loaded 'lm'"`
@@ -91,9 +92,17 @@ class Tail:
         return [line.decode(errors="replace") for line in whole]
 
 
-def prune(folder: Path, num_kept: int = 20) -> None:
-    """Remove all but the newest logs; tests and demos leave one for every port they had."""
-    logs = sorted(folder.glob("*.log*"), key=lambda path: path.stat().st_mtime, reverse=True)
+def prune(folder: Path, in_use: Collection[str] = (), num_kept: int = 20) -> None:
+    """Remove all but the newest logs; tests and demos leave one for every port they had.
+
+    `in_use`: the names of the servers that run, whose logs stay however long they are silent.
+    """
+    names = {f"{kind}-{server}.log" for kind in ("serve", "server") for server in in_use}
+    logs = sorted(
+        (path for path in folder.glob("*.log*") if path.name not in names),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
     for path in logs[num_kept:]:
         path.unlink(missing_ok=True)
 

@@ -156,12 +156,15 @@ def refusal(error: Exception, request: Request) -> Response:
 def answer(
     requests: Sequence[Request], respond: Callable[[Request], Response]
 ) -> list[Response | None]:
-    """One response for each request; a request that fails gets its error, its neighbours theirs."""
+    """One response for each request; a request that fails gets its error, its neighbours theirs.
+
+    A request that its caller cancelled is answered like any other: where a step of an ensemble
+    answers a cancelled request with an error, Triton 2.51 ends the caller's request twice, which
+    can crash it.
+    """
     responses = []
     for request in requests:
         try:
-            if request.is_cancelled():
-                raise Unavailable("the caller cancelled the request before it ran")
             responses.append(respond(request))
         except Exception as error:  # the boundary: nothing may escape into the stub
             responses.append(refusal(error, request))

@@ -116,6 +116,18 @@ def test_a_tail_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
     assert tail.lines() == ["two"]
 
 
+def test_old_logs_go_but_not_those_of_a_server_that_runs(tmp_path: Path) -> None:
+    for age_s, name in enumerate(("server-1.log", "server-2.log", "server-3.log", "server-4.log")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age_s, 1000 - age_s))
+    server_log.prune(tmp_path, in_use=["4"], num_kept=2)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "server-1.log",
+        "server-2.log",
+        "server-4.log",
+    }
+
+
 def test_callers_are_unloaded_before_what_they_call() -> None:
     graph = {
         "transcribe": {"decode_audio", "recognize"},

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "clients.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TIMEOUT_S = 240
+TIMEOUT_S = 120
 
 # grpcurl is in no package registry, so this stands in for it: the same JSON through the same
 # protobuf rules. It takes the arguments that the page gives.
