@@ -20,6 +20,7 @@ PENDING = re.compile(
     r'^nv_inference_pending_request_count\{model="([^"]+)".*\} (\S+)$', re.MULTILINE
 )
 HEADER = "onecard-control"
+RELOAD_TIMEOUT_S = 300.0  # loading an engine takes minutes
 CALLS = "calls"  # parameter of a BLS model's config.pbtxt: the models it calls, comma-separated
 
 
@@ -50,6 +51,15 @@ class Api:
         May return before that: `states` says when it is done. Raises OSError.
         """
         self._request("POST", f"/v2/repository/models/{model}/unload", timeout_s)
+
+    def reload(self, model: str, timeout_s: float = RELOAD_TIMEOUT_S) -> None:
+        """Unload and load `model`; those that depend on it stay loaded and find it again.
+
+        Raises OSError when the server refuses, or does not answer in time.
+        """
+        path = f"/v2/repository/models/{model}"
+        self._request("POST", f"{path}/unload", timeout_s)
+        self._request("POST", f"{path}/load", timeout_s)
 
     def configs(self, models: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """Model -> its configuration, of those that are READY. Raises OSError."""

@@ -14,7 +14,7 @@ from build_scripts.errors import PortTaken, ServerError
 from build_scripts.settings import Settings
 
 WANTED_NUMPY = "1.26"
-MIN_SHM_BYTES = 256 * 2**20
+MIN_SHM_BYTES = 512 * 2**20
 
 
 def check(server: Settings) -> list[str]:

@@ -21,7 +21,6 @@ from typing import Any
 
 from build_scripts import (
     claim,
-    control,
     layout,
     preflight,
     processes,
@@ -33,7 +32,7 @@ from build_scripts.control import Api
 from build_scripts.drain import Drain
 from build_scripts.errors import ServerError
 from build_scripts.settings import Settings
-from build_scripts.supervisor import ControlApi, Supervisor
+from build_scripts.supervisor import Supervisor
 
 POLL_S = 0.1
 # After every model is unloaded no request is left; Triton then still waits for idle connections.
@@ -129,8 +128,7 @@ class Server:
                 ready_s = time.monotonic()
                 self._relay()
                 self._announce(process.pid, ready_s - started_s)
-                api = ControlApi(self._api.url, control.HEADER, self._api.secret)
-                supervisor = Supervisor(process.pid, api, self._say)
+                supervisor = Supervisor(process.pid, self._api, self._say)
                 supervisor.start()
             time.sleep(POLL_S)
         if supervisor is not None:

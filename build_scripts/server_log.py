@@ -21,6 +21,7 @@ _HARMLESS = (
     "unable to create stream for",
     "Unable to get device",
     "Non-graceful termination detected",
+    "HandleCancellation called even when the context was not cancelled",  # a stream's normal end
     "ERROR: Failed to create instance",  # "failed to load" says the same again
 )
 _LOADING = re.compile(r"loading: (\S+?):\d+")

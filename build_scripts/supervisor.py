@@ -9,47 +9,16 @@ processes and that API; it knows nothing of what the models do.
 from __future__ import annotations
 
 import http.client
-import json
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from build_scripts import processes
+from build_scripts.control import Api
 
 STUB = "triton_python_backend_stub"
 POLL_S = 0.25
 MAX_WAIT_S = 30.0  # between attempts to bring back a model that keeps dying
-
-
-@dataclass(frozen=True)
-class ControlApi:
-    """Where a model is unloaded and loaded; the header's secret keeps everybody else out."""
-
-    url: str
-    header: str
-    secret: str
-
-    def reload(self, model: str, timeout_s: float = 300.0) -> None:
-        """Unload and load `model`; those that depend on it stay loaded and find it again.
-
-        Raises:
-            OSError: the server refused, or did not answer in time.
-        """
-        for verb in ("unload", "load"):
-            request = urllib.request.Request(
-                f"{self.url}/v2/repository/models/{model}/{verb}",
-                data=json.dumps({"parameters": {"unload_dependents": False}}).encode()
-                if verb == "unload"
-                else b"{}",
-                headers={self.header: self.secret},
-            )
-            try:
-                urllib.request.urlopen(request, timeout=timeout_s).close()
-            except urllib.error.HTTPError as error:
-                raise OSError(f"{verb} of `{model}`: {error.read().decode()}") from error
 
 
 def stubs(server_pid: int) -> dict[int, str]:
@@ -79,13 +48,19 @@ def _model(process: Path, server_pid: int) -> str | None:
 
 
 class Supervisor:
-    """Watches one server's stubs from a thread; `stop` before the server is to end."""
+    """Watches one server's stubs from a thread; `stop` before the server is to end.
 
-    def __init__(self, server_pid: int, api: ControlApi, say: Callable[[str], None]) -> None:
+    Each model is brought back in a thread of its own, so that one that does not load keeps
+    nobody else waiting.
+    """
+
+    def __init__(self, server_pid: int, api: Api, say: Callable[[str], None]) -> None:
         self._server_pid = server_pid
         self._api = api
         self._say = say
         self._stopping = threading.Event()
+        self._reviving: set[str] = set()
+        self._done: set[str] = set()  # those of them that are loaded again
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -96,19 +71,24 @@ class Supervisor:
 
     def _watch(self) -> None:
         known = stubs(self._server_pid)
-        failures: dict[str, int] = {}
         while not self._stopping.wait(POLL_S):
+            done = set(self._done)
             living = stubs(self._server_pid)
-            dead = {known[pid] for pid in known.keys() - living.keys()}
+            # Reloading ends processes too; those of a model that is being revived are expected.
+            dead = {known[pid] for pid in known.keys() - living.keys()} - self._reviving
+            dead |= {model for model in done if model not in living.values()}
+            self._done -= done
+            self._reviving -= done
             if dead and not processes.is_alive(self._server_pid):
                 return  # they went with the server, which is not this thread's to start again
             for model in sorted(dead):
-                self._revive(model, failures)
-            # The processes that reloading ended are not looked for again.
-            known = stubs(self._server_pid) if dead else living
+                self._reviving.add(model)
+                threading.Thread(target=self._revive, args=(model,), daemon=True).start()
+            known = living
 
-    def _revive(self, model: str, failures: dict[str, int]) -> None:
+    def _revive(self, model: str) -> None:
         """Reload until it works or the server stops, waiting longer after each failure."""
+        failures = 0
         while not self._stopping.is_set():
             self._say(f"a Python process of `{model}` ended; loading the model again")
             try:
@@ -116,11 +96,11 @@ class Supervisor:
             except (OSError, http.client.HTTPException) as error:
                 if self._stopping.is_set() or not processes.is_alive(self._server_pid):
                     return
-                failures[model] = failures.get(model, 0) + 1
-                wait_s = min(2.0 ** failures[model], MAX_WAIT_S)
+                failures += 1
+                wait_s = min(2.0**failures, MAX_WAIT_S)
                 self._say(f"`{model}` did not come back ({error}); next attempt in {wait_s:.0f} s")
                 self._stopping.wait(wait_s)
             else:
-                failures.pop(model, None)
                 self._say(f"`{model}` is back")
+                self._done.add(model)
                 return

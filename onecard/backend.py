@@ -26,6 +26,8 @@ Response = Any
 # A request parameter of calls from model to model: a failed BLS response arrives with its message
 # and always the code INTERNAL (seen in Triton 2.51), so these calls ask for the code in words.
 CODE_IN_MESSAGE = "code_in_message"
+# What Triton says of a model whose process ended, until it is loaded again.
+RESTARTING = ("is not healthy", "is not ready", "has no available versions")
 
 
 def params(args: Mapping[str, str]) -> dict[str, str]:
@@ -194,6 +196,8 @@ def outputs_of(model: str, response: Response) -> dict[str, Any]:
         for code, kind in (("INVALID_ARG: ", InvalidRequest), ("UNAVAILABLE: ", Unavailable)):
             if message.startswith(code):
                 raise kind(message.removeprefix(code))
+        if any(sign in message for sign in RESTARTING):
+            raise Unavailable(f"`{model}` is being loaded again ({message}); try again later")
         raise RuntimeError(f"`{model}`: {message}")
     return {found.name(): found for found in response.output_tensors()}
 

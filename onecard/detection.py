@@ -7,6 +7,7 @@ It knows which method a request asked for; the methods themselves are `onecard.s
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,18 @@ from onecard.audio import SAMPLE_RATE, Pcm
 from onecard.options import TranscribeOptions
 from onecard.segmentation import Segmenter
 from onecard.silero import Silero
+
+# Which package computes, and what it loads, for the result.
+ENGINES = {
+    "pyannote": {
+        "backend": f"pyannote.audio {version('pyannote.audio')}",
+        "model": "PyanNet segmentation, as in WhisperX",
+    },
+    "silero": {
+        "backend": f"silero-vad {version('silero-vad')}",
+        "model": "Silero VAD",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,7 @@ class Detector:
         """Find the speech of one clip.
 
         Returns:
-            SPEECH: `{"duration_s", "method", "regions", "chunks"}`, seconds from the clip's start;
+            SPEECH: `{"duration_s", "method", "engine", "regions", "chunks"}`, in seconds;
                 no chunks where there is no speech.
             SCORES [windows, frames, speakers]: what diarization needs of the same network; no
                 windows where silero was asked for, which does not compute them.
@@ -60,6 +73,7 @@ class Detector:
         document = {
             "duration_s": duration_s,
             "method": options.vad_method,
+            "engine": ENGINES[options.vad_method],
             "regions": regions,
             "chunks": [asdict(chunk) for chunk in vad.merge(regions, options.chunk_size)],
         }

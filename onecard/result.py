@@ -166,7 +166,7 @@ def _engines(speech: Document, aligned: Document, turns: Document) -> Document:
     return {
         "detect_speech": {"method": speech["method"], **speech.get("engine", {})},
         "recognize": aligned["engine"],
-        "align": {"aligners": aligned.get("aligners", {}), **aligned.get("align_engine", {})},
+        "align": {"aligners": aligned["aligners"]},
         "diarize": turns["engine"],
     }
 
