@@ -91,6 +91,11 @@ class Api:
         return answer
 
 
+def is_decoupled(config: Mapping[str, Any]) -> bool:
+    """Whether a model answers with any number of responses."""
+    return bool(config.get("model_transaction_policy", {}).get("decoupled"))
+
+
 def called(config: Mapping[str, Any]) -> set[str]:
     """The models that a model's requests lead to: an ensemble's steps, a BLS model's `calls`."""
     steps = config.get("ensemble_scheduling", {}).get("step", [])

@@ -21,6 +21,7 @@ from typing import Any
 
 from build_scripts import (
     claim,
+    control,
     layout,
     preflight,
     processes,
@@ -128,7 +129,8 @@ class Server:
                 ready_s = time.monotonic()
                 self._relay()
                 self._announce(process.pid, ready_s - started_s)
-                supervisor = Supervisor(process.pid, self._api, self._say)
+                decoupled = {name for name, c in self._configs.items() if control.is_decoupled(c)}
+                supervisor = Supervisor(process.pid, self._api, decoupled, self._say)
                 supervisor.start()
             time.sleep(POLL_S)
         if supervisor is not None:

@@ -9,8 +9,10 @@ processes and that API; it knows nothing of what the models do.
 from __future__ import annotations
 
 import http.client
+import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from build_scripts import processes
@@ -51,11 +53,16 @@ class Supervisor:
     """Watches one server's stubs from a thread; `stop` before the server is to end.
 
     Each model is brought back in a thread of its own, so that one that does not load keeps
-    nobody else waiting.
+    nobody else waiting. Of a decoupled model Triton never ends the responses that were under way
+    (seen in 2.51), and their callers would wait for ever: there the server itself is ended, which
+    cuts them off, and whoever started it starts it again.
     """
 
-    def __init__(self, server_pid: int, api: Api, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, server_pid: int, api: Api, decoupled: Collection[str], say: Callable[[str], None]
+    ) -> None:
         self._server_pid = server_pid
+        self._decoupled = decoupled
         self._api = api
         self._say = say
         self._stopping = threading.Event()
@@ -81,6 +88,10 @@ class Supervisor:
             self._reviving -= done
             if dead and not processes.is_alive(self._server_pid):
                 return  # they went with the server, which is not this thread's to start again
+            if lost := sorted(dead & set(self._decoupled)):
+                self._say(f"the Python process of `{lost[0]}` ended, with streams under way")
+                os.kill(self._server_pid, signal.SIGKILL)
+                return
             for model in sorted(dead):
                 self._reviving.add(model)
                 threading.Thread(target=self._revive, args=(model,), daemon=True).start()

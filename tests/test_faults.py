@@ -163,6 +163,7 @@ PYTHON_MODELS = [
     "align",
     "diarize",
     "label",
+    "transcribe_stream",
 ]
 
 
