@@ -32,15 +32,30 @@ class Sampling:
     temperature: float
     len_penalty: float
     repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
     min_tokens: int
     seed: int | None
+
+    @property
+    def is_greedy(self) -> bool:
+        return self.top_k == 1 or self.temperature == 0
+
+
+@dataclass(frozen=True)
+class GuideText:
+    """What the output has to follow: `kind` is one of trtllm.GUIDE_TYPES."""
+
+    kind: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Request:
     """What one request asks for, with the contract's defaults filled in.
 
-    `features`: [frames, n_mels] or None; `encoder_output_length` in encoder positions.
+    `features`: [frames, n_mels] or None; `encoder_output_length` in encoder positions;
+    `embedding_bias`: FP32 [vocabulary], added to the logits, or None.
     """
 
     prompt: tuple[int, ...]
@@ -51,6 +66,8 @@ class Request:
     sampling: Sampling
     bad_words: Words
     stop_words: Words
+    embedding_bias: Array | None
+    guide: GuideText | None
     exclude_input: bool
     streaming: bool
     return_log_probs: bool
@@ -89,6 +106,8 @@ def read(inputs: Mapping[str, Array], output_names: frozenset[str], settings: Se
         sampling=_sampling(inputs),
         bad_words=words(inputs, "bad_words_list"),
         stop_words=words(inputs, "stop_words_list"),
+        embedding_bias=_embedding_bias(inputs),
+        guide=_guide(inputs),
         exclude_input=flag(inputs, "exclude_input_in_output", settings.exclude_input_in_output),
         streaming=flag(inputs, "streaming"),
         return_log_probs=flag(inputs, "return_log_probs"),
@@ -127,7 +146,8 @@ def scalar(inputs: Mapping[str, Array], name: str, default: Any) -> Any:
         return default
     if inputs[name].size != 1:
         raise Refusal(trtllm.WRONG_SIZE.format(name))
-    return inputs[name].reshape(-1)[0].item()
+    value = inputs[name].reshape(-1)[0]
+    return value if isinstance(value, bytes) else value.item()
 
 
 def flag(inputs: Mapping[str, Array], name: str, default: bool = False) -> bool:
@@ -177,6 +197,17 @@ def _prompt(inputs: Mapping[str, Array], is_encoder_decoder: bool) -> tuple[int,
     return () if pad_id is None else (pad_id,)
 
 
+def _embedding_bias(inputs: Mapping[str, Array]) -> Array | None:
+    bias = inputs.get("embedding_bias")
+    return None if bias is None or bias.size == 0 else bias.reshape(-1).astype(np.float32)
+
+
+def _guide(inputs: Mapping[str, Array]) -> GuideText | None:
+    kind = scalar(inputs, "guided_decoding_guide_type", b"").decode()
+    text = scalar(inputs, "guided_decoding_guide", b"").decode(errors="replace")
+    return GuideText(kind, text) if kind else None
+
+
 def _sampling(inputs: Mapping[str, Array]) -> Sampling:
     beam_width = scalar(inputs, "beam_width", 1)
     top_p = scalar(inputs, "runtime_top_p", 0.0)
@@ -192,6 +223,8 @@ def _sampling(inputs: Mapping[str, Array]) -> Sampling:
         temperature=scalar(inputs, "temperature", 1.0),
         len_penalty=scalar(inputs, "len_penalty", 0.0),
         repetition_penalty=scalar(inputs, "repetition_penalty", 1.0),
+        presence_penalty=scalar(inputs, "presence_penalty", 0.0),
+        frequency_penalty=scalar(inputs, "frequency_penalty", 0.0),
         min_tokens=scalar(inputs, "min_tokens", 0),
         seed=scalar(inputs, "seed", None),
     )
@@ -217,6 +250,8 @@ def _verify_sampling(sampling: Sampling) -> None:
             sampling.repetition_penalty > 0,
             "above 0",
         ),
+        "presence_penalty": (sampling.presence_penalty, True, "a number"),
+        "frequency_penalty": (sampling.frequency_penalty, True, "a number"),
         "min_tokens": (sampling.min_tokens, sampling.min_tokens >= 0, "0 or more"),
     }
     for name, (found, is_right, wanted) in checks.items():

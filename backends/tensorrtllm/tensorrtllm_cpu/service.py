@@ -82,6 +82,9 @@ class Service:
                 self._run(batch)
         return [_outcome(task) for task in tasks]
 
+    def close(self) -> None:
+        """Nothing outlives a call of `answer`."""
+
     def _admit(self, task: Task, earlier: Sequence[Task]) -> None:
         inputs = {tensor.name(): tensor.as_numpy() for tensor in task.incoming.inputs()}
         if request.flag(inputs, "stop"):

@@ -10,6 +10,13 @@ from typing import Any
 from onecard import trtllm
 
 DECODING_MODES = ("top_k", "top_p", "top_k_top_p", "beam_search")
+# NVIDIA's defaults, where the plan states nothing.
+CANCELLATION_CHECK_MS = 100
+STATS_CHECK_MS = 100
+# Where it states no cap for the KV cache, every sequence may be so long.
+DEFAULT_SEQUENCE_TOKENS = 2048
+# Tokens that one step computes, so that a long prompt lets the others' next token through.
+DEFAULT_STEP_TOKENS = 128
 
 
 class SettingsError(Exception):
@@ -20,6 +27,9 @@ class SettingsError(Exception):
 class Settings:
     """`max_kv_tokens` and `max_attention_window` (in tokens) are None where the plan sets no cap.
 
+    `max_queue_size`: requests that may wait for a place in the batch, 0 for any number;
+    `max_num_tokens`: of all sequences in one step; `nice`: added to the process's own.
+    `tokenizer_info`: what guided decoding needs of the tokenizer, None where it is not set up.
     `without_effect`: the parameters that are given and that only a GPU has a use for.
     """
 
@@ -35,7 +45,19 @@ class Settings:
     normalize_log_probs: bool
     compute_type: str
     num_threads: int
+    nice: int
+    max_queue_size: int
+    max_num_tokens: int
+    tokenizer_info: Path | None
+    cancellation_check_s: float
+    stats_check_s: float
     without_effect: tuple[str, ...]
+
+    @property
+    def kv_capacity(self) -> int:
+        """Tokens that the KV cache of a decoder-only model holds."""
+        window = self.max_attention_window or DEFAULT_SEQUENCE_TOKENS
+        return self.max_kv_tokens or self.max_batch_size * window
 
 
 def read(config: Mapping[str, Any], num_threads: int) -> Settings:
@@ -55,6 +77,8 @@ def read(config: Mapping[str, Any], num_threads: int) -> Settings:
     values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     _verify(values)
     window = values.get("max_attention_window_size")
+    queue = config.get("dynamic_batching", {}).get("default_queue_policy", {})
+    is_guided = "guided_decoding_backend" in values
     return Settings(
         name=config["name"],
         model_path=Path(values.get("cpu_model_path") or values["gpt_model_path"]),
@@ -66,10 +90,21 @@ def read(config: Mapping[str, Any], num_threads: int) -> Settings:
         max_attention_window=min(window) if window else None,
         exclude_input_in_output=values.get("exclude_input_in_output", False),
         normalize_log_probs=values.get("normalize_log_probs", True),
-        compute_type=values.get("cpu_compute_type", "int8"),
+        compute_type=values.get("cpu_compute_type", _default_type(values)),
         num_threads=num_threads,
+        nice=values.get("cpu_nice", 0),
+        max_queue_size=int(queue.get("max_queue_size", 0)),
+        max_num_tokens=values.get("cpu_max_num_tokens", DEFAULT_STEP_TOKENS),
+        tokenizer_info=Path(values["xgrammar_tokenizer_info_path"]) if is_guided else None,
+        cancellation_check_s=values.get("cancellation_check_period_ms", CANCELLATION_CHECK_MS)
+        / 1000,
+        stats_check_s=values.get("stats_check_period_ms", STATS_CHECK_MS) / 1000,
         without_effect=tuple(sorted(key for key in values if not trtllm.BY_KEY[key].cpu)),
     )
+
+
+def _default_type(values: Mapping[str, Any]) -> str:
+    return "int8" if "encoder_model_path" in values else "float32"
 
 
 def _verify(values: Mapping[str, Any]) -> None:
@@ -91,6 +126,16 @@ def _verify(values: Mapping[str, Any]) -> None:
             f"`decoding_mode` is `{values['decoding_mode']}`; the CPU engine knows "
             f"{', '.join(DECODING_MODES)}: change the plan"
         )
-    for key in ("max_beam_width", "max_tokens_in_paged_kv_cache"):
+    if values.get("batch_scheduler_policy") == "max_utilization":
+        raise SettingsError(
+            "`batch_scheduler_policy` is `max_utilization`, which pauses requests; the CPU engine "
+            "only has `guaranteed_no_evict`: change the plan"
+        )
+    if "guided_decoding_backend" in values and "xgrammar_tokenizer_info_path" not in values:
+        raise SettingsError(
+            "`guided_decoding_backend` is set and `xgrammar_tokenizer_info_path` is not, must be "
+            "the tokenizer's facts; change the plan"
+        )
+    for key in ("max_beam_width", "max_tokens_in_paged_kv_cache", "cpu_max_num_tokens"):
         if values.get(key, 1) < 1:
             raise SettingsError(f"`{key}` is `{values[key]}`, must be at least 1; change the plan")

@@ -1,0 +1,98 @@
+"""What a decoder-only model has to be for the in-flight batching loop: the small engine seam.
+
+It knows the interface and the facts that lie beside every model; `paged` (OpenVINO) and `llama`
+(llama.cpp) implement it, and the loop (`inflight`) knows neither.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from onecard import manifest
+from tensorrtllm_cpu.request import Array
+from tensorrtllm_cpu.settings import Settings, SettingsError
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One sequence's part of a step: `tokens` follow the `past` ones that the cache holds.
+
+    `slot`: which sequence, from 0 to below the largest number of sequences.
+    """
+
+    slot: int
+    tokens: Sequence[int]
+    past: int
+
+
+class DecoderModel(Protocol):
+    """A loaded model with a KV cache of its own. One thread at a time."""
+
+    vocab_size: int
+    max_positions: int  # the longest sequence that it was trained for
+    kv_bytes_per_token: int
+    tokens_per_block: int  # what the cache is handed out in
+    description: str
+
+    def forward(self, slices: Sequence[Slice]) -> Array:
+        """Logits, FP32 [len(slices), vocab_size], after the last token of each slice."""
+
+    def release(self, slot: int) -> None:
+        """Forget the sequence in `slot`."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`config.json` of an engine directory, under Hugging Face's names."""
+
+    vocab_size: int
+    num_hidden_layers: int
+    num_key_value_heads: int
+    head_dim: int
+    max_position_embeddings: int
+
+    @classmethod
+    def read(cls, directory: Path) -> Facts:
+        """Raises SettingsError where the file lacks a fact."""
+        path = directory / "config.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{name: int(found[name]) for name in cls.__dataclass_fields__})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SettingsError(
+                f"`{path}` does not state {', '.join(cls.__dataclass_fields__)} ({error!r}); "
+                "make the engine again: `make engines`"
+            ) from error
+
+
+def load(settings: Settings) -> DecoderModel:
+    """The model in the settings' directory, by the library that its manifest names.
+
+    Raises:
+        ManifestError: a file is missing or is not what its manifest says.
+        SettingsError: no such library here, or the directory is for another one.
+    """
+    made = manifest.verify(settings.model_path)
+    # Imported here: each library is large, and a model needs one of them.
+    if made.backend == "openvino":
+        from tensorrtllm_cpu.paged import PagedModel
+
+        return PagedModel(settings, made.model)
+    if made.backend == "llama.cpp":
+        from tensorrtllm_cpu.llama import LlamaModel
+
+        return LlamaModel(
+            settings.model_path,
+            settings.max_batch_size,
+            settings.kv_capacity,
+            settings.max_num_tokens,
+            settings.num_threads,
+        )
+    raise SettingsError(
+        f"`{settings.model_path}` is for `{made.backend}`, must be for openvino or llama.cpp; "
+        "make it with `make engines`"
+    )
