@@ -12,13 +12,15 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from onecard import contract, threads
+from onecard import contract, parameters, presence, threads
 from onecard.errors import InvalidRequest, Unavailable
+from onecard.streams import Event
 
 Request = Any
 Response = Any
@@ -36,25 +38,16 @@ def params(args: Mapping[str, str]) -> dict[str, str]:
     return {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
 
 
-def require(parameters: Mapping[str, str], key: str) -> str:
-    """One parameter that has to be there.
-
-    Raises:
-        KeyError: it is missing; the plan is the only place that chooses values.
-    """
-    if key not in parameters:
-        raise KeyError(
-            f"config.pbtxt has no parameter `{key}`; run `make repository`, which writes it "
-            "from the plan"
-        )
-    return parameters[key]
+@dataclass(frozen=True)
+class _Share:
+    cpu_share: float
 
 
 def num_threads(args: Mapping[str, str]) -> int:
     """Threads for this model: its share of the cores, divided among its instances."""
     config = json.loads(args["model_config"])
     instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
-    share = float(require(params(args), "cpu_share"))
+    share = parameters.parse(_Share, params(args)).cpu_share
     return max(1, threads.num_threads(share) // instances)
 
 
@@ -110,8 +103,10 @@ def data(request: Request, name: str) -> bytes:
     return bytes(value.reshape(-1)[0])
 
 
-def text(request: Request, name: str) -> str:
-    """The single UTF-8 string of input `name`."""
+def text(request: Request, name: str, default: str | None = None) -> str:
+    """The single UTF-8 string of input `name`; `default`, if there is one, where it is missing."""
+    if default is not None and pb_utils.get_input_tensor_by_name(request, name) is None:
+        return default
     try:
         return data(request, name).decode()
     except UnicodeDecodeError as error:
@@ -165,19 +160,23 @@ def answer(
     can crash it.
     """
     responses = []
-    for request in requests:
-        try:
-            responses.append(respond(request))
-        except Exception as error:  # the boundary: nothing may escape into the stub
-            responses.append(refusal(error, request))
+    with presence.speech():  # every model that answers in this way is a step of a transcription
+        for request in requests:
+            try:
+                responses.append(respond(request))
+            except Exception as error:  # the boundary: nothing may escape into the stub
+                responses.append(refusal(error, request))
     return responses
 
 
-def bls_request(model: str, outputs: Sequence[str], inputs: Mapping[str, Any]) -> Any:
+def bls_request(
+    model: str, outputs: Sequence[str], inputs: Mapping[str, Any], request_id: str = ""
+) -> Any:
     """A request to another model of this server; inputs as `to_tensor` takes them."""
     tensors = [to_tensor(name, value) for name, value in inputs.items()]
     return pb_utils.InferenceRequest(
         model_name=model,
+        request_id=request_id,
         requested_output_names=list(outputs),
         inputs=tensors,
         parameters={CODE_IN_MESSAGE: True},
@@ -221,3 +220,20 @@ def call(model: str, /, **inputs: Any) -> dict[str, Any]:
         if output.dtype == "TYPE_STRING"
     }
     return {name: text_of(value) if name in texts else value for name, value in found.items()}
+
+
+class Caller:
+    """Whoever sent `request` to a decoupled model (`onecard.streams.Caller`)."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._sender = request.get_response_sender()
+        self.timeout_s = request.timeout() / 1e6 or None
+        self.is_gone = self._sender.is_cancelled
+
+    def send(self, event: Event) -> None:
+        self._sender.send(reply(EVENT=json.dumps(event, ensure_ascii=False)))
+
+    def end(self, error: Exception | None) -> None:
+        last = () if error is None else (refusal(error, self._request),)
+        self._sender.send(*last, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)

@@ -10,7 +10,7 @@ element of UTF-8.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onecard.tensors import Tensor
 
@@ -24,7 +24,10 @@ SEGMENTS = Tensor("SEGMENTS", "TYPE_STRING", (1,))  # recognized text, one segme
 ALIGNED = Tensor("ALIGNED", "TYPE_STRING", (1,))  # sentences with word times
 TURNS = Tensor("TURNS", "TYPE_STRING", (1,))  # who spoke when
 RESULT = Tensor("RESULT", "TYPE_STRING", (1,))  # onecard/schemas/result.schema.json
-EVENT = Tensor("EVENT", "TYPE_STRING", (1,))  # progress, segments, result
+EVENT = Tensor("EVENT", "TYPE_STRING", (1,))  # progress, segments, deltas, verdicts, result
+MESSAGES = Tensor("MESSAGES", "TYPE_STRING", (1,))  # [{"role", "content"}, ...]
+EMAILS = Tensor("EMAILS", "TYPE_STRING", (1,))  # [{"id", "from", "to", "date", "subject", "body"}]
+MAY_HAVE_OPTIONS = replace(OPTIONS, optional=True)  # left out: the plan's defaults
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Model:
 TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")
 TRANSCRIBE = Model((AUDIO, OPTIONS), (RESULT,))
 
-# Engines, whose tensors are NVIDIA's contract: `onecard.trtllm`.
-ENGINES = ("whisper",)
+# Engines, whose tensors are NVIDIA's contract: `onecard.trtllm`. True: it is decoupled, to stream.
+ENGINES = {"whisper": False, "llm": True}
 
 PYTHON_MODELS: dict[str, Model] = {
     "decode_audio": Model((AUDIO, OPTIONS), (PCM, CLIP)),
@@ -56,4 +59,6 @@ PYTHON_MODELS: dict[str, Model] = {
     "diarize": Model((PCM, SCORES, OPTIONS), (TURNS,)),
     "label": Model((CLIP, SPEECH, ALIGNED, TURNS, OPTIONS), (RESULT,)),
     "transcribe_stream": Model((AUDIO, OPTIONS), (EVENT,), decoupled=True, calls=TRANSCRIBE_STEPS),
+    "chat": Model((MESSAGES, MAY_HAVE_OPTIONS), (EVENT,), decoupled=True, calls=("llm",)),
+    "triage": Model((EMAILS, MAY_HAVE_OPTIONS), (EVENT,), decoupled=True, calls=("llm",)),
 }

@@ -10,3 +10,7 @@ class InvalidRequest(Exception):
 
 class Unavailable(Exception):
     """The request is fine and the server cannot serve it now; sending it again later may help."""
+
+
+class Cancelled(Unavailable):
+    """Nobody waits for the answer any more: its caller went away, or its time has passed."""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 FILENAME = "manifest.json"
 CURE = "run `make setup`"
@@ -32,6 +33,33 @@ class Manifest:
     precision: str
     licence: str
     files: dict[str, str]
+
+
+class Engine(Protocol):
+    """A model's parameters, as far as they say which engine it calls."""
+
+    @property
+    def engine_dir(self) -> str: ...  # with the manifest
+    @property
+    def engine_backend(self) -> str: ...  # which `tensorrtllm` backend the plan runs
+    @property
+    def engine_precision(self) -> str: ...  # in which it computes
+
+
+def engine(config: Engine) -> dict[str, str]:
+    """What an answer says of the engine that made it.
+
+    Raises ManifestError: a file of it is missing or is not the one that was built.
+    """
+    built = verify(config.engine_dir)
+    return {
+        "name": built.name,
+        "model": built.model,
+        "library": built.backend,
+        "weights": built.precision,
+        "backend": config.engine_backend,
+        "precision": config.engine_precision,
+    }
 
 
 def verify(directory: Path | str, cure: str = CURE) -> Manifest:

@@ -46,11 +46,7 @@ def load(config: Config) -> Recognizer:
     Raises:
         ManifestError: a file of it is missing or is not the one that was built.
     """
-    built = manifest.verify(config.engine_dir)
-    facts = {
-        "name": built.name, "model": built.model, "backend": config.engine_backend,
-        "precision": config.engine_precision,
-    }  # fmt: skip
+    facts = manifest.engine(config)
     return Recognizer(Tokenizer(Path(config.engine_dir) / "tokenizer.json"), config, facts)
 
 

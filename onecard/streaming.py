@@ -10,6 +10,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from onecard.options import TranscribeOptions
@@ -19,6 +20,14 @@ Document = dict[str, Any]
 
 # Two groups at a time keep the engine's batch full while the one before is being aligned.
 MAX_GROUPS_IN_FLIGHT = 2
+
+
+@dataclass(frozen=True)
+class Config:
+    """Parameters of config.pbtxt."""
+
+    max_streams: int  # at a time; more are refused
+    chunks_per_event: int
 
 
 class Call(Protocol):

@@ -160,7 +160,10 @@ DECODING_MODES = (
     "lookahead",
     "eagle",
 )
-COMPUTE_TYPES = ("int8", "int16", "float32")
+SCHEDULER_POLICIES = ("guaranteed_no_evict", "max_utilization")
+COMPUTE_TYPES = ("int8", "int16", "float32", "bfloat16")
+GUIDE_TYPES = ("json", "json_schema", "regex", "ebnf_grammar")
+GUIDE_BACKENDS = ("xgrammar",)
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("gpt_model_type", "text", cpu=True, must_exist=True, choices=BATCHING),
     Parameter("gpt_model_path", "text", cpu=True, must_exist=True),
@@ -169,15 +172,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("max_tokens_in_paged_kv_cache", "int", cpu=True),
     Parameter("max_attention_window_size", "ints", cpu=True),
     Parameter("sink_token_length", "int"),
-    Parameter("batch_scheduler_policy", "text", choices=("guaranteed_no_evict", "max_utilization")),
+    Parameter("batch_scheduler_policy", "text", cpu=True, choices=SCHEDULER_POLICIES),
     Parameter("kv_cache_free_gpu_mem_fraction", "float"),
     Parameter("cross_kv_cache_fraction", "float", cpu=True),
     Parameter("kv_cache_host_memory_bytes", "int"),
     Parameter("kv_cache_onboard_blocks", "bool"),
     Parameter("enable_trt_overlap", "bool"),
     Parameter("exclude_input_in_output", "bool", cpu=True),
-    Parameter("cancellation_check_period_ms", "int"),
-    Parameter("stats_check_period_ms", "int"),
+    Parameter("cancellation_check_period_ms", "int", cpu=True),
+    Parameter("stats_check_period_ms", "int", cpu=True),
     Parameter("iter_stats_max_iterations", "int"),
     Parameter("request_stats_max_iterations", "int"),
     Parameter("recv_poll_period_ms", "int"),
@@ -206,13 +209,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("cuda_graph_cache_size", "int"),
     Parameter("speculative_decoding_fast_logits", "bool"),
     Parameter("tokenizer_dir", "text", must_exist=True),
-    Parameter("guided_decoding_backend", "text", must_exist=True),
-    Parameter("xgrammar_tokenizer_info_path", "text", must_exist=True),
+    Parameter("guided_decoding_backend", "text", cpu=True, must_exist=True, choices=GUIDE_BACKENDS),
+    Parameter("xgrammar_tokenizer_info_path", "text", cpu=True, must_exist=True),
     Parameter("FORCE_CPU_ONLY_INPUT_TENSORS", "text", choices=("yes", "no")),
     # Ours, of which NVIDIA's backend takes no notice.
     Parameter("cpu_model_path", "text", cpu=True),  # read in place of the two engine paths
     Parameter("cpu_compute_type", "text", cpu=True, choices=COMPUTE_TYPES),
     Parameter("cpu_share", "float", cpu=True),
+    Parameter("cpu_nice", "int", cpu=True),  # yields the cores to models of a lower value
+    Parameter("cpu_max_num_tokens", "int", cpu=True),  # of all sequences in one step
 )
 BY_KEY = {parameter.key: parameter for parameter in PARAMETERS}
 BOOLEANS = {
@@ -285,6 +290,12 @@ PROMPT_TOO_LONG = (
     "TRTGptModel logs for how maximum input length is set"
 )
 BEAM_TOO_WIDE = "Requested beam width {} is larger than configured max beam width {}"
+QUEUE_FULL = "Maximum queue size of {} has been reached, please try again later"
+GUIDE_MISSING = "The guide string must be provided unless using GuideType::kJSON."
+GUIDES_NOT_SET_UP = (
+    "Request is specified with GuidedDecodingParams, but GuidedDecoder is not setup. Please "
+    "provide a valid GuidedDecodingConfig to setup GuidedDecoder."
+)
 SPARSE_LIST = "Sparse list must not have {}: {}"
 # And answers to a configuration.
 PARAMETER_MISSING = "Cannot find parameter with name: {}"

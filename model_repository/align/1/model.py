@@ -2,7 +2,7 @@
 
 import json
 
-from onecard import alignment, backend, parameters
+from onecard import alignment, backend, parameters, presence
 from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
 
@@ -16,7 +16,8 @@ class TritonPythonModel:
     def execute(self, requests):
         outcomes = {id(request): self._job(request) for request in requests}
         jobs = {key: job for key, job in outcomes.items() if isinstance(job, alignment.Job)}
-        found = alignment.align(list(jobs.values()), self.aligners)
+        with presence.speech():
+            found = alignment.align(list(jobs.values()), self.aligners)
         outcomes.update(zip(jobs, found, strict=True))
         return backend.answer(requests, lambda request: self._reply(outcomes[id(request)]))
 

@@ -1,0 +1,33 @@
+"""Emails to verdicts, streamed: each one as soon as it is decided, then a summary."""
+
+from functools import partial
+
+from onecard import backend, mail, parameters, presence, triage, triage_options
+from onecard.llm_calls import Llm
+from onecard.streams import Stream, Streams
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        backend.self_test()
+        config = parameters.parse(triage_options.Config, backend.params(args))
+        self.llm = partial(Llm, config.llm_model)
+        self.triage = triage.load(config)
+        self.streams = Streams("triages", config.max_streams)
+
+    def execute(self, requests):
+        for request in requests:
+            answer = partial(self._answer, request)
+            self.streams.add(Stream(backend.Caller(request), answer))
+
+    def _answer(self, request, stream):
+        def is_busy():
+            stream.check()  # a caller that is gone need not wait for speech to end
+            return presence.speech_in_flight()
+
+        settings = self.triage.settings(backend.text(request, "OPTIONS", default=""))
+        mails = mail.parse(backend.text(request, "EMAILS"))
+        yield from self.triage.events(mails, settings, self.llm(stream), is_busy)
+
+    def finalize(self):
+        self.streams.close()

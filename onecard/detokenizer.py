@@ -1,0 +1,38 @@
+"""Token ids to text while they come, and never half a character.
+
+It knows UTF-8; what bytes a token stands for is its vocabulary's business.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterable
+
+
+class Detokenizer:
+    """The text of one answer, piece by piece.
+
+    What `push` and `flush` return, joined, is what decoding all ids at once gives: bytes that are
+    no UTF-8 become U+FFFD there as well.
+
+    Args:
+        bytes_of: what a token adds to the text; nothing for special tokens.
+        drop_first_space: for vocabularies that put one before the first word.
+    """
+
+    def __init__(self, bytes_of: Callable[[int], bytes], drop_first_space: bool = False) -> None:
+        self._bytes_of = bytes_of
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._drop_space = drop_first_space
+
+    def push(self, ids: Iterable[int]) -> str:
+        """The text that `ids` complete."""
+        text = self._decoder.decode(b"".join(map(self._bytes_of, ids)))
+        if self._drop_space and text:
+            self._drop_space = False
+            text = text.removeprefix(" ")
+        return text
+
+    def flush(self) -> str:
+        """What is left at the end: U+FFFD for a character that was never completed, or nothing."""
+        return self._decoder.decode(b"", final=True)

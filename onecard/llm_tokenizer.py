@@ -1,0 +1,74 @@
+"""What the language model's vocabulary does for its callers, and which implementation a directory
+needs.
+
+It knows no vocabulary itself: `onecard.hf_tokenizer` and `onecard.tekken_tokenizer` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from onecard.detokenizer import Detokenizer
+
+TEKKEN = "tekken.json"
+HUGGING_FACE = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    content: str
+
+
+class Tokenizer(Protocol):
+    """Conversations to token ids, and token ids to text.
+
+    Whatever a message says, it says as text: no content becomes a special token.
+    """
+
+    name: str  # the file that it reads
+    end_ids: tuple[int, ...]  # tokens with which the model ends its turn; at least one
+
+    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
+        """The prompt: the chat template applied, the answer's beginning added.
+
+        Raises:
+            InvalidRequest: the template does not allow such a conversation; in its words.
+        """
+
+    def count(self, text: str) -> int:
+        """How many tokens `text` takes, special ones not being recognised in it."""
+
+    def token(self, token_id: int) -> str:
+        """The text of one token, special ones included."""
+
+    def detokenizer(self) -> Detokenizer:
+        """For one answer."""
+
+
+def load(directory: Path | str) -> Tokenizer:
+    """The tokenizer of an engine: Mistral's `tekken.json`, or Hugging Face's `tokenizer.json`.
+
+    Where both lie there, Mistral's own is the reference.
+
+    Raises:
+        ValueError: neither is there, or what is there lacks something.
+    """
+    directory = Path(directory)
+    if (directory / TEKKEN).is_file():
+        from onecard.tekken_tokenizer import TekkenTokenizer  # mistral-common: only if needed
+
+        return TekkenTokenizer(directory / TEKKEN)
+    if (directory / HUGGING_FACE).is_file():
+        from onecard.hf_tokenizer import HfTokenizer
+
+        return HfTokenizer(directory)
+    raise ValueError(
+        f"`{directory}` has neither `{HUGGING_FACE}` nor `{TEKKEN}`; make the engine again: "
+        "`make engines`"
+    )

@@ -1,0 +1,101 @@
+"""A mail's body cut down to a number of tokens, so that what matters most stays.
+
+The rule: the head has half of the room, the lines at which an older mail is quoted at most a
+quarter, the tail what is left; each gap says how much was cut. It knows no tokenizer: what a text
+costs is handed in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+Count = Callable[[str], int]  # the tokens that a text takes
+
+HEAD_SHARE = 1 / 2
+BOUNDARY_SHARE = 1 / 4
+MAX_PIECE_LETTERS = 160  # a longer line is cut between words, or else anywhere
+
+_QUOTE = re.compile(r"[> ]*")
+_BOUNDARY = re.compile(
+    # the line before a quoted mail, by which mail programs of several languages end a header
+    r".{0,300}\b(?:wrote|schrieb|a écrit|escribió|ha scritto|escreveu|schreef)\b.{0,80}:$"
+    r"|-{3,} ?\w.{0,60}?-{3,}$"  # -----Original Message-----, --- Forwarded message ---
+    r"|Begin forwarded message:$"
+    r"|_{10,}$",  # Outlook, before the older mail's header
+    re.IGNORECASE,
+)
+
+
+def shorten(text: str, max_tokens: int, count: Count) -> str:
+    """The head, the tail and the boundaries of `text`, with a mark in place of each gap.
+
+    Sums of parts are what is counted, so the whole may differ from `max_tokens` by a few.
+    """
+    pieces = list(_pieces(text))
+    mark_tokens = count(_mark(len(text)))
+    left = max_tokens - mark_tokens  # between head and tail there is a gap in any case
+
+    def take(order: Iterable[int], room: float, extra_tokens: int = 0) -> set[int]:
+        """Those pieces that fit `room`, from the first of `order` to the first that does not."""
+        taken = set()
+        for index in order:
+            room -= count(pieces[index]) + extra_tokens
+            if room < 0:
+                break
+            taken.add(index)
+        return taken
+
+    head = take(range(len(pieces)), left * HEAD_SHARE)
+    inner = [index for index in _boundaries(pieces) if index not in head]
+    borders = take(inner, left * BOUNDARY_SHARE, mark_tokens)
+    left -= sum(count(pieces[index]) for index in head)
+    left -= sum(count(pieces[index]) + mark_tokens for index in borders)
+    rest = (index for index in reversed(range(len(head), len(pieces))) if index not in borders)
+    return _joined(pieces, head | borders | take(rest, left))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Lines, and parts of long ones; joined, they are `text`."""
+    for line in text.splitlines(keepends=True):
+        while len(line) > MAX_PIECE_LETTERS:
+            space = line.rfind(" ", MAX_PIECE_LETTERS // 2, MAX_PIECE_LETTERS)
+            end = space + 1 if space > 0 else MAX_PIECE_LETTERS
+            yield line[:end]
+            line = line[end:]
+        if line:
+            yield line
+
+
+def _boundaries(pieces: Iterable[str]) -> Iterator[int]:
+    """Where an older mail begins: lines that say so, and the first line of each quoted block."""
+    depth = 0
+    for index, piece in enumerate(pieces):
+        quote = _QUOTE.match(piece)
+        text = piece[quote.end() if quote else 0 :].strip()
+        if not text:
+            continue
+        found = piece[: quote.end()].count(">") if quote else 0
+        if found > depth or _BOUNDARY.match(text):
+            yield index
+        depth = found
+
+
+def _joined(pieces: list[str], kept: set[int]) -> str:
+    parts = []
+    num_cut = 0
+    for index, piece in enumerate(pieces):
+        if index not in kept:
+            num_cut += len(piece)
+            continue
+        if num_cut:
+            parts.append(_mark(num_cut))
+            num_cut = 0
+        parts.append(piece)
+    if num_cut:
+        parts.append(_mark(num_cut))
+    return "".join(parts).strip()
+
+
+def _mark(num_letters: int) -> str:
+    return f"\n[... {num_letters} letters cut here ...]\n"

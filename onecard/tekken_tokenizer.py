@@ -1,0 +1,70 @@
+"""Mistral's `tekken.json` as a tokenizer of conversations, by Mistral's own library.
+
+It knows mistral-common, which encodes what callers wrote without looking for special tokens in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from mistral_common.exceptions import MistralCommonException
+from mistral_common.protocol.instruct.messages import (
+    AssistantMessage,
+    SystemMessage,
+    UserMessage,
+)
+from mistral_common.protocol.instruct.request import ChatCompletionRequest
+from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
+from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
+from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+
+from onecard.detokenizer import Detokenizer
+from onecard.errors import InvalidRequest
+from onecard.llm_tokenizer import TEKKEN, Message
+
+_MESSAGES = {"system": SystemMessage, "user": UserMessage, "assistant": AssistantMessage}
+
+
+class TekkenTokenizer:
+    """The tokenizer that the file at `path` describes.
+
+    Raises:
+        ValueError: it is not one.
+    """
+
+    name = TEKKEN
+
+    def __init__(self, path: Path) -> None:
+        self._chat = MistralTokenizer.from_file(str(path))
+        tokenizer = self._chat.instruct_tokenizer.tokenizer
+        if not isinstance(tokenizer, Tekkenizer):
+            raise ValueError(f"`{path}` is not a tekken tokenizer; add Mistral's `{TEKKEN}`")
+        self._tokenizer = tokenizer
+        self.end_ids: tuple[int, ...] = (tokenizer.eos_id,)
+        self._text_bytes = cache(self._bytes)
+
+    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
+        turns = [_MESSAGES[message.role](content=message.content) for message in messages]
+        try:
+            encoded = self._chat.encode_chat_completion(ChatCompletionRequest(messages=turns))
+        except MistralCommonException as error:
+            roles = ", ".join(message.role for message in messages)
+            raise InvalidRequest(
+                f"MESSAGES has the roles `{roles}`, which the model refuses: {error}; send a "
+                "conversation that it allows"
+            ) from error
+        return list(encoded.tokens)
+
+    def count(self, text: str) -> int:
+        return len(self._tokenizer.encode(text, bos=False, eos=False))
+
+    def token(self, token_id: int) -> str:
+        return self._tokenizer.id_to_piece(token_id)
+
+    def detokenizer(self) -> Detokenizer:
+        return Detokenizer(self._text_bytes)
+
+    def _bytes(self, token_id: int) -> bytes:
+        return self._tokenizer.id_to_byte_piece(token_id, SpecialTokenPolicy.IGNORE)

@@ -1,0 +1,249 @@
+"""Mails to verdicts, told as events: progress, each verdict as it is decided, a summary.
+
+It knows the order of things: calls beside each other, speech first, a second try, an account of
+every mail. What is asked and what fits is its neighbours' business; the engine is handed in
+(`onecard.generation.Llm`), and it knows nothing of Triton.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from onecard import llm_tokenizer, manifest, triage_options, triage_prompt, verdicts
+from onecard.generation import MAX_SEED, Llm
+from onecard.llm_tokenizer import Tokenizer
+from onecard.mail import Mail
+from onecard.mail_packing import Pack, Packer
+from onecard.triage_call import Call, Caller
+from onecard.triage_options import NEEDS_REVIEW, Config, Settings
+from onecard.verdict_grammar import VerdictGrammar
+from onecard.verdicts import Verdict
+
+Event = dict[str, Any]
+IsBusy = Callable[[], bool]  # whether speech is in flight; may raise Cancelled
+
+POLL_S = 0.05  # how soon the end of speech is noticed
+
+
+def load(config: Config) -> Triage:
+    """A triage over the engine that `config.engine_dir` holds.
+
+    Raises:
+        ManifestError: a file of it is missing or is not the one that was built.
+        ValueError: the tokenizer's directory lacks something.
+        InvalidRequest: the plan's own settings cannot be served.
+    """
+    facts = manifest.engine(config)
+    return Triage(llm_tokenizer.load(config.tokenizer_dir), config, facts)
+
+
+class Triage:
+    """Judges mails.
+
+    Args:
+        facts: of the engine, for the summary's `engine` block.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, config: Config, facts: Mapping[str, Any]) -> None:
+        self._tokenizer = tokenizer
+        self._config = config
+        self._facts = dict(facts)
+        self._parts(self.settings(""))
+
+    def settings(self, options: str) -> Settings:
+        """OPTIONS over the plan's.
+
+        Raises:
+            InvalidRequest: they cannot be followed.
+        """
+        return triage_options.settings(options, self._config)
+
+    def events(
+        self, mails: Sequence[Mail], settings: Settings, llm: Llm, is_busy: IsBusy
+    ) -> Generator[Event, None, None]:
+        """`progress` and `verdict` events, then `summary`; closing the generator stops the engine.
+
+        Raises:
+            InvalidRequest: the settings leave no room for mails.
+            Cancelled: whoever asked is gone.
+        """
+        packer, grammar = self._parts(settings)
+        speech = _Speech(is_busy, self._config.max_speech_wait_s)
+        caller = Caller(self._tokenizer, settings, grammar, llm)
+        request = _Request(mails, packer, caller, speech, settings.seed)
+        yield from request.events(self._config.max_calls_in_flight)
+        yield {"event": "summary", "summary": {**request.summary(), "engine": self._facts}}
+
+    def _parts(self, settings: Settings) -> tuple[Packer, VerdictGrammar]:
+        grammar = VerdictGrammar(settings, self._tokenizer.count)
+        packer = Packer(
+            encode=lambda mails: self._tokenizer.encode_chat(
+                triage_prompt.messages(mails, settings)
+            ),
+            count=self._tokenizer.count,
+            window=self._config.max_seq_len,
+            mails_per_call=settings.mails_per_call,
+            max_tokens_per_mail=settings.max_tokens_per_mail,
+            max_tokens_alone=grammar.max_tokens,
+        )
+        return packer, grammar
+
+
+class _Speech:
+    """Holds calls back while speech is in flight, each for a limited time.
+
+    Attributes:
+        is_waited_for: a call is held back now.
+        waited_s: in sum.
+    """
+
+    def __init__(self, is_busy: IsBusy, max_wait_s: float) -> None:
+        self._is_busy = is_busy
+        self._max_wait_s = max_wait_s
+        self._since: float | None = None
+        self.waited_s = 0.0
+
+    @property
+    def is_waited_for(self) -> bool:
+        return self._since is not None
+
+    def lets_start(self) -> bool:
+        """Whether the next call may start now."""
+        now = time.monotonic()
+        waited_s = 0.0 if self._since is None else now - self._since
+        if self._is_busy() and waited_s < self._max_wait_s:
+            self._since = now - waited_s
+            return False
+        self.waited_s += waited_s
+        self._since = None
+        return True
+
+
+class _Request:
+    """One request's calls and their account."""
+
+    def __init__(
+        self,
+        mails: Sequence[Mail],
+        packer: Packer,
+        caller: Caller,
+        speech: _Speech,
+        seed: int | None,
+    ) -> None:
+        self._mails = {mail.id: mail for mail in mails}
+        self._positions = {mail.id: index for index, mail in enumerate(mails)}
+        self._packs: Iterator[Pack] = packer.packs(mails)
+        self._packer = packer
+        self._caller = caller
+        self._speech = speech
+        self._seed = seed
+        self._second_tries: deque[Pack] = deque()
+        self._next: Call | None = None
+        self._calls: list[Call] = []
+        self._verdicts: list[Verdict] = []
+        self._num_running = 0
+        # What the threads of the calls tell: a verdict, a call that ended, or why all have to.
+        self._told: queue.SimpleQueue[Verdict | Call | BaseException] = queue.SimpleQueue()
+        self._is_stopped = threading.Event()
+        self._started = time.monotonic()
+
+    def events(self, max_calls_in_flight: int) -> Generator[Event, None, None]:
+        """Progress and verdicts; every mail has one when they end."""
+        yield self._progress()
+        with ThreadPoolExecutor(max_calls_in_flight) as pool:
+            try:
+                while self._find_next() or self._num_running:
+                    was_waiting = self._speech.is_waited_for
+                    self._start_calls(pool, max_calls_in_flight)
+                    if self._speech.is_waited_for != was_waiting:
+                        yield self._progress()
+                    for verdict in self._heard():
+                        self._verdicts.append(verdict)
+                        yield {"event": "verdict", "verdict": verdict.to_dict()}
+                        yield self._progress()
+            finally:
+                self._is_stopped.set()
+
+    def summary(self) -> dict[str, Any]:
+        calls = [call.to_dict() for call in self._calls]
+        return {
+            "mails": len(self._mails),
+            "decided": sum(verdict.category != NEEDS_REVIEW for verdict in self._verdicts),
+            "needs_review": [verdict.id for verdict in self._verdicts if verdict.needs_review],
+            "calls": calls,
+            "prompt_tokens": sum(call["prompt_tokens"] for call in calls),
+            "completion_tokens": sum(call["completion_tokens"] for call in calls),
+            "seconds": round(time.monotonic() - self._started, 3),
+            "waited_s": round(self._speech.waited_s, 3),
+        }
+
+    def _progress(self) -> Event:
+        waiting_for = "speech" if self._speech.is_waited_for else None
+        done, total = len(self._verdicts), len(self._mails)
+        return {"event": "progress", "done": done, "total": total, "waiting_for": waiting_for}
+
+    def _find_next(self) -> bool:
+        """The next call: first tries in order, then second tries."""
+        if self._next is None:
+            pack = next(self._packs, None)
+            is_second_try = pack is None
+            if pack is None and self._second_tries:
+                pack = self._second_tries.popleft()
+            if pack is not None:
+                seed = self._seed_of(pack, is_second_try)
+                self._next = Call(len(self._calls) + 1, pack, seed, is_second_try)
+        return self._next is not None
+
+    def _seed_of(self, pack: Pack, is_second_try: bool) -> int | None:
+        """A different one for each call, whatever the order in which calls end."""
+        if self._seed is None:
+            return None
+        position = self._positions[pack.mails[0].id] + is_second_try * len(self._positions)
+        return (self._seed + position) % (MAX_SEED + 1)
+
+    def _start_calls(self, pool: ThreadPoolExecutor, max_calls_in_flight: int) -> None:
+        while self._num_running < max_calls_in_flight and self._find_next():
+            if self._next is None or not self._speech.lets_start():
+                return
+            self._calls.append(self._next)
+            self._num_running += 1
+            pool.submit(self._run, self._next)
+            self._next = None
+
+    def _run(self, call: Call) -> None:
+        """In a thread of its own."""
+        try:
+            for verdict in self._caller.verdicts(call, self._is_stopped.is_set):
+                self._told.put(verdict)
+            self._told.put(call)
+        except BaseException as error:
+            self._told.put(error)
+
+    def _heard(self) -> Iterator[Verdict]:
+        """What the calls tell next; none for a while, if speech may end meanwhile."""
+        try:
+            told = self._told.get(timeout=POLL_S if self._speech.is_waited_for else None)
+        except queue.Empty:
+            return
+        if isinstance(told, Verdict):
+            yield told
+        elif isinstance(told, Call):
+            self._num_running -= 1
+            yield from self._ended(told)
+        else:
+            raise told
+
+    def _ended(self, call: Call) -> Iterator[Verdict]:
+        """What a call left undecided is tried once more, a mail at a time."""
+        for number, why in call.undecided.items():
+            mail = self._mails[call.mail(number).id]
+            if call.is_second_try:
+                yield verdicts.undecided(call.mail(number), call.number, why)
+            else:
+                self._second_tries.append(self._packer.alone(mail))

@@ -1,0 +1,131 @@
+"""One call of the model: its prompt to verdicts while it writes, and what it cost.
+
+It knows one call; which mails it is about, and what becomes of those it does not decide, is
+`onecard.triage`'s business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from onecard.errors import Cancelled, InvalidRequest, Unavailable
+from onecard.generation import Generation, Llm
+from onecard.llm_tokenizer import Tokenizer
+from onecard.mail import Mail
+from onecard.mail_packing import Pack
+from onecard.triage_options import Settings
+from onecard.verdict_grammar import VerdictGrammar
+from onecard.verdicts import InvalidVerdict, Lines, Reader, Verdict
+
+
+@dataclass
+class Call:
+    """A call and its account.
+
+    Attributes:
+        undecided: mails without a valid verdict so far, by their number in the call, and why.
+    """
+
+    number: int
+    pack: Pack
+    seed: int | None
+    is_second_try: bool
+    num_tokens: int = 0
+    seconds: float = 0.0
+    undecided: dict[int, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        why = "the model's answer ended before this mail"
+        self.undecided = dict.fromkeys(range(1, len(self.pack.mails) + 1), why)
+
+    def mail(self, number: int) -> Mail:
+        return self.pack.mails[number - 1]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "call": self.number,
+            "ids": [mail.id for mail in self.pack.mails],
+            "prompt_tokens": len(self.pack.prompt_ids),
+            "completion_tokens": self.num_tokens,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+class Caller:
+    """Makes the calls of one request, any number at a time."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, settings: Settings, grammar: VerdictGrammar, llm: Llm
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._settings = settings
+        self._grammar = grammar
+        self._llm = llm
+
+    def verdicts(self, call: Call, is_stopped: Callable[[], bool]) -> Iterator[Verdict]:
+        """Each verdict as soon as its line is whole; an engine that fails only ends them.
+
+        Raises:
+            Cancelled: whoever asked is gone.
+        """
+        started = time.monotonic()
+        try:
+            yield from self._read(call, is_stopped)
+        except Cancelled:
+            raise
+        except (InvalidRequest, Unavailable, RuntimeError) as error:
+            self._explain(call, f"engine error: {error}")
+        except Exception:  # the boundary: every mail gets its verdict
+            logging.getLogger(__name__).exception("a call of the model failed")
+            self._explain(call, "internal error; the server log has the traceback")
+        finally:
+            call.seconds = time.monotonic() - started
+
+    def _explain(self, call: Call, why: str) -> None:
+        call.undecided = dict.fromkeys(call.undecided, why)
+
+    def _read(self, call: Call, is_stopped: Callable[[], bool]) -> Iterator[Verdict]:
+        text, lines = self._tokenizer.detokenizer(), Lines()
+        with contextlib.closing(self._llm.stream(self._asked(call))) as pieces:
+            for piece in pieces:
+                call.num_tokens += sum(token not in self._tokenizer.end_ids for token in piece.ids)
+                for line in lines.push(text.push(piece.ids)):
+                    yield from self._judged(call, line)
+                if is_stopped() or not call.undecided:
+                    return  # which stops the engine
+        lines.push(text.flush())
+        for line in lines.flush():
+            yield from self._judged(call, line)
+
+    def _asked(self, call: Call) -> Generation:
+        return Generation(
+            prompt_ids=call.pack.prompt_ids,
+            max_tokens=call.pack.max_tokens,
+            end_ids=self._tokenizer.end_ids,
+            temperature=self._settings.temperature,
+            seed=call.seed,
+            guide=self._grammar.guide(len(call.pack.mails)),
+        )
+
+    def _judged(self, call: Call, line: str) -> Iterator[Verdict]:
+        """The verdict of one line; none for an invalid one, or a mail that has one already."""
+        reader = Reader(self._settings, self._grammar.max_letters, call.number)
+        try:
+            number, found = reader.number(line, len(call.pack.mails))
+        except InvalidVerdict as error:
+            self._explain(call, str(error))
+            return
+        if number not in call.undecided:
+            return
+        try:
+            verdict = reader.verdict(call.mail(number), found)
+        except InvalidVerdict as error:
+            call.undecided[number] = str(error)
+            return
+        del call.undecided[number]
+        yield verdict

@@ -1,0 +1,230 @@
+"""The events of one answer, over an engine that says what it is told to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from onecard import llm_tokenizer
+from onecard.chat import Chat, Config
+from onecard.chat_options import ChatOptions
+from onecard.errors import Cancelled, InvalidRequest
+from onecard.generation import Generation, Guide, Piece
+from onecard.llm_tokenizer import Message
+
+ENGINE = Path(__file__).parents[2] / "engines" / "cpu" / "llm"
+CONFIG = Config(
+    llm_model="llm",
+    tokenizer_dir=str(ENGINE / "tokenizer"),
+    engine_dir=str(ENGINE),
+    engine_backend="a backend",
+    engine_precision="a precision",
+    max_seq_len=100,
+    max_tokens=20,
+    temperature=0.7,
+    max_streams=4,
+    max_waiting=4,
+)
+HELLO = [Message("user", "Hello")]
+NUM_PROMPT = 31  # tokens, with what SmolLM2's template says of itself
+END = 2
+
+
+class FakeLlm:
+    """Says `ids`, one a piece unless they are grouped; notes what it was asked."""
+
+    def __init__(self, pieces: Iterable[object], cancelled: bool = False) -> None:
+        self.pieces = [piece if isinstance(piece, Piece) else Piece((piece,)) for piece in pieces]
+        self.cancelled = cancelled
+        self.asked: Generation | None = None
+        self.num_said = 0
+        self.is_closed = False
+
+    def stream(self, asked):
+        self.asked = asked
+        try:
+            for piece in self.pieces:
+                self.num_said += 1
+                yield piece
+            if self.cancelled:
+                raise Cancelled("gone")
+        finally:
+            self.is_closed = True
+
+
+@pytest.fixture(scope="module")
+def chat() -> Chat:
+    return Chat(llm_tokenizer.load(CONFIG.tokenizer_dir), CONFIG, {"name": "llm"})
+
+
+def ids_of(chat: Chat, text: str) -> list[int]:
+    """Ids of `text` as the model would say it."""
+    empty = chat.tokenizer.encode_chat([Message("user", "")])
+    whole = chat.tokenizer.encode_chat([Message("user", text)])
+    start = next(i for i, pair in enumerate(zip(empty, whole, strict=False)) if len(set(pair)) > 1)
+    return whole[start : start + len(whole) - len(empty)]
+
+
+def run(chat: Chat, llm: FakeLlm, **given: object) -> tuple[str, dict, dict, list]:
+    """Text, usage, done, deltas."""
+    events = list(chat.events(HELLO, ChatOptions(**given), llm))
+    deltas, (usage, done) = events[:-2], events[-2:]
+    assert all(delta["event"] == "delta" for delta in deltas)
+    assert (usage["event"], done["event"]) == ("usage", "done")
+    return "".join(delta["text"] for delta in deltas), usage, done, deltas
+
+
+def test_text_usage_and_reason(chat):
+    ids = ids_of(chat, "Grüße, 世界!")
+    text, usage, done, _ = run(chat, FakeLlm(ids))
+    assert text == "Grüße, 世界!"
+    assert usage == {
+        "event": "usage",
+        "prompt_tokens": NUM_PROMPT,
+        "completion_tokens": len(ids),
+        "total_tokens": NUM_PROMPT + len(ids),
+        "context_tokens": 100,
+        "max_tokens": 20,
+    }
+    assert done == {"event": "done", "finish_reason": "stop", "engine": {"name": "llm"}}
+
+
+def test_the_first_text_goes_out_before_the_second_token_is_asked_for(chat):
+    llm = FakeLlm(ids_of(chat, "one two three"))
+    events = chat.events(HELLO, ChatOptions(), llm)
+    assert next(events) == {"event": "delta", "text": "one"}
+    assert llm.num_said == 1
+    events.close()
+    assert llm.is_closed
+
+
+def test_a_full_answer_was_cut(chat):
+    ids = ids_of(chat, "one two three four")
+    _, usage, done, _ = run(chat, FakeLlm(ids), max_tokens=len(ids))
+    assert done["finish_reason"] == "length"
+    assert usage["completion_tokens"] == usage["max_tokens"] == len(ids)
+
+
+@pytest.mark.parametrize("end", [END, 0])
+def test_an_end_token_in_the_last_place_is_an_end(chat, end):
+    """Engines put those of several end tokens that are stop words into the output."""
+    ids = ids_of(chat, "one two")
+    text, usage, done, _ = run(chat, FakeLlm([*ids, end]), max_tokens=len(ids) + 1)
+    assert (text, done["finish_reason"]) == ("one two", "stop")
+    assert usage["completion_tokens"] == len(ids)
+
+
+def test_what_comes_with_an_end_token_is_not_said(chat):
+    one, two = ids_of(chat, "one two")
+    text, usage, _, _ = run(chat, FakeLlm([Piece((one, END, two))]))
+    assert (text, usage["completion_tokens"]) == ("one", 1)
+
+
+def test_nothing_said_is_an_answer(chat):
+    text, usage, done, deltas = run(chat, FakeLlm([]))
+    assert (text, deltas, usage["completion_tokens"]) == ("", [], 0)
+    assert done["finish_reason"] == "stop"
+
+
+def test_half_a_character_at_the_limit_is_marked(chat):
+    ids = ids_of(chat, "界")
+    assert len(ids) > 1
+    text, _, done, _ = run(chat, FakeLlm(ids[:-1]), max_tokens=len(ids) - 1)
+    assert (text, done["finish_reason"]) == ("\ufffd", "length")
+
+
+def test_a_stop_string_across_tokens_ends_the_answer_and_the_engine(chat):
+    ids = ids_of(chat, "one two three four five")
+    llm = FakeLlm(ids)
+    text, usage, done, _ = run(chat, llm, stop=["wo thr", "five"])
+    assert (text, done["finish_reason"]) == ("one t", "stop")
+    assert llm.is_closed
+    assert usage["completion_tokens"] == llm.num_said == 3
+
+
+def test_a_stop_string_that_was_only_begun_is_said(chat):
+    text, _, _, _ = run(chat, FakeLlm(ids_of(chat, "one two")), stop="two three")
+    assert text == "one two"
+
+
+def test_log_probabilities_are_one_a_token(chat):
+    ids = ids_of(chat, "one two")
+    pieces = [Piece((token,), (-index - 0.5,)) for index, token in enumerate([*ids, END])]
+    _, usage, _, deltas = run(chat, FakeLlm(pieces), logprobs=True)
+    found = [entry for delta in deltas for entry in delta["logprobs"]]
+    assert found == [{"token": "one", "logprob": -0.5}, {"token": " two", "logprob": -1.5}]
+    assert usage["completion_tokens"] == 2
+
+
+def test_without_being_asked_for_there_are_none(chat):
+    _, _, _, deltas = run(chat, FakeLlm(ids_of(chat, "one")))
+    assert all(set(delta) == {"event", "text"} for delta in deltas)
+
+
+def test_options_reach_the_engine_and_the_plan_fills_the_rest(chat):
+    llm = FakeLlm([])
+    given = {"top_k": 5, "top_p": 0.5, "seed": 7, "min_tokens": 2, "presence_penalty": 1.0}
+    run(chat, llm, max_tokens=9, response_format={"type": "json_object"}, **given)
+    asked = llm.asked
+    assert {name: getattr(asked, name) for name in given} == given
+    assert (asked.max_tokens, asked.temperature, asked.end_ids) == (9, 0.7, (END, 0))
+    assert asked.guide == Guide("json_schema", '{"type": "object", "additionalProperties": true}')
+    run(chat, llm, temperature=0.0)
+    assert (llm.asked.max_tokens, llm.asked.temperature) == (20, 0.0)
+
+
+def test_by_default_an_answer_takes_what_is_left_of_the_context(chat):
+    llm = FakeLlm([])
+    events = list(chat.events([Message("user", "word " * 55)], ChatOptions(), llm))
+    usage = events[-2]
+    assert usage["prompt_tokens"] + usage["max_tokens"] == 100
+    assert llm.asked.max_tokens == usage["max_tokens"] < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "numbers"),
+    [
+        ("Hello", {"max_tokens": 70}, (31, 70, 100)),
+        ("word " * 200, {"max_tokens": 1}, (231, 1, 100)),
+        ("word " * 200, {}, (231, 20, 100)),
+    ],
+)
+def test_what_exceeds_the_context_is_refused_with_all_three_numbers(chat, text, given, numbers):
+    prompt, wanted, limit = numbers
+    says = rf"takes {prompt} tokens .* take {wanted} .* holds {limit} tokens"
+    with pytest.raises(InvalidRequest, match=says):
+        list(chat.events([Message("user", text)], ChatOptions(**given), FakeLlm([])))
+
+
+def test_the_context_can_be_filled_to_the_last_token(chat):
+    _, usage, _, _ = run(chat, FakeLlm([]), max_tokens=100 - NUM_PROMPT)
+    assert usage["max_tokens"] == 69
+
+
+def test_more_tokens_at_least_than_at_most_are_refused(chat):
+    with pytest.raises(InvalidRequest, match="`min_tokens` is 21"):
+        list(chat.events(HELLO, ChatOptions(min_tokens=21), FakeLlm([])))
+
+
+def test_what_was_said_until_the_time_was_up_is_accounted_for(chat):
+    ids = ids_of(chat, "one two")
+    text, usage, done, _ = run(chat, FakeLlm(ids, cancelled=True))
+    assert (text, done["finish_reason"]) == ("one two", "cancelled")
+    assert usage["completion_tokens"] == 2
+
+
+def test_time_that_is_up_before_anything_was_said_is_an_error(chat):
+    with pytest.raises(Cancelled):
+        list(chat.events(HELLO, ChatOptions(), FakeLlm([], cancelled=True)))
+
+
+def test_an_error_of_the_engine_ends_the_answer(chat):
+    class Failing(FakeLlm):
+        def stream(self, asked):
+            yield from super().stream(asked)
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        list(chat.events(HELLO, ChatOptions(), Failing(ids_of(chat, "one"))))

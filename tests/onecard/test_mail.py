@@ -1,0 +1,105 @@
+"""EMAILS: what is taken, what is refused and with which words, and text that hides nothing."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onecard import mail, mail_text
+from onecard.errors import InvalidRequest
+
+
+def test_a_mail_as_the_client_sends_it():
+    [found] = mail.parse(
+        json.dumps(
+            [{"id": "a", "from": "b@example.com", "to": "", "date": "2026-03-02", "subject": "Hi",
+              "body": "one\r\n\r\n\r\n\r\ntwo  \tthree"}]
+        )
+    )  # fmt: skip
+    assert found.id == "a"
+    assert found.headers == {"from": "b@example.com", "date": "2026-03-02", "subject": "Hi"}
+    assert found.body == "one\n\ntwo three"
+    assert not found.shortened
+
+
+def test_no_mails_are_no_error():
+    assert mail.parse("[]") == []
+
+
+@pytest.mark.parametrize("fields", [{"subject": "s"}, {"body": "b"}, {"subject": "", "body": None}])
+def test_subject_or_body_will_do(fields):
+    assert mail.parse(json.dumps([{"id": "1", **fields}]))[0].id == "1"
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ("{", "EMAILS is not JSON"),
+        ("[" * 100_000, "EMAILS is not JSON"),
+        ('{"id": "1", "body": ""}', "EMAILS is a JSON dict, must be a list"),
+        ('["text"]', r"EMAILS\[0\] is `'text'`"),
+        ('[{"id": "1", "body": ""}, {"body": ""}]', r"EMAILS\[1\] has no `id`"),
+        ('[{"id": "", "body": ""}]', r"EMAILS\[0\] has an `id` of 0 letters"),
+        ('[{"id": 7, "body": ""}]', r"EMAILS\[0\] has the `id` `7`, must be a text"),
+        ('[{"id": null, "body": ""}]', r"EMAILS\[0\] has the `id` `None`, must be a text"),
+        (r'[{"id": "\ud800", "body": ""}]', r"EMAILS\[0\].*must be valid Unicode"),
+        ('[{"id": "1"}]', r"EMAILS\[0\] has neither `subject` nor `body`"),
+        ('[{"id": "1", "body": ["x"]}]', r"EMAILS\[0\] has the `body` `\['x'\]`, must be a text"),
+        ('[{"id": "1", "body": "", "sender": "x"}]', r"EMAILS\[0\] has the unknown field `sender`"),
+        (
+            '[{"id": "1", "body": ""}, {"id": "2", "body": ""}, {"id": "1", "body": ""}]',
+            r"EMAILS\[2\] has the `id` `1`, which EMAILS\[0\] has too",
+        ),
+    ],
+)
+def test_names_the_first_wrong_mail_and_field(found, says):
+    with pytest.raises(InvalidRequest, match=says):
+        mail.parse(found)
+
+
+def test_too_many_mails():
+    mails = [{"id": str(n), "body": ""} for n in range(mail.MAX_MAILS + 1)]
+    assert len(mail.parse(json.dumps(mails[:-1]))) == mail.MAX_MAILS
+    with pytest.raises(InvalidRequest, match=f"{mail.MAX_MAILS + 1} mails, must have at most"):
+        mail.parse(json.dumps(mails))
+
+
+def test_a_long_header_is_clipped_and_says_so():
+    recipients = ", ".join(f"person{n}@example.com" for n in range(500))
+    [found] = mail.parse(json.dumps([{"id": "1", "to": recipients, "body": "x"}]))
+    assert len(found.headers["to"]) == mail.MAX_HEADER_LETTERS
+    assert found.headers["to"].endswith("…")
+    assert found.shortened
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x00b\x1b[31mc\x7fd\x9be", "ab[31mcde"),  # control characters
+        ("pay\u200bpal\u2060 \ufeffnow", "paypal now"),  # zero width
+        ("\u202egnp.exe\u202c", "gnp.exe"),  # bidirectional
+        ("hi\U000e0049\U000e0067\U000e006e", "hi"),  # an ASCII text in tags
+        ("a\ufe00\ufe01b\U000e0100", "ab"),  # variation selectors
+        ("\u3164\u2800x", "x"),  # letters that show nothing
+        ("half \ud83d character", "half \ufffd character"),
+        ("a\u2028b\x85c\rd\r\ne", "a\nb\nc\nd\ne"),
+        ("Grüße, 日本, 👍", "Grüße, 日本, 👍"),
+    ],
+)
+def test_nothing_hidden_stays(text, shown):
+    assert mail_text.harmless(text) == shown
+
+
+@given(st.text())
+def test_harmless_text_is_visible_encodable_and_stays_as_it_is(text):
+    shown = mail_text.harmless(text)
+    shown.encode()
+    assert not {"Cc", "Cf", "Co", "Cs"} & {
+        unicodedata.category(letter) for letter in shown if letter != "\n"
+    }
+    assert mail_text.harmless(shown) == shown
+    assert "\n" not in mail_text.line(text)

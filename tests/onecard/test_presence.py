@@ -1,0 +1,85 @@
+"""Speech in flight is seen from other processes, and ends with them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from onecard import presence
+
+HOLD = (
+    "import sys, time\n"
+    "from onecard import presence\n"
+    "with presence.speech():\n"
+    "    print('held', flush=True)\n"
+    "    sys.stdin.read()\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def run_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv(presence.RUN_DIRECTORY, str(tmp_path))
+
+
+def hold():
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"held\n"
+    return process
+
+
+def is_quiet_soon():
+    deadline = time.monotonic() + 20 * presence.LINGER_S
+    while presence.speech_in_flight() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not presence.speech_in_flight()
+
+
+def test_nothing_is_in_flight_before_anything_was():
+    assert not presence.speech_in_flight()
+
+
+def test_another_process_is_seen_until_its_last_request_ends():
+    one, other = hold(), hold()
+    time.sleep(2 * presence.LINGER_S)  # not because the file is new
+    assert presence.speech_in_flight()
+    one.communicate()
+    time.sleep(2 * presence.LINGER_S)
+    assert presence.speech_in_flight()
+    other.communicate()
+    assert presence.speech_in_flight()  # the next step of the same request may be about to begin
+    assert is_quiet_soon()
+
+
+def test_a_killed_process_holds_nothing():
+    process = hold()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    process.stdin.close()
+    assert is_quiet_soon()
+
+
+def test_threads_of_one_process_hold_it_each_for_itself():
+    with presence.speech():
+        with presence.speech():
+            pass
+        time.sleep(2 * presence.LINGER_S)
+        assert presence.speech_in_flight()
+
+
+def test_looking_does_not_keep_speech_out():
+    with presence.speech():
+        assert presence.speech_in_flight()
+    with presence.speech():
+        pass
+
+
+def test_without_the_directory_the_work_goes_on(monkeypatch):
+    monkeypatch.setenv(presence.RUN_DIRECTORY, os.path.join(os.sep, "no", "such"))
+    with presence.speech():
+        assert not presence.speech_in_flight()
