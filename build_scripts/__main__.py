@@ -18,8 +18,8 @@ VERBS = {
     "wait": "build_scripts.operate",
     "stop": "build_scripts.operate",
     "status": "build_scripts.operate",
+    "engines": "build_scripts.engines",
     "repository": "build_scripts.repository",
-    "plan": "build_scripts.plan",
 }
 BEFORE_SETUP = (
     "setup",

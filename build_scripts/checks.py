@@ -19,7 +19,7 @@ from build_scripts.errors import MachineError
 MACHINES = ("x86_64", "aarch64")
 PYTHONS = ((3, 10), (3, 11), (3, 12))
 MIN_GLIBC = (2, 35)  # the Triton wheel's platform tag, manylinux_2_35
-# A fresh setup fills 2.7 GB with a CPU build of torch and 6.3 GB with a CUDA build; pip needs room
+# A fresh setup fills 3.1 GB with a CPU build of torch and 6.7 GB with a CUDA build; pip needs room
 # to unpack besides.
 MIN_FREE_BYTES = 4 * 2**30
 CUDA_FREE_BYTES = 10 * 2**30

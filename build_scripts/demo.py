@@ -1,6 +1,6 @@
-"""The verb demo: a conversation in, speaker-labelled lines out, on a server of its own.
+"""The verb demo: a conversation transcribed while emails are triaged, on a server of its own.
 
-It knows how to show a transcript; setting up, serving and transcribing are others' work.
+It knows how to show a transcript; setting up, serving, transcribing and judging are others' work.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -23,7 +24,10 @@ from build_scripts.errors import ServerError
 from build_scripts.progress import say
 
 if TYPE_CHECKING:
-    from onecard_client import Transcript
+    from onecard_client import Client, Transcript
+
+
+MAILS = layout.ROOT / "samples" / "mails"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -42,23 +46,58 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def play() -> None:
-    """Transcribe the bundled conversation and print what came of it. Raises ServerError."""
+    """Transcribe the bundled conversation beside a triage of the bundled mails.
+
+    Raises ServerError.
+    """
     from onecard_client import Client, OnecardError
 
     recording = samples.folder(setup.CONVERSATION) / "sample.wav"
     signal.signal(signal.SIGTERM, _interrupt)
-    with running() as one, Client(f"{one.reachable_address}:{one.grpc_port}") as client:
-        say(f"\ntranscribing {recording.relative_to(layout.ROOT)}")
+    with (
+        running() as one,
+        Client(f"{one.reachable_address}:{one.grpc_port}") as client,
+        ThreadPoolExecutor(1) as background,
+    ):
+        say(f"\ntriaging the mails in {_relative(MAILS)}")
+        verdicts = background.submit(triage, client)
+        say(f"transcribing {_relative(recording)} at the same time")
         started_s = time.monotonic()
         try:
             transcript = client.transcribe(recording)
+            show(transcript, time.monotonic() - started_s)
+            say("\nthe triage, which waits between two mails while somebody speaks:")
+            for line in verdicts.result():
+                say(line)
         except OnecardError as error:
-            raise ServerError(f"the conversation could not be transcribed: {error}") from None
-        show(transcript, time.monotonic() - started_s)
+            raise ServerError(f"the demonstration failed: {error}") from None
         written = write(transcript, layout.ROOT / ".demo")
         say("\nthe recording and its reference turns: " + _relative(recording.parent))
         say("the transcript: " + ", ".join(_relative(path) for path in written))
-    say("`make serve` starts a server that stays; `onecard transcribe FILE` uses it")
+    say("`make serve` starts a server that stays; `onecard transcribe FILE`, `onecard chat` and")
+    say("`onecard triage MAILS` use it")
+
+
+def triage(client: Client) -> list[str]:
+    """A line for each of the bundled mails, with what the model makes of it, and a summary."""
+    from onecard_client import _mailboxes
+
+    emails = {email.id: email for email in _mailboxes.read([str(MAILS)], lambda *_: None)}
+    lines = []
+    stream = client.triage(emails.values())
+    for verdict in stream:
+        due = f", due {verdict.due}" if verdict.due else ""
+        review = ", for review" if verdict.needs_review else ""
+        what = f"{verdict.category}, {verdict.priority}{due}{review}"
+        lines.append(f"  {emails[verdict.id].subject[:44]:44}  {what}")
+    found = stream.summary
+    if found is not None:
+        lines.append(
+            f"{found.mails} mails, {len(found.calls)} calls of the model, {found.prompt_tokens} "
+            f"tokens in and {found.completion_tokens} out, {found.seconds:.1f} s, of which "
+            f"{found.waited_s:.1f} s waiting for speech"
+        )
+    return lines
 
 
 @contextlib.contextmanager

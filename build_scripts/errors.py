@@ -3,6 +3,7 @@
 BuildError
 ├── PlanError        a plan cannot be read or does not fit
 ├── MachineError     this machine lacks something that setup cannot bring
+├── CheckpointError  a model file cannot be used, or not by the engine that the plan names
 ├── DownloadError    a package could not be fetched, or is not the one that was pinned
 ├── InstallError     a step of setup failed
 ├── PortTaken        something else listens where the server is to listen
@@ -50,3 +51,9 @@ class ServerError(BuildError):
     """The server did not start, ended, or does not answer."""
 
     exit_code = 7
+
+
+class CheckpointError(BuildError):
+    """A model file cannot be used, or not by the engine that the plan names."""
+
+    exit_code = 8

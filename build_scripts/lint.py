@@ -13,12 +13,13 @@ from build_scripts import layout
 from build_scripts.errors import BuildError
 from build_scripts.progress import say
 
-SOURCES = ("onecard", "client", "build_scripts", "backends", "model_repository", "tests")
+SOURCES = ("onecard", "client", "build_scripts", "backends", "model_repository", "bench", "tests")
 TYPED = (
     "onecard",
     "client/onecard_client",
     "build_scripts",
     "backends/tensorrtllm/tensorrtllm_cpu",
+    "bench",
 )
 # Every one of these is called model.py, so each is looked at by itself. What Triton hands them has
 # no types, so they need not annotate it; what they do with onecard's own types is checked.

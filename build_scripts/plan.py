@@ -38,9 +38,24 @@ class ModelPlan:
 
 
 @dataclass(frozen=True)
+class Checkpoints:
+    """What the engines are made of.
+
+    `llm`: "embedded", or the path of a GGUF file; `llm_engine`: what runs it, `openvino` or
+    `llama.cpp`.
+    """
+
+    llm: str
+    llm_engine: str
+
+
+@dataclass(frozen=True)
 class Plan:
+    """`checkpoints`: None where the engines are not made here."""
+
     name: str
     models: dict[str, ModelPlan]
+    checkpoints: Checkpoints | None = None
 
 
 def names() -> list[str]:
@@ -60,8 +75,20 @@ def load(name: str) -> Plan:
         found = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"{path} is not TOML ({error}); mend it") from error
-    _verify_keys(path, "the top", found, ["models"])
-    return Plan(name, {key: _model(path, key, value) for key, value in found["models"].items()})
+    _verify_keys(path, "the top", found, ["models", "checkpoints"])
+    models = {key: _model(path, key, value) for key, value in found["models"].items()}
+    return Plan(name, models, _checkpoints(path, found.get("checkpoints")))
+
+
+def _checkpoints(path: Path, found: dict[str, Any] | None) -> Checkpoints | None:
+    if found is None:
+        return None
+    known = list(Checkpoints.__dataclass_fields__)
+    _verify_keys(path, "checkpoints", found, known)
+    for key in known:
+        if not isinstance(found.get(key), str):
+            raise PlanError(f"{path}: checkpoints.{key} is `{found.get(key)}`, must be a string")
+    return Checkpoints(**found)
 
 
 def _model(path: Path, name: str, found: dict[str, Any]) -> ModelPlan:

@@ -22,11 +22,16 @@ class Steps:
 
     def done(self, how: str) -> None:
         """Say how the step that was begun ended."""
-        say(f"      {how}")
+        detail(how)
 
     def end(self, how: str) -> None:
         """The last line, with the seconds that everything took."""
         say(f"{self._verb}: {how} ({time.monotonic() - self._started_s:.0f} s)")
+
+
+def detail(line: str) -> None:
+    """Print one line about the step that was begun."""
+    say(f"      {line}")
 
 
 def say(line: str) -> None:

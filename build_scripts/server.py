@@ -34,6 +34,7 @@ from build_scripts.drain import Drain
 from build_scripts.errors import ServerError
 from build_scripts.settings import Settings
 from build_scripts.supervisor import Supervisor
+from onecard import presence
 
 POLL_S = 0.1
 # After every model is unloaded no request is left; Triton then still waits for idle connections.
@@ -102,7 +103,7 @@ class Server:
             process = subprocess.Popen(
                 settings.command(self._settings, self._api.secret),
                 cwd=layout.ROOT,
-                env=settings.environment(),
+                env={**settings.environment(), presence.RUN_DIRECTORY: str(self._settings.run)},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -9,11 +9,12 @@ import argparse
 import contextlib
 import fcntl
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from build_scripts import checks, environment, layout, runtime, samples, weights
-from build_scripts.errors import InstallError
+from build_scripts import checks, environment, layout, processes, runtime, samples
+from build_scripts.errors import BuildError, InstallError
 from build_scripts.progress import Steps, say
 
 CONVERSATION = "conversation"  # the one set of recordings that the demo plays
@@ -47,11 +48,31 @@ def setup() -> None:
     made = runtime.assemble(python)
     steps.done(f"tritonserver {'fetched and verified' if made else 'verified'}")
     steps.begin("models (engines/cpu)")
-    weights.build_all(steps.done)
+    make_engines()
     steps.begin("conversation (.samples)")
     samples.build_all(steps.done, (CONVERSATION,))
     shutil.rmtree(layout.DOWNLOADS, ignore_errors=True)
     steps.end("everything is there")
+
+
+def make_engines() -> None:
+    """The engines of the default plan, whose file only the environment can read. Raises BuildError.
+
+    Python 3.10, in which this may run, has no TOML reader; and the models are converted with what
+    is installed there.
+    """
+    ran = subprocess.run(
+        [str(layout.PYTHON), "-m", "build_scripts.engines"],
+        cwd=layout.ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        preexec_fn=processes.end_with_parent,
+    )
+    if ran.returncode != 0:
+        error = BuildError(ran.stderr.strip())
+        error.exit_code = ran.returncode
+        raise error
 
 
 def bring_samples() -> None:

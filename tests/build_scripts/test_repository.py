@@ -1,12 +1,14 @@
 """config.pbtxt is what plan and contract say, for every plan, and holds nothing else."""
 
+from dataclasses import fields, replace
+
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from build_scripts import plan, repository
 from build_scripts.errors import PlanError
-from onecard import trtllm
+from onecard import chat, contract, parameters, triage_options, trtllm
 
 CONFIGS = {
     path: text_format.Parse(path.read_text(), pb.ModelConfig())
@@ -43,13 +45,55 @@ def of_the_contract(tensors, *more):
     ]
 
 
-def test_whisper_has_the_same_tensors_on_every_plan_and_they_are_the_contracts():
-    found = {path: c for path, c in CONFIGS.items() if c.name == "whisper"}
+@pytest.mark.parametrize(("name", "is_decoupled"), contract.ENGINES.items())
+def test_an_engine_has_the_same_tensors_on_every_plan_and_they_are_the_contracts(
+    name, is_decoupled
+):
+    found = {path: c for path, c in CONFIGS.items() if c.name == name}
     assert len(found) == len(plan.names()) > 1
     wanted = of_the_contract(trtllm.INPUTS, "optional", "ragged"), of_the_contract(trtllm.OUTPUTS)
     for path, config in found.items():
         assert config.backend == "tensorrtllm", path
         assert interface(config) == wanted, path
+        assert config.model_transaction_policy.decoupled == is_decoupled, path
+
+
+@pytest.mark.parametrize("path", [p for p, c in CONFIGS.items() if c.name in contract.ENGINES])
+def test_an_engine_s_parameters_are_the_backend_s_and_can_be_read(path):
+    texts = {key: entry.string_value for key, entry in CONFIGS[path].parameters.items()}
+    for key, text in texts.items():
+        trtllm.parse(key, text)  # raises for one that it does not know
+    assert {one.key for one in trtllm.PARAMETERS if one.must_exist} <= texts.keys()
+
+
+@pytest.mark.parametrize("name", ["chat", "triage"])
+def test_the_models_that_call_the_llm_stream_and_may_be_asked_without_options(name):
+    for path, config in CONFIGS.items():
+        if config.name == name:
+            assert config.model_transaction_policy.decoupled, path
+            assert [(one.name, one.optional) for one in config.input][1:] == [("OPTIONS", True)]
+            assert config.parameters["calls"].string_value == "llm", path
+
+
+@pytest.mark.parametrize(
+    ("name", "config"), [("chat", chat.Config), ("triage", triage_options.Config)]
+)
+def test_the_plans_state_what_a_model_of_the_llm_reads_and_nothing_else(name, config):
+    for path, found in CONFIGS.items():
+        if found.name == name:
+            texts = {key: entry.string_value for key, entry in found.parameters.items()}
+            parameters.parse(config, texts)
+            assert texts.keys() == {field.name for field in fields(config)} | {"calls"}, path
+
+
+def test_the_llm_refuses_when_its_queue_is_full_and_is_no_encoder_decoder():
+    for path, config in CONFIGS.items():
+        if config.name == "llm":
+            policy = config.dynamic_batching.default_queue_policy
+            assert policy.max_queue_size == plan.load("cpu").models["llm"].max_queue_size, path
+            # NVIDIA's backend takes the model for an encoder-decoder, or refuses it, with these
+            forbidden = {"cross_kv_cache_fraction", "encoder_model_path"}
+            assert not forbidden & set(config.parameters), path
 
 
 def test_whisper_states_every_parameter_that_the_backend_insists_on():
@@ -81,3 +125,41 @@ def test_an_unknown_model_or_key_is_refused_by_name(tmp_path, monkeypatch):
         repository.render(plan.load("odd"))
     with pytest.raises(PlanError, match="no plan `od`; there are: odd"):
         plan.load("od")
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "value"),
+    [
+        ("chat", "max_seq_len", "4096"),
+        ("triage", "tokenizer_dir", "elsewhere"),
+        ("llm", "max_attention_window_size", "4096"),
+    ],
+)
+def test_a_plan_that_tells_callers_of_the_llm_another_number_is_refused(model, key, value):
+    good = plan.load("cpu")
+    changed = replace(good.models[model], parameters={**good.models[model].parameters, key: value})
+    with pytest.raises(PlanError, match=r"must be `.*which is models\.llm\.parameters"):
+        repository.render(replace(good, models={**good.models, model: changed}))
+
+
+def test_a_window_that_the_kv_cache_cannot_hold_is_refused():
+    good = plan.load("cpu")
+    llm = good.models["llm"]
+    changed = replace(llm, parameters={**llm.parameters, "max_tokens_in_paged_kv_cache": "8191"})
+    with pytest.raises(PlanError, match=r"`8191`.*at least `8192`"):
+        repository.render(replace(good, models={**good.models, "llm": changed}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('llm = "x.gguf"\nllm_engin = "openvino"', "unknown key `llm_engin`.*known: llm_engine"),
+        ('llm = "x.gguf"', "checkpoints.llm_engine is `None`, must be a string"),
+        ('llm = 7\nllm_engine = "openvino"', "checkpoints.llm is `7`, must be a string"),
+    ],
+)
+def test_checkpoints_that_cannot_be_read_are_refused(tmp_path, monkeypatch, text, message):
+    monkeypatch.setattr(plan, "PLANS", tmp_path)
+    (tmp_path / "odd.toml").write_text(f"[checkpoints]\n{text}\n[models]\n")
+    with pytest.raises(PlanError, match=message):
+        plan.load("odd")

@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import checks, environment, installed, layout, packages, samples
-from build_scripts.errors import DownloadError, InstallError, MachineError
+from build_scripts import checks, environment, installed, layout, packages, samples, setup
+from build_scripts.errors import (
+    BuildError,
+    CheckpointError,
+    DownloadError,
+    InstallError,
+    MachineError,
+)
 
 
 @pytest.mark.parametrize("version", [(3, 9), (3, 13), (2, 7)])
@@ -149,6 +155,19 @@ def test_a_second_setup_waits_for_the_first(tmp_path: Path) -> None:
         assert second.poll() is None
     rest, _ = second.communicate(timeout=30)
     assert rest == "in\n"
+
+
+def test_an_engine_that_cannot_be_made_ends_setup_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plans").mkdir()
+    text = '[checkpoints]\nllm = "nothing.gguf"\nllm_engine = "openvino"\n[models]\n'
+    (tmp_path / "plans" / "cpu.toml").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(layout.ROOT))
+    monkeypatch.setattr(layout, "ROOT", tmp_path)
+    with pytest.raises(BuildError, match=r"^`.*nothing\.gguf` cannot be read") as error:
+        setup.make_engines()
+    assert error.value.exit_code == CheckpointError.exit_code
 
 
 def test_a_missing_sample_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
