@@ -18,8 +18,11 @@ from onecard_client._errors import (
     ServerError,
     Unavailable,
 )
+from onecard_client.chat import AsyncChatStream, ChatStream, ChatUsage, TokenLogprob
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
+from onecard_client.limits import Limits
+from onecard_client.mail import Email
 from onecard_client.transcript import (
     Account,
     InvalidTranscript,
@@ -27,6 +30,14 @@ from onecard_client.transcript import (
     Transcript,
     Turn,
     Word,
+)
+from onecard_client.triage import (
+    AsyncTriageStream,
+    TriageCall,
+    TriageProgress,
+    TriageStream,
+    TriageSummary,
+    Verdict,
 )
 
 try:
@@ -38,25 +49,37 @@ __all__ = [
     "DEFAULT_TIMEOUT_S",
     "AccessDenied",
     "Account",
+    "AsyncChatStream",
     "AsyncClient",
+    "AsyncTriageStream",
     "BadResponse",
     "Cancelled",
+    "ChatStream",
+    "ChatUsage",
     "Client",
     "ConnectionFailed",
     "DeadlineExceeded",
+    "Email",
     "Event",
     "Health",
     "InvalidRequest",
     "InvalidTranscript",
+    "Limits",
     "ModelState",
     "OnecardError",
     "Progress",
     "Segment",
     "Segments",
     "ServerError",
+    "TokenLogprob",
     "Transcript",
+    "TriageCall",
+    "TriageProgress",
+    "TriageStream",
+    "TriageSummary",
     "Turn",
     "Unavailable",
+    "Verdict",
     "Word",
     "__version__",
 ]

@@ -118,7 +118,13 @@ def _whole_number(found: Any) -> int:
     return found
 
 
-_SCALARS: dict[Any, Decoder] = {str: _text, float: _number, int: _whole_number}
+def _truth(found: Any) -> bool:
+    if not isinstance(found, bool):
+        raise Mismatch("true or false", found)
+    return found
+
+
+_SCALARS: dict[Any, Decoder] = {str: _text, float: _number, int: _whole_number, bool: _truth}
 
 
 def _optional(arguments: tuple[Any, ...]) -> Decoder:

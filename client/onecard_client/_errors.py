@@ -1,6 +1,6 @@
 """What can go wrong between a caller and a server, and which gRPC status means it.
 
-It knows gRPC's statuses and nothing of audio or transcripts.
+It knows gRPC's statuses and nothing of audio, text or mail.
 
     OnecardError
     ├── InvalidRequest        the request cannot succeed as it is: change it
@@ -10,7 +10,7 @@ It knows gRPC's statuses and nothing of audio or transcripts.
     ├── DeadlineExceeded      `timeout_s` passed before the answer came
     ├── Cancelled             the call was cancelled, by the server or by closing the client
     └── ServerError           the server failed; its log has the reason under the request id
-        └── BadResponse       the server answered with something that is not a transcript
+        └── BadResponse       the server answered with something that the contract does not have
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class OnecardError(Exception):
 
 
 class InvalidRequest(OnecardError):
-    """The audio or an option cannot be served as it is; the message says what to change."""
+    """What was sent cannot be served as it is; the message says what to change."""
 
 
 class AccessDenied(OnecardError):
@@ -92,6 +92,13 @@ ERROR_OF_STATUS: dict[grpc.StatusCode, type[OnecardError]] = {
     grpc.StatusCode.DATA_LOSS: ServerError,
 }
 
+# Triton's codes, with which the models begin the text of an error when they are asked to.
+STATUS_OF_CODE: dict[str, grpc.StatusCode] = {
+    "INVALID_ARG": grpc.StatusCode.INVALID_ARGUMENT,
+    "UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
+    "INTERNAL": grpc.StatusCode.INTERNAL,
+}
+
 # Where a status says too little, the text decides: what the status means, the text, what it is.
 ERROR_OF_TEXT: tuple[tuple[type[OnecardError], re.Pattern[str], type[OnecardError]], ...] = (
     # UNAVAILABLE is a server's refusal and also gRPC's word for a connection that could not be made
@@ -140,8 +147,23 @@ def from_rpc(error: Any, context: CallContext) -> OnecardError:
 
 
 def from_text(text: str, context: CallContext) -> OnecardError:
-    """The typed exception for an error that a stream carries without a status."""
-    return _error(ServerError, text, None, context)
+    """The typed exception for an error that a stream carries as text alone."""
+    code, colon, details = text.partition(": ")
+    if not colon or code not in STATUS_OF_CODE:
+        return _error(ServerError, text, None, context)
+    status = STATUS_OF_CODE[code]
+    if status is grpc.StatusCode.UNAVAILABLE:  # whatever its words: the connection brought it
+        return Unavailable(details, status=status.name, request_id=context.request_id)
+    return _error(ERROR_OF_STATUS[status], details, status.name, context)
+
+
+def unfinished(context: CallContext) -> BadResponse:
+    """The exception for a stream that ended well and without its last event."""
+    return BadResponse(
+        "the server's stream ended without a result, must end with one; look for the request id "
+        f"`{context.request_id}` in its log",
+        request_id=context.request_id,
+    )
 
 
 def _error(
@@ -164,7 +186,7 @@ def _message(kind: type[OnecardError], details: str, context: CallContext) -> st
     if kind is DeadlineExceeded:
         return (
             f"no answer from `{context.target}` within `{context.timeout_s}` s, the time that this "
-            "call was given; give it more with `timeout_s`, or send less audio"
+            "call was given; give it more with `timeout_s`, or send less"
         )
     if kind is ServerError and context.request_id and context.request_id not in details:
         return f"{details} (request id `{context.request_id}`)"

@@ -5,12 +5,23 @@ It knows file names and formats; `writers` knows what stands in the files.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from onecard_client.subtitles import SubtitleLayout
 from onecard_client.transcript import Transcript
 from onecard_client.writers import ALL_FORMATS, WRITERS
+
+
+def verify_directory(directory: Path) -> None:
+    """Makes nothing. Raises: OSError, if results could not be written into `directory`."""
+    directory = directory.absolute()
+    existing = next(one for one in (directory, *directory.parents) if one.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
 
 
 def write_results(

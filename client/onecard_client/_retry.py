@@ -39,11 +39,11 @@ class Backoff:
 class Attempts:
     """The attempts at one call within its deadline.
 
-    Only `Unavailable` is tried again: serving a request twice does no harm, for a transcription
-    changes nothing. A deadline or a refusal would only come again. A server that answers is asked
-    until the deadline, since what keeps it busy will end; where none answers, the retries of one
-    call are counted, over all its attempts, so that audio which brings a server down does not do it
-    for an hour.
+    Only `Unavailable` is tried again: serving a request twice does no harm, for none changes
+    anything. A deadline or a refusal would only come again. A server that answers is asked until
+    the deadline, since what keeps it busy will end; where none answers, the retries of one call are
+    counted, over all its attempts, so that audio which brings a server down does not do it for an
+    hour.
 
     Args:
         max_retries: of whatever kind; None for MAX_CONNECTION_RETRIES where no server answers, and

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from onecard_client._wire import MAX_AUDIO_BYTES, verify_size
+from onecard_client._wire import MAX_CONTENT_BYTES, verify_size
 
 AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
@@ -35,7 +35,7 @@ def read_audio(source: AudioSource) -> bytes:
             f"audio is of type `{type(source).__name__}`, must be a path, bytes or a binary file; "
             "pass one of these"
         )
-    content = source.read(MAX_AUDIO_BYTES + 1)
+    content = source.read(MAX_CONTENT_BYTES + 1)
     if not isinstance(content, bytes):
         raise TypeError(
             f"the audio file object gave `{type(content).__name__}`, must give bytes; "

@@ -1,34 +1,103 @@
 """KServe v2 messages for onecard's public models, and back.
 
-It knows the tensors of `transcribe_stream` and the models' names; it does no input or output.
+It knows the models' names, tensors and events; it does no input or output.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from tritonclient.grpc import service_pb2
 
 from onecard_client._documents import Mismatch, decode, parse
-from onecard_client._errors import BadResponse, CallContext, InvalidRequest, from_text
+from onecard_client._errors import (
+    BadResponse,
+    CallContext,
+    InvalidRequest,
+    OnecardError,
+    from_text,
+)
+from onecard_client.chat import ChatEnd, ChatEvent, ChatUsage, Delta
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
+from onecard_client.limits import Limits
 from onecard_client.transcript import Transcript
+from onecard_client.triage import TriageEvent, TriageProgress, TriageSummary, Verdict
+
+E = TypeVar("E")
+Decode = Callable[[dict[str, Any]], E]
+
+
+@dataclass(frozen=True)
+class Model(Generic[E]):
+    """A public model that answers with events.
+
+    Attributes:
+        content: the name of its input beside OPTIONS.
+        events: how each kind of event is read.
+        last: the event that a stream has to end with.
+    """
+
+    name: str
+    content: str
+    events: Mapping[str, Decode[E]]
+    last: type[E]
+
+
+def _inside(key: str, kind: type[E]) -> Decode[E]:
+    """The event is the document under `key`."""
+    return lambda document: decode(kind, document.get(key))
+
+
+def _whole(kind: type[E]) -> Decode[E]:
+    """The event is the document itself."""
+    return lambda document: decode(kind, document)
+
 
 # Every transcription goes over the stream, also one whose caller wants the transcript alone. In
 # Triton 2.51 a unary gRPC request to an ensemble (`transcribe`) that is cancelled, by a deadline,
 # Ctrl-C or a cut connection, can crash the server (triton-inference-server/server issues 7368 and
 # 8034, mended upstream by its pull request 7840), and the ensemble's steps never hear of it. A
 # cancelled stream does not, and the work ends.
-TRANSCRIBE_STREAM = "transcribe_stream"
+TRANSCRIBE: Model[Event] = Model(
+    "transcribe_stream",
+    "AUDIO",
+    {
+        "progress": _whole(Progress),
+        "segments": _whole(Segments),
+        "result": lambda document: Transcript.from_dict(document.get("result")),
+    },
+    last=Transcript,
+)
+CHAT: Model[ChatEvent] = Model(
+    "chat",
+    "MESSAGES",
+    {"delta": _whole(Delta), "usage": _whole(ChatUsage), "done": _whole(ChatEnd)},
+    last=ChatEnd,
+)
+TRIAGE: Model[TriageEvent] = Model(
+    "triage",
+    "EMAILS",
+    {
+        "progress": _whole(TriageProgress),
+        "verdict": _inside("verdict", Verdict),
+        "summary": _inside("summary", TriageSummary),
+    },
+    last=TriageSummary,
+)
+# Events that may come twice, because they say nothing but how far the work is.
+REPEATABLE = (Progress, TriageProgress)
 # The public models, then those that they call. Triton's own list, RepositoryIndex, belongs to the
 # protocol that loads and unloads models, which the server keeps to itself.
 MODELS = (
     "transcribe",
-    TRANSCRIBE_STREAM,
+    TRANSCRIBE.name,
+    CHAT.name,
+    TRIAGE.name,
     "decode_audio",
     "detect_speech",
     "recognize",
@@ -36,34 +105,37 @@ MODELS = (
     "align",
     "diarize",
     "label",
+    "llm",
 )
 EVENT = "EVENT"
 
 # protobuf and gRPC count a message's bytes in a signed 32-bit integer, on both sides.
 MAX_MESSAGE_BYTES = 2**31 - 1
-# Names, shapes, ids and length prefixes around AUDIO and OPTIONS; about 200 bytes in fact.
+# Names, shapes, ids and length prefixes around content and OPTIONS; about 200 bytes in fact.
 ENVELOPE_BYTES = 4096
-MAX_AUDIO_BYTES = MAX_MESSAGE_BYTES - ENVELOPE_BYTES
+MAX_CONTENT_BYTES = MAX_MESSAGE_BYTES - ENVELOPE_BYTES
 # Every BYTES element is preceded by its length: 4 bytes, little-endian (KServe v2, binary data).
 _LENGTH = struct.Struct("<I")
-# Makes Triton end a failed stream with the error's gRPC status; without it a stream carries the
-# error's text alone.
-STREAM_METADATA = (("triton_grpc_error", "true"),)
+# A stream carries an error's text and no status, so the models are asked to begin the text with a
+# code (`onecard.backend.refusal`). Triton has a way of its own: the metadata `triton_grpc_error`
+# ends the stream with the status. In 2.51 that can crash the server, at a few errors of a hundred.
+CODE_IN_MESSAGE = "code_in_message"
 
 
-def transcribe_request(audio: bytes, options: Mapping[str, Any], request_id: str) -> Any:
-    """The ModelInferRequest that asks for a transcript of `audio`.
+def request(model: Model[Any], content: bytes, options: Mapping[str, Any], request_id: str) -> Any:
+    """The ModelInferRequest that hands `content` and `options` to `model`.
 
     Raises:
         InvalidRequest: an option is not JSON, or the message would be larger than gRPC can carry.
     """
     options_json = options_to_json(options)
-    verify_size(len(audio) + len(options_json))
-    request = service_pb2.ModelInferRequest(model_name=TRANSCRIBE_STREAM, id=request_id)
-    for name, content in (("AUDIO", audio), ("OPTIONS", options_json)):
-        request.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
-        request.raw_input_contents.append(_LENGTH.pack(len(content)) + content)
-    return request
+    verify_size(len(content) + len(options_json))
+    message = service_pb2.ModelInferRequest(model_name=model.name, id=request_id)
+    message.parameters[CODE_IN_MESSAGE].bool_param = True
+    for name, element in ((model.content, content), ("OPTIONS", options_json)):
+        message.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
+        message.raw_input_contents.append(_LENGTH.pack(len(element)) + element)
+    return message
 
 
 def options_to_json(options: Mapping[str, Any]) -> bytes:
@@ -80,49 +152,47 @@ def options_to_json(options: Mapping[str, Any]) -> bytes:
 
 
 def verify_size(num_bytes: int) -> None:
-    """Raises InvalidRequest if a request with so many bytes of audio cannot be sent."""
-    if num_bytes > MAX_AUDIO_BYTES:
+    """Raises InvalidRequest if a request with so many bytes of content cannot be sent."""
+    if num_bytes > MAX_CONTENT_BYTES:
         raise InvalidRequest(
-            f"the audio has {num_bytes} bytes, must be at most {MAX_AUDIO_BYTES} (a gRPC message "
-            "ends at 2 GiB); compress it, such as to FLAC or Opus, or send it in parts"
+            f"the request has {num_bytes} bytes, must have at most {MAX_CONTENT_BYTES} (a gRPC "
+            "message ends at 2 GiB); compress audio, such as to FLAC or Opus, or send it in parts"
         )
 
 
-def event(response: Any, context: CallContext) -> Event | None:
-    """The event in a ModelStreamInferResponse of `transcribe_stream`.
+def error(response: Any, context: CallContext) -> OnecardError | None:
+    """The error in a ModelStreamInferResponse, which then has nothing else."""
+    return from_text(response.error_message, context) if response.error_message else None
+
+
+def event(model: Model[E], response: Any, context: CallContext) -> E | None:
+    """The event in a ModelStreamInferResponse of `model`.
 
     Returns:
         None for a response that only ends the stream, and for kinds of events that are newer than
         this client.
 
     Raises:
-        OnecardError: the stream carries an error's text instead of an event.
         BadResponse: EVENT is missing or not an event.
     """
-    if response.error_message:
-        raise from_text(response.error_message, context)
     if not response.infer_response.outputs:
         return None
     try:
-        return _event_of(parse(_output(response.infer_response, EVENT)))
-    except ValueError as error:  # also Mismatch and InvalidTranscript
+        return _event_of(model, parse(_output(response.infer_response, EVENT)))
+    except ValueError as mismatch:  # also Mismatch and InvalidTranscript
         raise BadResponse(
-            f"{EVENT} is not an event: {error}", request_id=context.request_id
-        ) from error
+            f"{EVENT} is not an event: {mismatch}", request_id=context.request_id
+        ) from mismatch
 
 
-def _event_of(found: Any) -> Event | None:
+def _event_of(model: Model[E], found: Any) -> E | None:
     if not isinstance(found, dict):
         raise Mismatch("an object", found)
-    document = {key: item for key, item in found.items() if key != "event"}
-    match found.get("event"):
-        case "progress":
-            return decode(Progress, document)
-        case "segments":
-            return decode(Segments, document)
-        case "result":
-            return Transcript.from_dict(document.get("result"))
-    return None
+    kind = found.get("event")
+    read = model.events.get(kind) if isinstance(kind, str) else None
+    if read is None:
+        return None
+    return read({key: item for key, item in found.items() if key != "event"})
 
 
 def _output(response: Any, name: str) -> bytes:
@@ -148,10 +218,36 @@ def _element(raw: bytes, name: str) -> bytes:
     return content
 
 
-def health(live: Any, ready: Any, metadata: Any, models: Sequence[Any]) -> Health:
-    """Health from the answers to ServerLive, ServerReady, ServerMetadata, and to ModelReady for
-    each of MODELS."""
+# Questions that one call answers each: its name in the protocol, and the message.
+HEALTH = (
+    ("ServerLive", service_pb2.ServerLiveRequest()),
+    ("ServerReady", service_pb2.ServerReadyRequest()),
+    ("ServerMetadata", service_pb2.ServerMetadataRequest()),
+    *(("ModelReady", service_pb2.ModelReadyRequest(name=name)) for name in MODELS),
+)
+LIMITS = ("ModelConfig", service_pb2.ModelConfigRequest(name=CHAT.name))
+
+
+def health(answers: Sequence[Any]) -> Health:
+    """Health from the answers to HEALTH."""
+    live, ready, metadata, *models = answers
     states = tuple(
         ModelState(name, answer.ready) for name, answer in zip(MODELS, models, strict=True)
     )
     return Health(live.live, ready.ready, states, metadata.name, metadata.version)
+
+
+def limits(answer: Any) -> Limits:
+    """Limits from the answer to LIMITS.
+
+    Raises:
+        BadResponse: the configuration does not state them.
+    """
+    parameters = {key: one.string_value for key, one in answer.config.parameters.items()}
+    try:
+        return Limits(int(parameters["max_seq_len"]), int(parameters["max_tokens"]))
+    except (KeyError, ValueError) as error:
+        raise BadResponse(
+            f"the configuration of `{CHAT.name}` has the parameters `{parameters}`, must have the "
+            "numbers `max_seq_len` and `max_tokens`; is this a onecard server?"
+        ) from error

@@ -8,7 +8,6 @@ tested against the real one.
 from __future__ import annotations
 
 import json
-import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -73,6 +72,47 @@ PROGRESS: dict[str, Any] = {"event": "progress", "stage": "recognize", "done": 1
 SEGMENTS: dict[str, Any] = {"event": "segments", "segments": RESULT["segments"]}
 FINISHED: dict[str, Any] = {"event": "result", "result": RESULT}
 
+DELTAS: list[dict[str, Any]] = [
+    {"event": "delta", "text": "Good "},
+    {"event": "delta", "text": "day."},
+]
+USAGE: dict[str, Any] = {
+    "event": "usage",
+    "prompt_tokens": 12,
+    "completion_tokens": 3,
+    "total_tokens": 15,
+    "context_tokens": 64,
+}
+DONE: dict[str, Any] = {
+    "event": "done",
+    "finish_reason": "stop",
+    "engine": {"model": "none, this is a fake"},
+}
+ANSWER = (*DELTAS, USAGE, DONE)
+
+VERDICT: dict[str, Any] = {
+    "id": "m1",
+    "category": "invoice",
+    "priority": "high",
+    "needs_action": True,
+    "action": "pay it",
+    "due": "2025-07-14",
+    "summary": "An invoice.",
+    "reply_draft": None,
+    "confidence": 0.75,
+    "reason": "It says so.",
+    "needs_review": False,
+    "review_reason": None,
+    "shortened": False,
+    "call": 0,
+}
+TRIAGE_PROGRESS: dict[str, Any] = {
+    "event": "progress",
+    "done": 0,
+    "total": 1,
+    "waiting_for": "speech",
+}
+
 # A step takes the request and its context and gives the responses of the stream.
 Step = Callable[[Any, grpc.ServicerContext], Any]
 
@@ -90,12 +130,12 @@ def reply(request: Any, name: str, content: bytes) -> Any:
 
 
 def fails(status: grpc.StatusCode, details: str) -> Step:
-    """A model's refusal: Triton ends the stream with its status."""
+    """A status of gRPC itself, or of a proxy; a model's refusal is `says`, with a code ahead."""
     return lambda request, context: context.abort(status, details)
 
 
 def says(error_message: str) -> Step:
-    """Triton's refusal ahead of any model: a text without a status."""
+    """An error in a stream: a text without a status."""
     response = service_pb2.ModelStreamInferResponse(error_message=error_message)
     return lambda request, context: [response]
 
@@ -117,9 +157,46 @@ def events(*documents: dict[str, Any], then: Step | None = None) -> Step:
     return stream
 
 
-def event(content: bytes) -> Step:
+def event(raw_content: bytes) -> Step:
     """One event of any bytes."""
-    return lambda request, context: [reply(request, "EVENT", content)]
+    return lambda request, context: [reply(request, "EVENT", raw_content)]
+
+
+def verdict(mail_id: str, **changed: Any) -> dict[str, Any]:
+    return {"event": "verdict", "verdict": {**VERDICT, "id": mail_id, **changed}}
+
+
+def summary(*ids: str) -> dict[str, Any]:
+    call = {
+        "call": 0,
+        "ids": list(ids),
+        "prompt_tokens": 100,
+        "completion_tokens": 20,
+        "seconds": 0.5,
+    }
+    document = {
+        "mails": len(ids),
+        "decided": len(ids),
+        "needs_review": [],
+        "calls": [call],
+        "prompt_tokens": 100,
+        "completion_tokens": 20,
+        "seconds": 0.5,
+        "waited_s": 0.0,
+        "engine": {"model": "none, this is a fake"},
+    }
+    return {"event": "summary", "summary": document}
+
+
+def decides(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+    """A verdict for each mail of the request."""
+    ids = [mail["id"] for mail in json.loads(content(request))]
+    yield from events(*(verdict(one) for one in ids), summary(*ids))(request, context)
+
+
+def content(request: Any) -> bytes:
+    """AUDIO, MESSAGES or EMAILS."""
+    return bytes(request.raw_input_contents[0][4:])
 
 
 class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -129,6 +206,7 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         requests: the ModelInferRequests received, in order.
         metadata: their gRPC metadata.
         cancelled: set when a call ended before its step did.
+        parameters: those in the configuration of every model.
     """
 
     def __init__(self, *script: Step) -> None:
@@ -136,6 +214,7 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
         self.cancelled = threading.Event()
+        self.parameters = {"max_seq_len": "64", "max_tokens": "16", "other": "text"}
         unlimited = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
@@ -152,12 +231,16 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def options(self) -> dict[str, Any]:
         """OPTIONS of the last request."""
-        content: dict[str, Any] = json.loads(self.requests[-1].raw_input_contents[1][4:])
-        return content
+        document: dict[str, Any] = json.loads(self.requests[-1].raw_input_contents[1][4:])
+        return document
 
     def audio(self) -> bytes:
         """AUDIO of the last request."""
-        return bytes(self.requests[-1].raw_input_contents[0][4:])
+        return content(self.requests[-1])
+
+    def document(self, index: int = -1) -> Any:
+        """MESSAGES or EMAILS of a request."""
+        return json.loads(content(self.requests[index]))
 
     def ModelStreamInfer(self, requests: Any, context: Any) -> Iterator[Any]:
         request = next(requests)
@@ -177,6 +260,13 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ModelReady(self, request: Any, context: Any) -> Any:
         return service_pb2.ModelReadyResponse(ready=request.name != "align")
 
+    def ModelConfig(self, request: Any, context: Any) -> Any:
+        answer = service_pb2.ModelConfigResponse()
+        answer.config.name = request.name
+        for name, text in self.parameters.items():
+            answer.config.parameters[name].string_value = text
+        return answer
+
     def _step(self, request: Any, context: grpc.ServicerContext) -> tuple[Step, threading.Event]:
         done = threading.Event()
         step = self.script[min(len(self.requests), len(self.script) - 1)]
@@ -184,44 +274,3 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.metadata.append(dict(context.invocation_metadata()))
         context.add_callback(lambda: done.is_set() or self.cancelled.set())
         return step, done
-
-
-class Cutter:
-    """A TCP relay to a server that can drop its connections as a failing network does."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._sockets: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        self._listener.close()
-        for one in self._sockets:
-            _reset(one)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self._port))
-            self._sockets += [client, server]
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=_relay, args=(source, sink), daemon=True).start()
-
-
-def _relay(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            sink.sendall(data)
-    except OSError:
-        pass
-
-
-def _reset(one: socket.socket) -> None:
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    one.shutdown(socket.SHUT_RDWR)  # wakes the relay, which still reads from it
-    one.close()

@@ -9,9 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from onecard.chat_options import ChatOptions
 from onecard.options import TranscribeOptions
-from onecard_client import _arguments
-from onecard_client._arguments import REFUSED, parse, request_options
+from onecard.triage_options import TriageOptions
+from onecard_client import _chat_command, _triage_command
+from onecard_client._arguments import parse
+from onecard_client._languages import CODES
+from onecard_client._parser import given
+from onecard_client._transcribe_options import (
+    REFUSED,
+    REQUEST_OPTIONS,
+    SWITCHES,
+    request_options,
+)
 
 
 def whisperx_options() -> set[str]:
@@ -26,14 +36,14 @@ def whisperx_options() -> set[str]:
 def test_every_whisperx_option_is_taken_or_refused() -> None:
     names = {name[2:].replace("-", "_") for name in whisperx_options()}
     assert len(names) > 40
-    taken = set(vars(parse(["transcribe", "a.wav"]))) | set(_arguments._REQUEST_OPTIONS)
+    taken = set(vars(parse(["transcribe", "a.wav"]))) | set(REQUEST_OPTIONS) | set(SWITCHES)
     # --no_align is --align's other half; the last two print versions
     assert names - taken - set(REFUSED) == {"no_align", "version", "python_version"}
 
 
 def test_every_option_of_the_server_has_one_here() -> None:
     fields = {field.name for field in dataclasses.fields(TranscribeOptions)}
-    assert set(_arguments._REQUEST_OPTIONS) | {"align"} == fields
+    assert set(REQUEST_OPTIONS) | set(SWITCHES) == fields
 
 
 PCM = {"encoding": "pcm_s16le", "sample_rate": 8000, "channels": 2}
@@ -44,6 +54,9 @@ PCM = {"encoding": "pcm_s16le", "sample_rate": 8000, "channels": 2}
     [
         ("", {}),
         ("--language en", {"language": "en"}),
+        ("--language German", {"language": "de"}),
+        ("--language None", {"language": None}),
+        ("--language klingon", {"language": "klingon"}),
         ("--min_speakers 2 --max-speakers=3", {"min_speakers": 2, "max_speakers": 3}),
         ("--no_align", {"align": False}),
         ("--no-align --align", {"align": True}),
@@ -96,7 +109,20 @@ def test_refused_option_says_why(
         ("", "COMMAND"),
         ("transcribe", "FILE"),
         ("transcribe a.wav --output-format docx", "docx"),
-        ("transcribe a.wav --lang en", "--lang"),
+        ("transcribe a.wav --lang en", "`--lang` is not an option here; did you mean"),
+        ("transcribe a.wav --langage en", "did you mean `--language`"),
+        ("transcribe a.wav --max_speaker=2", "did you mean `--max-speakers`"),
+        ("transcribe a.wav --xyzzy", "`onecard transcribe --help` lists all"),
+        ("chat --max_token 5 Hello", "did you mean `--max-tokens`"),
+        ("chat --json-schema no-such-file Hello", "must be a file of JSON"),
+        ("triage a.eml --no_draft", "did you mean `--no-drafts`"),
+        ("triage a.eml --instructions @no-such-file", "must be a text or `@` and a file"),
+        ("triage", "no PATH is given"),
+        ("triage - -", "standard input"),
+        ("triage --watch .", "must be a Maildir"),
+        ("triage a.eml --interval 0", "must be more than 0"),
+        ("triage a.eml -o no/such/folder", "must be a file in a folder that exists"),
+        ("status now", "`now` is one argument too many"),
         ("transcribe a.wav --min-speakers two", "two"),
         ("transcribe --highlight-words a.wav", "must be True or False"),
         ("transcribe a.wav --no_align --max_line_width 20", "--max-line-width"),
@@ -113,6 +139,47 @@ def test_wrong_usage(arguments: str, reason: str, capsys: pytest.CaptureFixture[
     message = capsys.readouterr().err
     assert reason in message
     assert len(message.splitlines()) <= 3
+
+
+def test_languages_are_whisperxs() -> None:
+    utils = pytest.importorskip("whisperx.utils")
+    assert utils.TO_LANGUAGE_CODE == CODES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("", {}),
+        ("--max_tokens 5 --temperature 0", {"max_tokens": 5, "temperature": 0.0}),
+        ("--top_p 0.5 --top-k 7 --seed 3", {"top_p": 0.5, "top_k": 7, "seed": 3}),
+        ("--priority low --min_tokens 2", {"priority": "low", "min_tokens": 2}),
+    ],
+)
+def test_what_of_a_chat_reaches_the_server(arguments: str, expected: dict[str, object]) -> None:
+    namespace = parse(["chat", "Hello", *arguments.split()])
+    assert given(namespace, _chat_command.REQUEST_OPTIONS) == expected
+
+
+def test_what_of_a_triage_reaches_the_server(tmp_path: Path) -> None:
+    (tmp_path / "who.txt").write_text("We sell shoes.\n")
+    line = ["--categories", "bill, spam,", "--priorities", "now,later", "--mails_per_call", "3"]
+    line += ["--instructions", f"@{tmp_path / 'who.txt'}", "--confidence_threshold", "0.25"]
+    namespace = parse(["triage", "a.eml", *line])
+    assert given(namespace, _triage_command.REQUEST_OPTIONS) == {
+        "categories": ["bill", "spam"],
+        "priorities": ["now", "later"],
+        "mails_per_call": 3,
+        "instructions": "We sell shoes.\n",
+        "confidence_threshold": 0.25,
+    }
+
+
+def test_every_option_of_chat_and_triage_has_one_here() -> None:
+    fields = {field.name for field in dataclasses.fields(ChatOptions)}
+    elsewhere = {"stop", "response_format", "logprobs"}  # --stop, --json-schema; and none
+    assert set(_chat_command.REQUEST_OPTIONS) | elsewhere == fields
+    fields = {field.name for field in dataclasses.fields(TriageOptions)}
+    assert set(_triage_command.REQUEST_OPTIONS) | {"drafts"} == fields
 
 
 def test_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

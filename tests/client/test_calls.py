@@ -100,7 +100,7 @@ def test_retries_end(fake: Any, connect: Any) -> None:
 
 def test_retries_end_with_the_deadline(fake: Any, connect: Any) -> None:
     server = fake(BUSY)
-    with pytest.raises(Unavailable):
+    with pytest.raises((Unavailable, DeadlineExceeded)):  # the latter if it comes amid a call
         connect(server.url).transcribe(b"audio", timeout_s=0.5)
     assert 1 < len(server.requests) < 10
 

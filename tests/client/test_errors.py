@@ -93,6 +93,27 @@ def test_text_on_the_wire_becomes_its_class(
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "status", "message"),
+    [
+        ("INVALID_ARG: AUDIO is empty", InvalidRequest, "INVALID_ARGUMENT", "AUDIO is empty"),
+        ("UNAVAILABLE: try again: later", Unavailable, "UNAVAILABLE", "try again: later"),
+        ("INTERNAL: no", ServerError, "INTERNAL", "no (request id `r-1`)"),
+        ("INTERNAL: Stub process 'x' is not healthy.", Unavailable, "INTERNAL", None),
+        ("UNAVAILABLE: connection reset", Unavailable, "UNAVAILABLE", "connection reset"),
+        ("OTHER: no", ServerError, None, "OTHER: no (request id `r-1`)"),
+        ("INVALID_ARG", ServerError, None, "INVALID_ARG (request id `r-1`)"),
+    ],
+)
+def test_code_ahead_of_a_text_becomes_its_class(
+    text: str, kind: Any, status: Any, message: Any, fake: Any, connect: Any
+) -> None:
+    with pytest.raises(OnecardError) as caught:
+        connect(fake(says(text)).url, max_retries=0).transcribe(b"audio", request_id="r-1")
+    assert (type(caught.value), caught.value.status) == (kind, status)
+    assert message is None or str(caught.value) == message
+
+
 def test_text_does_not_overrule_a_status_that_is_clear(fake: Any, connect: Any) -> None:
     server = fake(fails(grpc.StatusCode.INVALID_ARGUMENT, "`x` has no available versions"))
     with pytest.raises(InvalidRequest):

@@ -122,16 +122,17 @@ def test_bad_request(audio: bytes, options: Any, reason: str, server: Any, conne
 
 
 def test_unknown_model_as_triton_says_it(server: Any) -> None:
-    """It arrives as a text without a status, though the client asks for statuses."""
-    request = _wire.transcribe_request(b"audio", {}, "r-1")
+    """It arrives as a text without a code: no model was there to begin it with one."""
+    request = _wire.request(_wire.TRANSCRIBE, b"audio", {}, "r-1")
     request.model_name = "no_such_model"
     context = CallContext(server.grpc_url, request_id="r-1")
     with grpc.insecure_channel(server.grpc_url) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        responses = stub.ModelStreamInfer(iter([request]), metadata=_wire.STREAM_METADATA)
-        with pytest.raises(ServerError, match="no_such_model") as caught:
-            _wire.event(next(responses), context)
-    assert type(caught.value) is ServerError
+        responses = stub.ModelStreamInfer(iter([request]))
+        error = _wire.error(next(responses), context)
+        assert list(responses) == []
+    assert type(error) is ServerError
+    assert "no_such_model" in str(error)
 
 
 def test_full_server_is_asked_until_it_has_room(

@@ -6,16 +6,16 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from commands import spawn
 from fake_server import FINISHED, PATIENCE_S, PROGRESS, RESULT, SEGMENTS, Step, events, fails, hangs
 
-from onecard_client import Progress, Transcript, __version__, _output, _progress
+from onecard_client import Transcript, __version__, _output
 from onecard_client.__main__ import main
 from onecard_client.subtitles import SubtitleLayout
 from onecard_client.writers import WRITERS
@@ -94,6 +94,7 @@ def test_one_failure_does_not_stop_the_others(fake: Any, tmp_path: Path, capsys:
 
 
 def test_unreachable_server(talk: Path, capsys: Any) -> None:
+    (talk.with_name("b.wav")).write_bytes(b"audio")
     line = ["transcribe", str(talk), str(talk.with_name("b.wav")), "--url", "no-such-host.invalid"]
     assert main(line) == 3
     assert main(["status", "--url", "no-such-host.invalid"]) == 3
@@ -125,10 +126,48 @@ def test_server_that_fails(fake: Any, talk: Path, capsys: Any) -> None:
     assert "internal error (request id `" in capsys.readouterr().err
 
 
-def test_folder_that_cannot_be_made(fake: Any, talk: Path, capsys: Any) -> None:
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_folder_that_cannot_be_made(below: str, fake: Any, talk: Path, capsys: Any) -> None:
+    """It is found before the hour of transcription and not after it."""
     server = fake(events(FINISHED))
-    assert main(["transcribe", str(talk), "--url", server.url, "-o", str(talk)]) == 1
-    assert f"onecard: {talk}: File exists" in capsys.readouterr().err
+    out = talk / below
+    assert main(["transcribe", str(talk), "--url", server.url, "-o", str(out)]) == 1
+    assert f"onecard: {out}: Not a directory" in capsys.readouterr().err
+    assert server.requests == []
+
+
+def test_missing_files_are_told_before_the_first_is_sent(
+    fake: Any, talk: Path, tmp_path: Path, capsys: Any
+) -> None:
+    told: list[str] = []
+
+    def step(request: Any, context: Any) -> Any:
+        told.append(capsys.readouterr().err)
+        return events(FINISHED)(request, context)
+
+    folder = tmp_path / "folder.wav"
+    folder.mkdir()
+    line = ["transcribe", str(talk), str(tmp_path / "b.wav"), str(folder), "-o", str(tmp_path)]
+    server = fake(step)
+    assert main([*line, "--url", server.url]) == 1
+    assert len(server.requests) == 1
+    assert f"{tmp_path / 'b.wav'}: No such file" in told[0]
+    assert f"{folder}: Is a directory" in told[0]
+    assert "2 of 3 files failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("probability", "options", "shown"),
+    [(0.9, {}, "en"), (None, {}, "unknown"), (None, {"language": "en"}, "en")],
+)
+def test_language_that_nobody_knows(
+    probability: Any, options: Any, shown: str, fake: Any, talk: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """The server names a language also where nothing was spoken."""
+    result = {**RESULT, "language_probability": probability, "options": options}
+    server = fake(events({"event": "result", "result": result}))
+    assert main(["transcribe", str(talk), "--url", server.url, "-o", str(tmp_path)]) == 0
+    assert f"language {shown}," in capsys.readouterr().out
 
 
 def test_warnings_are_shown(fake: Any, talk: Path, tmp_path: Path, capsys: Any) -> None:
@@ -152,6 +191,19 @@ def test_status(fake: Any, capsys: Any) -> None:
     assert {"name": "align", "ready": False} in document["models"]
 
 
+@pytest.mark.parametrize("line", ["status", "--help"])
+def test_reader_that_goes_away(line: str, fake: Any) -> None:
+    """As in `onecard status | head -0`."""
+    server = fake(events(FINISHED))
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = spawn(server.url, line, stdout=writer)
+    os.close(writer)
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert errors == ""
+    assert line == "--help" or process.returncode == 1
+
+
 def test_version(capsys: Any) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
@@ -162,21 +214,11 @@ def test_version(capsys: Any) -> None:
 # interruption, in a process of its own
 
 
-def spawn(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "onecard_client", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-
-
 @pytest.mark.parametrize("step", [hangs, events(PROGRESS, then=hangs)], ids=["before", "amid"])
 def test_interrupt_cancels_the_request(step: Step, fake: Any, talk: Path, tmp_path: Path) -> None:
     server = fake(step)
     out = tmp_path / "out"
-    process = spawn("transcribe", str(talk), "--url", server.url, "-o", str(out))
+    process = spawn(server.url, "transcribe", talk, "-o", out)
     while not server.requests:
         assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
@@ -220,46 +262,3 @@ def test_new_result_has_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("")
     modes = [(tmp_path / name).stat().st_mode for name in ("a.txt", "b.txt")]
     assert modes[0] == modes[1]
-
-
-# progress
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("COLUMNS", "60")
-    bar = _progress.display("talk.wav", wanted=None, verbose=True)
-    bar.show(Progress("recognize", 1, 4))
-    bar.show(Progress("recognize", 4, 4))
-    bar.clear()
-    drawn = terminal.getvalue().split("\r\033[K")
-    assert drawn[1].startswith("talk.wav: recognize [######..................]  25%")
-    assert "[########################] 100%" in drawn[2]
-    assert max(map(len, drawn)) < 60
-    assert drawn[-1] == ""
-
-
-def test_lines_elsewhere(capsys: Any) -> None:
-    lines = _progress.display("talk.wav", wanted=None, verbose=True)
-    for done in (0, 2, 4, 4):
-        lines.show(Progress("recognize", done, 4))
-    lines.show(Progress("align", 0, 0))
-    lines.clear()
-    assert capsys.readouterr().err == "talk.wav: recognize\ntalk.wav: align\n"
-
-
-@pytest.mark.parametrize(
-    ("wanted", "verbose", "shown"),
-    [(None, True, True), (None, False, False), (True, False, True), (False, True, False)],
-)
-def test_who_decides_about_progress(
-    wanted: bool | None, verbose: bool, shown: bool, capsys: Any
-) -> None:
-    _progress.display("talk.wav", wanted=wanted, verbose=verbose).show(Progress("align", 1, 1))
-    assert bool(capsys.readouterr().err) == shown

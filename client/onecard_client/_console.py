@@ -1,0 +1,40 @@
+"""What every command says to people: exit codes, complaints, text that cannot command a terminal.
+
+It knows terminals; it does not know what is said.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TextIO
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_INTERRUPTED = 130
+
+# Controls, which could move the cursor, rename the window or answer for the user; and marks that
+# turn the direction of writing, behind which a text can hide. Tab and line feed stay.
+_UNSAFE = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def complain(message: str) -> None:
+    print(f"onecard: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """`text` with a replacement for each character that a terminal would obey."""
+    return _UNSAFE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody sits there. A stream that was closed by the caller is None in Python."""
+    return stream is not None and stream.isatty()
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

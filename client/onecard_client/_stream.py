@@ -1,0 +1,94 @@
+"""Iterators over a running answer: they keep what is not an item, and cancel when they are closed.
+
+It knows how iterators begin and end; `chat` and `triage` know what the events mean.
+"""
+
+from __future__ import annotations
+
+from types import AsyncGeneratorType, GeneratorType, TracebackType
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Stream[Any]")
+
+
+class Stream(Generic[T]):
+    """Events on one side, items of type T on the other."""
+
+    def __init__(self, events: Any) -> None:
+        self._events = events
+
+    def _take(self, event: Any) -> T | None:
+        """The item in `event`; None for an event that is only kept."""
+        raise NotImplementedError
+
+    def _cancel(self) -> None:
+        """The caller closed the stream before its end."""
+
+
+class BlockingStream(Stream[T]):
+    """For `for` loops; also a context manager that closes it."""
+
+    _events: GeneratorType[Any, None, None]
+
+    def __iter__(self: S) -> S:
+        return self
+
+    def __next__(self) -> T:
+        for event in self._events:
+            item = self._take(event)
+            if item is not None:
+                return item
+        raise StopIteration
+
+    def close(self) -> None:
+        """Ends the request; the server stops working on it. Does nothing at the end."""
+        if self._events.gi_frame is not None:
+            self._events.close()
+            self._cancel()
+
+    def __enter__(self: S) -> S:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncStream(Stream[T]):
+    """For `async for` loops; also an asynchronous context manager that closes it."""
+
+    _events: AsyncGeneratorType[Any, None]
+
+    def __aiter__(self: S) -> S:
+        return self
+
+    async def __anext__(self) -> T:
+        async for event in self._events:
+            item = self._take(event)
+            if item is not None:
+                return item
+        raise StopAsyncIteration
+
+    async def close(self) -> None:
+        """Ends the request; the server stops working on it. Does nothing at the end."""
+        if self._events.ag_frame is not None:
+            await self._events.aclose()
+            self._cancel()
+
+    aclose = close  # the name that `contextlib.aclosing` wants
+
+    async def __aenter__(self: S) -> S:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,144 @@
+"""An answer of the language model: its text as it comes, then what it cost and why it ended.
+
+It knows the EVENT documents of the server's `chat`; it does not know how they travel.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onecard_client._errors import InvalidRequest
+from onecard_client._stream import AsyncStream, BlockingStream, Stream
+
+# One text, which a user says, or a conversation: {"role": "user", "content": "..."} and so on.
+Messages = str | Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token of the answer and the logarithm of its probability."""
+
+    token: str
+    logprob: float
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A piece of the answer. `logprobs`: of its tokens, where they were asked for."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class ChatUsage:
+    """What an answer cost, in tokens.
+
+    Attributes:
+        total_tokens: prompt and answer.
+        context_tokens: the most that a prompt and its answer may have together.
+        max_tokens: the longest answer that this one could have been.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    context_tokens: int
+    max_tokens: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class ChatEnd:
+    """Why an answer ended, and which engine and model gave it."""
+
+    finish_reason: str
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+ChatEvent = Delta | ChatUsage | ChatEnd
+
+
+class ChatAnswer(Stream[str]):
+    """What is known of an answer; complete when its iterator has ended.
+
+    Attributes:
+        usage: None until the answer has ended.
+        finish_reason: `stop`, `length` (cut off by `max_tokens`: JSON is then no JSON),
+            `cancelled`; None until the answer has ended.
+        engine: which engine and model answered; empty until the answer has ended.
+        logprobs: of the tokens so far; empty unless the option `logprobs` was set.
+    """
+
+    usage: ChatUsage | None = None
+    finish_reason: str | None = None
+
+    def __init__(self, events: Any) -> None:
+        super().__init__(events)
+        self.engine: Mapping[str, Any] = {}
+        self.logprobs: list[TokenLogprob] = []
+        self._pieces: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self._pieces)
+
+    def _take(self, event: ChatEvent) -> str | None:
+        if isinstance(event, Delta):
+            self.logprobs += event.logprobs or ()
+            self._pieces.append(event.text)
+            return event.text or None
+        if isinstance(event, ChatUsage):
+            self.usage = event
+        else:
+            self.finish_reason = event.finish_reason
+            self.engine = event.engine
+        return None
+
+    def _cancel(self) -> None:
+        self.finish_reason = self.finish_reason or "cancelled"
+
+
+class ChatStream(ChatAnswer, BlockingStream[str]):
+    """The pieces of an answer's text, as they come; closing it ends the request."""
+
+
+class AsyncChatStream(ChatAnswer, AsyncStream[str]):
+    """The pieces of an answer's text, as they come; closing it ends the request."""
+
+
+def messages_to_json(messages: Messages) -> bytes:
+    """MESSAGES. Roles and contents are the server's to judge; here they only have to be JSON.
+
+    Raises:
+        InvalidRequest: they are not.
+        TypeError: neither a text nor a list of objects.
+    """
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    found = [dict(message) for message in _objects(messages)]
+    try:
+        return json.dumps(found, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(
+            f"the messages are not something that JSON has ({error}); give objects with the texts "
+            "`role` and `content`"
+        ) from error
+
+
+def _objects(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    found = list(messages) if isinstance(messages, Iterable) else [messages]
+    for message in found:
+        if isinstance(messages, Mapping) or not isinstance(message, Mapping):
+            raise TypeError(
+                f"a message is of type `{type(message).__name__}`, must be an object with `role` "
+                "and `content`; give a text, or a list of such objects"
+            )
+    return found

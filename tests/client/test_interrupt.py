@@ -1,0 +1,18 @@
+"""Ctrl-C while gRPC is at work, in a process of its own: `interrupts.py` holds the tests.
+
+Other tests load libraries into this process that answer a real SIGINT in ways of their own.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_interrupts() -> None:
+    tests = Path(__file__).with_name("interrupts.py")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", str(tests)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert " passed" in ran.stdout
