@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BUILD := $(PYTHON) -m build_scripts
 BIN := .venv/bin
-SOURCES := onecard client build_scripts backends model_repository tests
+SOURCES := onecard client build_scripts backends model_repository bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup samples demo serve wait stop status test check fmt repository lock clean
+.PHONY: help setup bench samples demo serve wait stop status test check fmt engines repository lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,14 @@ check: setup ## lint, types, generated files; changes nothing
 fmt: setup ## format the code and apply safe fixes
 	@$(BIN)/ruff format $(SOURCES) && $(BIN)/ruff check --fix $(SOURCES)
 
+bench: setup samples ## ratios measured side by side, in one run (NAMES="chat_speed together triage_quality")
+	@$(BIN)/python -m bench $(NAMES)
+
 samples: ## fetch the recordings with references that the tests use
 	@$(BUILD) samples
+
+engines: ## make the engines of a plan, e.g. after naming another GGUF file in it (PLAN=cpu)
+	@$(BUILD) engines
 
 repository: setup ## write model_repository/*/config.pbtxt from plans/
 	@$(BIN)/python -m build_scripts repository

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import wave
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -199,6 +200,47 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
         time.sleep(0.5)
         run()
     assert speech.word_errors(speech.JFK, str(outcomes[-1])) == 0
+
+
+# Not one more: `serve` gives up where Triton ends three times in a row soon after its start.
+@pytest.mark.parametrize("model", ["llm", "chat"])
+def test_a_killed_language_model_leaves_nobody_waiting_and_comes_back(server, model):
+    """A stream whose process died is cut off, not left open; afterwards all is as before."""
+    asked = {"max_tokens": 400, "min_tokens": 400, "temperature": 0.0}
+    outcomes: list[object] = []
+
+    def run(work: Callable[[Client], object]) -> None:
+        try:
+            with Client(server.grpc_url) as own:
+                outcomes.append(work(own))
+        except OnecardError as error:
+            outcomes.append(error)
+
+    def chat(own: Client) -> object:
+        return "".join(own.chat("Hello", timeout_s=RECOVERY_TIMEOUT_S, **asked))
+
+    def triage(own: Client) -> object:
+        mails = [{"id": str(number), "body": "Lunch on Friday?"} for number in range(4)]
+        return list(own.triage(mails, timeout_s=RECOVERY_TIMEOUT_S))
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in (chat, triage, chat)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    for pid, served in supervisor.stubs(triton_pid(server)).items():
+        if served == model:
+            os.kill(pid, signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 3
+    deadline = time.monotonic() + RECOVERY_TIMEOUT_S
+    asked = {"max_tokens": 5}
+    for work in (chat, triage):
+        outcomes.clear()
+        while not any(isinstance(outcome, str | list) for outcome in outcomes):
+            assert time.monotonic() < deadline, outcomes
+            time.sleep(0.5)
+            run(work)
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed"])
