@@ -1,0 +1,203 @@
+"""The verb plan: prints where every byte of a plan goes, and refuses what does not fit.
+
+It knows the table and the JSON; the numbers are `ledger`'s, `knobs`', `refit`'s and `shortfall`'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from build_scripts import cards, knobs, ledger, plan, refit, shortfall
+from build_scripts.errors import PlanError
+from build_scripts.ledger import Ledger
+from build_scripts.ledger_lines import GIB, MIB
+from build_scripts.plan import Plan
+from build_scripts.progress import say
+from build_scripts.refit import Refit
+from build_scripts.shortfall import Cure
+
+DOES_NOT_FIT = 2
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
+    """Print one plan's ledger. Returns the exit status; raises PlanError."""
+    asked = _parse(arguments, environment)
+    chosen = plan.load(cards.pick(_aside) if asked.plan == cards.AUTO else asked.plan)
+    if chosen.card is None:
+        if asked.vram is not None:
+            plan.with_vram(chosen, asked.vram)  # refuses
+        _show_without_card(chosen, asked.json, environment)
+        return 0
+    turned = refit.refit(chosen if asked.vram is None else plan.with_vram(chosen, asked.vram))
+    # Where nothing fits, the plan itself is shown, not the least that was tried.
+    shown = turned.plan if turned.fits else _at(chosen, asked.vram)
+    found = ledger.ledger(shown)
+    caps = knobs.overridden(shown, environment) if found.fits else knobs.knobs(shown)
+    cures = [] if found.fits else shortfall.cheapest(shown)
+    if asked.json:
+        say(json.dumps(to_dict(shown, found, caps, turned if found.fits else None, cures)))
+    else:
+        _show(shown, found, caps, turned, cures)
+    return 0 if found.fits else DOES_NOT_FIT
+
+
+def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m build_scripts plan",
+        description="Where every byte of a plan goes. Exit status 2: it does not fit.",
+    )
+    chosen = environment.get("PLAN") or plan.DEFAULT_PLAN
+    parser.add_argument("--plan", default=chosen, help="which, default cpu; or PLAN=; `auto`")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument(
+        "--vram", type=_gib, default=None, metavar="GIB",
+        help="turn the one dial: the same plan on a card with so much; or VRAM_GIB=",
+    )  # fmt: skip
+    asked = parser.parse_args(arguments)
+    if asked.vram is None and environment.get("VRAM_GIB"):
+        try:
+            asked.vram = _gib(environment["VRAM_GIB"])
+        except argparse.ArgumentTypeError as error:
+            raise PlanError(f"VRAM_GIB: {error}") from None
+    return asked
+
+
+def _gib(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"`{text}` must be a number of GiB") from None
+    if not 1 <= value < 10_000:
+        raise argparse.ArgumentTypeError(f"`{text}` must be a number of GiB, at least 1")
+    return value
+
+
+def _at(chosen: Plan, vram_gib: float | None) -> Plan:
+    return chosen if vram_gib is None else plan.with_vram(chosen, vram_gib)
+
+
+def _aside(line: str) -> None:
+    """Not into the JSON."""
+    sys.stderr.write(line + "\n")
+
+
+def to_dict(
+    shown: Plan, found: Ledger, caps: knobs.Knobs, turned: Refit | None, cures: list[Cure]
+) -> dict[str, Any]:
+    """What `--json` prints. `headroom_gib`: of the card beside the total; `headroom_wanted_gib`:
+    what the plan asks of it."""
+    return {
+        "plan": shown.name,
+        "vram_gib": found.vram_gib,
+        "total_gib": round(found.total_bytes / GIB, 3),
+        "headroom_gib": round(found.free_bytes / GIB, 3),
+        "headroom_wanted_gib": found.headroom_gib,
+        "left_gib": round(found.left_bytes / GIB, 3),
+        "fits": found.fits,
+        "lines": [
+            {"name": line.name, "process": line.process, "kind": line.kind, "bytes": line.bytes,
+             "basis": line.basis, "source": line.source}
+            for line in found.lines
+        ],
+        "knobs": caps,
+        "refit": list(turned.changes) if turned else [],
+        "warnings": ledger.warnings(shown),
+        "cures": [
+            {"changes": [change.says for change in cure.changes],
+             "costs": [change.costs for change in cure.changes],
+             "saves_gib": round(cure.saves_bytes / GIB, 3)}
+            for cure in cures
+        ],
+    }  # fmt: skip
+
+
+def _show(shown: Plan, found: Ledger, caps: knobs.Knobs, turned: Refit, cures: list[Cure]) -> None:
+    card = shown.card
+    assert card is not None
+    say(f"plan {shown.name}: {card.name}, SM{card.sm}, {found.vram_gib:g} GiB, "
+        f"{shown.serving.topology}")  # fmt: skip
+    if turned.changes and found.fits:
+        say("for this much memory: " + "; ".join(turned.changes))
+    say("")
+    for line in _table(found):
+        say(line)
+    say("")
+    _show_sums(found)
+    for warning in ledger.warnings(shown):
+        say(f"warning: {warning}")
+    if found.fits:
+        _show_knobs(caps)
+    else:
+        _show_cures(found, cures)
+
+
+def _table(found: Ledger) -> list[str]:
+    rows = [("process", "what", "kind", "MiB", "basis", "from")]
+    rows += [
+        (line.process, line.name, line.kind, f"{line.bytes / MIB:,.1f}", line.basis, line.source)
+        for line in found.lines
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    return ["  ".join([*_padded(row[:5], widths), row[5]]) for row in rows]
+
+
+def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Columns of a width; the numbers at the right."""
+    return [
+        text.rjust(width) if i == 3 else text.ljust(width)
+        for i, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
+
+
+def _show_sums(found: Ledger) -> None:
+    for process, num_bytes in found.by_process().items():
+        say(f"{process:24}{num_bytes / GIB:8.2f} GiB")
+    say(f"{'sum':24}{found.total_bytes / GIB:8.2f} GiB")
+    say(f"{'headroom, wanted':24}{found.headroom_gib:8.2f} GiB")
+    say(f"{'left beside it':24}{found.left_bytes / GIB:8.2f} GiB of {found.vram_gib:g}")
+    shares: dict[str, int] = {}
+    for line in found.lines:
+        shares[line.basis] = shares.get(line.basis, 0) + line.bytes
+    say("of the sum " + ", ".join(
+        f"{share / GIB:.2f} GiB {basis}" for basis, share in shares.items()
+    ))  # fmt: skip
+
+
+def _show_knobs(caps: knobs.Knobs) -> None:
+    for engine, values in caps.items():
+        say(f"{engine}: " + ", ".join(f"{name}={value}" for name, value in values.items()))
+
+
+def _show_cures(found: Ledger, cures: list[Cure]) -> None:
+    say(f"DOES NOT FIT: {-found.left_bytes / GIB:.2f} GiB too much")
+    if not cures:
+        say(f"no {shortfall.MAX_TOGETHER} changes together make it fit: a smaller LLM is needed "
+            "(llm.architecture and llm.checkpoint), or a larger card")  # fmt: skip
+        return
+    say("the cheapest changes that make it fit:")
+    for number, cure in enumerate(cures, 1):
+        says = " and ".join(change.says for change in cure.changes)
+        say(f"  {number}. {says}: saves {cure.saves_bytes / GIB:.2f} GiB")
+        for change in cure.changes:
+            say(f"     costs: {change.costs}")
+
+
+def _show_without_card(shown: Plan, as_json: bool, environment: Mapping[str, str]) -> None:
+    caps = knobs.overridden(shown, environment)
+    if as_json:
+        say(json.dumps({
+            "plan": shown.name, "vram_gib": 0.0, "total_gib": 0.0, "headroom_gib": 0.0,
+            "lines": [], "knobs": caps, "fits": True, "refit": [], "cures": [],
+            "warnings": ledger.warnings(shown),
+        }))  # fmt: skip
+        return
+    say(f"plan {shown.name}: no card. Everything runs on the CPU, in the machine's memory, which "
+        "is not accounted for here; nothing is on a GPU.")  # fmt: skip
+    for warning in ledger.warnings(shown):
+        say(f"warning: {warning}")
+    _show_knobs(caps)

@@ -1,0 +1,172 @@
+"""The memory of processes: CUDA contexts, Triton's pools, torch models, what the driver keeps.
+
+It knows which processes a topology has and what each brings along; it knows nothing of the engines
+(`ledger_engines`).
+"""
+
+from __future__ import annotations
+
+from build_scripts import architectures
+from build_scripts.architectures import ALIGN_BASE, ALIGN_LARGE
+from build_scripts.ledger_engines import llm_process, whisper_process
+from build_scripts.ledger_lines import GIB, MIB, Basis, Figure, Figures, Line
+from build_scripts.plan import Card, Plan
+
+# What CUDA shows is less than what the driver says: 24,259 of 24,576 MiB of an RTX 3090, 23.64 of
+# 23.99 GiB of a 4090, 31.37 of 31.84 of a 5090, 44.35 of 44.99 of an A40: at most 1.5 %.
+DRIVER_SHARE = 0.015
+# On unified memory: CUDA finds 101.3 of 121.69 GiB free on an idle GB10
+# (MiaAI-Lab/GLM-5.3-Flash-EXL3-2x-DGX-Sparks issue #47).
+UNIFIED_HOST_BYTES = int(20.4 * GIB)
+
+TRITON_CONTEXT_BYTES = 164 * MIB  # tritonserver alone on a T4 (triton server issue #7562)
+# Between the 262 MiB that TensorRT reports after CUDA's initialisation (TensorRT-LLM issue #538)
+# and the 590 MiB of a process of TensorRT-LLM on a B200 with twice the multiprocessors (#3058).
+WORKER_CONTEXT_BYTES = 400 * MIB
+# About 300 MB with lazily loaded kernels (pytorch issue #107667), and cuBLAS's and cuDNN's handles.
+TORCH_CONTEXT_BYTES = 350 * MIB
+POOL_BYTES = 64 * MIB  # --cuda-memory-pool-byte-size, its default; 0 in orchestrator mode
+
+SEGMENT_S = 30  # the longest that is aligned at a time
+SAMPLE_RATE = 16000
+# Of the first convolution's output while its norm runs, and cuDNN's workspace for it.
+ALIGN_TENSORS = 3
+# Per window of 10 s, in float32. Segmentation: three tensors of 80 x 15,975 behind sinc filters.
+SEGMENTATION_WINDOW_BYTES = 3 * 80 * 15975 * 4
+# 1.82 GiB for 32 windows (pyannote-audio issue #1963, WeSpeaker ResNet34 on 10 s).
+WESPEAKER_WINDOW_BYTES = int(1.82 * GIB / 32)
+# onecard/embedding.py: the LSTM's gates over 12 partial utterances of 160 frames.
+SPEAKER_ENCODER_WINDOW_BYTES = 12 * 160 * 4 * 256 * 4
+
+
+def driver_lines(card: Card) -> list[Line]:
+    if card.unified:
+        return [
+            Line("the host: system, server and Python models", "host", "host", UNIFIED_HOST_BYTES,
+                 "sourced", "101.3 of 121.69 GiB free on an idle GB10 (GLM-5.3-Flash-EXL3 #47)")
+        ]  # fmt: skip
+    return [
+        Line("kept by the driver", "driver", "context", int(card.vram_gib * GIB * DRIVER_SHARE),
+             "sourced", "total memory by NVML and by CUDA on RTX 3090, 4090, 5090 and A40")
+    ]  # fmt: skip
+
+
+def server_lines(plan: Plan, figures: Figures) -> list[Line]:
+    """Contexts and pools of Triton's own processes and of TensorRT-LLM's workers."""
+    topology = plan.serving.topology
+    engines = (whisper_process(plan), llm_process(plan))
+    if topology == "orchestrator":
+        return [
+            _context("tritonserver", "triton_context", TRITON_CONTEXT_BYTES, "sourced",
+                     "triton server issue #7562, on a T4", figures),
+            *(_worker(process) for process in engines),
+            Line("CUDA pool", "tritonserver", "pool", 0, "computed",
+                 "--cuda-memory-pool-byte-size=0, as NVIDIA's launcher sets it in this mode"),
+        ]  # fmt: skip
+    # An engine in the server's own process shares its context.
+    servers = list(dict.fromkeys(engines))
+    return [
+        *(_worker(process) for process in servers),
+        *(
+            Line("CUDA pool", process, "pool", POOL_BYTES, "sourced",
+                 "tritonserver's default, 64 MiB a server and GPU")
+            for process in servers
+        ),
+    ]  # fmt: skip
+
+
+def align_lines(plan: Plan, figures: Figures) -> list[Line]:
+    if plan.align.device != "cuda":
+        return []
+    width = 2 if plan.align.precision == "float16" else 4
+    shapes = _align_shapes(plan)
+    weights = sum(shape.num_parameters for shape in shapes) * width
+    frames = SEGMENT_S * SAMPLE_RATE // ALIGN_BASE.conv_stride
+    working = plan.align.batch_size * ALIGN_TENSORS * ALIGN_BASE.conv_width * frames * width
+    return [
+        _context("align", "cuda_context", TORCH_CONTEXT_BYTES, "sourced",
+                 "pytorch issue #107667, rounded up", figures),
+        _line(f"wav2vec2, {len(shapes)} loaded", "align", "weights", weights, "computed",
+              ", ".join(f"{shape.num_parameters:,}" for shape in shapes) + " parameters",
+              figures.get("align_weights") if len(shapes) == 1 else None, 1),
+        _line("working set", "align", "working set", working, "estimated",
+              f"{plan.align.batch_size} segments of {SEGMENT_S} s; tensors of the first "
+              "convolution", figures.get("align_working_set"), plan.align.batch_size),
+    ]  # fmt: skip
+
+
+def _align_shapes(plan: Plan) -> list[architectures.Wav2Vec2Shape]:
+    """The most that can be loaded at once: what is preloaded, and large models beside it.
+
+    A single place is taken by whatever language comes last.
+    """
+    kept = list(plan.align.preload) if plan.align.max_loaded > 1 else []
+    is_base = [language in architectures.ALIGN_BASE_LANGUAGES for language in kept]
+    shapes = [ALIGN_BASE if base else ALIGN_LARGE for base in is_base]
+    return shapes + [ALIGN_LARGE] * (plan.align.max_loaded - len(shapes))
+
+
+def diarize_lines(plan: Plan, figures: Figures) -> list[Line]:
+    if plan.diarize.device != "cuda":
+        return []
+    embedded = plan.diarize.pipeline == "none"
+    embedding = (
+        architectures.SPEAKER_ENCODER_PARAMETERS
+        if embedded
+        else architectures.WESPEAKER_RESNET34_PARAMETERS
+    )
+    return [
+        _context("diarize", "cuda_context", TORCH_CONTEXT_BYTES, "sourced",
+                 "pytorch issue #107667, rounded up", figures),
+        _line("segmentation and embedding at 32 bits", "diarize", "weights",
+              4 * (architectures.PYANNET_PARAMETERS + embedding), "computed",
+              f"{architectures.PYANNET_PARAMETERS:,} and {embedding:,} parameters",
+              figures.get("diarize_weights"), 1),
+        _diarize_working_set(plan, figures, embedded),
+    ]  # fmt: skip
+
+
+def _diarize_working_set(plan: Plan, figures: Figures, embedded: bool) -> Line:
+    """Segmentation and embedding follow each other in one allocator: the larger counts."""
+    segmentation = plan.diarize.segmentation_batch_size * SEGMENTATION_WINDOW_BYTES
+    window = SPEAKER_ENCODER_WINDOW_BYTES if embedded else WESPEAKER_WINDOW_BYTES
+    embedding = plan.diarize.embedding_batch_size * window
+    larger, batch, basis, source = max(
+        (segmentation, plan.diarize.segmentation_batch_size, "estimated",
+         "segmentation; tensors of its sinc filters"),
+        (embedding, plan.diarize.embedding_batch_size, "estimated" if embedded else "sourced",
+         "embedding; gates of its LSTM" if embedded else "embedding; pyannote-audio issue #1963"),
+    )  # fmt: skip
+    figure = figures.get("diarize_working_set")
+    how = f"{source}; {batch} windows"
+    known: Basis = "sourced" if basis == "sourced" else "estimated"
+    return _line("working set", "diarize", "working set", larger, known, how, figure, batch)
+
+
+def _worker(process: str) -> Line:
+    source = "between 262 MiB (TensorRT-LLM issue #538) and 590 MiB (#3058, a larger GPU)"
+    return Line("CUDA context", process, "context", WORKER_CONTEXT_BYTES, "estimated", source)
+
+
+def _context(
+    process: str, figure: str, num_bytes: int, basis: Basis, source: str, figures: Figures
+) -> Line:
+    return _line(
+        "CUDA context", process, "context", num_bytes, basis, source, figures.get(figure), 1
+    )
+
+
+def _line(
+    name: str,
+    process: str,
+    kind: str,
+    num_bytes: int,
+    basis: Basis,
+    source: str,
+    figure: Figure | None,
+    batch: int,
+) -> Line:
+    """What was measured, where it was, in place of what is known without."""
+    if figure is not None:
+        return Line(name, process, kind, figure.scaled(batch), "measured", figure.source)
+    return Line(name, process, kind, num_bytes, basis, source)

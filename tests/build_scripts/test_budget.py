@@ -1,0 +1,119 @@
+"""The verb plan: table, JSON, the dial, and what does not fit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from build_scripts import budget, cards
+from build_scripts.errors import PlanError
+
+
+def shown(
+    capsys: pytest.CaptureFixture[str], *arguments: str, **environment: str
+) -> tuple[int, str]:
+    status = budget.main(arguments, environment)
+    return status, capsys.readouterr().out
+
+
+def as_json(
+    capsys: pytest.CaptureFixture[str], *arguments: str, **environment: str
+) -> tuple[int, dict[str, Any]]:
+    status, text = shown(capsys, "--json", *arguments, **environment)
+    return status, json.loads(text)
+
+
+def test_the_table_of_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = shown(capsys, PLAN="rtx3090")
+    assert status == 0
+    for word in ("process", "basis", "self-attention KV cache", "1,280.0", "headroom", "left"):
+        assert word in text
+    assert "llm: MAX_TOKENS_IN_KV_CACHE=8192, MAX_ATTENTION_WINDOW_SIZE=8192" in text
+
+
+def test_the_json_of_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
+    status, found = as_json(capsys, "--plan", "rtx3090")
+    assert status == 0
+    assert found["plan"] == "rtx3090"
+    assert found["vram_gib"] == 24.0
+    assert found["total_gib"] <= 22.0
+    assert found["headroom_gib"] >= 2.0
+    assert found["total_gib"] + found["headroom_gib"] == pytest.approx(24.0, abs=0.002)
+    total = sum(line["bytes"] for line in found["lines"])
+    assert total / 2**30 == pytest.approx(found["total_gib"], abs=0.001)
+    assert all(
+        {"name", "process", "kind", "bytes", "basis"} <= set(line) for line in found["lines"]
+    )
+    for engine in ("whisper", "llm"):
+        assert {
+            "MAX_TOKENS_IN_KV_CACHE",
+            "MAX_ATTENTION_WINDOW_SIZE",
+            "KV_CACHE_FREE_GPU_MEM_FRACTION",
+        } <= set(found["knobs"][engine])
+
+
+def test_the_dial(capsys: pytest.CaptureFixture[str]) -> None:
+    _, found = as_json(capsys, "--plan", "rtx3090", "--vram", "23.5")
+    assert found["vram_gib"] == 23.5
+    assert found["refit"][0] == "speech.chunks_in_flight: 3 -> 1"
+    _, same = as_json(capsys, PLAN="rtx3090", VRAM_GIB="23.5")
+    assert same == found
+    _, text = shown(capsys, "--plan", "rtx3090", "--vram", "23.5")
+    assert "speech.chunks_in_flight: 3 -> 1" in text
+
+
+def test_what_does_not_fit_is_refused_with_the_ledger_and_two_cures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, text = shown(capsys, "--plan", "rtx3090", "--vram", "20")
+    assert status == 2
+    assert "DOES NOT FIT" in text
+    assert "lm_head" in text
+    assert "  1. " in text
+    assert "  2. " in text
+    assert text.count("costs: ") >= 2
+    status, found = as_json(capsys, "--plan", "rtx3090", "--vram", "20")
+    assert status == 2
+    assert found["fits"] is False
+    assert len(found["cures"]) == 2
+
+
+def test_a_triage_call_that_does_not_fit_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    _, found = as_json(capsys, "--plan", "rtx3090", "--vram", "23")
+    assert "triage call" in found["warnings"][0]
+    _, text = shown(capsys, "--plan", "rtx3090", "--vram", "23")
+    assert "warning: llm.context_tokens" in text
+
+
+def test_the_environments_knobs_are_shown_or_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    knob = {"MAX_ATTENTION_WINDOW_SIZE": "4096"}
+    _, found = as_json(capsys, "--plan", "rtx3090", **knob)
+    assert found["knobs"]["llm"]["MAX_ATTENTION_WINDOW_SIZE"] == 4096
+    with pytest.raises(PlanError, match="at most 22"):
+        budget.main(["--plan", "rtx3090"], {"MAX_TOKENS_IN_KV_CACHE": "65536"})
+
+
+def test_the_plan_without_a_card_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = shown(capsys)
+    assert status == 0
+    assert "no card" in text
+    _, found = as_json(capsys)
+    assert found["lines"] == []
+    with pytest.raises(PlanError, match="states no card"):
+        budget.main(["--vram", "24"], {})
+
+
+def test_auto_asks_which_card_is_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cards, "pick", lambda tell: "a40")
+    _, found = as_json(capsys, PLAN="auto")
+    assert found["plan"] == "a40"
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "many", "nan", "inf"])
+def test_an_odd_amount_of_memory_is_refused(text: str) -> None:
+    with pytest.raises(PlanError, match="VRAM_GIB"):
+        budget.main(["--plan", "rtx3090"], {"VRAM_GIB": text})

@@ -1,0 +1,214 @@
+"""The ledger: the reference's numbers, what must never lower a sum, and the doc's example."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from build_scripts import architectures, ledger, plan, recipe
+from build_scripts.errors import PlanError
+from build_scripts.ledger_lines import GIB, MIB, measured
+from build_scripts.plan import Plan
+
+DOC = Path("docs/plans.md")
+CARDS = [name for name in plan.names() if plan.load(name).card is not None]
+
+
+def reference() -> Plan:
+    return plan.load("rtx3090")
+
+
+def changed(found: Plan, section: str, **values: Any) -> Plan:
+    part = dataclasses.replace(getattr(found, section), **values)
+    return dataclasses.replace(found, **{section: part})
+
+
+def total(found: Plan) -> int:
+    return ledger.ledger(found, {}).total_bytes
+
+
+def line_bytes(found: Plan, process: str, kind: str) -> int:
+    lines = ledger.ledger(found, {}).lines
+    return sum(line.bytes for line in lines if (line.process, line.kind) == (process, kind))
+
+
+def test_the_reference_card_holds_everything_with_two_gib_to_spare() -> None:
+    found = ledger.ledger(reference())
+    assert found.fits
+    assert found.total_bytes <= 22 * GIB
+    assert found.free_bytes >= 2 * GIB
+    assert {"align", "diarize", "whisper worker", "llm worker"} <= set(found.by_process())
+    assert reference().speech.model == "large-v3"
+
+
+def test_the_llms_kv_cache_at_8192_tokens_is_exactly_1_25_gib() -> None:
+    assert reference().llm.kv_tokens == 8192
+    assert line_bytes(reference(), "llm worker", "kv") == 1.25 * GIB
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_every_plan_fits_its_card_and_holds_a_triage_call(name: str) -> None:
+    found = plan.load(name)
+    assert ledger.ledger(found).fits
+    assert ledger.warnings(found) == []
+
+
+def test_a_context_too_short_for_a_triage_call_is_said() -> None:
+    short = changed(reference(), "llm", context_tokens=6144, kv_tokens=8192)
+    (warning,) = ledger.warnings(short)
+    assert "6144" in warning
+    assert str(ledger.triage_tokens(short)) in warning
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    context=st.integers(1, 131072),
+    more=st.integers(0, 65536),
+    chunks=st.integers(1, 32),
+    beams=st.integers(1, 10),
+    name=st.sampled_from(CARDS),
+)
+def test_more_of_anything_never_lowers_the_sum(
+    context: int, more: int, chunks: int, beams: int, name: str
+) -> None:
+    found = plan.load(name)
+    small = changed(found, "llm", context_tokens=context, kv_tokens=context)
+    small = changed(small, "speech", chunks_in_flight=chunks, beam_width=beams)
+    longer = changed(small, "llm", context_tokens=context + more, kv_tokens=context + more)
+    assert total(longer) >= total(small)
+    for section, key, value in (
+        ("speech", "chunks_in_flight", chunks + 1),
+        ("speech", "beam_width", beams + 1),
+        ("llm", "sequences_in_flight", small.llm.sequences_in_flight + 1),
+        ("llm", "max_num_tokens", small.llm.max_num_tokens + 1),
+        ("align", "batch_size", small.align.batch_size + 1),
+        ("align", "max_loaded", small.align.max_loaded + 1),
+        ("diarize", "embedding_batch_size", small.diarize.embedding_batch_size + 1),
+    ):
+        assert total(changed(small, section, **{key: value})) >= total(small), key
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 4, 8])
+@pytest.mark.parametrize("beams", [1, 5])
+def test_all_chunks_in_flight_find_blocks_in_both_pools(chunks: int, beams: int) -> None:
+    found = changed(reference(), "speech", chunks_in_flight=chunks, beam_width=beams)
+    pool = line_bytes(found, "whisper worker", "kv") // 2
+    num_blocks = pool // (32 * 163_840)
+    assert num_blocks >= chunks * 47  # 1500 tokens of cross-attention, for whatever beam
+    assert num_blocks >= chunks * beams * 14  # 448 of self-attention
+    assert num_blocks * 32 >= 3000  # the encoder's own window
+
+
+@pytest.mark.parametrize(
+    ("topology", "num_contexts", "pools"),
+    [("orchestrator", 5, 0), ("one_process", 3, 64 * MIB), ("two_servers", 4, 128 * MIB)],
+)
+def test_each_process_that_touches_cuda_has_a_context(
+    topology: str, num_contexts: int, pools: int
+) -> None:
+    found = ledger.ledger(changed(reference(), "serving", topology=topology), {})
+    contexts = [line for line in found.lines if line.name == "CUDA context"]
+    assert len(contexts) == num_contexts
+    assert len({line.process for line in contexts}) == num_contexts
+    assert sum(line.bytes for line in found.lines if line.kind == "pool") == pools
+
+
+def test_a_model_on_the_cpu_takes_nothing_of_the_card() -> None:
+    moved = changed(changed(reference(), "align", device="cpu"), "diarize", device="cpu")
+    assert not {"align", "diarize"} & set(ledger.ledger(moved, {}).by_process())
+
+
+def test_a_plan_without_a_card_has_no_ledger() -> None:
+    with pytest.raises(PlanError, match="states no card"):
+        ledger.ledger(plan.load("cpu"))
+
+
+def test_a_measured_figure_replaces_the_guess_and_is_named(tmp_path: Path) -> None:
+    figures = {
+        "cuda_context": {"bytes": 300 * MIB, "how": "a child process"},
+        "align_working_set": {"bytes": 100 * MIB, "how": "peak, 30 s", "batch": 1},
+    }
+    head = {"gpu": "NVIDIA GeForce RTX 3090", "driver": "575.57", "date": "2026-01-01"}
+    file = tmp_path / "rtx3090.json"
+    file.write_text(json.dumps({**head, "figures": figures}), encoding="utf-8")
+    card = reference().card
+    assert card is not None
+    found = ledger.ledger(changed(reference(), "align", batch_size=3), measured(card, tmp_path))
+    align = {line.name: line for line in found.lines if line.process == "align"}
+    assert align["CUDA context"].bytes == 300 * MIB
+    assert align["working set"].bytes == 300 * MIB
+    assert align["working set"].basis == "measured"
+    assert "rtx3090.json, driver 575.57" in align["working set"].source
+    assert measured(dataclasses.replace(card, name="A10"), tmp_path) == {}
+    file.write_text('{"gpu": "RTX 3090"}', encoding="utf-8")
+    with pytest.raises(PlanError, match="measure again"):
+        measured(card, tmp_path)
+
+
+def test_every_line_says_where_it_is_from() -> None:
+    for name in CARDS:
+        for line in ledger.ledger(plan.load(name)).lines:
+            assert line.source
+            assert line.basis in ("computed", "sourced", "measured", "estimated")
+
+
+@pytest.mark.parametrize("context", recipe.CONTEXTS)
+def test_the_recipes_own_setup_lands_near_what_its_author_measured(context: int) -> None:
+    assert recipe.total_bytes(context) / GIB == pytest.approx(recipe.AUTHOR_GIB[context], rel=0.1)
+
+
+def test_q4_k_m_has_the_size_of_the_published_file() -> None:
+    # Mistral-Small-24B-Instruct-2501-Q4_K_M.gguf: 14.33 GB
+    weights, embedding = recipe.q4_k_m_bytes(architectures.llm("mistral-small-24b"))
+    assert (weights + embedding) / 1e9 == pytest.approx(14.33, abs=0.01)
+
+
+def test_the_activations_are_those_of_the_log_they_are_checked_against() -> None:
+    # Qwen2.5-0.5B (896 wide, 4864 in the MLP, 151,936 tokens), 8192 tokens, 2048 rows: 773.51 MiB
+    step = 8192 * 2 * (4864 + 896) * 2
+    assert (step + 2048 * 151_936 * 2) / MIB == pytest.approx(773.51, abs=0.1)
+
+
+def test_the_docs_totals_are_the_ledgers() -> None:
+    text = DOC.read_text(encoding="utf-8")
+    found = ledger.ledger(reference(), {})
+    shares = dict.fromkeys(("computed", "sourced", "estimated"), 0)
+    for line in found.lines:
+        shares[line.basis] += line.bytes
+    said = re.search(
+        r"([\d.]+) GiB of\s`rtx3090`, ([\d.]+) are computed, ([\d.]+) sourced and ([\d.]+) est",
+        text,
+    )
+    assert said is not None
+    sums = [found.total_bytes, *shares.values()]
+    assert [float(one) for one in said.groups()] == [round(one / GIB, 2) for one in sums]
+    for context in recipe.CONTEXTS:
+        author, ours = recipe.AUTHOR_GIB[context], recipe.total_bytes(context) / GIB
+        assert f"| {context} | {author} | {ours:.1f} GiB |" in text
+    assert f": {ledger.triage_tokens(reference())} for ten mails" in text
+
+
+def examples() -> list[tuple[str, str, int]]:
+    """The doc's rows: a formula, and what it says it comes to."""
+    rows = re.findall(r"^\| (\S[^|]*) \| `([^`|]+)` \| ([\d,]+) \|", DOC.read_text(), re.MULTILINE)
+    return [(name.strip(), formula, int(number.replace(",", ""))) for name, formula, number in rows]
+
+
+def test_the_docs_example_by_hand_is_the_ledger() -> None:
+    rows = {name: number for name, _, number in examples()}
+    for name, formula, number in examples():
+        assert re.fullmatch(r"[\d\s+*/().]+", formula), name
+        assert eval(formula) == number, name  # digits and operators only, see above
+    lines = ledger.ledger(reference(), {}).lines
+    by_hand = {(line.process, line.name): line.bytes for line in lines}
+    for name, number in rows.items():
+        process, _, what = name.partition(": ")
+        assert by_hand[process, what] == number, name
+    assert len(rows) >= 8

@@ -1,0 +1,116 @@
+"""The dial: what gives way and what grows, in which order, and what never changes by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from build_scripts import ledger, plan, shortfall
+from build_scripts.ledger_lines import GIB
+from build_scripts.plan import Fit, Plan
+from build_scripts.refit import refit
+
+CARDS = [name for name in plan.names() if plan.load(name).card is not None]
+
+
+def at(vram_gib: float, name: str = "rtx3090") -> Plan:
+    return plan.with_vram(plan.load(name), vram_gib)
+
+
+def limits(found: Plan) -> Fit:
+    assert found.fit is not None
+    return found.fit
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_plan_is_for_its_own_card_as_it_was_stated(name: str) -> None:
+    stated = plan.load(name)
+    found = refit(stated)
+    assert found.fits
+    assert found.plan == stated
+    assert found.changes == ()
+
+
+def test_the_plan_without_a_card_has_no_dial() -> None:
+    assert refit(plan.load("cpu")).plan == plan.load("cpu")
+
+
+@settings(max_examples=50, deadline=None)
+@given(vram=st.floats(8, 120), name=st.sampled_from(CARDS))
+def test_what_comes_out_fits_and_keeps_its_limits(vram: float, name: str) -> None:
+    stated = at(vram, name)
+    found = refit(stated)
+    fit = limits(stated)
+    assert found.fits == ledger.ledger(found.plan).fits
+    assert (found.changes == ()) == (found.plan == stated)
+    allowed = (stated.speech.precision, *fit.precisions)
+    assert found.plan.speech.precision in allowed
+    assert fit.min_chunks_in_flight <= found.plan.speech.chunks_in_flight
+    assert found.plan.speech.chunks_in_flight <= fit.max_chunks_in_flight
+    assert fit.min_context_tokens <= found.plan.llm.context_tokens <= fit.max_context_tokens
+    assert refit(stated) == found
+
+
+def test_chunks_give_way_before_the_context() -> None:
+    stated = plan.load("rtx3090")
+    full = ledger.ledger(stated).total_bytes / GIB + 2.0
+    found = refit(at(full - 0.3))
+    assert found.plan.speech.chunks_in_flight == 1
+    assert found.plan.llm == stated.llm
+    assert "speech.chunks_in_flight: 3 -> 1" in found.changes
+    found = refit(at(full - 1.0))
+    assert found.plan.speech.chunks_in_flight == 1
+    assert 6144 <= found.plan.llm.context_tokens < 8192
+    assert found.plan.llm.kv_tokens == found.plan.llm.context_tokens
+
+
+def test_the_context_grows_before_the_chunks() -> None:
+    stated = plan.load("rtx3090")
+    found = refit(at(25.5))
+    assert found.plan.llm.context_tokens == 16384
+    assert found.plan.speech == stated.speech
+    found = refit(at(40))
+    assert found.plan.llm.context_tokens == limits(stated).max_context_tokens
+    assert found.plan.speech.chunks_in_flight == 12
+
+
+def test_precision_never_changes_without_leave() -> None:
+    stated = dataclasses.replace(plan.load("rtx5090"), fit=None)
+    fit = Fit(6, 6, 32768, 32768)
+    tight = plan.with_vram(dataclasses.replace(stated, fit=fit), 30.5)
+    assert not refit(tight).fits
+    allowed = dataclasses.replace(tight, fit=dataclasses.replace(fit, precisions=("int8",)))
+    found = refit(allowed)
+    assert found.fits
+    assert found.changes == ("speech.precision: float16 -> int8",)
+
+
+def test_more_memory_never_makes_less_of_a_plan() -> None:
+    before = (0, 0)
+    for quarter in range(23 * 4, 40 * 4):
+        found = refit(at(quarter / 4))
+        now = (found.plan.llm.context_tokens, found.plan.speech.chunks_in_flight)
+        assert now >= before, quarter / 4
+        before = now
+
+
+@pytest.mark.parametrize("vram_gib", [12.0, 16.0, 19.0, 20.0, 21.0, 22.0])
+def test_two_cures_make_it_fit_each_cheaper_than_the_next(vram_gib: float) -> None:
+    short = at(vram_gib)
+    first, second = shortfall.cheapest(short)
+    assert first.loss <= second.loss
+    missing = -ledger.ledger(short).left_bytes
+    assert min(first.saves_bytes, second.saves_bytes) >= missing
+    for cure in (first, second):
+        assert all(change.costs and change.says for change in cure.changes)
+    assert [c.says for c in first.changes] != [c.says for c in second.changes]
+
+
+def test_a_small_shortfall_is_cured_by_what_nobody_notices() -> None:
+    missing = at(24.0 - 0.2)
+    for cure in shortfall.cheapest(missing):
+        assert all(change.key.endswith(("batch_size", "max_num_tokens", "max_loaded", "in_flight"))
+                   for change in cure.changes)  # fmt: skip
