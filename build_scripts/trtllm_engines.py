@@ -1,0 +1,66 @@
+"""The engines of a plan with a GPU: which commands make them, and making them.
+
+It knows the order; what each command is, the modules of the models know (`trtllm_whisper`,
+`trtllm_llm`, `trtllm_align`), and how one is run, `trtllm_runner`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+
+from build_scripts import trtllm_align, trtllm_llm, trtllm_machine, trtllm_whisper
+from build_scripts.errors import PlanError
+from build_scripts.plan import Card, Plan
+from build_scripts.trtllm_command import Command, scratch
+from build_scripts.trtllm_runner import Runner
+
+MODELS = (trtllm_whisper, trtllm_llm, trtllm_align)
+
+
+def commands(plan: Plan) -> list[Command]:
+    """Every command in order: all that is fetched first, then what is made of it.
+
+    Raises:
+        PlanError: the plan names something that cannot be built.
+    """
+    _card(plan)
+    fetched = [command for model in MODELS for command in model.fetches(plan)]
+    built = [command for model in MODELS for command in model.builds(plan)]
+    return fetched + built
+
+
+def dry_run(plan: Plan) -> str:
+    """The commands as JSON: `[{name, argv, inputs, outputs}]`. Raises PlanError."""
+    return json.dumps([asdict(command) for command in commands(plan)], indent=2)
+
+
+def listing(plan: Plan) -> str:
+    """The commands for people, one below the other. Raises PlanError."""
+    return "\n".join(f"# {one.name}\n{one.line()}" for one in commands(plan))
+
+
+def build(plan: Plan, say: Callable[[str], None]) -> None:
+    """Make what is missing or stale of the plan's engines, on the GPU that they are for.
+
+    Raises:
+        BuildError: the machine is not the one, or a step failed.
+    """
+    card = _card(plan)
+    wanted = trtllm_machine.pinned(card)
+    runner = Runner(commands(plan), wanted.facts(), scratch(plan.name), say)
+    missing = runner.missing()
+    if not missing:
+        say(f"engines/{plan.name}: verified, nothing to build")
+        return
+    if any(command.is_nvidia for command in missing):
+        trtllm_machine.verify(card)
+    ran = runner.run()
+    say(f"engines/{plan.name}: {len(ran)} of {len(commands(plan))} steps were needed")
+
+
+def _card(plan: Plan) -> Card:
+    if plan.card is None:
+        raise PlanError(f"plan `{plan.name}` states no card: its engines are not TensorRT-LLM's")
+    return plan.card
