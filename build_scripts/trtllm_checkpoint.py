@@ -15,11 +15,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from build_scripts import architectures
 from build_scripts.errors import BuildError, CheckpointError
 
 ARCHITECTURES = ("MistralForCausalLM", "LlamaForCausalLM")
 METHODS = {"int4_awq": "awq", "int4_gptq": "gptq", "int8": "", "float16": ""}
-GROUP_SIZES = (64, 128)
+# What the ledger calls a model's dimensions, and what config.json does.
+DIMENSIONS = {
+    "num_layers": "num_hidden_layers",
+    "width": "hidden_size",
+    "num_heads": "num_attention_heads",
+    "num_kv_heads": "num_key_value_heads",
+    "head_dim": "head_dim",
+    "intermediate": "intermediate_size",
+    "vocab": "vocab_size",
+    "tied": "tie_word_embeddings",
+}
 # The converter takes a path with one of these for another family (models/llama/model.py).
 MISLEADING = ("llava", "vila", "exaone")
 
@@ -29,6 +40,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m build_scripts.trtllm_checkpoint")
     parser.add_argument("config", type=Path)
     parser.add_argument("--quantisation", required=True, choices=sorted(METHODS))
+    parser.add_argument("--architecture", required=True, help="whose dimensions it must have")
     parser.add_argument("--context-tokens", type=int, required=True)
     parser.add_argument("--into", type=Path, required=True)
     given = parser.parse_args(arguments)
@@ -41,6 +53,7 @@ def main(arguments: Sequence[str]) -> None:
         ) from None
     verify_path(given.config.parent)
     verify_architecture(config, given.context_tokens)
+    verify_dimensions(config, given.architecture)
     found = verify_quantisation(config, given.quantisation)
     given.into.parent.mkdir(parents=True, exist_ok=True)
     given.into.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -77,6 +90,23 @@ def verify_architecture(config: Mapping[str, Any], context_tokens: int) -> None:
         )
 
 
+def verify_dimensions(config: Mapping[str, Any], architecture: str) -> None:
+    """Raises CheckpointError where the plan's memory was computed for another model."""
+    shape = architectures.llm(architecture)
+    stated = dict(config)
+    # Both may be left out (transformers, LlamaConfig).
+    stated.setdefault("tie_word_embeddings", False)
+    if not stated.get("head_dim"):
+        stated["head_dim"] = stated.get("hidden_size", 0) // stated.get("num_attention_heads", 1)
+    for ours, theirs in DIMENSIONS.items():
+        if stated.get(theirs) != getattr(shape, ours):
+            raise CheckpointError(
+                f"the checkpoint has `{theirs}` = `{stated.get(theirs)}`, llm.architecture "
+                f"`{architecture}` has `{getattr(shape, ours)}`, and the ledger counts with that: "
+                "name the checkpoint's own in the plan"
+            )
+
+
 def verify_quantisation(config: Mapping[str, Any], quantisation: str) -> dict[str, Any]:
     """What the converted checkpoint must state, `quant_algo` and the like.
 
@@ -91,7 +121,7 @@ def verify_quantisation(config: Mapping[str, Any], quantisation: str) -> dict[st
         return {"quant_algo": "W8A16" if quantisation == "int8" else None}
     _verify("bits", stated.get("bits", stated.get("w_bit")), (4,))
     group_size = stated.get("group_size", stated.get("q_group_size", 128))
-    _verify("group_size", group_size, GROUP_SIZES)
+    _verify("group_size", group_size, (architectures.GROUP,))
     if method == "awq":
         _verify("version", str(stated.get("version", "gemm")).lower(), ("gemm",))
         has_zeros = bool(stated.get("zero_point", False))
@@ -111,7 +141,7 @@ def _verify(key: str, found: object, wanted: tuple[object, ...]) -> None:
         raise CheckpointError(
             f"the checkpoint's quantization_config has `{key}` = `{found}`, which TensorRT-LLM's "
             f"converter cannot use, wanted {choices}: name a repository that was quantised so "
-            "(AutoAWQ GEMM, or GPTQ with desc_act=false and sym=true; groups of 64 or 128)"
+            "(AutoAWQ GEMM, or GPTQ with desc_act=false and sym=true; groups of 128)"
         )
 
 

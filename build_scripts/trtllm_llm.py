@@ -77,7 +77,7 @@ def _is_directory(plan: Plan) -> bool:
 def _check(plan: Plan) -> Command:
     config, target = f"{source(plan)}/config.json", f"{scratch(plan.name)}/llm/checked.json"
     argv = [OWN_PYTHON, "-m", "build_scripts.trtllm_checkpoint", config]
-    argv += ["--quantisation", plan.llm.quantisation]
+    argv += ["--quantisation", plan.llm.quantisation, "--architecture", plan.llm.architecture]
     argv += ["--context-tokens", str(plan.llm.context_tokens), "--into", target]
     return Command("check llm", tuple(argv), (config,), (target,))
 

@@ -22,6 +22,13 @@ QUANTISED = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": 
 LLM = {
     "architectures": ["MistralForCausalLM"],
     "max_position_embeddings": 32768,
+    "num_hidden_layers": 40,
+    "hidden_size": 5120,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 32768,
+    "vocab_size": 131072,
     "quantization_config": {**QUANTISED, "version": "gemm"},
 }
 

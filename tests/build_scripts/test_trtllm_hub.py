@@ -1,0 +1,114 @@
+"""Files of a repository, fetched by Hugging Face's real client from a fake of its server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from build_scripts import trtllm_hub
+from build_scripts.errors import DownloadError
+from tests.build_scripts import fake_hub
+from tests.build_scripts.fake_hub import COMMIT, FakeHub
+
+NAME = "someone/Mistral-AWQ"
+FILES = {
+    "config.json": b"{}",
+    "tokenizer.json": b'{"a": 1}',
+    "model-00001-of-00002.safetensors": os.urandom(3000),
+    "model-00002-of-00002.safetensors": os.urandom(2000),
+    "consolidated.safetensors": os.urandom(5000),
+}
+WANTED = ("--file=config.json", "--file=model*.safetensors", "--optional=chat_template.jinja")
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    with fake_hub.serving(NAME, dict(FILES)) as server:
+        yield server
+
+
+def fetch(
+    hub: FakeHub, into: Path, *wanted: str, revision: str = "main", name: str = NAME
+) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, because the client reads HF_ENDPOINT when it is imported."""
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"}
+    environment |= {"HF_HOME": str(into.parent / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    command = [sys.executable, "-m", "build_scripts.trtllm_hub", name, "--revision", revision]
+    command += ["--into", str(into), *(wanted or WANTED)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_only_the_wanted_files_arrive_and_the_commit_is_recorded(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    ran = fetch(hub, tmp_path / "into")
+    assert ran.returncode == 0, ran.stderr
+    found = {path.name: path for path in (tmp_path / "into").iterdir() if path.is_file()}
+    weights = {name for name in FILES if name.startswith("model-")}
+    assert set(found) == {"config.json", "revision.json", *weights}
+    for name in weights:
+        assert found[name].read_bytes() == FILES[name]
+    fetched = trtllm_hub.read(tmp_path / "into")
+    assert fetched is not None
+    assert (fetched.commit, fetched.asked, fetched.licence) == (COMMIT, "main", "apache-2.0")
+    assert fetched.files["config.json"] == 2
+
+
+def test_a_second_fetch_brings_only_what_is_missing_or_damaged(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    fetch(hub, tmp_path / "into")
+    first = tmp_path / "into" / "model-00001-of-00002.safetensors"
+    first.write_bytes(b"x" * 3000)
+    hub.asked.clear()
+    assert fetch(hub, tmp_path / "into").returncode == 0
+    assert [path for path in hub.asked if "resolve" in path] == [
+        f"/{NAME}/resolve/{COMMIT}/model-00001-of-00002.safetensors"
+    ]
+    assert first.read_bytes() == FILES["model-00001-of-00002.safetensors"]
+
+
+def test_a_branch_that_moved_on_is_not_followed(hub: FakeHub, tmp_path: Path) -> None:
+    fetch(hub, tmp_path / "into", "--file=config.json")
+    hub.asked.clear()
+    assert fetch(hub, tmp_path / "into").returncode == 0
+    assert hub.asked[0] == f"/api/models/{NAME}/revision/{COMMIT}"
+
+
+def test_another_content_than_the_hub_describes_is_refused(hub: FakeHub, tmp_path: Path) -> None:
+    hub.sent["model-00002-of-00002.safetensors"] = b"y" * 2000
+    ran = fetch(hub, tmp_path / "into")
+    assert ran.returncode == DownloadError.exit_code
+    assert "is not the file that the hub describes" in ran.stderr
+    assert not (tmp_path / "into" / "model-00002-of-00002.safetensors").exists()
+    assert trtllm_hub.read(tmp_path / "into") is None
+
+
+def test_a_needed_file_that_is_not_there_is_named(hub: FakeHub, tmp_path: Path) -> None:
+    ran = fetch(hub, tmp_path / "into", "--file=config.json", "--file=vocab.json")
+    assert ran.returncode == DownloadError.exit_code
+    assert "has no `vocab.json`, which is needed" in ran.stderr
+    assert not any("resolve" in path for path in hub.asked)
+
+
+def test_too_small_a_disk_is_found_before_anything_is_fetched(hub: FakeHub, tmp_path: Path) -> None:
+    ran = fetch(hub, tmp_path / "into", *WANTED, "--room=1000000000")
+    assert ran.returncode == DownloadError.exit_code
+    assert "MiB free, wanted" in ran.stderr
+    assert not any("resolve" in path for path in hub.asked)
+
+
+def test_an_unknown_repository_and_a_silent_hub_are_said(hub: FakeHub, tmp_path: Path) -> None:
+    ran = fetch(hub, tmp_path / "a", name="someone/else")
+    assert ran.returncode == DownloadError.exit_code
+    assert "Hugging Face has no `someone/else` at `main`" in ran.stderr
+    hub.server_close()
+    ran = fetch(hub, tmp_path / "b")
+    assert ran.returncode == DownloadError.exit_code
+    assert "could not be fetched from http://127.0.0.1" in ran.stderr
+    assert "Traceback" not in ran.stderr
