@@ -1,0 +1,88 @@
+"""How a server is started: the runtime, the flags and the environment of each topology."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from build_scripts import launch, layout, plan
+from build_scripts.errors import PlanError
+from build_scripts.plan import Plan, Serving, Topology
+
+MODELS = tuple(sorted(path.parent.name for path in layout.MODEL_REPOSITORY.glob("*/config.pbtxt")))
+
+
+@pytest.fixture
+def nvidia(tmp_path: Path) -> Path:
+    """A directory that looks like the container's /opt/tritonserver."""
+    backend = tmp_path / "backends/tensorrtllm/libtriton_tensorrtllm.so"
+    backend.parent.mkdir(parents=True)
+    backend.touch()
+    return tmp_path
+
+
+def rtx3090(topology: Topology = "orchestrator") -> Plan:
+    return dataclasses.replace(plan.load("rtx3090"), serving=Serving(topology))
+
+
+def test_without_a_card_nvidias_runtime_is_left_alone(nvidia):
+    one = launch.launch(plan.load("cpu"), nvidia=nvidia)
+    assert one.runtime == "embedded"
+    assert one.binary == layout.RUNTIME / "bin/tritonserver"
+    assert one.flags == {"cache-directory": str(layout.RUNTIME / "caches"), "load-model": "*"}
+    assert (one.environment, one.libraries) == ({}, (layout.RUNTIME / "lib",))
+    assert not one.is_ordered
+
+
+def test_a_card_without_nvidias_backend_is_rehearsed_on_the_embedded_runtime(tmp_path):
+    (tmp_path / "backends/tensorrtllm").mkdir(parents=True)
+    assert launch.launch(rtx3090(), nvidia=tmp_path).runtime == "embedded"
+
+
+def test_orchestrator(nvidia):
+    (one,) = launch.launches(rtx3090(), MODELS, nvidia)
+    assert one.binary == nvidia / "bin/tritonserver"
+    assert one.backend_directory == nvidia / "backends"
+    assert one.flags == {
+        "model-load-thread-count": "1",
+        "load-model": "llm",
+        "pinned-memory-pool-byte-size": "0",
+        "enable-peer-access": "false",
+        "cuda-memory-pool-byte-size": "0:0",
+    }
+    assert one.environment["TRTLLM_ORCHESTRATOR"] == "1"
+    assert one.environment["TRTLLM_ORCHESTRATOR_SPAWN_PROCESSES"] == "1"
+    assert "LD_LIBRARY_PATH" not in one.environment
+    assert one.libraries == ()  # the container's own come first
+    assert (one.load_first, one.models) == (("llm", "whisper"), None)
+
+
+def test_one_process_keeps_the_pools_that_the_ledger_counts(nvidia):
+    one = launch.launch(rtx3090("one_process"), nvidia=nvidia)
+    assert one.environment["TRTLLM_ORCHESTRATOR"] == "0"
+    assert one.flags["cuda-memory-pool-byte-size"] == "0:67108864"
+    assert "pinned-memory-pool-byte-size" not in one.flags
+
+
+def test_two_servers_share_the_repository_without_remainder(nvidia):
+    text, speech = launch.launches(rtx3090("two_servers"), MODELS, nvidia)
+    assert (text.part, speech.part) == ("text", "speech")
+    assert text.models == ("chat", "llm", "triage")
+    assert (text.flags["load-model"], text.load_first) == ("llm", ("llm",))
+    assert (speech.flags["load-model"], speech.load_first) == ("whisper", ("whisper",))
+    assert text.models is not None
+    assert speech.models is not None
+    assert sorted((*text.models, *speech.models)) == list(MODELS)
+
+
+@pytest.mark.parametrize(("topology", "part"), [("two_servers", "all"), ("orchestrator", "text")])
+def test_a_part_that_the_topology_does_not_have_is_refused(nvidia, topology, part):
+    with pytest.raises(PlanError, match=f"serving.topology `{topology}`.*`{part}` was asked for"):
+        launch.launch(rtx3090(topology), MODELS, part, nvidia)
+
+
+def test_two_servers_without_an_llm_are_refused(nvidia):
+    with pytest.raises(PlanError, match="`llm` is not among them"):
+        launch.launches(rtx3090("two_servers"), ("whisper", "chat", "triage"), nvidia)

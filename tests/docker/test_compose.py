@@ -1,0 +1,107 @@
+"""What compose runs: which image, as whom, reachable from where, with what it may write."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from build_scripts import layout, preflight, settings
+from tests.docker.conftest import DOCKER, ROOT, tool
+
+SERVERS = ("serve", "cpu")
+OURS = (*SERVERS, "engines")
+
+
+def volumes(service: dict[str, Any]) -> dict[str, bool]:
+    """Path in the container -> whether it can be written."""
+    return {one["target"]: not one.get("read_only", False) for one in service.get("volumes", [])}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_service_has_its_stage(compose, dockerfile, name):
+    target = compose["services"][name]["build"]["target"]
+    assert f" AS {target}\n" in dockerfile
+    for argument in compose["services"][name]["build"]["args"]:
+        assert re.search(rf"^ARG {argument}=", dockerfile, re.M), argument
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_least_privilege(compose, name):
+    service = compose["services"][name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["user"].startswith("${ONECARD_UID:-1000}")
+    assert service["init"] is True
+
+
+def test_engines_are_written_where_they_are_built_and_nowhere_else(compose):
+    services = compose["services"]
+    assert volumes(services["engines"])["/opt/onecard/engines"]
+    assert not any(volumes(services["serve"]).values())
+    assert all(services[name]["read_only"] for name in SERVERS)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_what_a_server_writes_is_memory(compose, name):
+    mounted = compose["services"][name]["tmpfs"]
+    for path in (layout.RUN, layout.LOG):
+        inside = Path("/opt/onecard") / path.relative_to(layout.ROOT)
+        assert any(str(inside).startswith(one) for one in mounted), path
+    assert "/tmp" in mounted
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_ports_are_the_loopbacks(compose, name):
+    ports = compose["services"][name]["ports"]
+    assert all(one.startswith("${PUBLISH:-127.0.0.1}:") for one in ports)
+    inside = [int(one.rpartition(":")[2]) for one in ports]
+    assert inside == list(settings.DEFAULT_PORTS.values())
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_limits_agree_with_what_serve_wants(compose, name):
+    service = compose["services"][name]
+    assert service["ulimits"]["stack"]["hard"] == settings.STACK_BYTES
+    assert int(service["shm_size"].removesuffix("gb")) * 2**30 >= preflight.MIN_SHM_BYTES
+    grace_s = int(service["stop_grace_period"].removesuffix("s"))
+    assert grace_s > settings.DRAIN_TIMEOUT_S
+    assert service["stop_signal"] == "SIGTERM"
+
+
+def test_only_gpu_services_ask_for_nvidias_runtime(compose):
+    asking = {name for name, service in compose["services"].items() if "deploy" in service}
+    assert asking == {"engines", "serve"}
+    assert all("runtime" not in service for service in compose["services"].values())
+
+
+def test_a_bare_up_starts_nothing(compose):
+    assert all(service["profiles"] for service in compose["services"].values())
+
+
+def test_mounted_files_exist(compose):
+    for service in compose["services"].values():
+        for volume in service.get("volumes", []):
+            assert (DOCKER / volume["source"]).resolve().exists() or volume["source"].endswith(
+                "engines"
+            ), volume
+
+
+def test_compose_itself_accepts_it():
+    """`docker compose config` where the client has the plugin; variables are filled in."""
+    probe = subprocess.run([tool("docker"), "compose", "version"], capture_output=True)
+    if probe.returncode != 0:
+        pytest.skip("this docker has no compose plugin")
+    command = ["docker", "compose", "-f", str(DOCKER / "compose.yml"), "--profile", "*", "config"]
+    ran = subprocess.run(
+        [*command, "--format", "json"],
+        cwd=ROOT, env={**os.environ, "HTTP_PORT": "8100"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    port = json.loads(ran.stdout)["services"]["serve"]["ports"][0]
+    assert (port["host_ip"], port["published"]) == ("127.0.0.1", "8100")

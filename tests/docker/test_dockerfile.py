@@ -1,0 +1,90 @@
+"""The images are built from the pin, from what is committed, and keep out of NVIDIA's Python."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import subprocess
+
+import pytest
+
+from build_scripts import pin
+from tests.docker.conftest import DOCKER, ROOT, tool
+
+
+def stage(dockerfile: str, name: str) -> str:
+    match = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", dockerfile, re.M | re.S)
+    assert match, f"no stage {name}"
+    return match[1]
+
+
+def test_the_pin_is_the_one_of_build_scripts(dockerfile):
+    found = dict(re.findall(r'^ARG (TRITON_\w+)="?([^"\n]*)"?$', dockerfile, re.M))
+    assert found == {
+        "TRITON_IMAGE": pin.IMAGE,
+        "TRITON_TAG": pin.TAG,
+        "TRITON_DIGEST": pin.DIGEST,
+    }
+
+
+@pytest.mark.parametrize("name", ["serve", "cpu"])
+def test_nothing_runs_as_root(dockerfile, name):
+    last = [line for line in stage(dockerfile, name).splitlines() if line][-6:]
+    assert re.findall(r"^USER (\S+)$", stage(dockerfile, name), re.M) == ["1000:1000"], last
+
+
+def test_build_adds_nothing_to_serve(dockerfile):
+    assert "FROM serve AS build" in dockerfile
+    assert not re.search(r"^(USER|RUN|COPY|ENV)", stage(dockerfile, "build"), re.M)
+
+
+def test_our_packages_never_touch_nvidias(dockerfile):
+    """Every pip of a stage on NVIDIA's image installs into .venv, and PATH stays NVIDIA's."""
+    installs = re.findall(r"pip3?\b[^&\n]*\binstall", stage(dockerfile, "environment"))
+    assert installs
+    assert all("--python .venv/bin/python" in install for install in installs)
+    assert "--system-site-packages" not in dockerfile
+    assert not re.search(r"^ENV .*\b(PATH|LD_LIBRARY_PATH)=", dockerfile, re.M)
+
+
+def test_what_is_left_out_of_the_lock_is_one_package_with_its_hashes(dockerfile):
+    (script,) = re.findall(r"sed '([^']+)' requirements.lock", dockerfile)
+    lock = (ROOT / "requirements.lock").read_text()
+    ran = subprocess.run(["sed", script], input=lock, capture_output=True, text=True, check=True)
+    names = re.compile(r"^([a-z0-9._-]+)==", re.M)
+    left_out = [one for one in names.findall(lock) if one not in set(names.findall(ran.stdout))]
+    assert left_out == ["pocketsphinx"]
+    assert lock.count("--hash=") > ran.stdout.count("--hash=")
+    assert not re.search(r"[^\\]\n +--hash", ran.stdout)  # no hash without its package
+
+
+def test_the_pinned_torch_is_found(dockerfile):
+    (pattern,) = set(re.findall(r"grep -oE '([^']+)' pyproject.toml", dockerfile))
+    command = ["grep", "-oE", pattern, str(ROOT / "pyproject.toml")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"torch==\d+\.\d+\.\d+", ran.stdout.splitlines()[0])
+
+
+def test_the_context_has_what_images_need_and_no_more():
+    rules = (ROOT / ".dockerignore").read_text().splitlines()
+    kept = [rule[1:] for rule in rules if rule.startswith("!")]
+    assert rules[rules.index("*") :][1].startswith("!")
+    assert {"build_scripts", "onecard", "model_repository", "plans", "docker"} <= set(kept)
+    for name in (".git", ".venv", "engines", ".samples", "tests"):
+        assert not any(fnmatch.fnmatch(name, one) for one in kept)
+    for name in kept:
+        assert name == "docs/measured" or (ROOT / name).exists(), name
+    copied = {"pyproject.toml", "requirements.lock"}
+    assert copied <= set(kept)
+
+
+def test_hadolint():
+    ran = subprocess.run([tool("hadolint"), DOCKER / "Dockerfile"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout
+
+
+def test_shellcheck():
+    ran = subprocess.run(
+        [tool("shellcheck"), DOCKER / "entrypoint"], capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stdout
