@@ -49,13 +49,17 @@ def build(plan: Plan, say: Callable[[str], None]) -> None:
     """
     card = _card(plan)
     wanted = trtllm_machine.pinned(card)
-    runner = Runner(commands(plan), wanted.facts(), scratch(plan.name), say)
+
+    def look() -> None:
+        trtllm_machine.verify(card)
+
+    runner = Runner(commands(plan), wanted.facts(), scratch(plan.name), say, look=look)
     missing = runner.missing()
     if not missing:
         say(f"engines/{plan.name}: verified, nothing to build")
         return
     if any(command.is_nvidia for command in missing):
-        trtllm_machine.verify(card)
+        look()  # before the downloads, and by the runner once more after them
     ran = runner.run()
     say(f"engines/{plan.name}: {len(ran)} of {len(commands(plan))} steps were needed")
 

@@ -49,6 +49,8 @@ def verify(command: Command, root: Path) -> None:
         _verify_mels(root / command.outputs[0])
     elif command.name == "fetch llm":
         verify_tokenizer(root / command.outputs[0])
+    elif command.name == "describe llm vocabulary":  # of a directory as well
+        verify_tokenizer(root / command.inputs[0])
 
 
 def verify_tokenizer(folder: Path) -> None:

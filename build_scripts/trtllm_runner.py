@@ -34,6 +34,7 @@ class Runner:
         builder: what NVIDIA's tools depend on; part of the fingerprints.
         scratch: where logs go, relative to `root`.
         programs: what stands in for a command's program, by name.
+        look: called before the first of NVIDIA's programs; downloads may have taken an hour.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Runner:
         *,
         root: Path = layout.ROOT,
         programs: Mapping[str, Sequence[str]] | None = None,
+        look: Callable[[], object] = lambda: None,
     ) -> None:
         self._commands, self._root, self._say = list(commands), root, say
+        self._look, self._has_looked = look, False
         self._logs = root / scratch / LOGS
         self._programs = {OWN_PYTHON: [sys.executable], **(programs or {})}
         self.fingerprints = Fingerprints(commands, builder, root)
@@ -83,6 +86,9 @@ class Runner:
         for number, command in enumerate(missing, start=1):
             self._say(f"({number}/{len(missing)}) {command.name}")
             started_s = time.monotonic()
+            if command.is_nvidia and not self._has_looked:
+                self._look()
+                self._has_looked = True
             self._run(command)
             trtllm_outcomes.verify(command, self._root)
             self.fingerprints.record(command)

@@ -12,12 +12,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from build_scripts import pin, plan, trtllm_engines, trtllm_machine
-from build_scripts.errors import BuildError, CheckpointError, InstallError
+from build_scripts.errors import BuildError, CheckpointError, InstallError, MachineError
 from build_scripts.plan import Plan
 from build_scripts.trtllm_command import scratch
 from build_scripts.trtllm_runner import Runner
@@ -33,7 +34,13 @@ def rtx3090() -> Plan:
     return plan.load("rtx3090")
 
 
-def runner(root: Path, of: Plan, sm: int = 86, tensorrt: str = pin.TENSORRT) -> Runner:
+def runner(
+    root: Path,
+    of: Plan,
+    sm: int = 86,
+    tensorrt: str = pin.TENSORRT,
+    look: Callable[[], object] = lambda: None,
+) -> Runner:
     builder = trtllm_machine.Builder(pin.TENSORRT_LLM, tensorrt, sm)
     programs = {
         name: [sys.executable, FAKE, name] for name in ("python", pin.PYTHON, "trtllm-build")
@@ -46,6 +53,7 @@ def runner(root: Path, of: Plan, sm: int = 86, tensorrt: str = pin.TENSORRT) -> 
         said.append,
         root=root,
         programs=programs,
+        look=look,
     )
 
 
@@ -177,6 +185,30 @@ def test_a_failing_step_of_our_own_says_one_sentence_and_keeps_its_status(
     with pytest.raises(BuildError, match=r"^llm\.context_tokens is `65536`, the model") as caught:
         runner(tmp_path, too_long).run()
     assert caught.value.exit_code == CheckpointError.exit_code
+
+
+def test_the_machine_is_looked_at_again_between_fetching_and_building(
+    tmp_path: Path, rtx3090: Plan
+) -> None:
+    def busy() -> None:
+        raise MachineError("in use")
+
+    with pytest.raises(MachineError):
+        runner(tmp_path, rtx3090, look=busy).run()
+    ran = [line.split(" ")[0] for line in (tmp_path / "calls.log").read_text().splitlines()]
+    assert "build_scripts.trtllm_hub" in ran
+    assert "convert_checkpoint.py" not in ran
+    looks: list[None] = []
+    runner(tmp_path, rtx3090, look=lambda: looks.append(None)).run()
+    assert len(looks) == 1
+
+
+def test_a_checkpoint_without_a_chat_template_is_refused(tmp_path: Path, rtx3090: Plan) -> None:
+    mine = tmp_path / "mine"
+    fake_trtllm.write(mine / "config.json", fake_trtllm.LLM)
+    fake_trtllm.write(mine / "tokenizer_config.json", {})
+    with pytest.raises(CheckpointError, match="a model without one cannot chat"):
+        runner(tmp_path, with_llm(rtx3090, checkpoint=str(mine))).run()
 
 
 def test_a_limit_that_the_builder_lowered_is_refused(
