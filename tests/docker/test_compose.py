@@ -27,8 +27,9 @@ def volumes(service: dict[str, Any]) -> dict[str, bool]:
 def test_each_service_has_its_stage(compose, dockerfile, name):
     target = compose["services"][name]["build"]["target"]
     assert f" AS {target}\n" in dockerfile
-    for argument in compose["services"][name]["build"]["args"]:
-        assert re.search(rf"^ARG {argument}=", dockerfile, re.M), argument
+    for argument, value in compose["services"][name]["build"]["args"].items():
+        (default,) = re.findall(rf"^ARG {argument}=(\S+)$", dockerfile, re.M)
+        assert value == f"${{{argument}:-{default}}}"
 
 
 @pytest.mark.parametrize("name", OURS)
