@@ -77,9 +77,9 @@ def _verify_engine(command: Command, folder: Path) -> None:
         key = flag.removeprefix("--")
         if key in LIMITS:
             _same(command, key, built.get(key), int(asked))
-        elif key in PLUGINS:
+        elif key in PLUGINS and key in built.get("plugin_config", {}):  # not every release has all
             wanted = _VALUES[asked] if asked in _VALUES else int(asked)
-            _same(command, key, built.get("plugin_config", {}).get(key), wanted)
+            _same(command, key, built["plugin_config"][key], wanted)
 
 
 def _same(command: Command, key: str, found: object, wanted: object) -> None:
