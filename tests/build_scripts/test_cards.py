@@ -1,0 +1,80 @@
+"""PLAN=auto: which plan a GPU gets."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from build_scripts import cards, nvml, plan
+from build_scripts.plan import Card, Plan
+from tests.build_scripts.fake_nvml import gpu
+
+
+@pytest.fixture(scope="module")
+def plans() -> list[Plan]:
+    reference = plan.load("rtx3090")
+    stated = {
+        "rtx3090": Card("RTX 3090", 86, 24.0, 2.0),
+        "a10": Card("A10", 86, 24.0, 2.0),
+        "a40": Card("A40", 86, 48.0, 2.0),
+        "l4": Card("L4", 89, 24.0, 2.0),
+    }
+    made = [dataclasses.replace(reference, name=name, card=card) for name, card in stated.items()]
+    return [*made, dataclasses.replace(reference, name="cpu", card=None, fit=None)]
+
+
+def test_without_a_gpu_it_is_the_cpu(plans: list[Plan]) -> None:
+    assert cards.choose([], plans) == cards.Choice("cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "sm", "gib", "wanted"),
+    [
+        ("NVIDIA GeForce RTX 3090", 86, 24.0, "rtx3090"),
+        ("NVIDIA A40", 86, 45.0, "a40"),  # 48 GB less error correction
+        ("NVIDIA A10", 86, 22.5, "a10"),
+        ("NVIDIA L4", 89, 22.5, "l4"),
+    ],
+)
+def test_a_card_gets_its_own_plan(
+    plans: list[Plan], name: str, sm: int, gib: float, wanted: str
+) -> None:
+    assert cards.choose([gpu(name, sm, gib)], plans) == cards.Choice(wanted)
+
+
+def test_a_card_that_no_plan_names_gets_the_largest_that_fits_and_a_warning(
+    plans: list[Plan],
+) -> None:
+    found = cards.choose([gpu("NVIDIA RTX A6000", 86, 48.0)], plans)
+    assert found.plan == "a40"
+    assert "RTX A6000" in found.warning
+    assert cards.choose([gpu("NVIDIA A10G", 86, 22.5)], plans).plan in ("a10", "rtx3090")
+
+
+def test_a_name_is_matched_by_whole_words(plans: list[Plan]) -> None:
+    found = cards.choose([gpu("NVIDIA L40", 89, 48.0)], plans)
+    assert found.warning  # plan l4 is the only one of its compute capability, and not its own
+
+
+def test_a_card_that_holds_no_plan_gets_the_cpu_and_a_warning(plans: list[Plan]) -> None:
+    for small in (gpu("NVIDIA GeForce RTX 3060", 86, 12.0), gpu("NVIDIA H100", 90, 80.0)):
+        found = cards.choose([small], plans)
+        assert found.plan == "cpu"
+        assert small.name in found.warning
+
+
+def test_of_several_the_one_with_most_memory_counts(plans: list[Plan]) -> None:
+    pair = [gpu("NVIDIA L4", 89, 22.5), gpu("NVIDIA A40", 86, 45.0, index=1)]
+    assert cards.choose(pair, plans).plan == "a40"
+
+
+def test_auto_is_resolved_and_the_doubt_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvml, "gpus", lambda: [gpu("NVIDIA GeForce RTX 3060", 86, 12.0)])
+    told: list[str] = []
+    assert cards.pick(told.append) == "cpu"
+    assert told
+    assert told[0].startswith("warning: no plan fits")
+    monkeypatch.setattr(nvml, "gpus", list)
+    assert cards.resolve("auto") == "cpu"
+    assert cards.resolve("rtx3090") == "rtx3090"
