@@ -18,6 +18,9 @@ VERBS = {
     "wait": "build_scripts.operate",
     "stop": "build_scripts.operate",
     "status": "build_scripts.operate",
+    "plan": "build_scripts.budget",
+    "doctor": "build_scripts.doctor",
+    "measure": "build_scripts.measure",
     "engines": "build_scripts.engines",
     "repository": "build_scripts.repository",
 }

@@ -52,14 +52,17 @@ class Api:
         """
         self._request("POST", f"/v2/repository/models/{model}/unload", timeout_s)
 
+    def load(self, model: str, timeout_s: float = RELOAD_TIMEOUT_S) -> None:
+        """Load `model`. Raises OSError when the server refuses, or does not answer in time."""
+        self._request("POST", f"/v2/repository/models/{model}/load", timeout_s)
+
     def reload(self, model: str, timeout_s: float = RELOAD_TIMEOUT_S) -> None:
         """Unload and load `model`; those that depend on it stay loaded and find it again.
 
         Raises OSError when the server refuses, or does not answer in time.
         """
-        path = f"/v2/repository/models/{model}"
-        self._request("POST", f"{path}/unload", timeout_s)
-        self._request("POST", f"{path}/load", timeout_s)
+        self.unload(model, timeout_s)
+        self.load(model, timeout_s)
 
     def configs(self, models: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """Model -> its configuration, of those that are READY. Raises OSError."""

@@ -26,7 +26,6 @@ from build_scripts.directories import Recipe
 from build_scripts.errors import CheckpointError, InstallError
 from build_scripts.gguf_file import Checkpoint
 from build_scripts.packages import Package
-from build_scripts.plan import Checkpoints
 from onecard import manifest
 from onecard.manifest import ManifestError
 
@@ -62,15 +61,18 @@ _CONVERT = (
 )
 
 
-def build(checkpoints: Checkpoints, say: Callable[[str], None]) -> None:
-    """Make the directory unless it is what the plan asks for.
+def build(source: str, engine: str, say: Callable[[str], None]) -> None:
+    """Make the directory of `source` for `engine`, unless it is there.
+
+    Args:
+        source: `EMBEDDED`, or the path of a GGUF file.
+        engine: `openvino` or `llama.cpp`.
 
     Raises CheckpointError, DownloadError or InstallError.
     """
-    engine = checkpoints.llm_engine
     verify_engine(engine)
-    path = layout.ROOT / checkpoints.llm
-    checkpoint = None if checkpoints.llm == EMBEDDED else read(path, engine)
+    path = layout.ROOT / source
+    checkpoint = None if source == EMBEDDED else read(path, engine)
     recipe = foreign(checkpoint, engine) if checkpoint else embedded(engine)
 
     def fill(into: Path) -> None:
@@ -102,12 +104,12 @@ def verify_engine(engine: str) -> None:
     """Raises CheckpointError for an engine that does not exist, or is not installed."""
     if engine not in gguf_file.ENGINES:
         raise CheckpointError(
-            f"`llm_engine` is `{engine}`, must be one of {', '.join(gguf_file.ENGINES)}: "
-            "mend the plan's [checkpoints]"
+            f"llm.engine is `{engine}`, must be one of {', '.join(gguf_file.ENGINES)}: "
+            "mend the plan's [llm]"
         )
     if engine == gguf_file.LLAMA_CPP and importlib.util.find_spec("llama_cpp") is None:
         raise CheckpointError(
-            "`llm_engine` is `llama.cpp`, which wants the package `llama-cpp-python`, and that is "
+            "llm.engine is `llama.cpp`, which wants the package `llama-cpp-python`, and that is "
             "not installed: `.venv/bin/pip install llama-cpp-python` (it compiles for minutes)"
         )
 
@@ -117,9 +119,9 @@ def verify_window(window: int) -> None:
     config = json.loads((layout.ENGINES / NAME / "config.json").read_text(encoding="utf-8"))
     if window > config["max_position_embeddings"]:
         raise CheckpointError(
-            f"the plan's max_attention_window_size is `{window}`, the model was made for at most "
-            f"`{config['max_position_embeddings']}` tokens: lower it, and the max_seq_len of chat "
-            "and triage with it, then run `make repository`"
+            f"llm.context_tokens is `{window}`, the model was made for at most "
+            f"`{config['max_position_embeddings']}` tokens: lower it in the plan, "
+            "then run `make repository`"
         )
 
 

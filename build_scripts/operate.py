@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from build_scripts import claim, layout, preflight, processes, server, server_log, settings
+from build_scripts import claim, layout, preflight, processes, served, server, server_log, settings
 from build_scripts.control import Api
 from build_scripts.errors import ServerError
 from build_scripts.progress import say
@@ -57,7 +57,7 @@ def detach(one: Settings, arguments: Sequence[str]) -> None:
     if claim.is_held(one.run):
         with claim.locked(one):  # says who runs; taken only if that one ended just now
             pass
-    preflight.check(one)
+    preflight.check(one, served.read(one, say).launch)
     one.messages.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "build_scripts", "serve"]
     command += [argument for argument in arguments if argument != "--detach"]

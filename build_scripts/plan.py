@@ -1,14 +1,16 @@
 """A plan: what one card (or none) runs and with which numbers; the only file an operator edits.
 
-It knows how a plan is written and what is wrong with one; it knows nothing of Triton's syntax.
+It knows how a plan is written and what is wrong with one; it knows nothing of bytes (`ledger`), of
+how engines are built or of Triton's syntax (`serving`, `repository`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from build_scripts.errors import PlanError
 
@@ -20,42 +22,203 @@ except ModuleNotFoundError:  # Python 3.10
 PLANS = Path("plans")
 DEFAULT_PLAN = "cpu"  # its configuration is the config.pbtxt; others are configs/<plan>.pbtxt
 
+Device = Literal["cuda", "cpu"]
+SpeechModel = Literal[
+    "base",
+    "small",
+    "medium",
+    "large-v2",
+    "large-v3",
+    "large-v3-turbo",
+    "distil-large-v2",
+    "distil-large-v3",
+]
+SpeechPrecision = Literal["float16", "int8"]
+Quantisation = Literal["int4_awq", "int4_gptq", "int8", "float16", "gguf"]
+Topology = Literal["orchestrator", "one_process", "two_servers"]
+
 
 @dataclass(frozen=True)
-class ModelPlan:
-    """How one model is served.
-
-    `parameters` become config.pbtxt's `parameters` of the same names.
-    """
+class Card:
+    """The GPU. `name`: what the driver calls it, or a part of that; `sm`: compute capability, 86
+    for 8.6. `unified`: its memory is the machine's, as on GB10."""
 
     name: str
-    max_batch_size: int = 1
-    instances: int = 1
-    max_queue_size: int | None = None
-    max_queue_delay_us: int | None = None
-    default_timeout_us: int | None = None
-    parameters: dict[str, str] = field(default_factory=dict)
+    sm: int
+    vram_gib: float
+    headroom_gib: float
+    unified: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least("card.vram_gib", self.vram_gib, 1)
+        _at_least("card.headroom_gib", self.headroom_gib, 0)
+        if self.headroom_gib >= self.vram_gib:
+            raise PlanError(
+                f"card.headroom_gib is `{self.headroom_gib}`, must be less than card.vram_gib, "
+                f"`{self.vram_gib}`"
+            )
 
 
 @dataclass(frozen=True)
-class Checkpoints:
-    """What the engines are made of.
+class Speech:
+    """Whisper. `precision` of the weights. `chunks_in_flight`: of at most 30 s, decoded together
+    (the engine's batch); `chunks_per_request`: of them and those waiting, from one recording."""
 
-    `llm`: "embedded", or the path of a GGUF file; `llm_engine`: what runs it, `openvino` or
-    `llama.cpp`.
+    model: SpeechModel
+    precision: SpeechPrecision
+    beam_width: int
+    chunks_in_flight: int
+    chunks_per_request: int
+
+    def __post_init__(self) -> None:
+        for key in ("beam_width", "chunks_in_flight", "chunks_per_request"):
+            _at_least(f"speech.{key}", getattr(self, key), 1)
+
+
+@dataclass(frozen=True)
+class Align:
+    """wav2vec2 CTC. `batch_size`: segments of one forward; `max_loaded`: languages at a time;
+    `preload`: those loaded at the start."""
+
+    device: Device
+    precision: Literal["float16", "float32"]
+    batch_size: int
+    max_loaded: int
+    preload: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _at_least("align.batch_size", self.batch_size, 1)
+        _at_least("align.max_loaded", self.max_loaded, max(1, len(self.preload)))
+
+
+@dataclass(frozen=True)
+class Diarize:
+    """pyannote. Batch sizes: windows of one forward. `pipeline`: a directory with a pyannote
+    pipeline, or "none" for the embedded models."""
+
+    device: Device
+    segmentation_batch_size: int
+    embedding_batch_size: int
+    pipeline: str = "none"
+
+    def __post_init__(self) -> None:
+        _at_least("diarize.segmentation_batch_size", self.segmentation_batch_size, 1)
+        _at_least("diarize.embedding_batch_size", self.embedding_batch_size, 1)
+
+
+@dataclass(frozen=True)
+class Llm:
+    """The LLM.
+
+    `checkpoint`: a Hugging Face repository (`owner/name`) or a directory; without a card
+    "embedded" or a GGUF file. `revision`: of the repository, a commit. `architecture`: a name in
+    `architectures.LLMS`. `context_tokens`: of one sequence, prompt and output; `kv_tokens`: of all
+    sequences in flight together. `max_num_tokens`: of one step, which activations grow with.
+    `engine`: what runs a GGUF file, without a card only.
     """
 
-    llm: str
-    llm_engine: str
+    checkpoint: str
+    quantisation: Quantisation
+    context_tokens: int
+    kv_tokens: int
+    sequences_in_flight: int
+    max_num_tokens: int
+    architecture: str = ""
+    revision: str = ""
+    engine: Literal["", "openvino", "llama.cpp"] = ""
+
+    def __post_init__(self) -> None:
+        for key in ("context_tokens", "sequences_in_flight", "max_num_tokens"):
+            _at_least(f"llm.{key}", getattr(self, key), 1)
+        if self.kv_tokens < self.context_tokens:
+            raise PlanError(
+                f"llm.kv_tokens is `{self.kv_tokens}`, must be at least llm.context_tokens, "
+                f"`{self.context_tokens}`: a sequence of that length would never fit"
+            )
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Defaults of a request. `max_tokens`: of the output."""
+
+    max_tokens: int = 512
+    temperature: float = 0.15
+
+
+@dataclass(frozen=True)
+class Triage:
+    """What triage decides and how. `mails_per_call` share one context window, with
+    `max_tokens_per_mail` of output each. `instructions`: empty for the built-in text."""
+
+    categories: tuple[str, ...]
+    priorities: tuple[str, ...]
+    mails_per_call: int
+    max_tokens_per_mail: int
+    max_calls_in_flight: int
+    drafts: bool = True
+    instructions: str = ""
+    confidence_threshold: float = 0.5
+    max_speech_wait_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        for key in ("mails_per_call", "max_tokens_per_mail", "max_calls_in_flight"):
+            _at_least(f"triage.{key}", getattr(self, key), 1)
+        if not self.categories or not self.priorities:
+            raise PlanError("triage.categories and triage.priorities must not be empty")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How far `vram_gib` alone may move the rest (`refit` says in which order).
+
+    `precisions`: what speech.precision may be lowered to; empty: never.
+    """
+
+    min_chunks_in_flight: int
+    max_chunks_in_flight: int
+    min_context_tokens: int
+    max_context_tokens: int
+    precisions: tuple[SpeechPrecision, ...] = ()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """`topology`: where the two engines live: `orchestrator` (a worker process each, which NVIDIA
+    supports), `one_process`, or `two_servers`."""
+
+    topology: Topology = "orchestrator"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`checkpoints`: None where the engines are not made here."""
+    """`card` and `fit`: None for the plan without a GPU. `overrides`: model -> what its entry in
+    the table of `serving` is replaced by."""
 
     name: str
-    models: dict[str, ModelPlan]
-    checkpoints: Checkpoints | None = None
+    speech: Speech
+    align: Align
+    diarize: Diarize
+    llm: Llm
+    triage: Triage
+    chat: Chat = field(default_factory=Chat)
+    serving: Serving = field(default_factory=Serving)
+    card: Card | None = None
+    fit: Fit | None = None
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "card": Card,
+    "speech": Speech,
+    "align": Align,
+    "diarize": Diarize,
+    "llm": Llm,
+    "chat": Chat,
+    "triage": Triage,
+    "serving": Serving,
+    "fit": Fit,
+}
+OPTIONAL = ("card", "fit", "chat", "serving")
 
 
 def names() -> list[str]:
@@ -66,47 +229,87 @@ def load(name: str) -> Plan:
     """The plan `plans/<name>.toml`.
 
     Raises:
-        PlanError: no such plan, not TOML, or an unknown or ill-typed key.
+        PlanError: no such plan, not TOML, or an unknown, missing, ill-typed or impossible value.
     """
     path = PLANS / f"{name}.toml"
     if not path.is_file():
         raise PlanError(f"no plan `{name}`; there are: {', '.join(names())}")
+    return parse(name, path.read_text(encoding="utf-8"), str(path))
+
+
+def parse(name: str, text: str, where: str) -> Plan:
+    """The plan that `text` states; `where` names it in errors. Raises PlanError."""
     try:
-        found = tomllib.loads(path.read_text())
+        found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise PlanError(f"{path} is not TOML ({error}); mend it") from error
-    _verify_keys(path, "the top", found, ["models", "checkpoints"])
-    models = {key: _model(path, key, value) for key, value in found["models"].items()}
-    return Plan(name, models, _checkpoints(path, found.get("checkpoints")))
+        raise PlanError(f"{where} is not TOML ({error}); mend it") from error
+    try:
+        _verify_keys("the top", found, [*SECTIONS, "models"])
+        missing = [key for key in SECTIONS if key not in found and key not in OPTIONAL]
+        if missing:
+            raise PlanError(f"there is no [{missing[0]}]; a plan states every section")
+        if ("card" in found) != ("fit" in found):
+            raise PlanError("[card] and [fit] go together; without a GPU there is neither")
+        sections = {key: _section(key, kind, found) for key, kind in SECTIONS.items()}
+        given = {key: value for key, value in sections.items() if value is not None}
+        return Plan(name, overrides=found.get("models", {}), **given)
+    except PlanError as error:
+        raise PlanError(f"{where}: {error}") from None
 
 
-def _checkpoints(path: Path, found: dict[str, Any] | None) -> Checkpoints | None:
-    if found is None:
+def with_vram(plan: Plan, vram_gib: float) -> Plan:
+    """The same plan for another amount of memory. Raises PlanError where it states no card."""
+    if plan.card is None:
+        raise PlanError(f"plan `{plan.name}` states no card, so no amount of VRAM either")
+    return dataclasses.replace(plan, card=dataclasses.replace(plan.card, vram_gib=vram_gib))
+
+
+def verify_known(where: str, key: str, known: list[str]) -> None:
+    """Raises PlanError that names the nearest known key."""
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1) or known
+        raise PlanError(f"unknown key `{key}` in {where}; known: {', '.join(near)}")
+
+
+def _section(name: str, kind: type[Any], found: dict[str, Any]) -> Any:
+    if name not in found:
         return None
-    known = list(Checkpoints.__dataclass_fields__)
-    _verify_keys(path, "checkpoints", found, known)
-    for key in known:
-        if not isinstance(found.get(key), str):
-            raise PlanError(f"{path}: checkpoints.{key} is `{found.get(key)}`, must be a string")
-    return Checkpoints(**found)
+    table = found[name]
+    if not isinstance(table, dict):
+        raise PlanError(f"`{name}` is `{table!r}`, must be a section: [{name}]")
+    _verify_keys(name, table, [one.name for one in dataclasses.fields(kind)])
+    hints = get_type_hints(kind)
+    for one in dataclasses.fields(kind):
+        required = one.default is dataclasses.MISSING
+        if required and one.name not in table:
+            raise PlanError(f"{name}.{one.name} is missing")
+    return kind(**{key: _value(f"{name}.{key}", hints[key], value) for key, value in table.items()})
 
 
-def _model(path: Path, name: str, found: dict[str, Any]) -> ModelPlan:
-    known = [key for key in ModelPlan.__dataclass_fields__ if key != "name"]
-    _verify_keys(path, f"models.{name}", found, known)
-    for key, value in found.items():
-        if key != "parameters" and (isinstance(value, bool) or not isinstance(value, int)):
-            raise PlanError(f"{path}: models.{name}.{key} is `{value!r}`, must be a whole number")
-    parameters = {key: _text(value) for key, value in found.get("parameters", {}).items()}
-    return ModelPlan(name, **{**found, "parameters": parameters})
+def _value(where: str, wanted: Any, found: Any) -> Any:
+    """`found` as the type `wanted`. Raises PlanError."""
+    if get_origin(wanted) is Literal:
+        if found not in get_args(wanted):
+            choices = ", ".join(f'"{choice}"' for choice in get_args(wanted) if choice)
+            raise PlanError(f"{where} is `{found}`, must be one of {choices}")
+        return found
+    if get_origin(wanted) is tuple:
+        if not isinstance(found, list):
+            raise PlanError(f"{where} is `{found!r}`, must be a list")
+        return tuple(_value(where, get_args(wanted)[0], one) for one in found)
+    if wanted is float and isinstance(found, int) and not isinstance(found, bool):
+        found = float(found)
+    if not isinstance(found, wanted) or (wanted is not bool and isinstance(found, bool)):
+        kinds = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+        raise PlanError(f"{where} is `{found!r}`, must be {kinds[wanted]}")
+    return found
 
 
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _at_least(where: str, found: float, least: float) -> None:
+    if not found >= least:
+        raise PlanError(f"{where} is `{found}`, must be at least {least}")
 
 
-def _verify_keys(path: Path, where: str, found: dict[str, Any], known: list[str]) -> None:
+def _verify_keys(where: str, found: dict[str, Any], known: list[str]) -> None:
     for key in found:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1) or known
-            raise PlanError(f"{path}: unknown key `{key}` in {where}; known: {', '.join(near)}")
+        verify_known(where, key, known)

@@ -11,25 +11,26 @@ import subprocess
 
 from build_scripts import layout, processes, settings
 from build_scripts.errors import PortTaken, ServerError
+from build_scripts.launch import Launch
 from build_scripts.settings import Settings
 
 WANTED_NUMPY = "1.26"
 MIN_SHM_BYTES = 512 * 2**20
 
 
-def check(server: Settings) -> list[str]:
+def check(server: Settings, launch: Launch) -> list[str]:
     """Raises ServerError or PortTaken for what would keep the server from working; returns what
     may only bother it."""
-    if not (layout.RUNTIME / "manifest.json").is_file() or not layout.PYTHON.exists():
+    if launch.runtime == "embedded" and not (layout.RUNTIME / "manifest.json").is_file():
         raise ServerError(f"`{layout.RUNTIME}` is not complete: run `make setup`")
-    if not server.repository.is_dir():
-        raise ServerError(f"`{server.repository}` is not a directory, wanted a model repository")
-    check_numpy()
+    if not layout.PYTHON.exists():
+        raise ServerError(f"there is no `{layout.PYTHON}`: run `make setup`")
+    check_numpy(launch)
     check_ports(server)
     return check_shared_memory()
 
 
-def check_numpy() -> None:
+def check_numpy(launch: Launch) -> None:
     """Raises ServerError unless the models will import a NumPy that Triton's stub can handle.
 
     With NumPy 2 the server reports ready and every tensor is silently wrong.
@@ -37,7 +38,7 @@ def check_numpy() -> None:
     script = "import json, numpy; print(json.dumps([numpy.__version__, numpy.__file__]))"
     asked = subprocess.run(
         [str(layout.PYTHON), "-c", script],
-        env=settings.environment(),
+        env=settings.environment(launch),
         cwd=layout.ROOT,
         capture_output=True,
         text=True,

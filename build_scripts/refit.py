@@ -7,9 +7,11 @@ the ledger costs, or of tables.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from build_scripts import plan as plans
+from build_scripts.errors import PlanError
 from build_scripts.ledger import ledger
 from build_scripts.ledger_engines import in_blocks
 from build_scripts.plan import Fit, Plan, SpeechPrecision
@@ -45,6 +47,22 @@ def refit(plan: Plan) -> Refit:
             if _fits(last):
                 return _described(plan, last, True)
     return _described(plan, last, False)
+
+
+def load(name: str, say: Callable[[str], None] = lambda line: None) -> Plan:
+    """The plan `plans/<name>.toml` for its own `vram_gib`; what that changed is said.
+
+    Raises PlanError where it cannot be read, or where nothing fits.
+    """
+    found = refit(plans.load(name))
+    if not found.fits:
+        raise PlanError(
+            f"plan `{name}` does not fit its card: `make plan PLAN={name}` prints where every byte "
+            "goes and what would make it fit"
+        )
+    for change in found.changes:
+        say(f"plan {name}, to fit card.vram_gib: {change}")
+    return found.plan
 
 
 def with_chunks(plan: Plan, chunks: int) -> Plan:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,12 +27,15 @@ from build_scripts import (
     preflight,
     processes,
     runtime,
+    served,
     server_log,
     settings,
 )
 from build_scripts.control import Api
 from build_scripts.drain import Drain
 from build_scripts.errors import ServerError
+from build_scripts.loader import Loader
+from build_scripts.served import Served
 from build_scripts.settings import Settings
 from build_scripts.supervisor import Supervisor
 from onecard import presence
@@ -71,28 +75,41 @@ class Server:
         """
         with claim.locked(self._settings):
             claim.reclaim_all(self._settings.run, self._say)
-            for warning in preflight.check(self._settings):
-                self._say(warning)
-            runtime.link_backends()
+            found = self._prepare()
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             try:
-                while not self._serve(self._start()):
+                while not self._serve(self._start(found), found):
                     claim.reclaim(self._settings.run)
             finally:
                 claim.reclaim(self._settings.run)
                 shutil.rmtree(self._settings.run, ignore_errors=True)
 
+    def _prepare(self) -> Served:
+        """Everything that can be found wrong before Triton is started is."""
+        found = served.read(self._settings, self._say)
+        for warning in preflight.check(self._settings, found.launch):
+            self._say(warning)
+        if found.launch.runtime == "embedded":
+            runtime.link_backends()
+            if found.plan.card is not None:
+                self._say(
+                    f"rehearsal: plan {found.plan.name} is served without its card, by onecard's "
+                    "own backend on the CPU"
+                )
+        return found
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, found: Served) -> subprocess.Popen[bytes]:
         log = self._settings.log
         log.parent.mkdir(parents=True, exist_ok=True)
         server_log.prune(log.parent, in_use=claim.running())
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         self._tail, self._reader = server_log.Tail(log), server_log.Reader()
+        repository = served.repository_of(self._settings, found, self._say)
         stack = processes.stack_limit(settings.STACK_BYTES)
 
         def prepare() -> None:
@@ -101,9 +118,14 @@ class Server:
 
         with log.open("wb") as file:
             process = subprocess.Popen(
-                settings.command(self._settings, self._api.secret),
+                settings.command(
+                    replace(self._settings, repository=repository), self._api.secret, found.launch
+                ),
                 cwd=layout.ROOT,
-                env={**settings.environment(), presence.RUN_DIRECTORY: str(self._settings.run)},
+                env={
+                    **settings.environment(found.launch),
+                    presence.RUN_DIRECTORY: str(self._settings.run),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -115,18 +137,19 @@ class Server:
         self._say(f"starting Triton (pid {process.pid}), log in {_short(log)}")
         return process
 
-    def _serve(self, process: subprocess.Popen[bytes]) -> bool:
+    def _serve(self, process: subprocess.Popen[bytes], found: Served) -> bool:
         """Watch over `process` to its end; False when it ended by itself and is to start again."""
         started_s = time.monotonic()
         ready_s: float | None = None
         supervisor: Supervisor | None = None
         self._dead = {}
+        loader = Loader(self._api, found.launch, on_loaded=lambda model: None)
         while process.poll() is None and not self._signals:
             self._relay()
             if supervisor is None and self._is_stuck(process.pid):
                 process.kill()
                 process.wait()
-            elif supervisor is None and self._is_ready():
+            elif supervisor is None and self._is_ready(loader):
                 ready_s = time.monotonic()
                 self._relay()
                 self._announce(process.pid, ready_s - started_s)
@@ -146,10 +169,10 @@ class Server:
         self._say("stopped")
         return True
 
-    def _is_ready(self) -> bool:
-        """Whether every model answers; what they are is kept then."""
+    def _is_ready(self, loader: Loader) -> bool:
+        """Whether every model is loaded and answers; what they are is kept then."""
         try:
-            if not self._api.is_ready():
+            if not self._api.is_ready() or not loader.is_done():
                 return False
             self._configs = self._api.configs(self._api.states())
         except (OSError, http.client.HTTPException):  # it ended meanwhile

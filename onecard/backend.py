@@ -43,11 +43,18 @@ class _Share:
     cpu_share: float
 
 
-def num_threads(args: Mapping[str, str]) -> int:
-    """Threads for this model: its share of the cores, divided among its instances."""
+def num_threads(args: Mapping[str, str], usual_share: float | None = None) -> int:
+    """Threads for this model: its share of the cores, divided among its instances.
+
+    Args:
+        usual_share: where config.pbtxt states none; None: it must.
+    """
     config = json.loads(args["model_config"])
     instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
-    share = parameters.parse(_Share, params(args)).cpu_share
+    stated = params(args)
+    if usual_share is not None:
+        stated = {"cpu_share": str(usual_share), **stated}
+    share = parameters.parse(_Share, stated).cpu_share
     return max(1, threads.num_threads(share) // instances)
 
 

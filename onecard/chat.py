@@ -35,8 +35,8 @@ class Config:
     llm_model: str  # its name in the model repository
     tokenizer_dir: str
     engine_dir: str  # with the manifest
-    engine_backend: str  # which `tensorrtllm` backend the plan runs, for the answer
-    engine_precision: str  # in which it computes, for the answer
+    engine_backend: str  # of the manifest that the plan counts on
+    engine_precision: str  # in which that one computes
     max_seq_len: int  # prompt and answer together
     max_tokens: int  # of an answer, where a request names none
     temperature: float  # where a request names none

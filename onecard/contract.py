@@ -46,6 +46,7 @@ class Model:
 # Steps connect by tensor name. Triton starts one as soon as its inputs are there, so diarize
 # runs beside recognize and align.
 TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")
+ENSEMBLE = "transcribe"
 TRANSCRIBE = Model((AUDIO, OPTIONS), (RESULT,))
 
 # Engines, whose tensors are NVIDIA's contract: `onecard.trtllm`. True: it is decoupled, to stream.

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from onecard import embedding, manifest, pyannote_pipeline, segmentation, turns
+from onecard import devices, embedding, manifest, pyannote_pipeline, segmentation, turns
 from onecard.audio import SAMPLE_RATE, to_float
 from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
@@ -171,8 +171,9 @@ class Diarizer:
             self.pipeline.embedding_batch_size = config.embedding_batch_size
         else:
             self.pipeline = LocalSpeakerDiarization(config)
-        self.pipeline.to(torch.device(config.device))
-        self.engine = _engine(config, self.pipeline.klustering)
+        device = devices.device(config.device)
+        self.pipeline.to(device)
+        self.engine = _engine(config, self.pipeline.klustering, device)
 
     def diarize(self, pcm: Samples, scores: Scores, options: TranscribeOptions) -> dict[str, Any]:
         """The TURNS document of one recording.
@@ -219,11 +220,11 @@ class Diarizer:
             return self.pipeline(file, preload=False, **bounds)
 
 
-def _engine(config: Config, clustering: str) -> dict[str, Any]:
+def _engine(config: Config, clustering: str, device: torch.device) -> dict[str, Any]:
     about = {
         "backend": f"pyannote.audio {version('pyannote.audio')}",
         "clustering": clustering,
-        "device": config.device,
+        "device": device.type,
     }
     if config.pipeline != NO_PIPELINE:
         return {**about, "pipeline": Path(config.pipeline).name}

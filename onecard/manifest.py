@@ -15,6 +15,15 @@ from typing import Protocol
 FILENAME = "manifest.json"
 CURE = "run `make setup`"
 
+# Which `tensorrtllm` backend answers for engines of a manifest's `backend`. Of what lies there, not
+# of the plan: one made for a GPU may be served with engines for the CPU in its place.
+SERVED_BY = {
+    "tensorrtllm": "tensorrtllm (NVIDIA, TensorRT-LLM)",
+    "ctranslate2": "tensorrtllm (onecard, CTranslate2 on the CPU)",
+    "openvino": "tensorrtllm (onecard, OpenVINO on the CPU)",
+    "llama.cpp": "tensorrtllm (onecard, llama.cpp)",
+}
+
 
 class ManifestError(Exception):
     """A directory does not hold what its manifest says: names the file, found, wanted, the cure."""
@@ -41,9 +50,9 @@ class Engine(Protocol):
     @property
     def engine_dir(self) -> str: ...  # with the manifest
     @property
-    def engine_backend(self) -> str: ...  # which `tensorrtllm` backend the plan runs
+    def engine_backend(self) -> str: ...  # the manifest's `backend` that the plan counts on
     @property
-    def engine_precision(self) -> str: ...  # in which it computes
+    def engine_precision(self) -> str: ...  # in which that one computes
 
 
 def engine(config: Engine) -> dict[str, str]:
@@ -52,13 +61,14 @@ def engine(config: Engine) -> dict[str, str]:
     Raises ManifestError: a file of it is missing or is not the one that was built.
     """
     built = verify(config.engine_dir)
+    as_planned = built.backend == config.engine_backend
     return {
         "name": built.name,
         "model": built.model,
         "library": built.backend,
         "weights": built.precision,
-        "backend": config.engine_backend,
-        "precision": config.engine_precision,
+        "backend": SERVED_BY.get(built.backend, built.backend),
+        "precision": config.engine_precision if as_planned else built.precision,
     }
 
 

@@ -6,6 +6,7 @@ in, as in `onecard.decoding`. What is good enough is `onecard.attempts`'s.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,10 +31,9 @@ class Config:
 
     whisper_model: str  # its name in the model repository
     engine_dir: str  # with the manifest and tokenizer.json
-    engine_backend: str  # which `tensorrtllm` backend the plan runs, for the result
-    engine_precision: str  # in which it computes, for the result
+    engine_backend: str  # of the manifest that the plan counts on
+    engine_precision: str  # in which that one computes
     max_chunks_in_flight: int  # of one request
-    num_mels: int
     beam_size: int  # where a request names none
     max_beam_size: int
     max_new_tokens: int
@@ -47,7 +47,10 @@ def load(config: Config) -> Recognizer:
         ManifestError: a file of it is missing or is not the one that was built.
     """
     facts = manifest.engine(config)
-    return Recognizer(Tokenizer(Path(config.engine_dir) / "tokenizer.json"), config, facts)
+    directory = Path(config.engine_dir)
+    features = json.loads((directory / "preprocessor_config.json").read_text(encoding="utf-8"))
+    tokenizer = Tokenizer(directory / "tokenizer.json")
+    return Recognizer(tokenizer, config, facts, int(features["feature_size"]))
 
 
 class Recognizer:
@@ -55,12 +58,16 @@ class Recognizer:
 
     Args:
         facts: of the engine, for the result's `engine` block.
+        num_mels: what the engine takes.
     """
 
-    def __init__(self, tokenizer: Tokenizer, config: Config, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, config: Config, facts: Mapping[str, Any], num_mels: int
+    ) -> None:
         self.tokenizer = tokenizer
         self._config = config
         self._facts = dict(facts)
+        self._num_mels = num_mels
 
     def recognize(
         self, pcm: Pcm, speech: Document, options: TranscribeOptions, engine: Engine
@@ -114,7 +121,7 @@ class Recognizer:
                 f"{CHUNK_S} s; use a `chunk_size` of at most {CHUNK_S}"
             )
         end_s = min(round(chunk["end"], 3), len(pcm) / SAMPLE_RATE)
-        make = partial(log_mel, pcm[first:last], self._config.num_mels)
+        make = partial(log_mel, pcm[first:last], self._num_mels)
         return Chunk(round(chunk["start"], 3), end_s, make)
 
     def _language(

@@ -32,8 +32,8 @@ class Config:
     llm_model: str  # its name in the model repository
     tokenizer_dir: str
     engine_dir: str  # with the manifest
-    engine_backend: str  # which `tensorrtllm` backend the plan runs, for the summary
-    engine_precision: str  # in which it computes, for the summary
+    engine_backend: str  # of the manifest that the plan counts on
+    engine_precision: str  # in which that one computes
     max_seq_len: int  # prompt and answer together
     categories: str  # with commas between
     priorities: str  # with commas between, the highest first

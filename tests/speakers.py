@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pyannote.core import Annotation, Segment, Timeline
 
-from build_scripts import plan
+from build_scripts import plan, serving
 from onecard import audio, diarization, embedding, segmentation
 
 
@@ -36,7 +36,7 @@ class Pyannote:
     """
 
     def __init__(self) -> None:
-        asked = plan.load("cpu").models["diarize"].parameters
+        asked = serving.models(plan.load("cpu"))["diarize"].parameters
         network = segmentation.load(asked["segmentation"])
         self.pipeline = diarization.SpeakerDiarization(
             segmentation=network,

@@ -66,7 +66,7 @@ def test_an_answer_is_text_usage_and_the_reason_it_ended(server):
         "model": manifest["model"],
         "library": manifest["backend"],
         "weights": manifest["precision"],
-        "backend": config["engine_backend"],
+        "backend": "tensorrtllm (onecard, OpenVINO on the CPU)",
         "precision": config["engine_precision"],
     }
 

@@ -27,7 +27,8 @@ class TritonPythonModel:
     def initialize(self, args: Mapping[str, str]) -> None:
         backend.self_test()
         config = json.loads(args["model_config"])
-        self._settings = settings.read(config, backend.num_threads(args))
+        # A plan for a card says nothing of cores.
+        self._settings = settings.read(config, backend.num_threads(args, usual_share=1.0))
         os.nice(self._settings.nice)
         serve = _whisper if self._settings.is_encoder_decoder else _llm
         self._service, description = serve(self._settings, args["model_version"])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from transformers import Wav2Vec2ForCTC
 
-from onecard import manifest
+from onecard import devices, manifest
 from onecard.audio import Pcm, to_float
 
 # The shortest input that makes one frame; what is shorter is padded (WhisperX does the same).
@@ -36,7 +36,7 @@ class Acoustic:
     def __init__(self, network: Any, labels: dict[str, int], device: str, dtype: str) -> None:
         self.labels = labels
         self.blank = next((code for name, code in labels.items() if name in _BLANKS), 0)
-        self._device = torch.device(device)
+        self._device = devices.device(device)
         self._dtype: torch.dtype = getattr(torch, dtype)
         self._network = network.to(self._device, self._dtype).eval()
         # A group norm takes its statistics over time, so padding would change every frame.

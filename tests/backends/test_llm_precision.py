@@ -19,8 +19,8 @@ from tensorrtllm_cpu.paged import PagedModel
 from tokenizers import Tokenizer
 
 from build_scripts import llm_engine, plan
-from build_scripts.plan import Checkpoints
 
+CPU = plan.load("cpu").llm
 TEXT = (
     "The ferry to the island leaves at a quarter past seven, and in winter it is the only one "
     "before noon. Most of the people on board know each other. The baker brings two crates of "
@@ -49,7 +49,7 @@ FORESEEN = [
 
 
 @pytest.mark.skipif(
-    plan.load("cpu").checkpoints != Checkpoints(llm_engine.EMBEDDED, "openvino"),
+    (CPU.checkpoint, CPU.engine) != (llm_engine.EMBEDDED, "openvino"),
     reason="another model than the one that was recorded",
 )
 def test_the_engine_foresees_what_the_file_s_weights_foresee() -> None:

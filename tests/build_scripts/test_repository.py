@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from build_scripts import plan, repository
+from build_scripts import plan, refit, repository, serving
 from build_scripts.errors import PlanError
 from onecard import chat, contract, parameters, triage_options, trtllm
 
@@ -19,7 +19,7 @@ CONFIGS = {
 def test_what_is_checked_in_is_what_the_plans_render():
     texts = {}
     for name in plan.names():
-        texts |= repository.render(plan.load(name))
+        texts |= repository.render(refit.load(name))
     assert repository.diff(texts) == ""
 
 
@@ -90,7 +90,9 @@ def test_the_llm_refuses_when_its_queue_is_full_and_is_no_encoder_decoder():
     for path, config in CONFIGS.items():
         if config.name == "llm":
             policy = config.dynamic_batching.default_queue_policy
-            assert policy.max_queue_size == plan.load("cpu").models["llm"].max_queue_size, path
+            assert (
+                policy.max_queue_size == serving.models(plan.load("cpu"))["llm"].max_queue_size
+            ), path
             # NVIDIA's backend takes the model for an encoder-decoder, or refuses it, with these
             forbidden = {"cross_kv_cache_fraction", "encoder_model_path"}
             assert not forbidden & set(config.parameters), path
@@ -115,51 +117,39 @@ def test_whisper_states_every_parameter_that_the_backend_insists_on():
             assert needed <= set(config.parameters), path
 
 
-def test_an_unknown_model_or_key_is_refused_by_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "PLANS", tmp_path)
-    (tmp_path / "odd.toml").write_text("[models.align]\ninstancs = 1\n")
-    with pytest.raises(PlanError, match=r"unknown key `instancs`.*instances"):
-        plan.load("odd")
-    (tmp_path / "odd.toml").write_text("[models.algin]\ninstances = 1\n")
-    with pytest.raises(PlanError, match="algin"):
-        repository.render(plan.load("odd"))
-    with pytest.raises(PlanError, match="no plan `od`; there are: odd"):
-        plan.load("od")
+def test_an_override_replaces_what_it_names_and_nothing_else():
+    good = plan.load("cpu")
+    given = {"align": {"instances": 2, "parameters": {"cpu_share": 0.25, "pocketsphinx": False}}}
+    found, usual = serving.models(replace(good, overrides=given)), serving.models(good)
+    assert found["align"].instances == 2
+    assert found["align"].parameters == {
+        **usual["align"].parameters,
+        "cpu_share": "0.25",
+        "pocketsphinx": "false",
+    }
+    assert {**found, "align": None} == {**usual, "align": None}
 
 
 @pytest.mark.parametrize(
-    ("model", "key", "value"),
+    ("given", "message"),
     [
-        ("chat", "max_seq_len", "4096"),
-        ("triage", "tokenizer_dir", "elsewhere"),
-        ("llm", "max_attention_window_size", "4096"),
+        ({"algin": {}}, "unknown key `algin` in models; known: align"),
+        ({"align": {"instancs": 1}}, "unknown key `instancs`.*known: instances"),
+        ({"align": {"instances": "two"}}, "models.align.instances is `'two'`.*a whole number"),
+        ({"align": {"parameters": {"cpu_shar": 1}}}, "unknown key `cpu_shar`.*known: cpu_share"),
+        ({"align": 7}, r"`models.align` is `7`, must be a section: \[models.align\]"),
     ],
 )
-def test_a_plan_that_tells_callers_of_the_llm_another_number_is_refused(model, key, value):
-    good = plan.load("cpu")
-    changed = replace(good.models[model], parameters={**good.models[model].parameters, key: value})
-    with pytest.raises(PlanError, match=r"must be `.*which is models\.llm\.parameters"):
-        repository.render(replace(good, models={**good.models, model: changed}))
-
-
-def test_a_window_that_the_kv_cache_cannot_hold_is_refused():
-    good = plan.load("cpu")
-    llm = good.models["llm"]
-    changed = replace(llm, parameters={**llm.parameters, "max_tokens_in_paged_kv_cache": "8191"})
-    with pytest.raises(PlanError, match=r"`8191`.*at least `8192`"):
-        repository.render(replace(good, models={**good.models, "llm": changed}))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('llm = "x.gguf"\nllm_engin = "openvino"', "unknown key `llm_engin`.*known: llm_engine"),
-        ('llm = "x.gguf"', "checkpoints.llm_engine is `None`, must be a string"),
-        ('llm = 7\nllm_engine = "openvino"', "checkpoints.llm is `7`, must be a string"),
-    ],
-)
-def test_checkpoints_that_cannot_be_read_are_refused(tmp_path, monkeypatch, text, message):
-    monkeypatch.setattr(plan, "PLANS", tmp_path)
-    (tmp_path / "odd.toml").write_text(f"[checkpoints]\n{text}\n[models]\n")
+def test_an_override_of_what_is_not_there_is_refused_by_name(given, message):
     with pytest.raises(PlanError, match=message):
-        plan.load("odd")
+        serving.models(replace(plan.load("cpu"), overrides=given))
+
+
+def test_callers_of_the_llm_are_told_its_window_and_tokenizer():
+    for name in plan.names():
+        served = serving.models(plan.load(name))
+        llm = served["llm"].parameters
+        for caller in ("chat", "triage"):
+            told = served[caller].parameters
+            assert told["max_seq_len"] == llm["max_attention_window_size"], name
+            assert told["tokenizer_dir"] == llm["tokenizer_dir"], name

@@ -9,9 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import control, layout, preflight, processes, runtime, server_log, settings
+from build_scripts import (
+    control,
+    launch,
+    layout,
+    plan,
+    preflight,
+    processes,
+    runtime,
+    server_log,
+    settings,
+)
 from build_scripts.errors import InstallError, ServerError
 
+CPU = launch.launch(plan.load("cpu"))
 STUBS = "pytriton/tritonserver/python_backend_stubs"
 
 
@@ -181,8 +192,10 @@ def test_ports_differ() -> None:
 
 
 def test_the_command_line_names_the_plan_unless_it_is_the_default() -> None:
-    assert not [flag for flag in settings.command(parsed(), "s") if "model-config-name" in flag]
-    gpu = settings.command(parsed(PLAN="rtx3090"), "s")
+    assert not [
+        flag for flag in settings.command(parsed(), "s", CPU) if "model-config-name" in flag
+    ]
+    gpu = settings.command(parsed(PLAN="rtx3090"), "s", CPU)
     assert "--model-config-name=rtx3090" in gpu
 
 
@@ -195,14 +208,14 @@ def test_shared_memory_is_told_apart_by_checkout_and_port(monkeypatch: pytest.Mo
 
 
 def test_the_environment_keeps_pools_from_fighting() -> None:
-    found = settings.environment({"PATH": "/usr/bin", "OMP_NUM_THREADS": "64"})
+    found = settings.environment(CPU, {"PATH": "/usr/bin", "OMP_NUM_THREADS": "64"})
     assert found["OMP_NUM_THREADS"] == "1"
     assert found["OMP_WAIT_POLICY"] == "PASSIVE"
     assert found["PATH"] == f"{layout.VENV / 'bin'}:/usr/bin"
 
 
 def test_numpy_of_the_environment_is_the_one_that_the_stub_can_handle() -> None:
-    preflight.check_numpy()
+    preflight.check_numpy(CPU)
 
 
 def test_a_listener_that_does_not_exist_is_not_invented() -> None:

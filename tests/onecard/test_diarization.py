@@ -10,14 +10,14 @@ import pytest
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from build_scripts import plan
+from build_scripts import plan, serving
 from onecard import audio, diarization, embedding, parameters, segmentation
 from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
 from tests.speakers import annotation, whole
 
 LIMITS = audio.Limits(600.0, 1 << 28)
-PARAMETERS = plan.load("cpu").models["diarize"].parameters
+PARAMETERS = serving.models(plan.load("cpu"))["diarize"].parameters
 NO_SCORES = np.zeros((0, 293, 3), np.float16)
 
 

@@ -15,7 +15,7 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer as ReferenceTokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from build_scripts import plan
+from build_scripts import plan, serving
 from onecard import detection, parameters, recognition, segmentation, silero
 from onecard.audio import to_float
 from onecard.decoding import Answer, Decode, Decoded
@@ -23,7 +23,9 @@ from onecard.errors import InvalidRequest, Unavailable
 from onecard.options import TranscribeOptions
 from tests import speech
 
-CONFIG = parameters.parse(recognition.Config, plan.load("cpu").models["recognize"].parameters)
+CONFIG = parameters.parse(
+    recognition.Config, serving.models(plan.load("cpu"))["recognize"].parameters
+)
 DIRECTORY = Path(CONFIG.engine_dir)
 # WER of faster-whisper on the same chunks with the same options, plus this.
 WER_MARGIN = 0.01
@@ -237,7 +239,8 @@ def test_the_document_is_json_and_names_the_engine(recognizer, whisper, conversa
     found = json.loads(json.dumps(document))
     assert [(s["start"], s["end"]) for s in found["segments"]] == [(6.713, 18.0), (18.0, 29.968)]
     assert all(segment["text"].startswith(" ") for segment in found["segments"])
-    assert found["engine"]["backend"] == CONFIG.engine_backend
+    assert found["engine"]["library"] == CONFIG.engine_backend == "ctranslate2"
+    assert "CTranslate2 on the CPU" in found["engine"]["backend"]
     assert found["engine"]["beam_size"] == 1
     assert found["retried"] == found["dropped"] == []
 

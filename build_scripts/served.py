@@ -1,0 +1,66 @@
+"""What one server serves: the plan fitted to its card, how it is launched, and its repository.
+
+It knows that the environment may turn the knobs of the KV caches, and that the repository is then
+another than the one that is checked in; nothing of processes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_scripts import knobs, launch, layout, refit, repository
+from build_scripts.errors import ServerError
+from build_scripts.launch import Launch
+from build_scripts.plan import Plan
+from build_scripts.settings import Settings
+
+
+@dataclass(frozen=True)
+class Served:
+    """`knobs`: of both engines, as they are served."""
+
+    plan: Plan
+    launch: Launch
+    knobs: knobs.Knobs
+
+
+def read(
+    server: Settings,
+    say: Callable[[str], None],
+    environment: Mapping[str, str] = os.environ,
+) -> Served:
+    """What `server` is to serve. Raises PlanError or ServerError."""
+    if not server.repository.is_dir():
+        raise ServerError(f"`{server.repository}` is not a directory, wanted a model repository")
+    plan = refit.load(server.plan, say)
+    found = launch.launch(plan, _models(server.repository), server.part)
+    return Served(plan, found, knobs.overridden(plan, environment))
+
+
+def repository_of(server: Settings, served: Served, say: Callable[[str], None]) -> Path:
+    """The repository to serve: the one of the settings, or where knobs were turned a copy of it
+    with other config.pbtxt files, below the server's run directory."""
+    usual = knobs.knobs(served.plan)
+    if served.knobs == usual or server.repository != layout.MODEL_REPOSITORY:
+        return server.repository
+    for engine, values in served.knobs.items():
+        for name, value in values.items():
+            if value != usual[engine][name]:
+                say(f"{engine}: {name} is {value} instead of {usual[engine][name]}")
+    copy = server.run / "repository"
+    shutil.rmtree(copy, ignore_errors=True)
+    for path, text in repository.render(served.plan, served.knobs).items():
+        target = copy / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    for version in server.repository.glob("*/1"):
+        (copy / version.parent.name / "1").symlink_to(version)
+    return copy
+
+
+def _models(directory: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in directory.iterdir() if path.is_dir()))

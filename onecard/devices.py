@@ -1,0 +1,30 @@
+"""Where a torch model runs: what the plan says, or what the operator says instead.
+
+It knows devices by their names and nothing of models.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+OVERRIDE = "ONECARD_DEVICE"  # for every torch model: a plan for a card, served without one
+
+
+def device(planned: str) -> torch.device:
+    """The device that a model of the plan is to run on.
+
+    Raises:
+        RuntimeError: there is no such device here. Nothing moves to the CPU by itself, where it
+            would be many times slower.
+    """
+    name = os.environ.get(OVERRIDE) or planned
+    found = torch.device(name)
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError(
+            f"the plan wants `{name}`, and torch {torch.__version__} finds no CUDA device here: "
+            "look at the driver (`make doctor`), serve another plan, or set "
+            f"{OVERRIDE}=cpu to run the torch models on the CPU"
+        )
+    return found

@@ -1,0 +1,92 @@
+"""The RTX 3090's own configurations, verbatim, in a real Triton on this machine's CPU.
+
+Engine folders for the CPU lie where the plan expects those of the card. What only a GPU can show
+(memory, speed, NVIDIA's backend) is not shown here.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from build_scripts import layout
+from onecard import devices
+from onecard_client import Client
+from tests.build_scripts.serving import Serving, needs_triton
+from tests.onecard.alignment.test_ctc import make_model
+
+PLAN = "rtx3090"
+ENGINES = layout.ENGINES.with_name(PLAN)
+RECORDING = layout.SAMPLES / "conversation" / "sample.wav"
+LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
+
+pytestmark = [
+    needs_triton,
+    pytest.mark.skipif(ENGINES.exists(), reason="this machine has engines of its own"),
+]
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """engines/rtx3090 with what this machine can run; gone afterwards."""
+    mounted = tmp_path_factory.mktemp("engines")
+    for name in ("llm", "segmentation", "embedding"):
+        (mounted / name).symlink_to(layout.ENGINES / name)
+    (mounted / "whisper").mkdir()
+    for path in (layout.ENGINES / "whisper").iterdir():
+        (mounted / "whisper" / path.name).symlink_to(path)
+    for half in ("encoder", "decoder"):
+        (mounted / "whisper" / half).symlink_to(layout.ENGINES / "whisper")
+    make_model(mounted / "align" / "en", LETTERS, "group")  # no package carries trained weights
+    ENGINES.symlink_to(mounted)
+    yield mounted
+    ENGINES.unlink()
+
+
+@pytest.fixture(scope="module")
+def served(engines: Path) -> Iterator[Serving]:
+    one = Serving(layout.MODEL_REPOSITORY, PLAN=PLAN, **{devices.OVERRIDE: "cpu"})
+    one.output = engines / "output"
+    one.start()
+    yield one
+    assert one.terminate() == 0
+
+
+@pytest.fixture(scope="module")
+def client(served: Serving) -> Iterator[Client]:
+    with Client(f"127.0.0.1:{served.ports['GRPC_PORT']}") as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", ["whisper", "llm", "align", "recognize", "chat"])
+def test_it_is_the_card_s_configuration_that_is_served(served: Serving, name: str) -> None:
+    assert "rehearsal: plan rtx3090 is served without its card" in served.said()
+    with urllib.request.urlopen(f"{served.url}/v2/models/{name}/config", timeout=10) as reply:
+        found = json.load(reply)
+    text = (layout.MODEL_REPOSITORY / name / "configs" / f"{PLAN}.pbtxt").read_text()
+    wanted = text_format.Parse(text, pb.ModelConfig())
+    assert found["max_batch_size"] == wanted.max_batch_size
+    assert {key: entry["string_value"] for key, entry in found["parameters"].items()} == {
+        key: entry.string_value for key, entry in wanted.parameters.items()
+    }
+
+
+def test_a_recording_is_transcribed_and_the_result_says_by_what(client: Client) -> None:
+    found = client.transcribe(RECORDING, language="en")
+    assert found.text.strip()
+    engine = found.engine
+    assert engine["recognize"]["backend"] == "tensorrtllm (onecard, CTranslate2 on the CPU)"
+    assert engine["diarize"]["device"] == "cpu"
+    assert found.speakers
+
+
+def test_a_chat_is_answered_and_the_answer_says_by_what(client: Client) -> None:
+    answer = client.chat([{"role": "user", "content": "Say hello."}], max_tokens=8)
+    assert "".join(answer) == answer.text != ""
+    assert answer.engine["backend"] == "tensorrtllm (onecard, OpenVINO on the CPU)"
