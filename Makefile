@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := onecard client build_scripts backends model_repository bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench samples demo serve wait stop status test check fmt engines repository lock clean
+.PHONY: help setup bench samples demo plan doctor measure serve wait stop status test check fmt engines repository lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,17 @@ bench: setup samples ## ratios measured side by side, in one run (NAMES="chat_sp
 samples: ## fetch the recordings with references that the tests use
 	@$(BUILD) samples
 
-engines: ## make the engines of a plan, e.g. after naming another GGUF file in it (PLAN=cpu)
-	@$(BUILD) engines
+plan: ## where every byte of a plan goes, and whether it fits (PLAN=rtx3090, VRAM_GIB=, ARGS=--json)
+	@$(BUILD) plan $(ARGS)
+
+doctor: ## what this machine has against what a plan needs, and the cures (PLAN=auto)
+	@$(BUILD) doctor $(ARGS)
+
+measure: ## on a CUDA machine: what can be measured without TensorRT-LLM, into docs/measured/
+	@$(BUILD) measure $(ARGS)
+
+engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu, ARGS="--dry-run --json")
+	@$(BUILD) engines $(ARGS)
 
 repository: setup ## write model_repository/*/config.pbtxt from plans/
 	@$(BIN)/python -m build_scripts repository

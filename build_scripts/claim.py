@@ -101,11 +101,13 @@ def reclaim(run: Path) -> int:
     """End the processes and remove the shared memory of the server whose name `run` has.
 
     Both are recognised by the shared-memory prefix, which is this checkout's and this port's
-    alone: it stands in the command line of the server and of every stub. Returns how many.
+    alone: it stands in the command line of the server and of every stub, and in the environment of
+    whatever they started in turn (the workers of TensorRT-LLM's orchestrator, which hold its
+    engines on the GPU). Returns how many.
     """
     prefix = settings.shm_prefix(run.name)
-    left = processes.mentioning(prefix)
-    processes.end(left, patience_s=3)
+    left = {*processes.mentioning(prefix), *processes.with_variable(settings.SERVER, prefix)}
+    processes.end(sorted(left), patience_s=3)
     regions = list(Path("/dev/shm").glob(f"{prefix}*"))
     for region in regions:
         region.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ ENGINES = (OPENVINO, LLAMA_CPP)
 OPENVINO_ARCHITECTURES = ("llama", "qwen2", "qwen3")
 MAGIC = b"GGUF"
 NOT_STATED = "not stated"
-_CURE = f'write llm_engine = "{LLAMA_CPP}" in the plan\'s [checkpoints], or choose another file'
+_CURE = f'write engine = "{LLAMA_CPP}" in the plan\'s [llm], or choose another file'
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def read(path: Path) -> Checkpoint:
     except OSError as error:
         raise CheckpointError(
             f"`{path}` cannot be read ({error.strerror}), wanted a GGUF file: "
-            "mend `llm` in the plan's [checkpoints]"
+            "mend `checkpoint` in the plan's [llm]"
         ) from None
     if magic != MAGIC:
         raise CheckpointError(

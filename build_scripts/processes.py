@@ -39,6 +39,18 @@ def mentioning(fragment: str) -> list[int]:
     )
 
 
+def with_variable(name: str, value: str) -> list[int]:
+    """Processes, other than this one, with `name`=`value` in their environment."""
+    wanted = f"{name}={value}".encode()
+    found = []
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+    return sorted(found)
+
+
 def is_alive(pid: int) -> bool:
     """Whether `pid` is a process that has not ended; a zombie has."""
     try:

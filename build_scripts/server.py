@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import resource
 import secrets
 import shutil
@@ -124,7 +125,11 @@ class Server:
                 cwd=layout.ROOT,
                 env={
                     **settings.environment(found.launch),
-                    presence.RUN_DIRECTORY: str(self._settings.run),
+                    settings.SERVER: self._settings.shm_prefix,
+                    # Given from outside where two servers share one card: speech goes first.
+                    presence.RUN_DIRECTORY: os.environ.get(
+                        presence.RUN_DIRECTORY, str(self._settings.run)
+                    ),
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=file,

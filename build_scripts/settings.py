@@ -21,6 +21,7 @@ from build_scripts.plan import DEFAULT_PLAN
 
 DEFAULT_PORTS = {"HTTP_PORT": 8000, "GRPC_PORT": 8001, "METRICS_PORT": 8002}
 DRAIN_TIMEOUT_S = 300
+SERVER = "ONECARD_SERVER"  # in the environment of everything that one server starts
 # Triton 2.51 parses a body that is sent as `application/x-www-form-urlencoded` (what curl and
 # Python's urllib say unless they are told otherwise) as a query, with two buffers of the body's
 # length on the stack of a thread, and 16 bytes for every piece that a body of any type arrived in.

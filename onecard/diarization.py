@@ -17,7 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from onecard import devices, embedding, manifest, pyannote_pipeline, segmentation, turns
+from onecard import (
+    complex_abs,
+    devices,
+    embedding,
+    manifest,
+    pyannote_pipeline,
+    segmentation,
+    turns,
+)
 from onecard.audio import SAMPLE_RATE, to_float
 from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
@@ -172,6 +180,7 @@ class Diarizer:
         else:
             self.pipeline = LocalSpeakerDiarization(config)
         device = devices.device(config.device)
+        complex_abs.bridge_where_broken(device)  # of Kaldi's filter bank and of our own
         self.pipeline.to(device)
         self.engine = _engine(config, self.pipeline.klustering, device)
 

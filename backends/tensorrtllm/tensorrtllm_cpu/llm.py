@@ -26,6 +26,9 @@ from tensorrtllm_cpu.request import Array, GuideText
 from tensorrtllm_cpu.settings import Settings
 
 Outputs = dict[str, Array]
+# How long tokens may wait for the next ones, so that they leave together: 20 times a second, which
+# reads as flowing. The first token and the end never wait.
+STREAM_PERIOD_S = 0.05
 
 
 class Sender(Protocol):
@@ -63,6 +66,7 @@ class LlmService:
         self._compiler = ThreadPoolExecutor(1, "guides")
         self._numbers = itertools.count(1)
         self._outbox: queue.SimpleQueue[Outgoing | None] = queue.SimpleQueue()
+        self._hurry = threading.Event()  # somebody waits for a first token, or for the end
         self._closing = threading.Event()
         self._loop = InFlight(
             self.model,
@@ -123,7 +127,7 @@ class LlmService:
                 f"the longest sequence, {self.limits.max_seq_len}; generating at most "
                 f"{job.num_new_tokens}"
             )
-        outgoing = Outgoing(self._outbox, sender)
+        outgoing = Outgoing(self._outbox, self._hurry, sender)
         guide = None if asked.guide is None else self._compile(asked.guide)
         self._loop.submit(Running(job, request_id, number, outgoing, guide))
 
@@ -140,16 +144,30 @@ class LlmService:
         return Refusal(trtllm.EXECUTOR_FAILED.format(number, trtllm.FAILED.format(error)))
 
     def _send(self) -> None:
-        """Responses leave on a thread of their own, so that the next step need not wait."""
+        """Responses leave on a thread of their own, so that the next step need not wait.
+
+        Every response takes time from the cores that compute the next token: its way leads through
+        Triton, `chat` and the network. So tokens that follow a first one go together.
+        """
         while (outgoing := self._outbox.get()) is not None:
-            try:
-                sequence = outgoing.deliver(self._refusal)
-            except Exception as error:  # such as a caller who has gone
-                self._log(f"a response could not be sent: {error!r}")
-                continue
-            if sequence is not None:
-                asked = sequence.job.request
-                self._metrics.finished(len(asked.prompt), len(sequence.generated))
+            if not outgoing.is_urgent:
+                self._hurry.wait(STREAM_PERIOD_S)
+            self._hurry.clear()
+            self._deliver(outgoing)
+            while not self._outbox.empty():
+                if (outgoing := self._outbox.get()) is None:
+                    return
+                self._deliver(outgoing)
+
+    def _deliver(self, outgoing: Outgoing) -> None:
+        try:
+            sequence = outgoing.deliver(self._refusal)
+        except Exception as error:  # such as a caller who has gone
+            self._log(f"a response could not be sent: {error!r}")
+            return
+        if sequence is not None:
+            asked = sequence.job.request
+            self._metrics.finished(len(asked.prompt), len(sequence.generated))
 
     def _watch(self) -> None:
         """Notice who has gone, and say how busy the loop is."""
@@ -164,8 +182,11 @@ class LlmService:
 class Outgoing:
     """One sequence's responses; `notify` is called by the loop, `deliver` by the sending thread."""
 
-    def __init__(self, outbox: queue.SimpleQueue[Outgoing | None], sender: Sender) -> None:
+    def __init__(
+        self, outbox: queue.SimpleQueue[Outgoing | None], hurry: threading.Event, sender: Sender
+    ) -> None:
         self._outbox = outbox
+        self._hurry = hurry
         self._sender = sender
         self._sequence: Running | None = None
         self._num_sent = 0
@@ -177,6 +198,13 @@ class Outgoing:
         if not self._is_queued:  # tokens that wait to be sent go out together
             self._is_queued = True
             self._outbox.put(self)
+        if self.is_urgent:
+            self._hurry.set()
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether nothing was sent yet, or nothing will come after."""
+        return self._num_sent == 0 or (self._sequence is not None and self._sequence.is_finished)
 
     def deliver(self, refusal: Callable[[int, Exception], Refusal]) -> Running | None:
         """Send what is new; the sequence if that was all of it."""
