@@ -87,7 +87,7 @@ def test_the_precision_says_what_becomes_of_the_weights(
 def test_a_type_that_nothing_here_can_read(tmp_path: Path) -> None:
     checkpoint = gguf_file.read(gguf_files.write(tmp_path / "x.gguf"))
     checkpoint.matrices["Q8_1", 32] = 1
-    with pytest.raises(CheckpointError, match=r'`Q8_1`.*llm_engine = "llama\.cpp"'):
+    with pytest.raises(CheckpointError, match=r'`Q8_1`.*engine = "llama\.cpp"'):
         gguf_file.verify(checkpoint, "openvino")
     gguf_file.verify(checkpoint, "llama.cpp")
 

@@ -161,8 +161,9 @@ def test_an_engine_that_cannot_be_made_ends_setup_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "plans").mkdir()
-    text = '[checkpoints]\nllm = "nothing.gguf"\nllm_engine = "openvino"\n[models]\n'
-    (tmp_path / "plans" / "cpu.toml").write_text(text)
+    stated = (layout.ROOT / "plans" / "cpu.toml").read_text()
+    changed = stated.replace('"embedded"\n', '"nothing.gguf"\n')
+    (tmp_path / "plans" / "cpu.toml").write_text(changed)
     monkeypatch.setenv("PYTHONPATH", str(layout.ROOT))
     monkeypatch.setattr(layout, "ROOT", tmp_path)
     with pytest.raises(BuildError, match=r"^`.*nothing\.gguf` cannot be read") as error:

@@ -1,0 +1,76 @@
+"""What one server serves: the plan's own repository, or with turned knobs a copy of it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from build_scripts import knobs, layout, served, settings
+from build_scripts.errors import PlanError, ServerError
+from build_scripts.settings import Settings
+
+TURNED = {"MAX_ATTENTION_WINDOW_SIZE": "4096", "WHISPER_MAX_TOKENS_IN_KV_CACHE": "12288"}
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def asked(plan: str, run: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(layout, "RUN", run)
+    parser = argparse.ArgumentParser()
+    settings.add_arguments(parser)
+    return settings.from_arguments(parser.parse_args(["--plan", plan]), {})
+
+
+def config(path: Path) -> dict[str, str]:
+    found = text_format.Parse(path.read_text(), pb.ModelConfig())
+    return {key: entry.string_value for key, entry in found.parameters.items()}
+
+
+def test_the_plans_own_knobs_need_no_copy(tmp_path, monkeypatch, said):
+    one = asked("cpu", tmp_path, monkeypatch)
+    found = served.read(one, said.append, {})
+    assert found.knobs == knobs.knobs(found.plan)
+    assert served.repository_of(one, found, said.append) == layout.MODEL_REPOSITORY
+    assert not list(tmp_path.iterdir())
+    assert said == []
+
+
+def test_turned_knobs_reach_the_engines_and_their_callers(tmp_path, monkeypatch, said):
+    one = asked("cpu", tmp_path, monkeypatch)
+    found = served.read(one, said.append, TURNED)
+    copy = served.repository_of(one, found, said.append)
+    assert copy.is_relative_to(tmp_path)
+    assert config(copy / "llm" / "config.pbtxt")["max_attention_window_size"] == "4096"
+    assert config(copy / "whisper" / "config.pbtxt")["max_tokens_in_paged_kv_cache"] == "12288"
+    for caller in ("chat", "triage"):
+        assert config(copy / caller / "config.pbtxt")["max_seq_len"] == "4096"
+    assert "llm: MAX_ATTENTION_WINDOW_SIZE is 4096 instead of 8192" in said
+    models = {path.name for path in layout.MODEL_REPOSITORY.iterdir()}
+    assert {path.name for path in copy.iterdir()} == models
+    for model in models:
+        assert (copy / model / "1").resolve() == layout.MODEL_REPOSITORY / model / "1"
+    # What is checked in stays as it is, and a second start finds its place.
+    assert config(layout.MODEL_REPOSITORY / "llm" / "config.pbtxt") != config(
+        copy / "llm" / "config.pbtxt"
+    )
+    assert served.repository_of(one, found, said.append) == copy
+
+
+def test_knobs_that_break_the_ledger_are_refused(tmp_path, monkeypatch, said):
+    one = asked("rtx3090", tmp_path, monkeypatch)
+    with pytest.raises(PlanError, match=r"MAX_TOKENS_IN_KV_CACHE.*ledger comes to"):
+        served.read(one, said.append, {"MAX_TOKENS_IN_KV_CACHE": "32768"})
+
+
+def test_a_repository_that_is_not_there_is_named(tmp_path, monkeypatch, said):
+    one = dataclasses.replace(asked("cpu", tmp_path, monkeypatch), repository=tmp_path / "none")
+    with pytest.raises(ServerError, match="none` is not a directory"):
+        served.read(one, said.append, {})
