@@ -184,7 +184,9 @@ def test_the_queue_is_bounded(server, stream):
         except InferenceServerException as error:
             refusals.append(str(error))
             num_final += 1
-    assert len(lengths) >= 4 + 64
+    # Four more are accepted where the loop had time to begin with them before the queue was full.
+    assert len(lengths) >= 64
+    assert len(lengths) + len(refusals) == 4 + 64 + 5
     assert set(lengths) == {6}
     assert all("aximum queue size" in text for text in refusals)
 

@@ -192,6 +192,7 @@ class Outgoing:
         self._num_sent = 0
         self._is_queued = False
         self._is_ended = False
+        self._sending = threading.Lock()
 
     def notify(self, sequence: Running) -> None:
         self._sequence = sequence
@@ -208,6 +209,10 @@ class Outgoing:
 
     def deliver(self, refusal: Callable[[int, Exception], Refusal]) -> Running | None:
         """Send what is new; the sequence if that was all of it."""
+        with self._sending:
+            return self._send_new(refusal)
+
+    def _send_new(self, refusal: Callable[[int, Exception], Refusal]) -> Running | None:
         self._is_queued = False  # before reading, so that nothing that comes now is missed
         sequence = self._sequence
         assert sequence is not None
@@ -224,7 +229,14 @@ class Outgoing:
         return sequence if is_final else None
 
     def is_gone(self) -> bool:
-        return self._sender.is_cancelled()
+        """Whether nobody waits for the answer any more.
+
+        Never asked beside or after the last response, with which Triton frees what it would look
+        at: the whole server would end by a segmentation fault (2.51,
+        TRITONBACKEND_ResponseFactoryIsCancelled).
+        """
+        with self._sending:
+            return not self._is_ended and self._sender.is_cancelled()
 
     def _outputs(self, sequence: Running) -> Outputs | None:
         """The tokens that were not sent yet; None if a stream has none."""
