@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,8 +90,13 @@ class Api:
     def _opened(request: urllib.request.Request, timeout_s: float) -> bytes:
         # No proxy: the server is the one that was just started here.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=timeout_s) as reply:
-            answer: bytes = reply.read()
+        try:
+            with opener.open(request, timeout=timeout_s) as reply:
+                answer: bytes = reply.read()
+        except urllib.error.HTTPError as refusal:
+            with refusal:  # its body says why
+                text = refusal.read().decode(errors="replace").strip()
+            raise OSError(f"HTTP {refusal.code}: {text or refusal.reason}") from None
         return answer
 
 

@@ -31,14 +31,17 @@ from build_scripts import (
     served,
     server_log,
     settings,
+    vram_watch,
 )
 from build_scripts.control import Api
 from build_scripts.drain import Drain
 from build_scripts.errors import ServerError
+from build_scripts.launch import Launch
 from build_scripts.loader import Loader
 from build_scripts.served import Served
 from build_scripts.settings import Settings
 from build_scripts.supervisor import Supervisor
+from build_scripts.vram_watch import Watch
 from onecard import presence
 
 POLL_S = 0.1
@@ -77,10 +80,11 @@ class Server:
         with claim.locked(self._settings):
             claim.reclaim_all(self._settings.run, self._say)
             found = self._prepare()
+            watch = vram_watch.watch(found.plan, found.launch, found.knobs, self._say)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             try:
-                while not self._serve(self._start(found), found):
+                while not self._serve(self._start(found, watch), found.launch, watch):
                     claim.reclaim(self._settings.run)
             finally:
                 claim.reclaim(self._settings.run)
@@ -103,7 +107,8 @@ class Server:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
 
-    def _start(self, found: Served) -> subprocess.Popen[bytes]:
+    def _start(self, found: Served, watch: Watch) -> subprocess.Popen[bytes]:
+        watch.before()
         log = self._settings.log
         log.parent.mkdir(parents=True, exist_ok=True)
         server_log.prune(log.parent, in_use=claim.running())
@@ -142,21 +147,22 @@ class Server:
         self._say(f"starting Triton (pid {process.pid}), log in {_short(log)}")
         return process
 
-    def _serve(self, process: subprocess.Popen[bytes], found: Served) -> bool:
+    def _serve(self, process: subprocess.Popen[bytes], launch: Launch, watch: Watch) -> bool:
         """Watch over `process` to its end; False when it ended by itself and is to start again."""
         started_s = time.monotonic()
         ready_s: float | None = None
         supervisor: Supervisor | None = None
         self._dead = {}
-        loader = Loader(self._api, found.launch, on_loaded=lambda model: None)
+        loader = Loader(self._api, launch, watch.on_loaded)
         while process.poll() is None and not self._signals:
             self._relay()
             if supervisor is None and self._is_stuck(process.pid):
                 process.kill()
                 process.wait()
             elif supervisor is None and self._is_ready(loader):
-                ready_s = time.monotonic()
                 self._relay()
+                self._verify(watch)
+                ready_s = time.monotonic()
                 self._announce(process.pid, ready_s - started_s)
                 decoupled = {name for name, c in self._configs.items() if control.is_decoupled(c)}
                 supervisor = Supervisor(process.pid, self._api, decoupled, self._say)
@@ -183,6 +189,12 @@ class Server:
         except (OSError, http.client.HTTPException):  # it ended meanwhile
             return False
         return True
+
+    def _verify(self, watch: Watch) -> None:
+        """What was loaded is what was planned, or the server does not become ready."""
+        table = watch.verify()
+        for line in table.lines() if table is not None else ():
+            self._say(line)
 
     def _is_stuck(self, pid: int) -> bool:
         """Whether a model's process died so early that Triton will never be ready."""

@@ -79,7 +79,7 @@ def test_engines_first_one_by_one_and_the_ensemble_last(api, ordered):
 
 def test_a_model_that_does_not_load_is_named(api, ordered):
     Control.refused = "whisper"
-    with pytest.raises(ServerError, match=r"`whisper` could not be loaded \(HTTP Error 400"):
+    with pytest.raises(ServerError, match=r"`whisper` could not be loaded \(HTTP 400: no memory"):
         wait(Loader(api, ordered, lambda model: None))
     assert Control.loaded == []
 
