@@ -24,6 +24,7 @@ from typing import Any
 from build_scripts import (
     claim,
     control,
+    engine_log,
     layout,
     preflight,
     processes,
@@ -35,6 +36,7 @@ from build_scripts import (
 )
 from build_scripts.control import Api
 from build_scripts.drain import Drain
+from build_scripts.engine_log import EngineLog
 from build_scripts.errors import ServerError
 from build_scripts.launch import Launch
 from build_scripts.loader import Loader
@@ -67,6 +69,7 @@ class Server:
         self._signals = 0
         self._tail = server_log.Tail(server.log)
         self._reader = server_log.Reader()
+        self._engine_log: EngineLog | None = None
         self._configs: dict[str, dict[str, Any]] = {}  # of the models; empty until the first ready
         self._dead: dict[int, float] = {}  # pid of a stub -> when it was first seen dead
         self._crashes = 0  # ends by itself since it last served for `STEADY_S`
@@ -115,6 +118,7 @@ class Server:
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         self._tail, self._reader = server_log.Tail(log), server_log.Reader()
+        self._engine_log = engine_log.of(found)
         repository = served.repository_of(self._settings, found, self._say)
         stack = processes.stack_limit(settings.STACK_BYTES)
 
@@ -192,6 +196,8 @@ class Server:
 
     def _verify(self, watch: Watch) -> None:
         """What was loaded is what was planned, or the server does not become ready."""
+        for warning in self._engine_log.verify() if self._engine_log is not None else ():
+            self._say(warning)
         table = watch.verify()
         for line in table.lines() if table is not None else ():
             self._say(line)
@@ -249,6 +255,8 @@ class Server:
 
     def _relay(self) -> None:
         for line in self._tail.lines():
+            if self._engine_log is not None:
+                self._engine_log.read(line)
             shown = self._reader.read(line)
             if shown:
                 self._say(shown)
