@@ -155,6 +155,8 @@ def _environment(plan: Plan) -> dict[str, str]:
         "TRTLLM_ORCHESTRATOR_SPAWN_PROCESSES": orchestrator,
         # A container's processes may not read each other's memory (open-mpi/ompi#4948).
         "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+        # Workers beyond the slots that Open MPI counts (cores) are not refused.
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
     }
 
 

@@ -14,6 +14,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,26 @@ def main(
         return 0
     gpu = _card(read)
     chosen = _plan(asked.plan, [gpu])
+    _verify_writable(asked.out)
     say(f"measuring {gpu.name}, driver {gpu.driver}, with the batches of plan {chosen}")
     document = measured(gpu, chosen, environment, read)
     path = write(document, asked.out)
     _show(document["figures"])
     say(f"{path}: `make plan` counts with it from now on; commit it so that others do")
     return 0
+
+
+def _verify_writable(folder: Path) -> None:
+    """Before minutes of measuring. Raises MachineError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise MachineError(
+            f"`{folder}` cannot be written ({error.strerror}): make it writable, or name another "
+            "directory with --out"
+        ) from None
 
 
 def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:

@@ -42,24 +42,37 @@ def read(
 
 
 def repository_of(server: Settings, served: Served, say: Callable[[str], None]) -> Path:
-    """The repository to serve: the one of the settings, or where knobs were turned a copy of it
-    with other config.pbtxt files, below the server's run directory."""
-    usual = knobs.knobs(served.plan)
-    if served.knobs == usual or server.repository != layout.MODEL_REPOSITORY:
+    """The repository to serve: the one of the settings, or a copy of it below the server's run
+    directory, where its files are not what the plan renders: knobs were turned, the plan was
+    edited, or is new (Triton would serve config.pbtxt, another plan's, without a word)."""
+    if server.repository != layout.MODEL_REPOSITORY:
         return server.repository
+    texts = repository.render(served.plan, served.knobs)
+    if all(_is_as(server.repository / path, text) for path, text in texts.items()):
+        return server.repository
+    usual = knobs.knobs(served.plan)
+    if served.knobs == usual:
+        say(
+            f"{server.repository.name}/ is not what plan {served.plan.name} renders, so a copy "
+            "that is gets served; `make repository` writes it"
+        )
     for engine, values in served.knobs.items():
         for name, value in values.items():
             if value != usual[engine][name]:
                 say(f"{engine}: {name} is {value} instead of {usual[engine][name]}")
     copy = server.run / "repository"
     shutil.rmtree(copy, ignore_errors=True)
-    for path, text in repository.render(served.plan, served.knobs).items():
+    for path, text in texts.items():
         target = copy / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     for version in server.repository.glob("*/1"):
         (copy / version.parent.name / "1").symlink_to(version)
     return copy
+
+
+def _is_as(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
 def _models(directory: Path) -> tuple[str, ...]:

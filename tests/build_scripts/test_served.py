@@ -64,6 +64,27 @@ def test_turned_knobs_reach_the_engines_and_their_callers(tmp_path, monkeypatch,
     assert served.repository_of(one, found, said.append) == copy
 
 
+def test_a_plan_that_was_edited_since_is_served_as_it_is_now(tmp_path, monkeypatch, said):
+    one = asked("cpu", tmp_path, monkeypatch)
+    found = served.read(one, said.append, {})
+    chat = dataclasses.replace(found.plan.chat, max_tokens=99)
+    edited = dataclasses.replace(found, plan=dataclasses.replace(found.plan, chat=chat))
+    copy = served.repository_of(one, edited, said.append)
+    assert config(copy / "chat" / "config.pbtxt")["max_tokens"] == "99"
+    assert "model_repository/ is not what plan cpu renders" in said[0]
+
+
+def test_a_plan_that_nobody_rendered_is_not_served_with_another_ones_files(
+    tmp_path, monkeypatch, said
+):
+    one = asked("rtx3090", tmp_path, monkeypatch)
+    found = served.read(one, said.append, {})
+    mine = dataclasses.replace(found, plan=dataclasses.replace(found.plan, name="mycard"))
+    copy = served.repository_of(one, mine, said.append)
+    path = copy / "llm" / "configs" / "mycard.pbtxt"
+    assert config(path)["gpt_model_path"] == "engines/mycard/llm"
+
+
 def test_knobs_that_break_the_ledger_are_refused(tmp_path, monkeypatch, said):
     one = asked("rtx3090", tmp_path, monkeypatch)
     with pytest.raises(PlanError, match=r"MAX_TOKENS_IN_KV_CACHE.*ledger comes to"):
