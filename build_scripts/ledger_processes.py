@@ -20,9 +20,9 @@ DRIVER_SHARE = 0.015
 UNIFIED_HOST_BYTES = int(20.4 * GIB)
 
 TRITON_CONTEXT_BYTES = 164 * MIB  # tritonserver alone on a T4 (triton server issue #7562)
-# Between the 262 MiB that TensorRT reports after CUDA's initialisation (TensorRT-LLM issue #538)
-# and the 590 MiB of a process of TensorRT-LLM on a B200 with twice the multiprocessors (#3058).
-WORKER_CONTEXT_BYTES = 400 * MIB
+# The upper end of what is known: the 590 MiB of a process of TensorRT-LLM on a B200 with twice the
+# multiprocessors (issue #3058). TensorRT reports 262 after CUDA's initialisation (#538).
+WORKER_CONTEXT_BYTES = 590 * MIB
 # About 300 MB with lazily loaded kernels (pytorch issue #107667), and cuBLAS's and cuDNN's handles.
 TORCH_CONTEXT_BYTES = 350 * MIB
 POOL_BYTES = 64 * MIB  # --cuda-memory-pool-byte-size, its default; 0 in orchestrator mode
@@ -98,10 +98,10 @@ def align_lines(plan: Plan, figures: Figures) -> list[Line]:
 def _align_shapes(plan: Plan) -> list[architectures.Wav2Vec2Shape]:
     """The most that can be loaded at once: what is preloaded, and large models beside it.
 
-    A single place is taken by whatever language comes last.
+    Only what is preloaded is fetched (`trtllm_align`), so places beyond those are for models that
+    an operator adds, and are counted as large.
     """
-    kept = list(plan.align.preload) if plan.align.max_loaded > 1 else []
-    is_base = [language in architectures.ALIGN_BASE_LANGUAGES for language in kept]
+    is_base = [language in architectures.ALIGN_BASE_LANGUAGES for language in plan.align.preload]
     shapes = [ALIGN_BASE if base else ALIGN_LARGE for base in is_base]
     return shapes + [ALIGN_LARGE] * (plan.align.max_loaded - len(shapes))
 
@@ -144,7 +144,7 @@ def _diarize_working_set(plan: Plan, figures: Figures, embedded: bool) -> Line:
 
 
 def _worker(process: str) -> Line:
-    source = "between 262 MiB (TensorRT-LLM issue #538) and 590 MiB (#3058, a larger GPU)"
+    source = "upper end: 590 MiB on a larger GPU (TensorRT-LLM #3058), 262 at the least (#538)"
     return Line("CUDA context", process, "context", WORKER_CONTEXT_BYTES, "estimated", source)
 
 

@@ -5,6 +5,7 @@ It knows the sentences; when they are said is `vram_watch`'s business.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from build_scripts.errors import PlanError, ServerError
@@ -12,6 +13,11 @@ from build_scripts.ledger import Ledger
 from build_scripts.ledger_lines import GIB
 from build_scripts.nvml import Gpu
 from build_scripts.vram_table import Table, gib
+
+# Whose lines `make measure` replaces; it runs no engine.
+MEASURED = ("align", "diarize")
+# The driver's part becomes smaller with the card's, by 1.5 % of what is taken off it.
+REFIT_MARGIN = 1.02
 
 
 def too_little(found: Ledger, gpu: Gpu, needed: int) -> PlanError | ServerError:
@@ -34,11 +40,14 @@ def too_little(found: Ledger, gpu: Gpu, needed: int) -> PlanError | ServerError:
 def over_budget(table: Table) -> ServerError:
     """Everything is loaded, and it is more than the plan has."""
     over = table.counted_bytes - table.budget_bytes
+    gives_way = tenths(table.vram_gib - REFIT_MARGIN * table.unplanned_bytes / GIB)
+    less_headroom = tenths(table.headroom_gib - over / GIB)
+    kept = f"; or lower card.headroom_gib to {less_headroom:.1f}" if less_headroom >= 0 else ""
     worst = max(table.rows, key=lambda row: row.counted_bytes - row.planned_bytes)
     return ServerError(
         f"{gib(table.counted_bytes)} are held or still to come, {gib(over)} more than the plan has "
-        f"beside its headroom, so this server does not become ready: {cure(worst.process)}\n"
-        + "\n".join(table.lines())
+        f"beside its headroom, so this server does not become ready: "
+        f"{cure(worst.process, gives_way)}{kept}\n" + "\n".join(table.lines())
     )
 
 
@@ -51,13 +60,29 @@ def nothing_left(table: Table, gpu: Gpu, ours: Iterable[int]) -> ServerError:
     )
 
 
-def cure(process: str) -> str:
-    """What to do where a process of the ledger holds more than its lines say."""
+def cure(process: str, vram_gib: float | None = None) -> str:
+    """What to do where a process of the ledger holds more than its lines say.
+
+    `vram_gib`: the amount for which the rest of the plan is small enough. To lower card.vram_gib
+    itself would not do: what the plan may hold becomes less by as much.
+    """
+    asked = "<card.vram_gib less that much>" if vram_gib is None else f"{vram_gib:.1f}"
+    measuring = (
+        "measure this card (`make measure`) so that the ledger knows, or "
+        if process in MEASURED
+        else ""
+    )
     return (
         f"if nothing else was started on the card meanwhile, `{process}` needs more than its lines "
-        "of the ledger say; lower card.vram_gib by that much, which makes the plan give way, or "
-        "measure this card (`make measure`) so that the ledger knows"
+        f"of the ledger say; {measuring}lower speech.chunks_in_flight or llm.context_tokens and "
+        f"llm.kv_tokens to what `make plan VRAM_GIB={asked}` shows, and leave card.vram_gib as it "
+        "is"
     )
+
+
+def tenths(gib_of: float) -> float:
+    """Rounded down to what a plan states."""
+    return math.floor(gib_of * 10) / 10
 
 
 def holders(gpu: Gpu, ours: Iterable[int] = ()) -> str:

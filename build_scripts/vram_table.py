@@ -42,6 +42,11 @@ class Table:
         return sum(row.counted_bytes for row in self.rows)
 
     @property
+    def unplanned_bytes(self) -> int:
+        """Held beyond what is planned, of all processes."""
+        return sum(row.counted_bytes - row.planned_bytes for row in self.rows)
+
+    @property
     def budget_bytes(self) -> int:
         return int((self.vram_gib - self.headroom_gib) * GIB)
 

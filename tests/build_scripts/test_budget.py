@@ -81,9 +81,9 @@ def test_what_does_not_fit_is_refused_with_the_ledger_and_two_cures(
 
 
 def test_a_triage_call_that_does_not_fit_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    _, found = as_json(capsys, "--plan", "rtx3090", "--vram", "23")
+    _, found = as_json(capsys, "--plan", "rtx3090", "--vram", "22.6")
     assert "triage call" in found["warnings"][0]
-    _, text = shown(capsys, "--plan", "rtx3090", "--vram", "23")
+    _, text = shown(capsys, "--plan", "rtx3090", "--vram", "22.6")
     assert "warning: llm.context_tokens" in text
 
 

@@ -60,6 +60,32 @@ def test_every_plan_fits_its_card_and_holds_a_triage_call(name: str) -> None:
     assert ledger.warnings(found) == []
 
 
+@pytest.mark.parametrize("name", CARDS)
+def test_every_plan_leaves_room_beside_the_upper_end_of_a_workers_context(name: str) -> None:
+    found = ledger.ledger(plan.load(name), {})
+    workers = [
+        line
+        for line in found.lines
+        if line.name == "CUDA context" and line.process.endswith("worker")
+    ]
+    assert [line.bytes for line in workers] == [590 * MIB] * 2
+    assert found.left_bytes >= 0.3 * GIB
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_no_plan_has_room_for_languages_that_are_not_fetched(name: str) -> None:
+    align = plan.load(name).align
+    assert align.max_loaded == len(align.preload)
+
+
+def test_a_place_beyond_the_fetched_languages_is_counted_as_large() -> None:
+    one, two = reference(), changed(reference(), "align", max_loaded=2)
+    assert line_bytes(one, "align", "weights") == 94_396_320 * 2
+    assert line_bytes(two, "align", "weights") == (94_396_320 + 315_471_520) * 2
+    other = changed(reference(), "align", preload=("ja",))
+    assert line_bytes(other, "align", "weights") == 315_471_520 * 2
+
+
 def test_a_context_too_short_for_a_triage_call_is_said() -> None:
     short = changed(reference(), "llm", context_tokens=6144, kv_tokens=8192)
     (warning,) = ledger.warnings(short)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
-from build_scripts import knobs, launch, layout, nvml, plan, vram_watch
+from build_scripts import knobs, launch, layout, nvml, plan, vram_faults, vram_watch
 from build_scripts.errors import PlanError, ServerError
 from build_scripts.ledger import ledger
 from build_scripts.nvml import Gpu
 from build_scripts.plan import Plan, Serving, Topology
+from build_scripts.refit import refit
 from build_scripts.vram_watch import NoWatch, VramWatch
 from tests.build_scripts.fake_nvml import GIB, FakeCard, FakeNvml
 
@@ -169,6 +171,44 @@ def test_less_than_the_headroom_too_much_is_told_and_refused_at_the_end(nvidia):
     watch.on_loaded("triage")
     with pytest.raises(ServerError, match=r"(?s)does not become ready.*whisper worker"):
         watch.verify()
+
+
+@pytest.mark.parametrize("context_mib", [500, 590])
+def test_contexts_of_the_stated_range_become_ready(nvidia, context_mib):
+    one, machine = reference(), Machine(NAMES)
+    watch = made(machine, nvidia, one)
+    watch.before()
+    load_all(machine, watch, one)
+    for pid, name in ((WORKER, "llm worker"), (WHISPER, "whisper worker")):
+        contexts = [line for line in ledger(one).lines if line.name == "CUDA context"]
+        counted = next(line.bytes for line in contexts if line.process == name)
+        machine.held[pid] = planned(one)[name] - counted + context_mib * 2**20
+    assert watch.verify().counted_bytes <= 22 * GIB
+
+
+def test_the_cure_for_a_worker_makes_room_for_it_and_measures_nothing(nvidia):
+    one, machine, more = reference(), Machine(NAMES), 600 * 2**20
+    watch = made(machine, nvidia, one)
+    watch.before()
+    load_all(machine, watch, one)
+    machine.held[WORKER] = planned(one)["llm worker"] + more
+    with pytest.raises(ServerError) as caught:
+        watch.verify()
+    cure = str(caught.value).splitlines()[0]
+    assert "make measure" not in cure
+    asked = re.search(r"VRAM_GIB=([\d.]+)`", cure)
+    assert asked is not None
+    given = refit(plan.with_vram(one, float(asked[1]))).plan
+    smaller = plan.with_vram(given, 24.0)
+    assert ledger(smaller).total_bytes + more <= 22 * GIB
+    headroom = re.search(r"card\.headroom_gib to ([\d.]+)", cure)
+    assert headroom is not None
+    assert ledger(one).total_bytes + more <= (24 - float(headroom[1])) * GIB
+
+
+def test_what_make_measure_measures_is_told_to_be_measured():
+    assert "make measure" in vram_faults.cure("align")
+    assert "make measure" not in vram_faults.cure("whisper worker")
 
 
 def test_what_is_still_to_come_must_be_free(nvidia):
