@@ -10,8 +10,9 @@ import dataclasses
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
+from build_scripts import plan_values as values
 from build_scripts.errors import PlanError
 
 try:
@@ -20,6 +21,7 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
 PLANS = Path("plans")
+MAX_VRAM_GIB = 10_000
 DEFAULT_PLAN = "cpu"  # its configuration is the config.pbtxt; others are configs/<plan>.pbtxt
 
 Device = Literal["cuda", "cpu"]
@@ -50,8 +52,10 @@ class Card:
     unified: bool = False
 
     def __post_init__(self) -> None:
-        _at_least("card.vram_gib", self.vram_gib, 1)
-        _at_least("card.headroom_gib", self.headroom_gib, 0)
+        values.says_something("card.name", self.name)  # an empty one is a part of every name
+        values.within("card.sm", self.sm, 50)
+        values.within("card.vram_gib", self.vram_gib, 1, MAX_VRAM_GIB)
+        values.within("card.headroom_gib", self.headroom_gib, 0)
         if self.headroom_gib >= self.vram_gib:
             raise PlanError(
                 f"card.headroom_gib is `{self.headroom_gib}`, must be less than card.vram_gib, "
@@ -72,7 +76,7 @@ class Speech:
 
     def __post_init__(self) -> None:
         for key in ("beam_width", "chunks_in_flight", "chunks_per_request"):
-            _at_least(f"speech.{key}", getattr(self, key), 1)
+            values.within(f"speech.{key}", getattr(self, key), 1)
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,9 @@ class Align:
     preload: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _at_least("align.batch_size", self.batch_size, 1)
-        _at_least("align.max_loaded", self.max_loaded, max(1, len(self.preload)))
+        values.names("align.preload", self.preload)
+        values.within("align.batch_size", self.batch_size, 1)
+        values.within("align.max_loaded", self.max_loaded, max(1, len(self.preload)))
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,9 @@ class Diarize:
     pipeline: str = "none"
 
     def __post_init__(self) -> None:
-        _at_least("diarize.segmentation_batch_size", self.segmentation_batch_size, 1)
-        _at_least("diarize.embedding_batch_size", self.embedding_batch_size, 1)
+        values.within("diarize.segmentation_batch_size", self.segmentation_batch_size, 1)
+        values.within("diarize.embedding_batch_size", self.embedding_batch_size, 1)
+        values.says_something("diarize.pipeline", self.pipeline)
 
 
 @dataclass(frozen=True)
@@ -128,8 +134,9 @@ class Llm:
     engine: Literal["", "openvino", "llama.cpp"] = ""
 
     def __post_init__(self) -> None:
+        values.says_something("llm.checkpoint", self.checkpoint)
         for key in ("context_tokens", "sequences_in_flight", "max_num_tokens"):
-            _at_least(f"llm.{key}", getattr(self, key), 1)
+            values.within(f"llm.{key}", getattr(self, key), 1)
         if self.kv_tokens < self.context_tokens:
             raise PlanError(
                 f"llm.kv_tokens is `{self.kv_tokens}`, must be at least llm.context_tokens, "
@@ -143,6 +150,10 @@ class Chat:
 
     max_tokens: int = 512
     temperature: float = 0.15
+
+    def __post_init__(self) -> None:
+        values.within("chat.max_tokens", self.max_tokens, 1)
+        values.within("chat.temperature", self.temperature, 0, 2)
 
 
 @dataclass(frozen=True)
@@ -162,9 +173,13 @@ class Triage:
 
     def __post_init__(self) -> None:
         for key in ("mails_per_call", "max_tokens_per_mail", "max_calls_in_flight"):
-            _at_least(f"triage.{key}", getattr(self, key), 1)
+            values.within(f"triage.{key}", getattr(self, key), 1)
         if not self.categories or not self.priorities:
             raise PlanError("triage.categories and triage.priorities must not be empty")
+        values.names("triage.categories", self.categories)
+        values.names("triage.priorities", self.priorities)
+        values.within("triage.confidence_threshold", self.confidence_threshold, 0, 1)
+        values.within("triage.max_speech_wait_s", self.max_speech_wait_s, 0)
 
 
 @dataclass(frozen=True)
@@ -179,6 +194,15 @@ class Fit:
     min_context_tokens: int
     max_context_tokens: int
     precisions: tuple[SpeechPrecision, ...] = ()
+
+    def __post_init__(self) -> None:
+        for key in ("chunks_in_flight", "context_tokens"):
+            least, most = getattr(self, f"min_{key}"), getattr(self, f"max_{key}")
+            values.within(f"fit.min_{key}", least, 1)
+            if least > most:
+                raise PlanError(
+                    f"fit.min_{key} is `{least}`, must be at most fit.max_{key}, `{most}`"
+                )
 
 
 @dataclass(frozen=True)
@@ -222,26 +246,33 @@ OPTIONAL = ("card", "fit", "chat", "serving")
 
 
 def names() -> list[str]:
-    return sorted(path.stem for path in PLANS.glob("*.toml"))
+    return sorted(path.stem for path in PLANS.glob("*.toml") if path.is_file())
 
 
 def load(name: str) -> Plan:
     """The plan `plans/<name>.toml`.
 
     Raises:
-        PlanError: no such plan, not TOML, or an unknown, missing, ill-typed or impossible value.
+        PlanError: no such plan, not UTF-8 or TOML, or an unknown, missing, ill-typed or impossible
+            value.
     """
-    path = PLANS / f"{name}.toml"
-    if not path.is_file():
+    if name not in names():  # so that no name leads out of the directory
         raise PlanError(f"no plan `{name}`; there are: {', '.join(names())}")
-    return parse(name, path.read_text(encoding="utf-8"), str(path))
+    path = PLANS / f"{name}.toml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{path} is not UTF-8 ({error}); save it as that") from error
+    except OSError as error:
+        raise PlanError(f"{path} cannot be read ({error.strerror}); mend that") from error
+    return parse(name, text, str(path))
 
 
 def parse(name: str, text: str, where: str) -> Plan:
     """The plan that `text` states; `where` names it in errors. Raises PlanError."""
     try:
         found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise PlanError(f"{where} is not TOML ({error}); mend it") from error
     try:
         _verify_keys("the top", found, [*SECTIONS, "models"])
@@ -252,9 +283,35 @@ def parse(name: str, text: str, where: str) -> Plan:
             raise PlanError("[card] and [fit] go together; without a GPU there is neither")
         sections = {key: _section(key, kind, found) for key, kind in SECTIONS.items()}
         given = {key: value for key, value in sections.items() if value is not None}
-        return Plan(name, overrides=found.get("models", {}), **given)
+        overrides = values.table("models", found) if "models" in found else {}
+        read = Plan(name, overrides=overrides, **given)
+        _verify_together(read)
+        return read
     except PlanError as error:
         raise PlanError(f"{where}: {error}") from None
+
+
+def _verify_together(plan: Plan) -> None:
+    """What one section says against another. Raises PlanError."""
+    llm = plan.llm
+    if plan.chat.max_tokens > llm.context_tokens:
+        raise PlanError(
+            f"chat.max_tokens is `{plan.chat.max_tokens}`, must be at most llm.context_tokens, "
+            f"`{llm.context_tokens}`"
+        )
+    if plan.card is None and not llm.engine:
+        raise PlanError("llm.engine is ``, must be stated where there is no [card]")
+    if plan.card is None:
+        return
+    if llm.engine:
+        raise PlanError(f"llm.engine is `{llm.engine}`, must not be stated beside a [card]")
+    if llm.quantisation == "gguf":
+        raise PlanError("llm.quantisation is `gguf`, must be another one beside a [card]")
+    if not llm.architecture.strip():
+        raise PlanError(
+            f"llm.architecture is `{llm.architecture}`, must be stated beside a [card]: a name in "
+            "build_scripts/architectures.py"
+        )
 
 
 def with_vram(plan: Plan, vram_gib: float) -> Plan:
@@ -274,40 +331,16 @@ def verify_known(where: str, key: str, known: list[str]) -> None:
 def _section(name: str, kind: type[Any], found: dict[str, Any]) -> Any:
     if name not in found:
         return None
-    table = found[name]
-    if not isinstance(table, dict):
-        raise PlanError(f"`{name}` is `{table!r}`, must be a section: [{name}]")
+    table = values.table(name, found)
     _verify_keys(name, table, [one.name for one in dataclasses.fields(kind)])
     hints = get_type_hints(kind)
     for one in dataclasses.fields(kind):
         required = one.default is dataclasses.MISSING
         if required and one.name not in table:
             raise PlanError(f"{name}.{one.name} is missing")
-    return kind(**{key: _value(f"{name}.{key}", hints[key], value) for key, value in table.items()})
-
-
-def _value(where: str, wanted: Any, found: Any) -> Any:
-    """`found` as the type `wanted`. Raises PlanError."""
-    if get_origin(wanted) is Literal:
-        if found not in get_args(wanted):
-            choices = ", ".join(f'"{choice}"' for choice in get_args(wanted) if choice)
-            raise PlanError(f"{where} is `{found}`, must be one of {choices}")
-        return found
-    if get_origin(wanted) is tuple:
-        if not isinstance(found, list):
-            raise PlanError(f"{where} is `{found!r}`, must be a list")
-        return tuple(_value(where, get_args(wanted)[0], one) for one in found)
-    if wanted is float and isinstance(found, int) and not isinstance(found, bool):
-        found = float(found)
-    if not isinstance(found, wanted) or (wanted is not bool and isinstance(found, bool)):
-        kinds = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-        raise PlanError(f"{where} is `{found!r}`, must be {kinds[wanted]}")
-    return found
-
-
-def _at_least(where: str, found: float, least: float) -> None:
-    if not found >= least:
-        raise PlanError(f"{where} is `{found}`, must be at least {least}")
+    return kind(
+        **{key: values.of_type(f"{name}.{key}", hints[key], value) for key, value in table.items()}
+    )
 
 
 def _verify_keys(where: str, found: dict[str, Any], known: list[str]) -> None:
