@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from build_scripts import knobs
+from build_scripts import knobs, overrides
+from build_scripts import plan_values as values
 from build_scripts.errors import PlanError
 from build_scripts.plan import Plan, verify_known
 
@@ -287,12 +288,19 @@ def _overridden(model: ModelPlan, override: dict[str, Any]) -> ModelPlan:
         raise PlanError(f"`{where}` is `{override!r}`, must be a section: [{where}]")
     given = dict(override)
     parameters = given.pop("parameters", {})
+    if not isinstance(parameters, dict):
+        raise PlanError(
+            f"{where}.parameters is `{parameters!r}`, must be a section: [{where}.parameters]"
+        )
     for key, value in given.items():
         names = [one.name for one in dataclasses.fields(ModelPlan)]
         verify_known(where, key, [name for name in names if name not in ("name", "parameters")])
         if isinstance(value, bool) or not isinstance(value, int):
             raise PlanError(f"{where}.{key} is `{value!r}`, must be a whole number")
+        least = 1 if key in ("instances", "max_batch_size") else 0
+        values.within(f"{where}.{key}", value, least, 2**31 - 1)
     for key in parameters:
         verify_known(f"{where}.parameters", key, sorted(model.parameters))
+    overrides.verify(model.name, [*given, *parameters])
     merged = {**model.parameters, **_texts(**parameters)}
     return dataclasses.replace(model, **given, parameters=merged)

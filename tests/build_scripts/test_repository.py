@@ -137,12 +137,69 @@ def test_an_override_replaces_what_it_names_and_nothing_else():
         ({"align": {"instancs": 1}}, "unknown key `instancs`.*known: instances"),
         ({"align": {"instances": "two"}}, "models.align.instances is `'two'`.*a whole number"),
         ({"align": {"parameters": {"cpu_shar": 1}}}, "unknown key `cpu_shar`.*known: cpu_share"),
+        ({"align": {"parameters": 5}}, r"`5`, must be a section: \[models.align.parameters\]"),
+        ({"align": {"instances": 0}}, "models.align.instances is `0`, must be at least 1"),
+        ({"align": {"max_batch_size": 0}}, "align.max_batch_size is `0`, must be at least 1"),
+        ({"whisper": {"max_queue_size": -1}}, "max_queue_size is `-1`, must be at least 0"),
+        ({"align": {"instances": 10**400}}, "must be at most 2147483647"),
         ({"align": 7}, r"`models.align` is `7`, must be a section: \[models.align\]"),
     ],
 )
 def test_an_override_of_what_is_not_there_is_refused_by_name(given, message):
     with pytest.raises(PlanError, match=message):
         serving.models(replace(plan.load("cpu"), overrides=given))
+
+
+@pytest.mark.parametrize("name", ["cpu", "rtx3090"])
+@pytest.mark.parametrize(
+    ("model", "key", "instead"),
+    [
+        ("whisper", "max_tokens_in_paged_kv_cache", "speech.chunks_in_flight"),
+        ("whisper", "max_attention_window_size", "leave it out"),
+        ("whisper", "kv_cache_free_gpu_mem_fraction", "card.headroom_gib"),
+        ("whisper", "cross_kv_cache_fraction", "speech.chunks_in_flight"),
+        ("whisper", "enable_kv_cache_reuse", "leave it out"),
+        ("whisper", "gpt_model_type", "leave it out"),
+        ("whisper", "gpt_model_path", "speech.model"),
+        ("whisper", "encoder_model_path", "speech.model"),
+        ("whisper", "max_beam_width", "speech.beam_width"),
+        ("llm", "max_tokens_in_paged_kv_cache", "llm.kv_tokens"),
+        ("llm", "max_attention_window_size", "llm.context_tokens"),
+        ("llm", "enable_kv_cache_reuse", "leave it out"),
+        ("llm", "gpt_model_type", "leave it out"),
+        ("llm", "gpt_model_path", "llm.checkpoint"),
+        ("llm", "max_beam_width", "leave it out"),
+    ],
+)
+def test_an_override_does_not_go_round_the_ledger(name, model, key, instead):
+    given = {model: {"parameters": {key: 1}}}
+    with pytest.raises(PlanError, match=rf"models\.{model} sets `{key}`.*{instead}"):
+        serving.models(replace(plan.load(name), overrides=given))
+
+
+@pytest.mark.parametrize(
+    ("model", "instead"),
+    [("whisper", "speech.chunks_in_flight"), ("llm", "llm.sequences_in_flight")],
+)
+def test_an_override_does_not_change_what_an_engine_is_built_for(model, instead):
+    given = {model: {"max_batch_size": 64}}
+    with pytest.raises(PlanError, match=rf"models\.{model} sets `max_batch_size`.*{instead}"):
+        serving.models(replace(plan.load("cpu"), overrides=given))
+
+
+def test_an_override_does_not_move_the_llm_s_second_fence():
+    given = {"llm": {"parameters": {"kv_cache_free_gpu_mem_fraction": 0.9}}}
+    with pytest.raises(PlanError, match=r"kv_cache_free_gpu_mem_fraction.*card\.headroom_gib"):
+        serving.models(replace(plan.load("rtx3090"), overrides=given))
+
+
+def test_an_engine_s_other_settings_may_be_overridden():
+    given = {
+        "llm": {"max_queue_size": 0, "parameters": {"batch_scheduler_policy": "max_utilization"}}
+    }
+    found = serving.models(replace(plan.load("cpu"), overrides=given))["llm"]
+    assert found.max_queue_size == 0
+    assert found.parameters["batch_scheduler_policy"] == "max_utilization"
 
 
 def test_callers_of_the_llm_are_told_its_window_and_tokenizer():
