@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from build_scripts import nvml, plan
+from build_scripts import launch, nvml, plan
+from build_scripts.errors import PlanError
 from build_scripts.nvml import Gpu
 from build_scripts.plan import DEFAULT_PLAN, Plan
 from build_scripts.progress import say
@@ -32,12 +34,53 @@ def resolve(name: str) -> str:
     return pick() if name == AUTO else name
 
 
-def pick(tell: Callable[[str], None] = say) -> str:
-    """The plan for this machine; tells a doubt. Raises PlanError."""
-    found = choose(nvml.gpus(), [plan.load(name) for name in plan.names()])
+def pick(tell: Callable[[str], None] = say, nvidia: Path = launch.NVIDIA) -> str:
+    """The plan for this machine; tells a doubt, and which plans cannot be read.
+
+    Raises PlanError where only the plan without a card is left, and the server here is NVIDIA's,
+    which cannot run that one.
+    """
+    gpus, plans = nvml.gpus(), _readable(tell)
+    found = choose(gpus, plans)
+    with_card = [one for one in plans if one.card is not None]
+    if found.plan == DEFAULT_PLAN and any(
+        launch.runtime(one, nvidia) == "nvidia" for one in with_card
+    ):
+        raise PlanError(_nothing_to_serve(gpus, with_card))
     if found.warning:
         tell(f"warning: {found.warning}")
     return found.plan
+
+
+def _readable(tell: Callable[[str], None]) -> list[Plan]:
+    """Every plan but those with a fault, which is told."""
+    found = []
+    for name in plan.names():
+        try:
+            found.append(plan.load(name))
+        except PlanError as error:
+            tell(f"warning: plan `{name}` is passed over: {error}")
+    return found
+
+
+def _nothing_to_serve(gpus: Sequence[Gpu], plans: Sequence[Plan]) -> str:
+    known = ", ".join(
+        f"{one.name} ({one.card.name}, SM{one.card.sm}, {one.card.vram_gib:g} GiB)"
+        for one in plans
+        if one.card is not None
+    )
+    if not gpus:
+        return (
+            f"no GPU was found ({nvml.problem() or 'CUDA_VISIBLE_DEVICES leaves none'}), and "
+            f"NVIDIA's Triton, which is here, cannot run plan `{DEFAULT_PLAN}`. Start the "
+            f"container with a GPU (docs/gpu.md) or name a plan with PLAN=; there are: {known}"
+        )
+    gpu = largest(gpus)
+    return (
+        f"no plan fits `{gpu.name}` ({_size(gpu)}), and NVIDIA's Triton, which is here, cannot run "
+        f"plan `{DEFAULT_PLAN}`; there are: {known}. Copy the nearest of plans/, change [card], "
+        "and name it with PLAN=; `make plan` says what must give way"
+    )
 
 
 def choose(gpus: Sequence[Gpu], plans: Sequence[Plan]) -> Choice:
@@ -50,7 +93,7 @@ def choose(gpus: Sequence[Gpu], plans: Sequence[Plan]) -> Choice:
     named = [one for one in alike if names_card(one, gpu) and holds(one, gpu)]
     if named:
         return Choice(max(named, key=_vram_gib).name)
-    size = f"{gpu.total_bytes / _GIB:.1f} GiB, SM{gpu.sm}"
+    size = _size(gpu)
     smaller = [one for one in alike if holds(one, gpu)]
     if smaller:
         best = max(smaller, key=_vram_gib)
@@ -85,6 +128,10 @@ def names_card(one: Plan, gpu: Gpu) -> bool:
 def holds(one: Plan, gpu: Gpu) -> bool:
     """Whether the GPU has the memory that the plan counts on."""
     return _vram_gib(one) * _GIB * (1 - _TOLERANCE) <= gpu.total_bytes
+
+
+def _size(gpu: Gpu) -> str:
+    return f"{gpu.total_bytes / _GIB:.1f} GiB, SM{gpu.sm}"
 
 
 def _vram_gib(one: Plan) -> float:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from build_scripts import cards, nvml, plan
+from build_scripts.errors import PlanError
 from build_scripts.plan import Card, Plan
 from tests.build_scripts.fake_nvml import gpu
 
@@ -78,3 +80,53 @@ def test_auto_is_resolved_and_the_doubt_is_told(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(nvml, "gpus", list)
     assert cards.resolve("auto") == "cpu"
     assert cards.resolve("rtx3090") == "rtx3090"
+
+
+def test_a_plan_with_a_fault_is_passed_over_and_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("cpu", "rtx3090"):
+        (tmp_path / f"{name}.toml").write_bytes((plan.PLANS / f"{name}.toml").read_bytes())
+    (tmp_path / "latin.toml").write_bytes(b"# \xff\n")
+    (tmp_path / "draft.toml").write_text("models = 5\n")
+    monkeypatch.setattr(plan, "PLANS", tmp_path)
+    monkeypatch.setattr(nvml, "gpus", lambda: [gpu("NVIDIA GeForce RTX 3090", 86, 24.0)])
+    told: list[str] = []
+    assert cards.pick(told.append) == "rtx3090"
+    assert [line.split("`")[1] for line in told] == ["draft", "latin"]
+    assert "not UTF-8" in told[1]
+
+
+@pytest.fixture
+def nvidia(tmp_path: Path) -> Path:
+    """NVIDIA's Triton, as far as it is looked at."""
+    backend = tmp_path / "backends" / "tensorrtllm" / "libtriton_tensorrtllm.so"
+    backend.parent.mkdir(parents=True)
+    backend.touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ([gpu("NVIDIA H100", 90, 80.0)], r"^no plan fits `NVIDIA H100` \(80\.0 GiB, SM90\)"),
+        ([], "^no GPU was found"),
+    ],
+)
+def test_nvidia_s_triton_is_not_given_the_plan_that_it_cannot_run(
+    monkeypatch: pytest.MonkeyPatch, nvidia: Path, found: list[nvml.Gpu], message: str
+) -> None:
+    monkeypatch.setattr(nvml, "gpus", lambda: found)
+    told: list[str] = []
+    with pytest.raises(PlanError, match=message) as raised:
+        cards.pick(told.append, nvidia)
+    assert "rtx3090 (RTX 3090, SM86, " in str(raised.value)
+    assert "PLAN=" in str(raised.value)
+    assert cards.pick(told.append, nvidia / "elsewhere") == "cpu"
+
+
+def test_nvidia_s_triton_is_given_the_card_s_plan(
+    monkeypatch: pytest.MonkeyPatch, nvidia: Path
+) -> None:
+    monkeypatch.setattr(nvml, "gpus", lambda: [gpu("NVIDIA GeForce RTX 3090", 86, 24.0)])
+    assert cards.pick(print, nvidia) == "rtx3090"
