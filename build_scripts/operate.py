@@ -42,7 +42,7 @@ def main(verb: str, arguments: Sequence[str]) -> None:
     elif verb == "serve":
         server.Server(one, say).run()
     elif verb == "wait":
-        wait(one, parsed.timeout or float(os.environ.get("TIMEOUT") or WAIT_TIMEOUT_S))
+        wait(one, parsed.timeout or _seconds(os.environ.get("TIMEOUT") or str(WAIT_TIMEOUT_S)))
     elif verb == "stop":
         stop(one)
     else:
@@ -132,6 +132,13 @@ def status(one: Settings) -> None:
     say(f"{found.get('phase', 'starting')} (Triton pid {found.get('server', '?')}) at {one.url}")
     if not ready:
         raise ServerError("not every model is ready: `make wait`")
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if float(text) > 0:
+            return float(text)
+    raise ServerError(f"`TIMEOUT` is `{text}`, wanted a number of seconds above 0")
 
 
 def _wait_for_supervisor(one: Settings) -> int:

@@ -114,7 +114,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Flags win over the environment. Raises ServerError for a port that is no port."""
+    """Flags win over the environment. Raises ServerError for a port that is no port,
+    or a time that is no time."""
 
     def chosen(name: str, default: str) -> str:
         given = getattr(arguments, name)
@@ -132,13 +133,19 @@ def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.env
         repository=Path(chosen("repository", str(layout.MODEL_REPOSITORY))).resolve(),
         plan=cards.resolve(chosen("plan", DEFAULT_PLAN)),
         part=_part(chosen("part", "all")),
-        drain_timeout_s=int(chosen("drain_timeout", str(DRAIN_TIMEOUT_S))),
+        drain_timeout_s=_seconds("DRAIN_TIMEOUT", chosen("drain_timeout", str(DRAIN_TIMEOUT_S))),
     )
 
 
 def _port(name: str, text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise ServerError(f"`{name}` is `{text}`, wanted a number from 1 to 65535")
+    return int(text)
+
+
+def _seconds(name: str, text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:  # Triton's own is a 32-bit number
+        raise ServerError(f"`{name}` is `{text}`, wanted a whole number of seconds, 0 or more")
     return int(text)
 
 

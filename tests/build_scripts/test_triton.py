@@ -13,6 +13,7 @@ from build_scripts import (
     control,
     launch,
     layout,
+    operate,
     plan,
     preflight,
     processes,
@@ -189,6 +190,31 @@ def test_a_port_that_is_no_port(port: str) -> None:
 def test_ports_differ() -> None:
     with pytest.raises(ServerError, match="three different"):
         parsed(HTTP_PORT="9000", GRPC_PORT="9000")
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "1.5", "9" * 10])
+def test_a_time_to_drain_that_is_no_time(text: str) -> None:
+    with pytest.raises(ServerError, match=rf"`DRAIN_TIMEOUT` is `{text}`, wanted a whole number"):
+        parsed(DRAIN_TIMEOUT=text)
+    assert parsed(DRAIN_TIMEOUT="0").drain_timeout_s == 0
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "nan"])
+def test_a_time_to_wait_that_is_no_time(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIMEOUT", text)
+    with pytest.raises(ServerError, match=f"`TIMEOUT` is `{text}`, wanted a number of seconds"):
+        operate.main("wait", ["--http-port", "1"])
+
+
+def test_a_time_to_wait_may_have_a_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(operate, "wait", lambda one, timeout_s: waited.append(timeout_s))
+    monkeypatch.setenv("TIMEOUT", "2.5")
+    operate.main("wait", [])
+    monkeypatch.delenv("TIMEOUT")
+    operate.main("wait", [])
+    operate.main("wait", ["--timeout", "7"])
+    assert waited == [2.5, operate.WAIT_TIMEOUT_S, 7.0]
 
 
 def test_the_command_line_names_the_plan_unless_it_is_the_default() -> None:
