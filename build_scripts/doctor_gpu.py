@@ -120,8 +120,9 @@ def size(plan: Plan, card: Card, gpu: Gpu) -> Finding:
         "VRAM",
         (cards.holds(plan, gpu), f"{gib:.1f} GiB{whose}"),
         (True, f"{card.vram_gib:g} GiB"),
-        f"set card.vram_gib to {int(gib)} in plans/{plan.name}.toml; `make plan` says what gives "
-        "way, then `make repository engines`",
+        f"set card.vram_gib to {int(gib)} in plans/{plan.name}.toml; `make plan PLAN={plan.name}` "
+        f"says what gives way, then `make repository`, and in the container `make engines "
+        f"PLAN={plan.name}` (docs/gpu.md)",
     )
 
 
