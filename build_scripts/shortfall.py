@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from build_scripts import architectures
+from build_scripts import architectures, trtllm_checkpoint
 from build_scripts.ledger import ledger, triage_tokens
 from build_scripts.ledger_lines import Figures, measured
 from build_scripts.plan import Plan
@@ -20,6 +20,8 @@ from build_scripts.refit import CONTEXT_STEP, with_chunks, with_context, with_pr
 
 MAX_TOGETHER = 3  # changes that may be needed at once
 LEAST_CONTEXT_TOKENS = 2048
+# What names of architectures begin with whose checkpoints become engines.
+BUILT = tuple(name.removesuffix("ForCausalLM").lower() for name in trtllm_checkpoint.ARCHITECTURES)
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,26 @@ def cheapest(plan: Plan, num_cures: int = 2) -> list[Cure]:
     """The cures that lose the least, or fewer where not so many are known.
 
     A cure is up to three changes of different values. Those that add up to the least loss come
-    first; one that changes the same values as a cheaper one, or more than it needs, is left out.
+    first; one that changes more than it needs is left out, and so is one that changes the same
+    values as a cheaper one, unless there are no others.
     """
     assert plan.card is not None
     figures = measured(plan.card)
     total = ledger(plan, figures).total_bytes
     found: list[Cure] = []
+    further: list[Cure] = []  # of the same values as a cheaper one
     for chosen in _sets(list(_changes(plan))):
-        if any(_is_more_of(cure.changes, chosen) for cure in found):
+        if any(_is_all_of(cure.changes, chosen) for cure in found):
+            continue
+        is_further = any(_keys(cure.changes) == _keys(chosen) for cure in found)
+        if is_further and len(further) == num_cures:
             continue
         after = ledger(_together(plan, chosen), figures)
         if after.fits and _is_minimal(plan, chosen, figures):
-            found.append(Cure(chosen, total - after.total_bytes))
+            (further if is_further else found).append(Cure(chosen, total - after.total_bytes))
         if len(found) == num_cures:
             break
-    return found
+    return (found + further)[:num_cures]
 
 
 def _sets(changes: list[Change]) -> list[tuple[Change, ...]]:
@@ -87,10 +94,13 @@ def _is_minimal(plan: Plan, changes: tuple[Change, ...], figures: Figures) -> bo
     return not any(one and ledger(_together(plan, one), figures).fits for one in fewer)
 
 
-def _is_more_of(cure: tuple[Change, ...], chosen: tuple[Change, ...]) -> bool:
-    """Whether `chosen` changes the same values as the cheaper `cure`, or all of it and more."""
-    says, keys = {one.says for one in cure}, {one.key for one in cure}
-    return says <= {one.says for one in chosen} or keys == {one.key for one in chosen}
+def _is_all_of(cure: tuple[Change, ...], chosen: tuple[Change, ...]) -> bool:
+    """Whether `chosen` makes every change of the cheaper `cure`."""
+    return {one.says for one in cure} <= {one.says for one in chosen}
+
+
+def _keys(changes: tuple[Change, ...]) -> set[str]:
+    return {change.key for change in changes}
 
 
 def _together(plan: Plan, changes: tuple[Change, ...]) -> Plan:
@@ -194,9 +204,11 @@ def _places(plan: Plan) -> Iterator[Change]:
 
 
 def _llms(plan: Plan) -> Iterator[Change]:
-    """The next smaller ones of the table, in the same quantisation: the last resort."""
+    """The next smaller ones of which engines can be made, in the same quantisation: the last
+    resort."""
     sizes = {name: shape.parameters.total for name, shape in architectures.LLMS.items()}
-    smaller = [name for name in sizes if sizes[name] < sizes.get(plan.llm.architecture, 0)]
+    here = sizes.get(plan.llm.architecture, 0)
+    smaller = [name for name in sizes if name.startswith(BUILT) and sizes[name] < here]
     for step, name in enumerate(sorted(smaller, key=lambda one: -sizes[one]), 1):
         costs = f"a weaker LLM, of {sizes[name] / 1e9:.0f}B; llm.checkpoint has to follow"
         yield _set(plan, "llm", {"architecture": name}, costs, 70 + 10 * step)

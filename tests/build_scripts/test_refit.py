@@ -109,6 +109,15 @@ def test_two_cures_make_it_fit_each_cheaper_than_the_next(vram_gib: float) -> No
     assert [c.says for c in first.changes] != [c.says for c in second.changes]
 
 
+def test_cures_name_only_models_of_which_engines_can_be_made() -> None:
+    stated = plan.load("rtx3090")
+    smaller = [change.plan.llm.architecture for change in shortfall._llms(stated)]
+    assert smaller == ["mistral-nemo-12b", "llama-3.1-8b", "mistral-7b"]
+    qwen = dataclasses.replace(stated.llm, architecture="qwen2.5-32b")
+    of_qwen = [change.plan for change in shortfall._llms(dataclasses.replace(stated, llm=qwen))]
+    assert {one.llm.architecture for one in of_qwen} == {"mistral-small-24b", *smaller}
+
+
 def test_a_small_shortfall_is_cured_by_what_nobody_notices() -> None:
     missing = at(24.0 - 0.2)
     for cure in shortfall.cheapest(missing):
