@@ -62,7 +62,7 @@ def measured(card: Card, folder: Path = MEASURED) -> Figures:
     for path in sorted(folder.glob("*.json")):
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            if card.name.lower() not in str(found["gpu"]).lower():
+            if not _names(card, str(found["gpu"])):
                 continue
             where = f"{path.name}, driver {found['driver']}, {found['date']}"
             return {name: _figure(one, where) for name, one in found["figures"].items()}
@@ -72,6 +72,13 @@ def measured(card: Card, folder: Path = MEASURED) -> Figures:
                 "measure again or remove it"
             ) from error
     return {}
+
+
+def _names(card: Card, gpu: str) -> bool:
+    """Whether whole words of what the driver calls a GPU are the card's name, as in `cards`: what
+    was measured on an L40 is not an L4's."""
+    wanted, words = card.name.lower().split(), gpu.lower().replace("-", " ").split()
+    return any(words[at : at + len(wanted)] == wanted for at in range(len(words)))
 
 
 def _figure(found: Mapping[str, Any], where: str) -> Figure:

@@ -80,6 +80,9 @@ def align_lines(plan: Plan, figures: Figures) -> list[Line]:
         return []
     width = 2 if plan.align.precision == "float16" else 4
     shapes = _align_shapes(plan)
+    size = "_base" if set(shapes) == {ALIGN_BASE} else ""  # as `measure_models` names its figures
+    # The large model's working set is at least the base's.
+    measured = figures.get(f"align_working_set{size}") or figures.get("align_working_set")
     weights = sum(shape.num_parameters for shape in shapes) * width
     frames = SEGMENT_S * SAMPLE_RATE // ALIGN_BASE.conv_stride
     working = plan.align.batch_size * ALIGN_TENSORS * ALIGN_BASE.conv_width * frames * width
@@ -88,10 +91,10 @@ def align_lines(plan: Plan, figures: Figures) -> list[Line]:
                  "pytorch issue #107667, rounded up", figures),
         _line(f"wav2vec2, {len(shapes)} loaded", "align", "weights", weights, "computed",
               ", ".join(f"{shape.num_parameters:,}" for shape in shapes) + " parameters",
-              figures.get("align_weights") if len(shapes) == 1 else None, 1),
+              figures.get(f"align_weights{size}") if len(shapes) == 1 else None, 1),
         _line("working set", "align", "working set", working, "estimated",
               f"{plan.align.batch_size} segments of {SEGMENT_S} s; tensors of the first "
-              "convolution", figures.get("align_working_set"), plan.align.batch_size),
+              "convolution", measured, plan.align.batch_size),
     ]  # fmt: skip
 
 
@@ -110,6 +113,7 @@ def diarize_lines(plan: Plan, figures: Figures) -> list[Line]:
     if plan.diarize.device != "cuda":
         return []
     embedded = plan.diarize.pipeline == "none"
+    prefix = "diarize" if embedded else "diarize_pipeline"
     embedding = (
         architectures.SPEAKER_ENCODER_PARAMETERS
         if embedded
@@ -121,12 +125,12 @@ def diarize_lines(plan: Plan, figures: Figures) -> list[Line]:
         _line("segmentation and embedding at 32 bits", "diarize", "weights",
               4 * (architectures.PYANNET_PARAMETERS + embedding), "computed",
               f"{architectures.PYANNET_PARAMETERS:,} and {embedding:,} parameters",
-              figures.get("diarize_weights"), 1),
-        _diarize_working_set(plan, figures, embedded),
+              figures.get(f"{prefix}_weights"), 1),
+        _diarize_working_set(plan, figures.get(f"{prefix}_working_set"), embedded),
     ]  # fmt: skip
 
 
-def _diarize_working_set(plan: Plan, figures: Figures, embedded: bool) -> Line:
+def _diarize_working_set(plan: Plan, figure: Figure | None, embedded: bool) -> Line:
     """Segmentation and embedding follow each other in one allocator: the larger counts."""
     segmentation = plan.diarize.segmentation_batch_size * SEGMENTATION_WINDOW_BYTES
     window = SPEAKER_ENCODER_WINDOW_BYTES if embedded else WESPEAKER_WINDOW_BYTES
@@ -137,7 +141,6 @@ def _diarize_working_set(plan: Plan, figures: Figures, embedded: bool) -> Line:
         (embedding, plan.diarize.embedding_batch_size, "estimated" if embedded else "sourced",
          "embedding; gates of its LSTM" if embedded else "embedding; pyannote-audio issue #1963"),
     )  # fmt: skip
-    figure = figures.get("diarize_working_set")
     how = f"{source}; {batch} windows"
     known: Basis = "sourced" if basis == "sourced" else "estimated"
     return _line("working set", "diarize", "working set", larger, known, how, figure, batch)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from build_scripts import architectures, ledger, plan, recipe
 from build_scripts.errors import PlanError
-from build_scripts.ledger_lines import GIB, MIB, measured
+from build_scripts.ledger_lines import GIB, MIB, Figure, measured
 from build_scripts.plan import Plan
 
 DOC = Path("docs/plans.md")
@@ -172,10 +172,39 @@ def test_a_measured_figure_replaces_the_guess_and_is_named(tmp_path: Path) -> No
     assert align["working set"].bytes == 300 * MIB
     assert align["working set"].basis == "measured"
     assert "rtx3090.json, driver 575.57" in align["working set"].source
-    assert measured(dataclasses.replace(card, name="A10"), tmp_path) == {}
+    for other in ("A10", "RTX 309", "TX 3090"):  # whole words count
+        assert measured(dataclasses.replace(card, name=other), tmp_path) == {}
     file.write_text('{"gpu": "RTX 3090"}', encoding="utf-8")
     with pytest.raises(PlanError, match="measure again"):
         measured(card, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "weights", "working_set"), [("none", 12, 160), ("/models/pyannote", 30, 900)]
+)
+def test_a_pipeline_counts_with_the_figures_of_pipelines(
+    pipeline: str, weights: int, working_set: int
+) -> None:
+    figures = {
+        "diarize_weights": Figure(12 * MIB, "made up"),
+        "diarize_working_set": Figure(160 * MIB, "made up"),
+        "diarize_pipeline_weights": Figure(30 * MIB, "made up"),
+        "diarize_pipeline_working_set": Figure(900 * MIB, "made up"),
+    }
+    found = ledger.ledger(changed(reference(), "diarize", pipeline=pipeline), figures)
+    sizes = {line.kind: line.bytes for line in found.lines if line.process == "diarize"}
+    assert (sizes["weights"], sizes["working set"]) == (weights * MIB, working_set * MIB)
+
+
+@pytest.mark.parametrize(("language", "weights"), [("en", 180), ("ja", 602)])
+def test_one_aligner_counts_with_the_figure_of_its_size(language: str, weights: int) -> None:
+    figures = {
+        "align_weights": Figure(602 * MIB, "made up"),
+        "align_weights_base": Figure(180 * MIB, "made up"),
+    }
+    found = ledger.ledger(changed(reference(), "align", preload=(language,)), figures)
+    (line,) = [one for one in found.lines if (one.process, one.kind) == ("align", "weights")]
+    assert line.bytes == weights * MIB
 
 
 def test_every_line_says_where_it_is_from() -> None:
