@@ -9,12 +9,20 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from build_scripts import ledger
+from build_scripts import launch, ledger
 from build_scripts.architectures import AUDIO_FRAMES, TEXT_POSITIONS
 from build_scripts.errors import PlanError
 from build_scripts.ledger import Ledger
-from build_scripts.ledger_engines import in_blocks, whisper_kv_tokens
+from build_scripts.ledger_engines import (
+    in_blocks,
+    llm_lines,
+    llm_process,
+    whisper_kv_tokens,
+    whisper_lines,
+    whisper_process,
+)
 from build_scripts.ledger_lines import GIB
 from build_scripts.plan import Plan
 
@@ -29,6 +37,7 @@ NAMES = (TOKENS, WINDOW, FRACTION)
 # Both pools have the same cap and the same bytes a token.
 CROSS_SHARE = 0.5
 MAX_FRACTION = 0.95  # the backend wants less than 1
+PYTHON_MODELS = ("align", "diarize")  # processes that load after the engines
 # Without a card nothing is allocated by these; the CPU backend counts tokens against them.
 CPU_CHUNK_TOKENS = 3072
 CPU_FRACTION = 0.5
@@ -45,17 +54,18 @@ def knobs(plan: Plan) -> Knobs:
             "llm": {TOKENS: plan.llm.kv_tokens, WINDOW: window["llm"]},
         }  # fmt: skip
     found = ledger.ledger(plan)
+    turns = _turns(plan, found, whisper_kv_tokens(plan))
     return {
         "whisper": {
             TOKENS: whisper_kv_tokens(plan),
             WINDOW: window["whisper"],
-            FRACTION: _fraction(found, _pool_bytes(found, "cross-attention KV cache") * 2),
+            FRACTION: turns["whisper"].fraction,
             CROSS_FRACTION: CROSS_SHARE,
         },
         "llm": {
             TOKENS: in_blocks(plan.llm.kv_tokens),
             WINDOW: window["llm"],
-            FRACTION: _fraction(found, _llm_pool_bytes(found)),
+            FRACTION: turns["llm"].fraction,
         },
     }
 
@@ -134,9 +144,8 @@ def _verify_ledger(plan: Plan, found: Knobs, turned: Knobs) -> None:
     llm = dataclasses.replace(
         plan.llm, kv_tokens=tokens, context_tokens=min(plan.llm.context_tokens, tokens)
     )
-    changed = ledger.ledger(
-        dataclasses.replace(plan, llm=llm), whisper_kv=int(found["whisper"][TOKENS])
-    )
+    plan, whisper_kv = dataclasses.replace(plan, llm=llm), int(found["whisper"][TOKENS])
+    changed = ledger.ledger(plan, whisper_kv=whisper_kv)
     names = ", ".join(
         f"{engine.upper()}_{name}" for engine, values in turned.items() for name in values
     )
@@ -147,36 +156,76 @@ def _verify_ledger(plan: Plan, found: Knobs, turned: Knobs) -> None:
             f"{changed.vram_gib - changed.headroom_gib:.2f} fit; lower them by "
             f"{-changed.left_bytes / GIB:.2f} GiB, or change the plan"
         )
-    pools = {
-        "whisper": _pool_bytes(changed, "cross-attention KV cache") * 2,
-        "llm": _llm_pool_bytes(changed),
-    }
-    for engine, pool in pools.items():
+    for engine, turn in _turns(plan, changed, whisper_kv).items():
         if FRACTION not in turned[engine]:
-            found[engine][FRACTION] = _fraction(changed, pool)
-        least = _rounded_up(pool / (pool + max(0, changed.free_bytes)))
-        if found[engine][FRACTION] < least:
+            found[engine][FRACTION] = turn.fraction
+        if found[engine][FRACTION] < turn.least:
             raise PlanError(
                 f"{engine.upper()}_{FRACTION} is {found[engine][FRACTION]}, must be at least "
-                f"{least}: an engine that loads last would get fewer tokens than {TOKENS}, "
-                f"{found[engine][TOKENS]}; lower that instead"
+                f"{turn.least}: of what is free at its turn the engine would get fewer tokens than "
+                f"{TOKENS}, {found[engine][TOKENS]}; lower that instead"
             )
 
 
-def _fraction(found: Ledger, pool_bytes: int) -> float:
-    """The second fence: it never binds below the cap, and it bounds a cap that is not heeded.
+@dataclass(frozen=True)
+class Turn:
+    """One engine sizing its pools: its weights and buffers are there, and so is what loads before
+    it. `later_bytes`: of everything that comes after; `spare_bytes`: what nobody needs."""
 
-    The backend takes this share of what is free when the rest of the engine is loaded, which
-    depends on who loads last. For the last of all it is the pool itself and the card's spare
-    memory; the share leaves half of that spare memory alone, and still reaches the cap when the
-    other half is gone.
+    pool_bytes: int
+    later_bytes: int
+    spare_bytes: int
+    may_be_last: bool
+
+    @property
+    def free_bytes(self) -> int:
+        return self.pool_bytes + self.later_bytes + self.spare_bytes
+
+    @property
+    def least(self) -> float:
+        """Below it the pool would be smaller than its cap."""
+        free = self.pool_bytes + self.spare_bytes if self.may_be_last else self.free_bytes
+        return _rounded_up(self.pool_bytes / free)
+
+    @property
+    def fraction(self) -> float:
+        """The second fence: the pool and half of the spare memory, as a share of what is free.
+
+        The cap is reached when the other half is gone, and an engine that does not heed its cap
+        leaves that half and all that comes after it. The cap goes first: where an engine may be the
+        last one as well, the share that it needs then may be too much of what is free earlier.
+        """
+        share = (self.pool_bytes + self.spare_bytes / 2) / self.free_bytes
+        return min(MAX_FRACTION, max(self.least, _rounded_up(share)))
+
+
+def _turns(plan: Plan, found: Ledger, whisper_kv: int) -> dict[str, Turn]:
+    """Of both engines, which load one after the other (`launch.ENGINES`) and before the rest.
+
+    Of two servers the first may be started again while the other one holds its share; what is free
+    for its engine is then what a last one finds.
     """
-    spare = max(0, found.free_bytes) / 2
-    return min(MAX_FRACTION, _rounded_up(pool_bytes / (pool_bytes + spare)))
+    pools = {
+        "whisper": _pool_bytes(found, "cross-attention KV cache") * 2,
+        "llm": _llm_pool_bytes(found),
+    }
+    processes = found.by_process()
+    homes = {"whisper": whisper_process(plan), "llm": llm_process(plan)}
+    brought = {engine: processes[home] for engine, home in homes.items()}
+    if homes["whisper"] == homes["llm"]:
+        lines = {"whisper": whisper_lines(plan, whisper_kv), "llm": llm_lines(plan)}
+        brought = {engine: sum(line.bytes for line in own) for engine, own in lines.items()}
+    later = sum(size for name, size in processes.items() if name in PYTHON_MODELS)
+    turns: dict[str, Turn] = {}
+    for engine in reversed(launch.ENGINES):
+        again = plan.serving.topology == "two_servers" and engine == launch.ENGINES[0]
+        turns[engine] = Turn(pools[engine], later, max(0, found.free_bytes), again)
+        later += brought[engine]
+    return turns
 
 
 def _rounded_up(share: float) -> float:
-    return math.ceil(share * 100) / 100
+    return math.ceil(share * 1000) / 1000
 
 
 def _pool_bytes(found: Ledger, name: str) -> int:
