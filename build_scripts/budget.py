@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from build_scripts import cards, knobs, ledger, plan, refit, shortfall
+from build_scripts import cards, knobs, ledger, plan, refit, shortfall, vram_watch
 from build_scripts.errors import PlanError
 from build_scripts.ledger import Ledger
 from build_scripts.ledger_lines import GIB, MIB
@@ -37,7 +37,11 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     # Where nothing fits, the plan itself is shown, not the least that was tried.
     shown = turned.plan if turned.fits else _at(chosen, asked.vram)
     found = ledger.ledger(shown)
-    caps = knobs.overridden(shown, environment) if found.fits else knobs.knobs(shown)
+    caps = knobs.knobs(shown)
+    if found.fits:
+        caps = knobs.overridden(shown, environment)
+        served = vram_watch.as_served(shown, caps)
+        found = ledger.ledger(served, whisper_kv=int(caps["whisper"][knobs.TOKENS]))
     cures = [] if found.fits else shortfall.cheapest(shown)
     if asked.json:
         say(json.dumps(to_dict(shown, found, caps, turned if found.fits else None, cures)))
@@ -106,7 +110,7 @@ def to_dict(
         ],
         "knobs": caps,
         "refit": list(turned.changes) if turned else [],
-        "warnings": ledger.warnings(shown),
+        "warnings": _warnings(shown, caps),
         "cures": [
             {"changes": [change.says for change in cure.changes],
              "costs": [change.costs for change in cure.changes],
@@ -114,6 +118,10 @@ def to_dict(
             for cure in cures
         ],
     }  # fmt: skip
+
+
+def _warnings(shown: Plan, caps: knobs.Knobs) -> list[str]:
+    return ledger.warnings(shown, int(caps["llm"][knobs.WINDOW]))
 
 
 def _show(shown: Plan, found: Ledger, caps: knobs.Knobs, turned: Refit, cures: list[Cure]) -> None:
@@ -128,7 +136,7 @@ def _show(shown: Plan, found: Ledger, caps: knobs.Knobs, turned: Refit, cures: l
         say(line)
     say("")
     _show_sums(found)
-    for warning in ledger.warnings(shown):
+    for warning in _warnings(shown, caps):
         say(f"warning: {warning}")
     if found.fits:
         _show_knobs(caps)
@@ -193,11 +201,11 @@ def _show_without_card(shown: Plan, as_json: bool, environment: Mapping[str, str
         say(json.dumps({
             "plan": shown.name, "vram_gib": 0.0, "total_gib": 0.0, "headroom_gib": 0.0,
             "lines": [], "knobs": caps, "fits": True, "refit": [], "cures": [],
-            "warnings": ledger.warnings(shown),
+            "warnings": _warnings(shown, caps),
         }))  # fmt: skip
         return
     say(f"plan {shown.name}: no card. Everything runs on the CPU, in the machine's memory, which "
         "is not accounted for here; nothing is on a GPU.")  # fmt: skip
-    for warning in ledger.warnings(shown):
+    for warning in _warnings(shown, caps):
         say(f"warning: {warning}")
     _show_knobs(caps)

@@ -93,14 +93,20 @@ def triage_tokens(plan: Plan) -> int:
     return TRIAGE_PROMPT_TOKENS + plan.triage.mails_per_call * a_mail
 
 
-def warnings(plan: Plan) -> list[str]:
-    """What fits and yet does not do what the plan says."""
-    wanted, context = triage_tokens(plan), plan.llm.context_tokens
+def warnings(plan: Plan, window: int | None = None) -> list[str]:
+    """What fits and yet does not do what the plan says.
+
+    Args:
+        window: tokens of one sequence as they are served, where the environment may have turned it.
+    """
+    wanted, context, key = triage_tokens(plan), plan.llm.context_tokens, "llm.context_tokens"
+    if window is not None and window < context:
+        context, key = window, "MAX_ATTENTION_WINDOW_SIZE"
     if wanted <= context:
         return []
     triage = plan.triage
     return [
-        f"llm.context_tokens is {context}, a triage call of {triage.mails_per_call} mails wants "
+        f"{key} is {context}, a triage call of {triage.mails_per_call} mails wants "
         f"{wanted} ({TRIAGE_PROMPT_TOKENS} of instructions, {MAIL_TOKENS} for each mail and "
         f"{triage.max_tokens_per_mail} for its verdict): fewer mails will go into a call; raise "
         "it, or lower triage.mails_per_call or triage.max_tokens_per_mail"

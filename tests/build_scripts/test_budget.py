@@ -91,8 +91,32 @@ def test_the_environments_knobs_are_shown_or_refused(capsys: pytest.CaptureFixtu
     knob = {"MAX_ATTENTION_WINDOW_SIZE": "4096"}
     _, found = as_json(capsys, "--plan", "rtx3090", **knob)
     assert found["knobs"]["llm"]["MAX_ATTENTION_WINDOW_SIZE"] == 4096
+    assert "MAX_ATTENTION_WINDOW_SIZE is 4096, a triage call" in found["warnings"][0]
+    _, usual = as_json(capsys, "--plan", "rtx3090")
+    assert found["total_gib"] == usual["total_gib"]
     with pytest.raises(PlanError, match="at most 22"):
         budget.main(["--plan", "rtx3090"], {"MAX_TOKENS_IN_KV_CACHE": "65536"})
+
+
+def test_the_table_is_that_of_the_turned_pools(capsys: pytest.CaptureFixture[str]) -> None:
+    _, usual = as_json(capsys, "--plan", "rtx3090")
+    turned = {
+        "MAX_TOKENS_IN_KV_CACHE": "6144",
+        "MAX_ATTENTION_WINDOW_SIZE": "6144",
+        "WHISPER_MAX_TOKENS_IN_KV_CACHE": "3008",
+    }
+    _, found = as_json(capsys, "--plan", "rtx3090", **turned)
+
+    def pools(of: dict[str, Any]) -> list[int]:
+        return [line["bytes"] // 163_840 for line in of["lines"] if line["kind"] == "kv"]
+
+    assert sorted(pools(usual)) == [4512, 4512, 8192]
+    assert sorted(pools(found)) == [3008, 3008, 6144]
+    less = (2048 + 2 * 1504) * 163_840 / 2**30
+    assert found["total_gib"] == pytest.approx(usual["total_gib"] - less, abs=0.001)
+    _, text = shown(capsys, "--plan", "rtx3090", **turned)
+    assert "6144 tokens x 163,840 bytes" in text
+    assert "warning: MAX_ATTENTION_WINDOW_SIZE is 6144" in text
 
 
 def test_the_plan_without_a_card_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -107,6 +109,26 @@ def test_two_cures_make_it_fit_each_cheaper_than_the_next(vram_gib: float) -> No
     for cure in (first, second):
         assert all(change.costs and change.says for change in cure.changes)
     assert [c.says for c in first.changes] != [c.says for c in second.changes]
+
+
+def test_the_docs_range_of_the_dial_is_the_reference() -> None:
+    text = " ".join(Path("docs/plans.md").read_text(encoding="utf-8").split())
+    said = re.search(
+        r"from ([\d.]+) GiB up, to 0.1: one chunk and 6144 tokens there, 8192 tokens from ([\d.]+) "
+        r"on, all three chunks from ([\d.]+), 16384 tokens from ([\d.]+), 32768 from ([\d.]+), and "
+        r"12 chunks from ([\d.]+),",
+        text,
+    )
+    assert said is not None
+    steps = [(1, 6144), (1, 8192), (3, 8192), (3, 16384), (3, 32768), (12, 32768)]
+    for number, step in zip(said.groups(), steps, strict=True):
+        below, at_it = refit(at(float(number) - 0.1)), refit(at(float(number)))
+        found = (at_it.plan.speech.chunks_in_flight, at_it.plan.llm.context_tokens)
+        assert at_it.fits
+        assert found == step
+        before = (below.plan.speech.chunks_in_flight, below.plan.llm.context_tokens)
+        assert not below.fits or before != step
+    assert refit(at(200)).plan.speech.chunks_in_flight == 12
 
 
 def test_cures_name_only_models_of_which_engines_can_be_made() -> None:
