@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_scripts import knobs, launch, layout, refit, repository
+from build_scripts import knobs, launch, layout, refit
 from build_scripts.errors import ServerError
 from build_scripts.launch import Launch
 from build_scripts.plan import Plan
@@ -47,6 +47,8 @@ def repository_of(server: Settings, served: Served, say: Callable[[str], None]) 
     edited, or is new (Triton would serve config.pbtxt, another plan's, without a word)."""
     if server.repository != layout.MODEL_REPOSITORY:
         return server.repository
+    from build_scripts import repository  # `demo` imports this module before setup brings protobuf
+
     texts = repository.render(served.plan, served.knobs)
     if all(_is_as(server.repository / path, text) for path, text in texts.items()):
         return server.repository

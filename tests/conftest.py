@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -42,7 +43,7 @@ def is_ready(http_url: str) -> bool:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`make serve` on free ports; ends with SIGTERM, and must then end by itself.
+    """`make serve` on free ports.
 
     With `ONECARD_TEST_SERVER=pid:http:grpc:metrics` a `make serve` that runs already is used.
     """
@@ -51,8 +52,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         pid, http, grpc, metrics = (int(part) for part in running.split(":"))
         yield Server(*(f"127.0.0.1:{port}" for port in (grpc, http, metrics)), pid)
         return
+    with serving(tmp_path_factory.mktemp("server")) as one:
+        yield one
+
+
+@contextlib.contextmanager
+def serving(directory: Path) -> Iterator[Server]:
+    """A server of one's own; ends with SIGTERM, and must then end by itself."""
     http, grpc, metrics = free_ports(3)
-    log = tmp_path_factory.mktemp("server") / "log"
+    log = directory / "log"
     ports = {"HTTP_PORT": str(http), "GRPC_PORT": str(grpc), "METRICS_PORT": str(metrics)}
     with log.open("w") as out:
         process = subprocess.Popen(

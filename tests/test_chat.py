@@ -129,7 +129,8 @@ def test_a_stop_string_ends_the_text_before_it_and_the_engine_with_it(server):
     answer = ask(server, STORY, temperature=0, max_tokens=4000, stop=[stop, "never said"])
     assert answer.text == whole.text[: whole.text.index(stop)]
     assert answer.reason == "stop"
-    assert answer.usage["completion_tokens"] <= 22
+    # Tokens leave the engine together, 20 times a second: some more are computed meanwhile.
+    assert answer.usage["completion_tokens"] <= 22 + 10
 
 
 def test_a_schema_holds_for_every_seed(server):

@@ -152,8 +152,13 @@ def english(recognizer, probability: float = 0.9) -> Decoded:
 # On real speech
 
 
-def test_text_and_scores_equal_whisperxs_decoding(recognizer, whisper) -> None:
-    """Greedy, so that nothing but the request decides: same features, prompt and suppression."""
+def test_text_and_scores_equal_whisperxs_decoding(recognizer) -> None:
+    """Greedy, so that nothing but the request decides: same features, prompt and suppression.
+
+    In float32: int8 scales activations by their largest, which turns the rounding of the features
+    to FP16 (1e-6 of the score here) into differences of 0.01, other ones on another CPU.
+    """
+    whisper = WhisperModel(str(DIRECTORY), device="cpu", compute_type="float32", cpu_threads=2)
     clip = speech.jfk()
     found = recognizer.recognize(
         clip.samples, speech_of(clip.samples), TranscribeOptions(language="en", beam_size=1),
@@ -171,7 +176,7 @@ def test_text_and_scores_equal_whisperxs_decoding(recognizer, whisper) -> None:
     (segment,) = found["segments"]
     assert segment["text"] == reference.decode(tokens)
     assert segment["avg_logprob"] == pytest.approx(
-        wanted.scores[0] * len(tokens) / (len(tokens) + 1), abs=0.01
+        wanted.scores[0] * len(tokens) / (len(tokens) + 1), abs=1e-4
     )
     assert speech.word_errors(clip.text, segment["text"]) == 0.0
 
