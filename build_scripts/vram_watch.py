@@ -156,7 +156,9 @@ class VramWatch:
             f"the ledger has {gib(due)} for it"
         )
         if over > headroom * GIB:
-            raise ServerError(f"{what} and {headroom:g} GiB of headroom: {vram_faults.cure(home)}")
+            raise ServerError(
+                f"{what} and {headroom:g} GiB of headroom: {vram_faults.cure(home, self._ledger.vram_gib)}"
+            )
         self._tell(f"warning: {what}; refused at the end if the sum is too much as well")
 
     def verify(self) -> Table:
