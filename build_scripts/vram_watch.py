@@ -156,9 +156,8 @@ class VramWatch:
             f"the ledger has {gib(due)} for it"
         )
         if over > headroom * GIB:
-            raise ServerError(
-                f"{what} and {headroom:g} GiB of headroom: {vram_faults.cure(home, self._ledger.vram_gib)}"
-            )
+            cure = vram_faults.cure(home, self._ledger.vram_gib - over / GIB)
+            raise ServerError(f"{what} and {headroom:g} GiB of headroom: {cure}")
         self._tell(f"warning: {what}; refused at the end if the sum is too much as well")
 
     def verify(self) -> Table:
