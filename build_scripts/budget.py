@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from build_scripts.errors import PlanError
 from build_scripts.ledger import Ledger
 from build_scripts.ledger_lines import GIB, MIB
 from build_scripts.plan import Plan
-from build_scripts.progress import say
+from build_scripts.progress import aside, say
 from build_scripts.refit import Refit
 from build_scripts.shortfall import Cure
 
@@ -27,7 +26,7 @@ DOES_NOT_FIT = 2
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """Print one plan's ledger. Returns the exit status; raises PlanError."""
     asked = _parse(arguments, environment)
-    chosen = plan.load(cards.pick(_aside) if asked.plan == cards.AUTO else asked.plan)
+    chosen = plan.load(cards.pick(aside) if asked.plan == cards.AUTO else asked.plan)
     if chosen.card is None:
         if asked.vram is not None:
             plan.with_vram(chosen, asked.vram)  # refuses
@@ -83,11 +82,6 @@ def _gib(text: str) -> float:
 
 def _at(chosen: Plan, vram_gib: float | None) -> Plan:
     return chosen if vram_gib is None else plan.with_vram(chosen, vram_gib)
-
-
-def _aside(line: str) -> None:
-    """Not into the JSON."""
-    sys.stderr.write(line + "\n")
 
 
 def to_dict(

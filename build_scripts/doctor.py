@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from build_scripts import (
@@ -27,7 +26,7 @@ from build_scripts.errors import MachineError
 from build_scripts.findings import Finding
 from build_scripts.nvml import Gpu
 from build_scripts.plan import Plan
-from build_scripts.progress import say
+from build_scripts.progress import aside, say
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
@@ -35,8 +34,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     something fails. Raises PlanError."""
     asked = _parse(arguments, environment)
     gpus = nvml.gpus(environment=environment)
-    name = cards.pick(_aside) if asked.plan == cards.AUTO else asked.plan
-    chosen = refit.load(name, _aside)
+    name = cards.pick(aside) if asked.plan == cards.AUTO else asked.plan
+    chosen = refit.load(name, aside)
     found = []
     if not asked.json:
         say(f"plan {chosen.name}: {_what(chosen)}")
@@ -103,8 +102,3 @@ def _verdict(found: Sequence[Finding]) -> str:
 def _what(chosen: Plan) -> str:
     card = chosen.card
     return "no card" if card is None else f"{card.name}, SM{card.sm}, {card.vram_gib:g} GiB"
-
-
-def _aside(line: str) -> None:
-    """Not into the JSON."""
-    sys.stderr.write(line + "\n")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from build_scripts import cards, layout, llm_engine, plan, refit, trtllm_engines, weights
 from build_scripts.errors import BuildError
 from build_scripts.plan import Plan
-from build_scripts.progress import Steps, detail, say
+from build_scripts.progress import Steps, aside, detail, say
 from build_scripts.setup import alone
 
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
     asked = parser.parse_args(arguments)
     if asked.json and not asked.dry_run:
         parser.error("--json goes with --dry-run")
-    tell = _aside if asked.json else say
+    tell = aside if asked.json else say
     loaded = refit.load(cards.resolve(asked.plan), tell)
     if asked.dry_run:
         say(_dry_run(loaded, asked.json))
@@ -54,10 +54,6 @@ def build(loaded: Plan, tell: Callable[[str], None]) -> None:
         return
     trtllm_engines.build(loaded, tell)
     weights.build_speaker_models(layout.ENGINES.with_name(loaded.name), tell)
-
-
-def _aside(line: str) -> None:
-    sys.stderr.write(line + "\n")
 
 
 def _dry_run(loaded: Plan, as_json: bool) -> str:

@@ -40,6 +40,11 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def aside(line: str) -> None:
+    """Print one line beside what is printed for machines."""
+    sys.stderr.write(line + "\n")
+
+
 def mib(num_bytes: int) -> str:
     """A size for people."""
     return f"{num_bytes / 2**20:.0f} MiB"
