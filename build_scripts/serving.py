@@ -14,12 +14,12 @@ from typing import Any
 
 from build_scripts import knobs, overrides
 from build_scripts import plan_values as values
+from build_scripts.architectures import TEXT_POSITIONS
 from build_scripts.errors import PlanError
 from build_scripts.plan import Plan, verify_known
 
-WHISPER_TOKENS = 448  # Whisper's n_text_ctx: prompt and new tokens together
 # A chunk is decoded once, so dense speech may need more than OpenAI's 224; four are the prompt's.
-WHISPER_NEW_TOKENS = 444
+WHISPER_NEW_TOKENS = TEXT_POSITIONS - 4
 
 # What runs the engines without a card, by the `backend` of their manifests.
 CPU_WHISPER = "ctranslate2"
@@ -46,10 +46,10 @@ Knobs = Mapping[str, Mapping[str, Any]]
 
 # The recipe's names of the three knobs, and NVIDIA's names in config.pbtxt.
 KNOBS = {
-    "MAX_TOKENS_IN_KV_CACHE": "max_tokens_in_paged_kv_cache",
-    "MAX_ATTENTION_WINDOW_SIZE": "max_attention_window_size",
-    "KV_CACHE_FREE_GPU_MEM_FRACTION": "kv_cache_free_gpu_mem_fraction",
-    "CROSS_KV_CACHE_FRACTION": "cross_kv_cache_fraction",
+    knobs.TOKENS: "max_tokens_in_paged_kv_cache",
+    knobs.WINDOW: "max_attention_window_size",
+    knobs.FRACTION: "kv_cache_free_gpu_mem_fraction",
+    knobs.CROSS_FRACTION: "cross_kv_cache_fraction",
 }
 
 
@@ -130,7 +130,7 @@ def _recognize(plan: Plan) -> dict[str, str]:
         beam_size=plan.speech.beam_width,
         max_beam_size=plan.speech.beam_width,
         max_new_tokens=WHISPER_NEW_TOKENS,
-        max_seq_len=WHISPER_TOKENS,
+        max_seq_len=TEXT_POSITIONS,
     )
 
 
@@ -256,9 +256,7 @@ def _of_llm(plan: Plan, caps: Knobs) -> dict[str, Any]:
     return {
         "llm_model": "llm",
         "tokenizer_dir": f"{engine}/tokenizer",
-        "max_seq_len": caps["llm"][
-            "MAX_ATTENTION_WINDOW_SIZE"
-        ],  # prompt and output; what a caller may count on
+        "max_seq_len": caps["llm"][knobs.WINDOW],  # prompt and output; what a caller may count on
         "engine_dir": engine,
         "engine_backend": plan.llm.engine if plan.card is None else TENSORRT_LLM,
         "engine_precision": "float32" if plan.card is None else f"{plan.llm.quantisation}, float16",
