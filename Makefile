@@ -16,7 +16,7 @@ setup: ## everything that serving needs: .venv, Triton, models (PYTHON=python3.1
 demo: ## set up, start a server, transcribe a conversation, stop
 	@$(BUILD) demo
 
-serve: ## run the server until Ctrl-C (HTTP_PORT, GRPC_PORT, METRICS_PORT, ADDRESS, PLAN, DETACH=1)
+serve: ## run the server until Ctrl-C (HTTP_PORT, GRPC_PORT, METRICS_PORT, ADDRESS, PLAN, VRAM_GIB, DETACH=1)
 	@$(BUILD) serve
 
 wait: ## return when the server is ready (TIMEOUT=300)

@@ -11,8 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from build_scripts import cards, knobs, ledger, plan, refit, shortfall, vram_watch
-from build_scripts.errors import PlanError
+from build_scripts import cards, dial, knobs, ledger, plan, refit, shortfall, vram_watch
 from build_scripts.ledger import Ledger
 from build_scripts.ledger_lines import GIB, MIB
 from build_scripts.plan import Plan
@@ -26,15 +25,14 @@ DOES_NOT_FIT = 2
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """Print one plan's ledger. Returns the exit status; raises PlanError."""
     asked = _parse(arguments, environment)
-    chosen = plan.load(cards.pick(aside) if asked.plan == cards.AUTO else asked.plan)
+    stated = plan.load(cards.pick(aside) if asked.plan == cards.AUTO else asked.plan)
+    chosen = plan.with_vram(stated, asked.vram)
     if chosen.card is None:
-        if asked.vram is not None:
-            plan.with_vram(chosen, asked.vram)  # refuses
         _show_without_card(chosen, asked.json, environment)
         return 0
-    turned = refit.refit(chosen if asked.vram is None else plan.with_vram(chosen, asked.vram))
+    turned = refit.refit(chosen)
     # Where nothing fits, the plan itself is shown, not the least that was tried.
-    shown = turned.plan if turned.fits else _at(chosen, asked.vram)
+    shown = turned.plan if turned.fits else chosen
     found = ledger.ledger(shown)
     caps = knobs.knobs(shown)
     if found.fits:
@@ -57,31 +55,10 @@ def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse
     chosen = environment.get("PLAN") or plan.DEFAULT_PLAN
     parser.add_argument("--plan", default=chosen, help="which, default cpu; or PLAN=; `auto`")
     parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument(
-        "--vram", type=_gib, default=None, metavar="GIB",
-        help="turn the one dial: the same plan on a card with so much; or VRAM_GIB=",
-    )  # fmt: skip
+    dial.add_argument(parser)
     asked = parser.parse_args(arguments)
-    if asked.vram is None and environment.get("VRAM_GIB"):
-        try:
-            asked.vram = _gib(environment["VRAM_GIB"])
-        except argparse.ArgumentTypeError as error:
-            raise PlanError(f"VRAM_GIB: {error}") from None
+    asked.vram = dial.read(asked.vram, environment)
     return asked
-
-
-def _gib(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"`{text}` must be a number of GiB") from None
-    if not 1 <= value < 10_000:
-        raise argparse.ArgumentTypeError(f"`{text}` must be a number of GiB, at least 1")
-    return value
-
-
-def _at(chosen: Plan, vram_gib: float | None) -> Plan:
-    return chosen if vram_gib is None else plan.with_vram(chosen, vram_gib)
 
 
 def to_dict(

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from build_scripts import (
     cards,
+    dial,
     doctor_container,
     doctor_engines,
     doctor_gpu,
@@ -35,11 +36,12 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     asked = _parse(arguments, environment)
     gpus = nvml.gpus(environment=environment)
     name = cards.pick(aside) if asked.plan == cards.AUTO else asked.plan
-    chosen = refit.load(name, aside)
+    turned = dial.read(asked.vram, environment)
+    chosen = refit.load(name, aside, turned)
     found = []
     if not asked.json:
         say(f"plan {chosen.name}: {_what(chosen)}")
-    for finding in examine(chosen, gpus, environment):
+    for finding in examine(chosen, gpus, environment, turned):
         found.append(finding)
         if not asked.json:  # each at once: hashing the engines takes a minute
             say(finding.text())
@@ -59,14 +61,18 @@ def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse
     chosen = environment.get("PLAN") or plan.DEFAULT_PLAN
     parser.add_argument("--plan", default=chosen, help="which, default cpu; or PLAN=; `auto`")
     parser.add_argument("--json", action="store_true", help="for machines")
+    dial.add_argument(parser)
     return parser.parse_args(arguments)
 
 
 def examine(
-    chosen: Plan, gpus: Sequence[Gpu], environment: Mapping[str, str] = os.environ
+    chosen: Plan,
+    gpus: Sequence[Gpu],
+    environment: Mapping[str, str] = os.environ,
+    vram_gib: float | None = None,
 ) -> Iterator[Finding]:
     """Every finding for a plan, the quick ones first."""
-    engines = doctor_engines.Engines(chosen)
+    engines = doctor_engines.Engines(chosen, vram_gib=vram_gib)
     yield from doctor_host.software()
     if chosen.card is None:
         yield doctor_host.runtime()

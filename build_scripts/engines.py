@@ -11,12 +11,25 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
-from build_scripts import cards, layout, llm_engine, plan, refit, trtllm_engines, weights
+from build_scripts import (
+    cards,
+    dial,
+    layout,
+    package_engines,
+    plan,
+    refit,
+    trtllm_engines,
+    trtllm_machine,
+)
 from build_scripts.errors import BuildError
 from build_scripts.plan import Plan
 from build_scripts.progress import Steps, aside, detail, say
 from build_scripts.setup import alone
+from build_scripts.trtllm_command import Command
+from build_scripts.trtllm_fingerprint import Fingerprints
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -30,11 +43,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--plan", default=chosen, help="whose, default cpu; or PLAN=; `auto`")
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
     parser.add_argument("--json", action="store_true", help="with --dry-run: for machines")
+    dial.add_argument(parser)
     asked = parser.parse_args(arguments)
     if asked.json and not asked.dry_run:
         parser.error("--json goes with --dry-run")
     tell = aside if asked.json else say
-    loaded = refit.load(cards.resolve(asked.plan), tell)
+    loaded = refit.load(cards.resolve(asked.plan), tell, dial.read(asked.vram, os.environ))
     if asked.dry_run:
         say(_dry_run(loaded, asked.json))
         return
@@ -45,22 +59,48 @@ def main(arguments: Sequence[str]) -> None:
     steps.end("everything is there")
 
 
-def build(loaded: Plan, tell: Callable[[str], None]) -> None:
-    """Every engine of a plan. Raises BuildError."""
+def commands(loaded: Plan) -> list[Command]:
+    """Every command in the order in which `build` runs them. Raises PlanError."""
+    own = package_engines.commands(loaded)
+    return own if loaded.card is None else [*trtllm_engines.commands(loaded), *own]
+
+
+def directories(loaded: Plan) -> list[str]:
+    """What the server reads when all of them have run, relative to the checkout."""
+    own = package_engines.commands(loaded)
+    return [one.outputs[0] for one in commands(loaded) if one.is_assembly or one in own]
+
+
+def stale(loaded: Plan, root: Path = layout.ROOT) -> list[str]:
+    """Those of a plan with a card that it asks for now and did not when they were built."""
+    assert loaded.card is not None
+    found = trtllm_engines.commands(loaded)
+    records = Fingerprints(found, trtllm_machine.pinned(loaded.card).facts(), root)
+    return [one.outputs[0] for one in found if one.is_assembly and not records.is_recorded(one)]
+
+
+def cure(loaded: Plan, vram_gib: float | None = None) -> str:
+    """What makes them, as a person would be told."""
+    command = f"make engines PLAN={loaded.name}{dial.shown(vram_gib)}"
     if loaded.card is None:
-        weights.build_all(tell)
-        llm_engine.build(loaded.llm.checkpoint, loaded.llm.engine, tell)
-        llm_engine.verify_window(loaded.llm.context_tokens)
-        return
-    trtllm_engines.build(loaded, tell)
-    weights.build_speaker_models(layout.ENGINES.with_name(loaded.name), tell)
+        return f"`{command}` makes them"
+    return f"`{command}` makes them, in the container and on the card (docs/gpu.md)"
+
+
+def build(loaded: Plan, tell: Callable[[str], None]) -> None:
+    """Make what is missing or stale of a plan's engines. Raises BuildError."""
+    if loaded.card is not None:
+        trtllm_engines.build(loaded, tell)
+    for command in package_engines.commands(loaded):
+        package_engines.run(command, tell)
 
 
 def _dry_run(loaded: Plan, as_json: bool) -> str:
-    if loaded.card is not None:
-        return trtllm_engines.dry_run(loaded) if as_json else trtllm_engines.listing(loaded)
-    # Fetched and converted in this process; there is no command to show.
-    return json.dumps([]) if as_json else f"plan `{loaded.name}` runs no commands"
+    """As `[{name, argv, inputs, outputs}]`, or one below the other for people."""
+    found = commands(loaded)
+    if as_json:
+        return json.dumps([asdict(one) for one in found], indent=2)
+    return "\n".join(f"# {one.name}\n{one.line()}" for one in found)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""Makes engines/cpu/llm/ of the GGUF file that a plan names: weights, tokenizer, facts, manifest.
+"""Makes the CPU plan's llm/ of the GGUF file that it names: weights, tokenizer, facts, manifest.
 
 It knows where the embedded default comes from and what the directory holds; what is inside a GGUF
 file only the modules `gguf_*` know. Runs in the environment's interpreter.
+`python -m build_scripts.llm_engine SOURCE FOLDER --engine openvino --context-tokens NUMBER`
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from build_scripts import (
@@ -23,9 +26,10 @@ from build_scripts import (
     processes,
 )
 from build_scripts.directories import Recipe
-from build_scripts.errors import CheckpointError, InstallError
+from build_scripts.errors import BuildError, CheckpointError, InstallError
 from build_scripts.gguf_file import Checkpoint
 from build_scripts.packages import Package
+from build_scripts.progress import detail
 from onecard import manifest
 from onecard.manifest import ManifestError
 
@@ -61,8 +65,24 @@ _CONVERT = (
 )
 
 
-def build(source: str, engine: str, say: Callable[[str], None]) -> None:
-    """Make the directory of `source` for `engine`, unless it is there.
+def main(arguments: Sequence[str], say: Callable[[str], None] = detail) -> None:
+    """Make the directory, unless it is there. Raises BuildError."""
+    parser = argparse.ArgumentParser(
+        prog="python -m build_scripts.llm_engine",
+        description="Make a language model's directory of a GGUF file.",
+    )
+    parser.add_argument("source", help=f"a GGUF file, or `{EMBEDDED}`")
+    parser.add_argument("into", type=Path, metavar="FOLDER", help="relative to the checkout")
+    parser.add_argument("--engine", required=True, help="; ".join(gguf_file.ENGINES))
+    parser.add_argument("--context-tokens", type=int, required=True, help="of one sequence")
+    given = parser.parse_args(arguments)
+    into = layout.ROOT / given.into
+    build(given.source, given.engine, into, say)
+    verify_window(given.context_tokens, into)
+
+
+def build(source: str, engine: str, target: Path, say: Callable[[str], None]) -> None:
+    """Make the directory `target` of `source` for `engine`, unless it is there.
 
     Args:
         source: `EMBEDDED`, or the path of a GGUF file.
@@ -83,7 +103,7 @@ def build(source: str, engine: str, say: Callable[[str], None]) -> None:
             shutil.rmtree(into / SCRATCH, ignore_errors=True)
 
     try:
-        made = directories.build(layout.ENGINES / NAME, recipe, fill)
+        made = directories.build(target, recipe, fill)
     except ManifestError as error:
         raise InstallError(f"`{recipe.model}`: {error}") from None
     say(f"llm: {'made' if made else 'verified'} ({recipe.model}, {engine})")
@@ -114,9 +134,9 @@ def verify_engine(engine: str) -> None:
         )
 
 
-def verify_window(window: int) -> None:
+def verify_window(window: int, directory: Path) -> None:
     """Raises CheckpointError where sequences of `window` tokens are longer than the model's."""
-    config = json.loads((layout.ENGINES / NAME / "config.json").read_text(encoding="utf-8"))
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     if window > config["max_position_embeddings"]:
         raise CheckpointError(
             f"llm.context_tokens is `{window}`, the model was made for at most "
@@ -185,3 +205,11 @@ def _convert(checkpoint: Checkpoint, into: Path, say: Callable[[str], None]) -> 
         raise InstallError(f"OpenVINO could not convert `{checkpoint.path}`:\n  {last}")
     for name in ("openvino_model.xml", "openvino_model.bin"):
         (scratch / name).rename(into / name)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except BuildError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)

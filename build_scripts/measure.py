@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from build_scripts import cards, layout, measure_triton, nvml, plan
+from build_scripts import cards, dial, layout, measure_triton, nvml, plan
 from build_scripts.errors import BuildError, MachineError
 from build_scripts.ledger_lines import MEASURED, MIB
 from build_scripts.nvml import Gpu
@@ -39,6 +39,7 @@ def main(
 ) -> int:
     """Measure, print, and on a card write the file. Raises MachineError where there is no card."""
     asked = _parse(arguments, environment)
+    dial.refuse("measure", "it measures the card that is there", environment)
     if asked.device == "cpu":
         found = [subject(name, "cpu", _plan(asked.plan, []), environment) for name in SUBJECTS]
         _show(_figures(found))

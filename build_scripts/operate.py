@@ -57,7 +57,7 @@ def detach(one: Settings, arguments: Sequence[str]) -> None:
     if claim.is_held(one.run):
         with claim.locked(one):  # says who runs; taken only if that one ended just now
             pass
-    preflight.check(one, served.read(one, say).launch)
+    preflight.check(one, served.read(one, say))
     one.messages.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "build_scripts", "serve"]
     command += [argument for argument in arguments if argument != "--detach"]

@@ -15,11 +15,6 @@ from typing import Any, Literal, get_type_hints
 from build_scripts import plan_values as values
 from build_scripts.errors import PlanError
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib  # type: ignore[no-redef]
-
 PLANS = Path("plans")
 MAX_VRAM_GIB = 10_000
 DEFAULT_PLAN = "cpu"  # its configuration is the config.pbtxt; others are configs/<plan>.pbtxt
@@ -270,6 +265,11 @@ def load(name: str) -> Plan:
 
 def parse(name: str, text: str, where: str) -> Plan:
     """The plan that `text` states; `where` names it in errors. Raises PlanError."""
+    try:  # here, because `demo` imports this module before setup brings a reader to Python 3.10
+        import tomllib
+    except ModuleNotFoundError:
+        import tomli as tomllib  # type: ignore[no-redef]
+
     try:
         found = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
@@ -314,10 +314,16 @@ def _verify_together(plan: Plan) -> None:
         )
 
 
-def with_vram(plan: Plan, vram_gib: float) -> Plan:
-    """The same plan for another amount of memory. Raises PlanError where it states no card."""
+def with_vram(plan: Plan, vram_gib: float | None) -> Plan:
+    """The same plan for another amount of memory; None: its own. Raises PlanError where it states
+    no card."""
+    if vram_gib is None:
+        return plan
     if plan.card is None:
-        raise PlanError(f"plan `{plan.name}` states no card, so no amount of VRAM either")
+        raise PlanError(
+            f"plan `{plan.name}` states no card, so no amount of VRAM either, and `{vram_gib:g}` "
+            "GiB of it were asked for: leave out VRAM_GIB (--vram), or name a plan with a [card]"
+        )
     return dataclasses.replace(plan, card=dataclasses.replace(plan.card, vram_gib=vram_gib))
 
 

@@ -1,6 +1,7 @@
 """What must hold before a server is started; each failure says what was found and what to do.
 
-It knows ports, versions and shared memory, and nothing of a server that runs.
+It knows ports, versions, shared memory and which directories have to be there, and nothing of a
+server that runs.
 """
 
 from __future__ import annotations
@@ -8,26 +9,81 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from build_scripts import layout, processes, settings
 from build_scripts.errors import PortTaken, ServerError
 from build_scripts.launch import Launch
 from build_scripts.settings import Settings
+from onecard import manifest
+
+if TYPE_CHECKING:
+    from build_scripts.served import Served
 
 WANTED_NUMPY = "1.26"
 MIN_SHM_BYTES = 512 * 2**20
 
 
-def check(server: Settings, launch: Launch) -> list[str]:
+def check(server: Settings, found: Served) -> list[str]:
     """Raises ServerError or PortTaken for what would keep the server from working; returns what
     may only bother it."""
+    launch = found.launch
     if launch.runtime == "embedded" and not (layout.RUNTIME / "manifest.json").is_file():
         raise ServerError(f"`{layout.RUNTIME}` is not complete: run `make setup`")
     if not layout.PYTHON.exists():
         raise ServerError(f"there is no `{layout.PYTHON}`: run `make setup`")
+    warnings = []
+    if server.repository == layout.MODEL_REPOSITORY:  # another one says where its engines are
+        warnings += check_engines(found, server.vram_gib)
     check_numpy(launch)
     check_ports(server)
-    return check_shared_memory()
+    return [*warnings, *check_shared_memory()]
+
+
+def check_engines(
+    found: Served, vram_gib: float | None = None, root: Path = layout.ROOT
+) -> list[str]:
+    """Raises ServerError that names every directory without which a model would not load, and the
+    command that makes them; a warning for what is only less: a language, an engine of before the
+    plan was changed. What lies in them is verified by the models."""
+    from build_scripts import engines  # it wants packages, and `demo` imports this before setup
+
+    plan = found.plan
+    cure = engines.cure(plan, vram_gib)
+    missing = [
+        one
+        for one in engines.directories(plan)
+        if _is_wanted(one, found.launch) and not (root / one / manifest.FILENAME).is_file()
+    ]
+    spare = [one for one in missing if _language(one) not in ("", *plan.align.preload)]
+    lost = [one for one in missing if one not in spare]
+    if lost:
+        where = ""
+        if plan.card is not None and found.launch.runtime == "embedded":
+            where = ". Without that card: `make serve PLAN=cpu`"
+        raise ServerError(f"engines that are not made yet: {', '.join(lost)}; {cure}{where}")
+    warnings = [
+        f"warning: {one} is not made yet, so words of that language are timed in proportion to the "
+        f"text; {cure}"
+        for one in spare
+    ]
+    if found.launch.runtime == "nvidia":
+        stale = engines.stale(plan, root)
+        warnings += [f"warning: {one} is not what the plan says now; {cure}" for one in stale]
+    return warnings
+
+
+def _is_wanted(directory: str, launch: Launch) -> bool:
+    """Whether a model of this server reads it; of two servers each serves a part."""
+    readers = {"llm": "llm", "whisper": "whisper", "align": "align"}
+    _engines, _plan, name = directory.split("/")[:3]
+    return launch.models is None or readers.get(name, "diarize") in launch.models
+
+
+def _language(directory: str) -> str:
+    """Of engines/<plan>/align/<language>; empty of all others."""
+    return directory.partition("/align/")[2]
 
 
 def check_numpy(launch: Launch) -> None:

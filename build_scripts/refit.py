@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from build_scripts import dial
 from build_scripts import plan as plans
 from build_scripts.errors import PlanError
 from build_scripts.ledger import ledger
@@ -49,19 +50,24 @@ def refit(plan: Plan) -> Refit:
     return _described(plan, last, False)
 
 
-def load(name: str, say: Callable[[str], None] = lambda line: None) -> Plan:
-    """The plan `plans/<name>.toml` for its own `vram_gib`; what that changed is said.
+def load(
+    name: str, say: Callable[[str], None] = lambda line: None, vram_gib: float | None = None
+) -> Plan:
+    """The plan `plans/<name>.toml` for its own `vram_gib`, or for the one that the dial is turned
+    to; what that changed is said.
 
     Raises PlanError where it cannot be read, or where nothing fits.
     """
-    found = refit(plans.load(name))
+    found = refit(plans.with_vram(plans.load(name), vram_gib))
+    turned = dial.shown(vram_gib)
     if not found.fits:
         raise PlanError(
-            f"plan `{name}` does not fit its card: `make plan PLAN={name}` prints where every byte "
-            "goes and what would make it fit"
+            f"plan `{name}` does not fit {f'{vram_gib:g} GiB' if turned else 'its card'}: "
+            f"`make plan PLAN={name}{turned}` prints where every byte goes and what would make it "
+            "fit"
         )
     for change in found.changes:
-        say(f"plan {name}, to fit card.vram_gib: {change}")
+        say(f"plan {name}, to fit {turned.strip() or 'card.vram_gib'}: {change}")
     return found.plan
 
 

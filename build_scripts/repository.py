@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,8 +17,8 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from build_scripts import dial, refit, serving
 from build_scripts import plan as plans
-from build_scripts import refit, serving
 from build_scripts.control import CALLS
 from build_scripts.plan import Plan
 from build_scripts.serving import Knobs, ModelPlan
@@ -152,6 +153,12 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--check", action="store_true", help="diff instead of writing")
     wants_check = parser.parse_args(argv).check
+    dial.refuse(
+        "repository",
+        "it writes what the files of plans/ say, every one's. Change card.vram_gib there, or leave "
+        "it out: `serve` renders by itself what a turned dial makes of a plan",
+        os.environ,
+    )
     texts: dict[Path, str] = {}
     for name in plans.names():
         texts |= render(refit.load(name, print))

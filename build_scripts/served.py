@@ -1,7 +1,7 @@
 """What one server serves: the plan fitted to its card, how it is launched, and its repository.
 
-It knows that the environment may turn the knobs of the KV caches, and that the repository is then
-another than the one that is checked in; nothing of processes.
+It knows that the environment may turn the plan's dial and the knobs of the KV caches, and that the
+repository is then another than the one that is checked in; nothing of processes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_scripts import knobs, launch, layout, refit
+from build_scripts import dial, knobs, launch, layout, refit
 from build_scripts.errors import ServerError
 from build_scripts.launch import Launch
 from build_scripts.plan import Plan
@@ -36,15 +36,28 @@ def read(
     """What `server` is to serve. Raises PlanError or ServerError."""
     if not server.repository.is_dir():
         raise ServerError(f"`{server.repository}` is not a directory, wanted a model repository")
-    plan = refit.load(server.plan, say)
+    plan = refit.load(server.plan, say, server.vram_gib)
     found = launch.launch(plan, _models(server.repository), server.part)
-    return Served(plan, found, knobs.overridden(plan, environment))
+    turned = knobs.overridden(plan, environment)
+    if server.repository != layout.MODEL_REPOSITORY:
+        _verify_unturned(server, turned == knobs.knobs(plan))
+    return Served(plan, found, turned)
+
+
+def _verify_unturned(server: Settings, is_usual: bool) -> None:
+    """Raises ServerError for a dial or knobs that a foreign repository would not hear of."""
+    if server.vram_gib is not None or not is_usual:
+        what = "a knob of the KV caches" if server.vram_gib is None else dial.VARIABLE
+        raise ServerError(
+            f"{what} is turned, and `{server.repository}` is served as it stands: leave it out, "
+            f"or serve {layout.MODEL_REPOSITORY.name}/, of which a copy is rendered"
+        )
 
 
 def repository_of(server: Settings, served: Served, say: Callable[[str], None]) -> Path:
     """The repository to serve: the one of the settings, or a copy of it below the server's run
-    directory, where its files are not what the plan renders: knobs were turned, the plan was
-    edited, or is new (Triton would serve config.pbtxt, another plan's, without a word)."""
+    directory, where its files are not what the plan renders: the dial or knobs were turned, the
+    plan was edited, or is new (Triton would serve config.pbtxt, another plan's, without a word)."""
     if server.repository != layout.MODEL_REPOSITORY:
         return server.repository
     from build_scripts import repository  # `demo` imports this module before setup brings protobuf
@@ -53,7 +66,7 @@ def repository_of(server: Settings, served: Served, say: Callable[[str], None]) 
     if all(_is_as(server.repository / path, text) for path, text in texts.items()):
         return server.repository
     usual = knobs.knobs(served.plan)
-    if served.knobs == usual:
+    if server.vram_gib is None and served.knobs == usual:
         say(
             f"{server.repository.name}/ is not what plan {served.plan.name} renders, so a copy "
             "that is gets served; `make repository` writes it"

@@ -96,7 +96,7 @@ class Server:
     def _prepare(self) -> Served:
         """Everything that can be found wrong before Triton is started is."""
         found = served.read(self._settings, self._say)
-        for warning in preflight.check(self._settings, found.launch):
+        for warning in preflight.check(self._settings, found):
             self._say(warning)
         if found.launch.runtime == "embedded":
             runtime.link_backends()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from build_scripts import cards, layout
+from build_scripts import cards, dial, layout
 from build_scripts.errors import ServerError
 from build_scripts.launch import Launch, Part
 from build_scripts.plan import DEFAULT_PLAN
@@ -41,6 +41,7 @@ class Settings:
     plan: str
     part: Part  # of a plan whose engines live in two servers
     drain_timeout_s: int
+    vram_gib: float | None = None  # where the plan's one dial is turned
 
     @property
     def ports(self) -> dict[str, int]:
@@ -111,11 +112,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--drain-timeout", type=int, help=f"seconds, default {DRAIN_TIMEOUT_S}; or DRAIN_TIMEOUT="
     )
+    dial.add_argument(parser)
 
 
 def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
     """Flags win over the environment. Raises ServerError for a port that is no port,
-    or a time that is no time."""
+    or a time that is no time, PlanError for an amount of memory that is none."""
 
     def chosen(name: str, default: str) -> str:
         given = getattr(arguments, name)
@@ -134,6 +136,7 @@ def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.env
         plan=cards.resolve(chosen("plan", DEFAULT_PLAN)),
         part=_part(chosen("part", "all")),
         drain_timeout_s=_seconds("DRAIN_TIMEOUT", chosen("drain_timeout", str(DRAIN_TIMEOUT_S))),
+        vram_gib=dial.read(arguments.vram, environment),
     )
 
 

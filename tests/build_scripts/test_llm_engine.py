@@ -34,7 +34,7 @@ def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def made(source: Path, engine: str = "openvino") -> str:
     said: list[str] = []
-    llm_engine.build(str(source), engine, said.append)
+    llm_engine.build(str(source), engine, layout.ENGINES / "llm", said.append)
     return said[-1]
 
 
@@ -58,9 +58,9 @@ def test_a_plan_with_a_longer_window_than_the_model_s_is_refused(
     tmp_path: Path, engines: Path
 ) -> None:
     made(gguf_files.write(tmp_path / "tiny.gguf"))
-    llm_engine.verify_window(gguf_files.CONTEXT)
+    llm_engine.verify_window(gguf_files.CONTEXT, engines / "llm")
     with pytest.raises(CheckpointError, match="`513`, the model was made for at most `512` tokens"):
-        llm_engine.verify_window(gguf_files.CONTEXT + 1)
+        llm_engine.verify_window(gguf_files.CONTEXT + 1, engines / "llm")
 
 
 def test_what_openvino_fails_at_leaves_the_old_model(tmp_path: Path, engines: Path) -> None:

@@ -22,11 +22,11 @@ def said() -> list[str]:
     return []
 
 
-def asked(plan: str, run: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def asked(plan: str, run: Path, monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
     monkeypatch.setattr(layout, "RUN", run)
     parser = argparse.ArgumentParser()
     settings.add_arguments(parser)
-    return settings.from_arguments(parser.parse_args(["--plan", plan]), {})
+    return settings.from_arguments(parser.parse_args(["--plan", plan]), environment)
 
 
 def config(path: Path) -> dict[str, str]:
@@ -89,6 +89,36 @@ def test_knobs_that_break_the_ledger_are_refused(tmp_path, monkeypatch, said):
     one = asked("rtx3090", tmp_path, monkeypatch)
     with pytest.raises(PlanError, match=r"MAX_TOKENS_IN_KV_CACHE.*ledger comes to"):
         served.read(one, said.append, {"MAX_TOKENS_IN_KV_CACHE": "32768"})
+
+
+def test_the_dial_turns_what_is_served(tmp_path, monkeypatch, said):
+    one = asked("rtx3090", tmp_path, monkeypatch, VRAM_GIB="22.8")
+    found = served.read(one, said.append, {})
+    assert "plan rtx3090, to fit VRAM_GIB=22.8: llm.context_tokens: 8192 -> 7168" in said
+    copy = served.repository_of(one, found, said.append)
+    assert config(copy / "llm" / "configs" / "rtx3090.pbtxt")["max_attention_window_size"] == "7168"
+    assert not any("make repository" in line for line in said)  # it would not write this
+
+
+def test_a_card_less_plan_has_no_dial(tmp_path, monkeypatch, said):
+    one = asked("cpu", tmp_path, monkeypatch, VRAM_GIB="22.8")
+    with pytest.raises(PlanError, match=r"`cpu` states no card.*leave out VRAM_GIB"):
+        served.read(one, said.append, {})
+
+
+@pytest.mark.parametrize(
+    ("dial", "knobs", "what"),
+    [
+        ({"VRAM_GIB": "30"}, {}, "VRAM_GIB"),
+        ({}, {"MAX_ATTENTION_WINDOW_SIZE": "4096"}, "a knob of the KV caches"),
+    ],
+)
+def test_what_a_foreign_repository_would_not_hear_of_is_refused(
+    tmp_path, monkeypatch, said, dial, knobs, what
+):
+    one = asked("rtx3090", tmp_path, monkeypatch, **dial)
+    with pytest.raises(ServerError, match=f"{what} is turned, and `{tmp_path}` is served as it"):
+        served.read(dataclasses.replace(one, repository=tmp_path), said.append, knobs)
 
 
 def test_a_repository_that_is_not_there_is_named(tmp_path, monkeypatch, said):

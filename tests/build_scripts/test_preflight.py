@@ -1,0 +1,85 @@
+"""What keeps a server from being started: engines that are not made, said with what makes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from build_scripts import engines, knobs, launch, layout, plan, preflight
+from build_scripts.errors import ServerError
+from build_scripts.served import Served
+from onecard import manifest
+
+
+def served(name: str, *, runtime: str = "nvidia", models: tuple[str, ...] | None = None) -> Served:
+    loaded = plan.load(name)
+    found = dataclasses.replace(launch.launch(loaded), runtime=runtime, models=models)  # type: ignore[arg-type]
+    return Served(loaded, found, knobs.knobs(loaded))
+
+
+def make(root: Path, *directories: str) -> None:
+    for one in directories:
+        (root / one).mkdir(parents=True)
+        (root / one / manifest.FILENAME).write_text("{}")
+
+
+def test_everything_that_is_missing_is_named_with_the_command(tmp_path: Path) -> None:
+    make(tmp_path, "engines/rtx3090/whisper", "engines/rtx3090/embedding")
+    with pytest.raises(ServerError) as caught:
+        preflight.check_engines(served("rtx3090"), 22.8, tmp_path)
+    assert str(caught.value) == (
+        "engines that are not made yet: engines/rtx3090/llm, engines/rtx3090/align/en, "
+        "engines/rtx3090/segmentation; `make engines PLAN=rtx3090 VRAM_GIB=22.8` makes them, in "
+        "the container and on the card (docs/gpu.md)"
+    )
+
+
+def test_without_the_card_the_plan_without_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match=r"Without that card: `make serve PLAN=cpu`$"):
+        preflight.check_engines(served("rtx3090", runtime="embedded"), None, tmp_path)
+    with pytest.raises(ServerError, match=r"engines/cpu/llm; `make engines PLAN=cpu` makes them$"):
+        preflight.check_engines(served("cpu", runtime="embedded"), None, tmp_path)
+
+
+def test_a_server_of_a_part_wants_that_part(tmp_path: Path) -> None:
+    make(tmp_path, "engines/rtx3090/llm")
+    preflight.check_engines(served("rtx3090", models=launch.TEXT), None, tmp_path)
+    with pytest.raises(ServerError, match="engines/rtx3090/whisper, engines/rtx3090/align"):
+        preflight.check_engines(served("rtx3090", models=("whisper", "align")), None, tmp_path)
+
+
+def test_engines_of_another_plan_than_the_one_that_is_served_are_a_warning(tmp_path: Path) -> None:
+    found = served("rtx3090")
+    make(tmp_path, *engines.directories(found.plan))  # nobody recorded what they were made of
+    warnings = preflight.check_engines(found, None, tmp_path)
+    assert warnings[0] == (
+        "warning: engines/rtx3090/whisper is not what the plan says now; `make engines "
+        "PLAN=rtx3090` makes them, in the container and on the card (docs/gpu.md)"
+    )
+    rehearsed = dataclasses.replace(
+        found, launch=dataclasses.replace(found.launch, runtime="embedded")
+    )
+    assert preflight.check_engines(rehearsed, None, tmp_path) == []
+
+
+def test_it_is_said_before_triton_starts(tmp_path: Path) -> None:
+    if layout.ENGINES.with_name("a40").exists():
+        pytest.skip("this machine has engines of its own")
+    ran = subprocess.run(
+        [sys.executable, "-m", "build_scripts", "serve", "--plan", "a40", "--http-port", "18431",
+         "--grpc-port", "18432", "--metrics-port", "18433"],
+        cwd=layout.ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == ServerError.exit_code
+    assert "engines that are not made yet: engines/a40/whisper" in ran.stderr
+    assert "starting Triton" not in ran.stdout
+
+
+def test_demo_is_imported_by_an_interpreter_without_packages() -> None:
+    # Python 3.10 has no TOML reader of its own either.
+    code = "import sys; sys.modules['tomllib'] = None; import build_scripts.demo"
+    subprocess.run([sys.executable, "-S", "-c", code], cwd=layout.ROOT, check=True)
