@@ -183,14 +183,22 @@ class Wav2Vec2Shape:
 
 ALIGN_BASE = Wav2Vec2Shape(94_396_320)  # facebook/wav2vec2-base-960h
 ALIGN_LARGE = Wav2Vec2Shape(315_471_520)  # jonatasgrosman/wav2vec2-large-xlsr-53-*
-# Languages that WhisperX 3.8 aligns with a base model (whisperx/alignment.py,
-# DEFAULT_ALIGN_MODELS_TORCH); all others get a large one.
-ALIGN_BASE_LANGUAGES = ("en", "fr", "de", "es", "it")
+ALIGN_1B = Wav2Vec2Shape(962_538_400)  # NbAiLab/nb-wav2vec2-1b-*, whose files take 3.85 GB
+# By the models that WhisperX 3.8 aligns these languages with (onecard/alignment/models.py); all
+# others get a large one.
+ALIGN_BASE_LANGUAGES = ("en", "fr", "de", "es", "it", "vi")
+ALIGN_1B_LANGUAGES = ("no", "nn")
 
 # Counted on the modules themselves, at pyannote/segmentation-3.0's and wespeaker's settings.
 PYANNET_PARAMETERS = 1_473_265
 WESPEAKER_RESNET34_PARAMETERS = 6_634_336
 SPEAKER_ENCODER_PARAMETERS = 1_423_616  # onecard/embedding.py
+
+
+def align(language: str) -> Wav2Vec2Shape:
+    if language in ALIGN_BASE_LANGUAGES:
+        return ALIGN_BASE
+    return ALIGN_1B if language in ALIGN_1B_LANGUAGES else ALIGN_LARGE
 
 
 def llm(name: str) -> LlmShape:

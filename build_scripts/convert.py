@@ -1,7 +1,8 @@
-"""Turns the two checkpoints that are pickles into safetensors plus a config.json, once, at setup.
+"""Turns checkpoints that are pickles into safetensors, once, when engines are made.
 
-It knows what those checkpoints hold; where they come from only `weights` knows. Runs in the
-environment's interpreter: `python -m build_scripts.convert segmentation|embedding SOURCE FOLDER`.
+It knows what those checkpoints hold; where they come from `weights` and `trtllm_align` know. Runs
+in the environment's interpreter:
+`python -m build_scripts.convert segmentation|embedding|align SOURCE FOLDER`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import collections
 import json
 import pickle
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -143,13 +145,28 @@ def convert_embedding(source: Path, into: Path) -> None:
     _write(tensors, config, into)
 
 
+def convert_align(source: Path, into: Path) -> None:
+    """The weights of a wav2vec2 repository, which lies in `source` -> model.safetensors."""
+    into.mkdir(parents=True, exist_ok=True)
+    safe = source / "model.safetensors"
+    if safe.is_file():
+        shutil.copyfile(safe, into / safe.name)
+        return
+    state = torch.load(source / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    _save(state, into)
+
+
 def _write(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], into: Path) -> None:
+    _save(tensors, into)
+    (into / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _save(tensors: Mapping[str, torch.Tensor], into: Path) -> None:
     # Copies: tensors that share a storage (views) cannot be saved as they are.
     own = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
     weights = into / "model.safetensors"
-    save_file(own, weights)
+    save_file(own, weights, {"format": "pt"})  # without it transformers does not read them
     weights.chmod(0o644)  # safetensors writes 0600; who may read the checkout may read the model
-    (into / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _refuse(*_: Any, **__: Any) -> Any:
@@ -159,6 +176,7 @@ def _refuse(*_: Any, **__: Any) -> Any:
 CONVERTERS: dict[str, Callable[[Path, Path], None]] = {
     "segmentation": convert_segmentation,
     "embedding": convert_embedding,
+    "align": convert_align,
 }
 
 if __name__ == "__main__":

@@ -81,8 +81,10 @@ def align_lines(plan: Plan, figures: Figures) -> list[Line]:
     width = 2 if plan.align.precision == "float16" else 4
     shapes = _align_shapes(plan)
     size = "_base" if set(shapes) == {ALIGN_BASE} else ""  # as `measure_models` names its figures
-    # The large model's working set is at least the base's.
+    # The large model's working set is at least the base's; of larger ones nothing was measured.
     measured = figures.get(f"align_working_set{size}") or figures.get("align_working_set")
+    if architectures.ALIGN_1B in shapes:
+        figures, measured = {}, None
     weights = sum(shape.num_parameters for shape in shapes) * width
     frames = SEGMENT_S * SAMPLE_RATE // ALIGN_BASE.conv_stride
     working = plan.align.batch_size * ALIGN_TENSORS * ALIGN_BASE.conv_width * frames * width
@@ -99,14 +101,15 @@ def align_lines(plan: Plan, figures: Figures) -> list[Line]:
 
 
 def _align_shapes(plan: Plan) -> list[architectures.Wav2Vec2Shape]:
-    """The most that can be loaded at once: what is preloaded, and large models beside it.
+    """The most that can be loaded at once: the largest of what is fetched, for nothing of it keeps
+    its place.
 
-    Only what is preloaded is fetched (`trtllm_align`), so places beyond those are for models that
-    an operator adds, and are counted as large.
+    Places beyond those are for models that an operator adds by hand, and are counted as large.
     """
-    is_base = [language in architectures.ALIGN_BASE_LANGUAGES for language in plan.align.preload]
-    shapes = [ALIGN_BASE if base else ALIGN_LARGE for base in is_base]
-    return shapes + [ALIGN_LARGE] * (plan.align.max_loaded - len(shapes))
+    shapes = [architectures.align(language) for language in plan.align.fetched]
+    shapes.sort(key=lambda shape: shape.num_parameters, reverse=True)
+    found = shapes[: plan.align.max_loaded]
+    return found + [ALIGN_LARGE] * (plan.align.max_loaded - len(found))
 
 
 def diarize_lines(plan: Plan, figures: Figures) -> list[Line]:

@@ -77,16 +77,24 @@ class Speech:
 @dataclass(frozen=True)
 class Align:
     """wav2vec2 CTC. `batch_size`: segments of one forward; `max_loaded`: languages at a time;
-    `preload`: those loaded at the start."""
+    `preload`: those loaded at the start; `languages`: those loaded when a recording has them, in
+    the place of the one that was not used for longest."""
 
     device: Device
     precision: Literal["float16", "float32"]
     batch_size: int
     max_loaded: int
     preload: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        """The languages whose models `engines` brings."""
+        return tuple(dict.fromkeys((*self.preload, *self.languages)))
 
     def __post_init__(self) -> None:
         values.names("align.preload", self.preload)
+        values.names("align.languages", self.languages)
         values.within("align.batch_size", self.batch_size, 1)
         values.within("align.max_loaded", self.max_loaded, max(1, len(self.preload)))
 
@@ -302,7 +310,13 @@ def _verify_together(plan: Plan) -> None:
     if plan.card is None and not llm.engine:
         raise PlanError("llm.engine is ``, must be stated where there is no [card]")
     if plan.card is None:
+        if plan.align.languages:
+            raise PlanError(
+                "align.languages names what `engines` fetches for a card, must be left out without "
+                "a [card]: whatever lies in engines/cpu/align/<language>/ is used there"
+            )
         return
+    _verify_languages(plan.align)
     if llm.engine:
         raise PlanError(f"llm.engine is `{llm.engine}`, must not be stated beside a [card]")
     if llm.quantisation == "gguf":
@@ -312,6 +326,18 @@ def _verify_together(plan: Plan) -> None:
             f"llm.architecture is `{llm.architecture}`, must be stated beside a [card]: a name in "
             "build_scripts/architectures.py"
         )
+
+
+def _verify_languages(align: Align) -> None:
+    from onecard.alignment.models import MODELS  # with NumPy, which setup brings
+
+    for key, found in (("preload", align.preload), ("languages", align.languages)):
+        for one in found:
+            if one not in MODELS:
+                raise PlanError(
+                    f"align.{key} names `{one}`, must be languages that there are models for: "
+                    + ", ".join(sorted(MODELS))
+                )
 
 
 def with_vram(plan: Plan, vram_gib: float | None) -> Plan:

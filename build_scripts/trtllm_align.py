@@ -1,23 +1,43 @@
 """The commands that bring the alignment models of a plan's languages.
 
-It knows where `onecard.alignment` looks for them; the models are data of `trtllm_sources`.
+Not every repository has its weights as safetensors, so they are converted. It knows where
+`onecard.alignment` looks for them; the models are data of `trtllm_sources`.
 """
 
 from __future__ import annotations
 
 from build_scripts import trtllm_sources
 from build_scripts.plan import Plan
-from build_scripts.trtllm_command import Command, assemble, fetch, folder, home
+from build_scripts.trtllm_command import (
+    OWN_PYTHON,
+    Command,
+    assemble,
+    fetch,
+    folder,
+    home,
+    scratch,
+)
 
 
 def fetches(plan: Plan) -> list[Command]:
     """Bring each language's network and alphabet."""
-    return [fetch(f"align {one}", trtllm_sources.align(one)) for one in plan.align.preload]
+    return [fetch(f"align {one}", trtllm_sources.align(one)) for one in plan.align.fetched]
 
 
 def builds(plan: Plan) -> list[Command]:
     """Put each where the model `align` looks."""
-    return [_assemble(plan, one) for one in plan.align.preload]
+    steps = (_convert, _assemble)
+    return [step(plan, one) for one in plan.align.fetched for step in steps]
+
+
+def _convert(plan: Plan, language: str) -> Command:
+    files, target = folder(trtllm_sources.align(language)), _made(plan, language)
+    argv = (OWN_PYTHON, "-m", "build_scripts.convert", "align", files, target)
+    return Command(f"convert align {language}", argv, (files,), (target,))
+
+
+def _made(plan: Plan, language: str) -> str:
+    return f"{scratch(plan.name)}/align/{language}"
 
 
 def _assemble(plan: Plan, language: str) -> Command:
@@ -25,4 +45,5 @@ def _assemble(plan: Plan, language: str) -> Command:
     # Loaded in the plan's precision; what lies there is what was fetched.
     facts = {"name": "align", "precision": "float32", "backend": "torch", "origin": files}
     parts = {one: f"{files}/{one}" for one in trtllm_sources.ALIGN_FILES}
+    parts["model.safetensors"] = f"{_made(plan, language)}/model.safetensors"
     return assemble(f"align {language}", f"{home(plan.name)}/align/{language}", facts, parts)

@@ -77,6 +77,7 @@ def fetch(name: str, repository: Repository, only: tuple[str, ...] = (), room: i
         argv += ["--room", str(room)]
     argv += [f"--file={one}" for one in only or repository.files]
     argv += [f"--optional={one}" for one in repository.optional if not only]
+    argv += [f"--first-of={one}" for one in repository.first_of if not only]
     outputs = tuple(f"{into}/{one}" for one in only) or (into,)
     return Command(f"fetch {name}", tuple(argv), (), outputs)
 

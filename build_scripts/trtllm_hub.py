@@ -31,12 +31,14 @@ UNSTATED = "not stated"
 
 @dataclass(frozen=True)
 class Wanted:
-    """Each of `files` (names or patterns) must match, those of `optional` may."""
+    """Each of `files` (names or patterns) must match, those of `optional` may, and of the names in
+    `first_of` the first that there is is wanted."""
 
     repository: str
     revision: str
     files: Sequence[str]
     optional: Sequence[str] = ()
+    first_of: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--into", required=True, type=Path)
     parser.add_argument("--file", action="append", required=True, help="a name or a pattern")
     parser.add_argument("--optional", action="append", default=[], help="one that need not match")
+    parser.add_argument("--first-of", action="append", default=[], help="the first that there is")
     parser.add_argument("--room", type=int, default=1, help="how many times its size must be free")
     given = parser.parse_args(arguments)
-    wanted = Wanted(given.repository, given.revision, given.file, given.optional)
+    wanted = Wanted(given.repository, given.revision, given.file, given.optional, given.first_of)
     fetch(wanted, given.into, room=given.room)
 
 
@@ -129,7 +132,13 @@ def _choose(wanted: Wanted, info: Any) -> list[Any]:
                 f"`{wanted.repository}` at {info.sha[:12]} has no `{pattern}`, which is needed (it "
                 f"has {', '.join(sorted(names)[:12])}): name a repository or revision that has it"
             )
-    patterns = [*wanted.files, *wanted.optional]
+    found = [one for one in wanted.first_of if one in names][:1]
+    if wanted.first_of and not found:
+        raise DownloadError(
+            f"`{wanted.repository}` at {info.sha[:12]} has none of {', '.join(wanted.first_of)} "
+            f"(it has {', '.join(sorted(names)[:12])}): name a repository or revision that has one"
+        )
+    patterns = [*wanted.files, *wanted.optional, *found]
     return [one for one in info.siblings if any(fnmatch(one.rfilename, p) for p in patterns)]
 
 

@@ -19,12 +19,14 @@ FLOATING = "main"  # resolved to a commit when it is fetched first, which holds 
 @dataclass(frozen=True)
 class Repository:
     """Of Hugging Face. `files`: names or patterns, each of which must match; `optional`: those that
-    need not. Nothing else is fetched."""
+    need not; `first_of`: names of which the first that there is is needed. Nothing else is fetched.
+    """
 
     name: str
     revision: str
     files: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    first_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Whisper:
 
 TOKENIZER_FILES = ("tokenizer.json", "preprocessor_config.json")
 DISTIL_FILES = (*TOKENIZER_FILES, "config.json", "model.safetensors")
-ALIGN_FILES = ("config.json", "vocab.json", "model.safetensors")
+ALIGN_FILES = ("config.json", "vocab.json")
+# The `main` of facebook/wav2vec2-base-10k-voxpopuli-ft-* has none but the second.
+ALIGN_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 # No consolidated.safetensors: the converter would map every *.safetensors that it finds.
 LLM_FILES = ("config.json", "model*.safetensors", "tokenizer.json", "tokenizer_config.json")
 LLM_OPTIONAL = (
@@ -95,16 +99,20 @@ WHISPERS: dict[SpeechModel, Whisper] = {
     "distil-large-v2": _distil("distil-large-v2", FLOATING),
     "distil-large-v3": _distil("distil-large-v3", "8031d2e6ce6631b7fc45629dddfc00271116d981"),
 }
-ALIGN_REVISIONS = {"en": "22aad52d435eb6dbaf354bdad9b0da84ce7d6156"}  # others: FLOATING
+ALIGN_REVISIONS = {  # others: FLOATING
+    "en": "22aad52d435eb6dbaf354bdad9b0da84ce7d6156",
+    "de": "1cbaf198475e1af97cc479ca081ce4ddd2d6b5cf",
+}
 
 
 def align(language: str) -> Repository:
     """The wav2vec2 model of one language. Raises PlanError where there is none."""
     if language not in MODELS:
         raise PlanError(
-            f"align.preload names `{language}`, there are models for: {', '.join(sorted(MODELS))}"
+            f"align.languages names `{language}`, there are models for: {', '.join(sorted(MODELS))}"
         )
-    return Repository(MODELS[language], ALIGN_REVISIONS.get(language, FLOATING), ALIGN_FILES)
+    revision = ALIGN_REVISIONS.get(language, FLOATING)
+    return Repository(MODELS[language], revision, ALIGN_FILES, first_of=ALIGN_WEIGHTS)
 
 
 def llm(repository: str, revision: str) -> Repository:

@@ -74,10 +74,10 @@ class Ctc:
             chosen = [i for i, one in enumerate(utterances) if one.language == language]
             segments = [utterances[i].pcm for i in chosen]
             emissions = acoustic.emissions(segments, self._batch_size)
+            vocabulary = acoustic.labels, acoustic.blank
+            del acoustic  # or it stays beside the next language's while that one is loaded
             for i, emission in zip(chosen, emissions, strict=True):
-                outcomes[i] = align_emission(
-                    utterances[i], emission, acoustic.labels, acoustic.blank
-                )
+                outcomes[i] = align_emission(utterances[i], emission, *vocabulary)
         return [outcomes[i] for i in range(len(utterances))]
 
 

@@ -49,6 +49,7 @@ def fetch_file(arguments: list[str]) -> None:
 def fetch_repository(arguments: list[str]) -> None:
     into = Path(flag(arguments, "--into"))
     wanted = [one.removeprefix("--file=") for one in arguments if one.startswith("--file=")]
+    wanted += [one.partition("=")[2] for one in arguments if one.startswith("--first-of=")][:1]
     contents = {
         "config.json": LLM,
         "tokenizer_config.json": {"chat_template": "{{ messages }}"},
@@ -72,6 +73,11 @@ def convert(arguments: list[str]) -> None:
     algorithm = "W8A16" if "--use_weight_only" in arguments else None
     for half in ("encoder", "decoder"):
         write(out / half / "config.json", {"quantization": {"quant_algo": algorithm}})
+
+
+def convert_align(arguments: list[str]) -> None:
+    _align, source, target = arguments
+    write(Path(target) / "model.safetensors", (Path(source) / "model.safetensors").read_text())
 
 
 def describe(arguments: list[str]) -> None:
@@ -103,6 +109,7 @@ def build(arguments: list[str]) -> None:
 FAKES = {
     "build_scripts.trtllm_download": fetch_file,
     "build_scripts.trtllm_hub": fetch_repository,
+    "build_scripts.convert": convert_align,
     "convert_checkpoint.py": convert,
     "generate_xgrammar_tokenizer_info.py": describe,
     "trtllm-build": build,

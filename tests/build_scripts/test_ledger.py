@@ -75,7 +75,33 @@ def test_every_plan_leaves_room_beside_the_upper_end_of_a_workers_context(name: 
 @pytest.mark.parametrize("name", CARDS)
 def test_no_plan_has_room_for_languages_that_are_not_fetched(name: str) -> None:
     align = plan.load(name).align
-    assert align.max_loaded == len(align.preload)
+    assert align.max_loaded <= len(align.fetched)
+
+
+def test_the_languages_that_are_fetched_are_counted_by_the_largest_that_fit_together() -> None:
+    base, large, huge = (shape.num_parameters * 2 for shape in (
+        architectures.ALIGN_BASE, architectures.ALIGN_LARGE, architectures.ALIGN_1B
+    ))  # fmt: skip
+
+    def weights(languages: tuple[str, ...], max_loaded: int) -> int:
+        given = {"preload": ("en",), "languages": languages, "max_loaded": max_loaded}
+        return line_bytes(changed(reference(), "align", **given), "align", "weights")
+
+    assert weights(("de", "fr", "es", "it"), 1) == base  # beside English for nothing
+    assert weights(("de", "fr", "es", "it"), 2) == 2 * base
+    assert weights(("de", "nl"), 1) == large  # English gives way to it
+    assert weights(("de", "nl"), 2) == large + base
+    assert weights(("no", "nl", "de"), 2) == huge + large
+
+
+def test_nothing_measured_is_taken_for_a_network_that_was_not() -> None:
+    figures = {"align_weights": Figure(602 * MIB, "made up"),
+               "align_working_set": Figure(9 * MIB, "made up", 1)}  # fmt: skip
+    one = changed(reference(), "align", preload=("no",))
+    found = {line.kind: line for line in ledger.ledger(one, figures).lines
+             if line.process == "align"}  # fmt: skip
+    assert found["weights"].bytes == architectures.ALIGN_1B.num_parameters * 2
+    assert found["working set"].basis == "estimated"
 
 
 def test_a_place_beyond_the_fetched_languages_is_counted_as_large() -> None:

@@ -67,6 +67,8 @@ def test_every_plan_can_be_read(name):
         ("preload", '"en"', "align.preload is `'en'`, must be a list"),
         ("preload", '["en", "en"]', "align.preload names `en` twice"),
         ("preload", "[1]", "align.preload is `1`, must be a text"),
+        ("preload", '["ge"]', "align.preload names `ge`, must be languages that there are"),
+        ("languages", '["xx"]', "align.languages names `xx`, must be languages"),
         ("kv_tokens", "4096", "kv_tokens is `4096`, must be at least llm.context_tokens, `8192`"),
         ("categories", "[]", "must not be empty"),
         ("topology", '"one"', '`one`, must be one of "orchestrator", "one_process", "two_servers"'),
@@ -98,6 +100,10 @@ def test_a_value_that_cannot_be_is_refused(key, value, message):
         ("n = 1" + "0" * 5000, "is not TOML"),
         ("models = 5\n" + CPU, "`models` is `5`, must be a section"),
         ("models = [1]\n" + CPU, "`models` is `[1]`, must be a section"),
+        (
+            CPU.replace("[align]", '[align]\nlanguages = ["de"]'),
+            "align.languages names what `engines` fetches for a card, must be left out without",
+        ),
         (without(CPU, "engine"), "llm.engine is ``, must be stated where there is no [card]"),
         (
             RTX3090.replace("[llm]", '[llm]\nengine = "openvino"'),

@@ -50,7 +50,8 @@ EXPECTED = {
     "fetch align en": (
         "python -m build_scripts.trtllm_hub facebook/wav2vec2-base-960h"
         f" --revision 22aad52d435eb6dbaf354bdad9b0da84ce7d6156 --into {ALIGN}"
-        " --file=config.json --file=vocab.json --file=model.safetensors"
+        " --file=config.json --file=vocab.json --first-of=model.safetensors"
+        " --first-of=pytorch_model.bin"
     ),
     "convert whisper": (
         "/usr/bin/python3 /app/examples/models/core/whisper/convert_checkpoint.py"
@@ -111,10 +112,11 @@ EXPECTED = {
         f" --optional=tokenizer/generation_config.json={LLM}/generation_config.json"
         f" --optional=tokenizer/chat_template.jinja={LLM}/chat_template.jinja"
     ),
+    "convert align en": f"python -m build_scripts.convert align {ALIGN} {MADE}/align/en",
     "assemble align en": (
         "python -m build_scripts.trtllm_assemble engines/rtx3090/align/en --name=align"
         f" --precision=float32 --backend=torch --origin={ALIGN} config.json={ALIGN}/config.json"
-        f" vocab.json={ALIGN}/vocab.json model.safetensors={ALIGN}/model.safetensors"
+        f" vocab.json={ALIGN}/vocab.json model.safetensors={MADE}/align/en/model.safetensors"
     ),
 }
 
@@ -180,6 +182,15 @@ def test_every_speech_model_of_the_plans_has_a_source() -> None:
     assert set(trtllm_sources.WHISPERS) == set(plan.SpeechModel.__args__)  # type: ignore[attr-defined]
 
 
+def test_languages_are_fetched_beside_those_that_are_loaded_at_the_start(rtx3090: Plan) -> None:
+    align = dataclasses.replace(rtx3090.align, languages=("de", "en", "nl"))
+    names = list(argv(dataclasses.replace(rtx3090, align=align)))
+    assert [one for one in names if "align" in one] == [
+        *(f"fetch align {one}" for one in ("en", "de", "nl")),
+        *(f"{step} align {one}" for one in ("en", "de", "nl") for step in ("convert", "assemble")),
+    ]
+
+
 def test_8_bit_is_made_by_the_converter(rtx3090: Plan) -> None:
     convert = argv(with_llm(rtx3090, quantisation="int8"))["convert llm"]
     assert convert[-5:-2] == ["--use_weight_only", "--weight_only_precision", "int8"]
@@ -198,5 +209,5 @@ def test_what_cannot_be_built_is_refused(rtx3090: Plan) -> None:
     with pytest.raises(PlanError, match="states no card"):
         trtllm_engines.commands(dataclasses.replace(rtx3090, card=None))
     align = dataclasses.replace(rtx3090.align, preload=("xx",))
-    with pytest.raises(PlanError, match=r"align\.preload names `xx`"):
+    with pytest.raises(PlanError, match=r"align\.languages names `xx`"):
         trtllm_engines.commands(dataclasses.replace(rtx3090, align=align))

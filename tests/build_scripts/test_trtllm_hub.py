@@ -59,6 +59,28 @@ def test_only_the_wanted_files_arrive_and_the_commit_is_recorded(
     assert fetched.files["config.json"] == 2
 
 
+@pytest.mark.parametrize(
+    ("order", "brought"),
+    [
+        (("model-1.safetensors", "consolidated.safetensors"), "consolidated.safetensors"),
+        (("consolidated.safetensors", "config.json"), "consolidated.safetensors"),
+    ],
+)
+def test_of_several_forms_the_first_that_there_is_is_brought(
+    hub: FakeHub, tmp_path: Path, order: tuple[str, ...], brought: str
+) -> None:
+    ran = fetch(hub, tmp_path / "into", "--file=config.json", *(f"--first-of={o}" for o in order))
+    assert ran.returncode == 0, ran.stderr
+    found = {path.name for path in (tmp_path / "into").iterdir() if path.is_file()}
+    assert found == {"config.json", "revision.json", brought}
+
+
+def test_a_repository_with_none_of_the_forms_is_refused(hub: FakeHub, tmp_path: Path) -> None:
+    ran = fetch(hub, tmp_path / "into", "--file=config.json", "--first-of=a.bin", "--first-of=b")
+    assert ran.returncode == DownloadError.exit_code
+    assert "has none of a.bin, b (it has" in ran.stderr
+
+
 def test_a_second_fetch_brings_only_what_is_missing_or_damaged(
     hub: FakeHub, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ from onecard import manifest
 from tests.build_scripts import fake_trtllm
 
 FAKE = str(Path(fake_trtllm.__file__))
-ALL = 15
+ALL = 16
 
 
 @pytest.fixture

@@ -8,19 +8,24 @@ compared is the algorithm.
 from __future__ import annotations
 
 import json
+import shutil
+import weakref
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
+from build_scripts import convert
 from onecard import alignment, manifest
 from onecard.alignment import sentences, text, trellis
+from onecard.alignment.acoustic import Acoustic
 from onecard.alignment.ctc import Ctc
 from onecard.alignment.proportional import Proportional
-from onecard.alignment.units import Alignment
+from onecard.alignment.units import Alignment, Span, Utterance
 from onecard.options import TranscribeOptions
 from tests.onecard.alignment import recorded
 
@@ -240,6 +245,51 @@ def test_models_make_room_for_each_other(models):
     assert ctc._acoustic("en") is first
     ctc._acoustic("ja")
     assert ctc._acoustic("en") is not first
+
+
+def test_two_languages_of_a_batch_are_never_loaded_together(models, monkeypatch):
+    ctc = make_ctc(models, max_loaded=1)
+    load, alive = Acoustic.load.__func__, weakref.WeakSet()
+    most = 0
+
+    def counted(cls, *arguments):
+        nonlocal most
+        made = load(cls, *arguments)
+        alive.add(made)
+        most = max(most, len(alive))
+        return made
+
+    monkeypatch.setattr(Acoustic, "load", classmethod(counted))
+    pcm = np.zeros(16000, np.int16)
+    ctc.align(
+        [Utterance(pcm, 0.0, 1.0, "ab", one, (Span("ab", 0, 2),)) for one in ("en", "es", "en")]
+    )
+    assert most == 1
+
+
+def test_weights_that_come_as_a_pickle_are_the_same_as_safetensors(models, tmp_path):
+    source, safe = tmp_path / "fetched", load_file(models / "en" / "model.safetensors")
+    source.mkdir()
+    torch.save(safe, source / "pytorch_model.bin")
+    convert.convert_align(source, tmp_path / "made")
+    for name in ("config.json", "vocab.json"):
+        shutil.copyfile(models / "en" / name, tmp_path / "made" / name)
+    facts = manifest.of(
+        tmp_path / "made", name="en", model="tiny", backend="torch", precision="float32",
+        licence="none",
+    )  # fmt: skip
+    manifest.write(tmp_path / "made", facts)
+    pcm = [np.random.default_rng(0).integers(-9000, 9000, 16000).astype(np.int16)]
+    found, wanted = (
+        Acoustic.load(folder, "cpu", "float32").emissions(pcm, 1)[0]
+        for folder in (tmp_path / "made", models / "en")
+    )
+    np.testing.assert_array_equal(found, wanted)
+    # Where a repository has both, nothing is unpickled.
+    shutil.copyfile(models / "en" / "model.safetensors", source / "model.safetensors")
+    (source / "pytorch_model.bin").write_bytes(b"not a pickle")
+    convert.convert_align(source, tmp_path / "again")
+    assert load_file(tmp_path / "again" / "model.safetensors").keys() == safe.keys()
 
 
 def test_a_damaged_model_is_refused(models, tmp_path):
