@@ -56,7 +56,7 @@ def inside() -> Finding:
         found = trtllm_machine.versions()
         trtllm_machine.verify_versions(found)
     except MachineError as error:
-        return Finding("fail", "container", str(error), pin.TAG, f"use `{pin.reference()}`")
+        return Finding("fail", "container", str(error), pin.TAG, f"use `{pin.REFERENCE}`")
     return passed("container", f"TensorRT-LLM {found['tensorrt_llm']}, here", pin.TAG)
 
 
@@ -71,7 +71,7 @@ def outside(asked: Ask, cdi: tuple[Path, ...] = CDI) -> Iterator[Finding]:
             "fail",
             "container",
             "neither NVIDIA's container around this, nor Docker, nor Podman",
-            f"`{pin.reference()}`, or what starts it",
+            f"`{pin.REFERENCE}`, or what starts it",
             f"install Docker {MIN_DOCKER} or newer with Compose v2, and the NVIDIA Container "
             "Toolkit (docs/gpu.md)",
         )

@@ -22,7 +22,7 @@ class Fault:
 
 
 SKEW = (
-    f"do both in one container ({pin.reference()}), remove the plan's engines/<plan>/.build, "
+    f"do both in one container ({pin.REFERENCE}), remove the plan's engines/<plan>/.build, "
     "build again"
 )
 # The first that matches is told, so the particular stand before the general.

@@ -19,7 +19,7 @@ from build_scripts.progress import mib
 from build_scripts.trtllm_command import BUILDER
 
 WANTED = {"tensorrt_llm": pin.TENSORRT_LLM, "tensorrt": pin.TENSORRT}
-CURE = f"run it in the container `{pin.reference()}`: docs/engines.md"
+CURE = f"run it in the container `{pin.REFERENCE}`: docs/engines.md"
 # What a driver and an idle desktop may hold while an engine is built, and one process of it.
 MAX_USED_BYTES = 2**30
 MAX_PROCESS_BYTES = 64 * 2**20

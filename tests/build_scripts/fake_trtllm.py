@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from build_scripts import pin
+
 COMMIT = "c" * 40
 QUANTISED = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}
 LLM = {
@@ -97,7 +99,7 @@ def build(arguments: list[str]) -> None:
     write(
         out / "config.json",
         {
-            "version": "1.0.0",
+            "version": pin.TENSORRT_LLM,
             "pretrained_config": {"n_mels": 128},
             "build_config": {**numbers, "plugin_config": plugins},
         },

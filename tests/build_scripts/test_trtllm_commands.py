@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from build_scripts import plan, trtllm_engines, trtllm_sources
+from build_scripts import pin, plan, trtllm_engines, trtllm_sources
 from build_scripts.errors import PlanError
 from build_scripts.plan import Plan
 
@@ -54,7 +54,7 @@ EXPECTED = {
         " --first-of=pytorch_model.bin"
     ),
     "convert whisper": (
-        "/usr/bin/python3 /app/examples/models/core/whisper/convert_checkpoint.py"
+        f"{pin.PYTHON} /app/examples/models/core/whisper/convert_checkpoint.py"
         f" --model_dir {FETCHED}/whisper-large-v3 --model_name large-v3 --dtype float16"
         f" --logits_dtype float16 --output_dir {MADE}/whisper/checkpoint"
         " --use_weight_only --weight_only_precision int8"
@@ -86,7 +86,7 @@ EXPECTED = {
         f" preprocessor_config.json={TOKENIZER}/preprocessor_config.json"
     ),
     "convert llm": (
-        "/usr/bin/python3 /app/examples/models/core/llama/convert_checkpoint.py"
+        f"{pin.PYTHON} /app/examples/models/core/llama/convert_checkpoint.py"
         f" --model_dir {LLM} --dtype float16 --output_dir {MADE}/llm/checkpoint"
     ),
     "build llm": (
@@ -98,7 +98,7 @@ EXPECTED = {
         f" --workers 1 --output_timing_cache {MADE}/llm/engine/timing.cache"
     ),
     "describe llm vocabulary": (
-        "/usr/bin/python3 /app/examples/generate_xgrammar_tokenizer_info.py"
+        f"{pin.PYTHON} /app/examples/generate_xgrammar_tokenizer_info.py"
         f" --model_dir {LLM} --output_dir {MADE}/llm/grammar"
     ),
     "assemble llm": (
@@ -168,7 +168,7 @@ def test_distil_whisper_is_renamed_to_openai_s_layout_first(rtx3090: Plan) -> No
     assert "fetch whisper tokenizer" not in found
     source = f"{FETCHED}/distil-whisper--distil-large-v3"
     assert found["rename whisper"] == [
-        "/usr/bin/python3",
+        pin.PYTHON,
         "/app/examples/models/core/whisper/distil_whisper/convert_from_distil_whisper.py",
         *("--model_name", source),
         *("--output_dir", f"{FETCHED}/whisper-distil-large-v3"),
