@@ -49,7 +49,7 @@ plan: ## where every byte of a plan goes, and whether it fits (PLAN=rtx3090, VRA
 doctor: ## what this machine has against what a plan needs, and the cures (PLAN=auto)
 	@$(BUILD) doctor $(ARGS)
 
-measure: ## on a CUDA machine: what can be measured without TensorRT-LLM, into docs/measured/
+measure: ## on a CUDA machine: what can be measured without TensorRT-LLM, into docs/measured/ (ARGS="--sections kv")
 	@$(BUILD) measure $(ARGS)
 
 engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu, ARGS="--dry-run --json")

@@ -68,8 +68,8 @@ def server_lines(plan: Plan, figures: Figures) -> list[Line]:
     return [
         *(_worker(process) for process in servers),
         *(
-            Line("CUDA pool", process, "pool", POOL_BYTES, "sourced",
-                 "tritonserver's default, 64 MiB a server and GPU")
+            _line("CUDA pool", process, "pool", POOL_BYTES, "sourced",
+                  "tritonserver's default, 64 MiB a server and GPU", figures.get("cuda_pool"), 1)
             for process in servers
         ),
     ]  # fmt: skip

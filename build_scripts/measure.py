@@ -1,7 +1,8 @@
 """The verb measure: figures of this card for the ledger, as far as they need no TensorRT-LLM.
 
-It knows which figures there are, that each subject is measured in a process of its own, and the
-file in docs/measured/ that `ledger_lines` reads; how they are measured is `measure_models`'.
+It knows the sections, that each is measured by itself, so that one which fails costs no other, and
+the file in docs/measured/ that `ledger_lines` reads; how they are measured is `measure_models`' and
+`measure_triton`'s.
 """
 
 from __future__ import annotations
@@ -11,25 +12,29 @@ import datetime
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from build_scripts import cards, dial, layout, measure_triton, nvml, plan
+from build_scripts import cards, dial, layout, measure_python, measure_triton, nvml, plan
 from build_scripts.errors import BuildError, MachineError
 from build_scripts.ledger_lines import MEASURED, MIB
 from build_scripts.nvml import Gpu
 from build_scripts.progress import say
 
-SUBJECTS = ("align", "diarize", "kv")
+SUBJECTS = ("align", "diarize", "kv")  # torch's, each in a process of its own
+TRITON = "triton"
+SECTIONS = (*SUBJECTS, TRITON)
 REFERENCE = "rtx3090"  # whose batches and pools are measured where no plan has this card
-_LIMIT_S = 1200.0
+LIMIT_S = 70.0  # of one section, so that all of them end within five minutes
+_PACKAGES = {"pyannote": "pyannote.audio"}  # of modules that have another name
 
-Run = Callable[[str, str, str, Mapping[str, str]], dict[str, Any]]
+Section = dict[str, Any]
+Run = Callable[[str], Section]
 
 
 def main(
@@ -37,24 +42,58 @@ def main(
     environment: Mapping[str, str] = os.environ,
     read: Callable[[], list[Gpu]] = nvml.gpus,
 ) -> int:
-    """Measure, print, and on a card write the file. Raises MachineError where there is no card."""
+    """Measure, print, and on a card write the file. Returns 1 where a section failed.
+
+    Raises MachineError where there is no card, or no torch that can use it.
+    """
     asked = _parse(arguments, environment)
     dial.refuse("measure", "it measures the card that is there", environment)
     if asked.device == "cpu":
-        found = [subject(name, "cpu", _plan(asked.plan, []), environment) for name in SUBJECTS]
-        _show(_figures(found))
-        say("this tried the code with small networks on the CPU: nothing was measured, no card "
-            "is described by it, no file was written")  # fmt: skip
-        return 0
+        return _try_the_code(asked, environment)
     gpu = _card(read)
+    # Several GPUs: everybody is to see the one that is described.
+    seen = {**environment, "CUDA_VISIBLE_DEVICES": gpu.uuid}
+    python = sys.executable
+    if set(asked.sections) != {TRITON}:
+        python = measure_python.find(seen)
     chosen = _plan(asked.plan, [gpu])
     _verify_writable(asked.out)
-    say(f"measuring {gpu.name}, driver {gpu.driver}, with the batches of plan {chosen}")
-    document = measured(gpu, chosen, environment, read)
-    path = write(document, asked.out)
-    _show(document["figures"])
+    say(f"measuring {gpu.name}, driver {gpu.driver}, with the batches of plan {chosen} ({python})")
+
+    def run(name: str) -> Section:
+        if name == TRITON:
+            one = measure_triton.runtime()
+            return {"figures": measure_triton.figures(lambda: _same(read, gpu), one)}
+        return subject(name, "cuda", chosen, seen, python, asked.limit)
+
+    found, failed = sections(asked.sections, run)
+    if not found:
+        raise BuildError("nothing could be measured, and nothing was written; why is said above")
+    path = write(document(gpu, chosen, found, failed), asked.out)
+    _show(json.loads(path.read_text(encoding="utf-8"))["figures"])
     say(f"{path}: `make plan` counts with it from now on; commit it so that others do")
-    return 0
+    return _verdict(failed)
+
+
+def _try_the_code(asked: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    chosen = _plan(asked.plan, [])
+    names = [name for name in asked.sections if name != TRITON]
+    found, failed = sections(
+        names,
+        lambda name: subject(name, "cpu", chosen, environment, sys.executable, asked.limit),
+    )
+    _show(_figures(found.values()))
+    say("this tried the code with small networks on the CPU: nothing was measured, no card is "
+        "described by it, no file was written")  # fmt: skip
+    return _verdict(failed)
+
+
+def _verdict(failed: Mapping[str, str]) -> int:
+    if failed:
+        names = ",".join(failed)
+        say(f"failed: {names}; why is said above. Again, for these alone: "
+            f'`make measure ARGS="--sections {names}"`')  # fmt: skip
+    return int(bool(failed))
 
 
 def _verify_writable(folder: Path) -> None:
@@ -73,17 +112,36 @@ def _verify_writable(folder: Path) -> None:
 def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m build_scripts measure",
-        description="What contexts, torch models and caches take of this card, for the ledger. "
-        "Exit status 3: there is no card that torch can use.",
+        description="What contexts, torch models, caches and Triton's pools take of this card, for "
+        "the ledger. Exit status 1: a section failed, the others were written; 3: there is no card "
+        "that torch can use.",
     )
     chosen = environment.get("PLAN") or cards.AUTO
     parser.add_argument("--plan", default=chosen, help="whose batches, default auto; or PLAN=")
+    parser.add_argument(
+        "--sections", type=_sections, default=SECTIONS, metavar="NAME,...",
+        help=f"some of {','.join(SECTIONS)}; what an earlier run has of the others stays",
+    )  # fmt: skip
+    parser.add_argument(
+        "--limit", type=float, default=LIMIT_S, metavar="SECONDS",
+        help=f"of one section of torch's, default {LIMIT_S:.0f}",
+    )  # fmt: skip
     parser.add_argument(
         "--device", choices=("cuda", "cpu"), default="cuda",
         help="cpu: try the code with small networks; measures nothing and writes nothing",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=layout.ROOT / MEASURED, help="the directory")
     return parser.parse_args(arguments)
+
+
+def _sections(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(one.strip() for one in text.split(",")))
+    unknown = [one for one in names if one not in SECTIONS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"`{unknown[0]}` is no section, wanted some of {','.join(SECTIONS)}"
+        )
+    return names
 
 
 def _card(read: Callable[[], list[Gpu]]) -> Gpu:
@@ -105,81 +163,125 @@ def _plan(name: str, gpus: Sequence[Gpu]) -> str:
     return next((one for one in wanted if plan.load(one).card is not None), REFERENCE)
 
 
+def sections(names: Sequence[str], run: Run) -> tuple[dict[str, Section], dict[str, str]]:
+    """What each of them measured, and why the others did not; said as they end."""
+    found: dict[str, Section] = {}
+    failed: dict[str, str] = {}
+    for name in names:
+        started_s = time.monotonic()
+        try:
+            found[name] = run(name)
+            how = "measured"
+        except Exception as error:  # whatever one of them does, the rest is worth having
+            failed[name] = str(error) or repr(error)
+            how = f"FAILED, the rest goes on: {failed[name]}"
+        say(f"{name}: {how} ({time.monotonic() - started_s:.0f} s)")
+    return found, failed
+
+
 def subject(
-    name: str, device: str, chosen: str, environment: Mapping[str, str] = os.environ
-) -> dict[str, Any]:
+    name: str,
+    device: str,
+    chosen: str,
+    environment: Mapping[str, str] = os.environ,
+    python: str = sys.executable,
+    limit_s: float = LIMIT_S,
+) -> Section:
     """One subject, in a process of its own: its context and its peak are nobody else's.
 
     Raises MachineError where torch has no such device, BuildError where it fails otherwise.
     """
     module = "build_scripts.measure_models"
-    done = subprocess.run(
-        [sys.executable, "-m", module, name, "--device", device, "--plan", chosen],
-        cwd=layout.ROOT, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=_LIMIT_S, check=False,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [python, "-m", module, name, "--device", device, "--plan", chosen],
+            cwd=layout.ROOT, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=limit_s, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"it took more than {limit_s:.0f} s; --limit gives it longer") from None
     if done.returncode == 0:
-        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        result: Section = json.loads(done.stdout.splitlines()[-1])
         return result
     said = "\n  ".join(done.stderr.splitlines()[-5:]) or "it said nothing"
     if done.returncode == MachineError.exit_code:
         raise MachineError(said)
+    lacking = re.search(r"No module named '(\w+)", done.stderr)
+    if lacking:
+        package = _PACKAGES.get(lacking[1], lacking[1])
+        raise BuildError(f"{lacking[0]}': `{python} -m pip install {package}` brings it")
     raise BuildError(f"measuring `{name}` ended with status {done.returncode}:\n  {said}")
 
 
-def measured(
-    gpu: Gpu,
-    chosen: str,
-    environment: Mapping[str, str],
-    read: Callable[[], list[Gpu]],
-    run: Run = subject,
+def document(
+    gpu: Gpu, chosen: str, found: Mapping[str, Section], failed: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The document of one card. Raises MachineError or BuildError."""
-    # Several GPUs: everybody is to see the one that is described.
-    seen = {**environment, "CUDA_VISIBLE_DEVICES": gpu.uuid}
-    found = [run(name, "cuda", chosen, seen) for name in SUBJECTS]
-    figures = _figures(found)
-    contexts = [one["outside_bytes"] for one in found if one["outside_bytes"] is not None]
+    """What is written of one card."""
+    figures = _figures(found.values())
+    contexts = [one["outside_bytes"] for one in found.values() if one.get("outside_bytes")]
     if contexts:
         how = "by NVML beside torch's tensors, after alignment, diarization and caches; the largest"
         figures["cuda_context"] = {"bytes": max(contexts), "how": how}
-    triton = measure_triton.context_bytes(lambda: _same(read, gpu), _free_port())
-    if triton is not None:
-        how = "by NVML, tritonserver without models and pools"
-        figures["triton_context"] = {"bytes": triton, "how": how}
+    torch: Section = next((one for one in found.values() if "torch" in one), {})
     return {
         "gpu": gpu.name,
         "driver": gpu.driver,
-        "cuda": found[0]["cuda"],
-        "torch": found[0]["torch"],
+        "cuda": torch.get("cuda", ""),
+        "torch": torch.get("torch", ""),
         "date": datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
         "plan": chosen,
+        "sections": list(found),
+        "failed": dict(failed),
         "figures": figures,
-        "sweeps": [row for one in found for row in one["sweeps"]],
+        "sweeps": [
+            {"section": name, **row} for name, one in found.items() for row in one.get("sweeps", ())
+        ],
     }
 
 
 def write(document: Mapping[str, Any], folder: Path) -> Path:
-    """`<gpu>.json`; a card has one, the last that was measured."""
+    """`<gpu>.json`; a card has one, the last that was measured. What an earlier run under the same
+    driver has of other sections stays in it."""
     slug = re.sub(r"[^a-z0-9]+", "-", str(document["gpu"]).lower()).strip("-")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{slug}.json"
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    merged = {**document, **_kept(document, path)}
+    path.write_text(json.dumps(merged, indent=2) + "\n", encoding="utf-8")
     return path
 
 
-def _figures(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _kept(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The fields of `document` that an earlier file adds to."""
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if any(old.get(key) != document[key] for key in ("gpu", "driver", "plan")):
+        return {}
+    new = document["sections"]
+    if not {"sections", "failed", "figures", "sweeps"} <= old.keys():
+        return {}
+    return {
+        "cuda": document["cuda"] or old["cuda"],
+        "torch": document["torch"] or old["torch"],
+        "sections": [*new, *(one for one in old["sections"] if one not in new)],
+        "failed": {
+            **{name: why for name, why in old["failed"].items() if name not in new},
+            **document["failed"],
+        },
+        "figures": {**old["figures"], **document["figures"]},
+        "sweeps": [
+            *document["sweeps"], *(row for row in old["sweeps"] if row["section"] not in new)
+        ],
+    }  # fmt: skip
+
+
+def _figures(found: Any) -> dict[str, dict[str, Any]]:
     return {name: figure for one in found for name, figure in one["figures"].items()}
 
 
 def _same(read: Callable[[], list[Gpu]], gpu: Gpu) -> Gpu:
     return next(one for one in read() if one.uuid == gpu.uuid)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _show(figures: Mapping[str, Mapping[str, Any]]) -> None:

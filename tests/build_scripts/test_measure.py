@@ -6,9 +6,12 @@ No test measures a card: figures below are made up or are of this process.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +22,29 @@ from transformers import Wav2Vec2ForCTC
 
 from build_scripts import (
     architectures,
+    layout,
     ledger,
     ledger_lines,
     measure,
     measure_meter,
     measure_models,
+    measure_python,
     measure_speakers,
     measure_taken,
+    measure_triton,
     plan,
 )
 from build_scripts.errors import BuildError, MachineError
 from build_scripts.nvml import Gpu, GpuProcess
+from build_scripts.plan import Serving
 from tests.build_scripts.fake_nvml import gpu
+from tests.build_scripts.serving import needs_triton
 
 MIB = 2**20
 
 
-def fake_run(name: str, device: str, chosen: str, seen: Mapping[str, str]) -> dict[str, Any]:
-    """A child process that says what a card might; a stated number for each figure."""
-    assert (device, seen["CUDA_VISIBLE_DEVICES"]) == ("cuda", "GPU-1")
+def fake_run(name: str) -> dict[str, Any]:
+    """What a section might say of a card; a stated number for each figure."""
     figures = {
         "align": {"align_working_set": {"bytes": 200 * MIB, "how": "made up", "batch": 1}},
         "diarize": {
@@ -45,15 +52,29 @@ def fake_run(name: str, device: str, chosen: str, seen: Mapping[str, str]) -> di
             "diarize_working_set": {"bytes": 160 * MIB, "how": "made up", "batch": 16},
         },
         "kv": {"llm_kv": {"bytes": 1280 * MIB, "how": "made up"}},
-    }
+        "triton": {"triton_context": {"bytes": 150 * MIB, "how": "made up"},
+                   "cuda_pool": {"bytes": 66 * MIB, "how": "made up"}},
+    }  # fmt: skip
+    if name == "triton":
+        return {"figures": figures[name]}
     outside = {"align": 310 * MIB, "diarize": 330 * MIB, "kv": None}
     sweep = [{"what": name, "batch": 1, "bytes": MIB}]
     about = {"outside_bytes": outside[name], "torch": "2.13.0+cu126", "cuda": "12.6"}
     return {"figures": figures[name], "sweeps": sweep, **about}
 
 
+def measured(*names: str, failing: tuple[str, ...] = ()) -> dict[str, Any]:
+    def run(name: str) -> dict[str, Any]:
+        if name in failing:
+            raise BuildError(f"{name} is broken")
+        return fake_run(name)
+
+    found, failed = measure.sections(names, run)
+    return measure.document(gpu(), "rtx3090", found, failed)
+
+
 def test_what_is_written_is_what_the_ledger_counts_with(tmp_path: Path) -> None:
-    document = measure.measured(gpu(), "rtx3090", {}, lambda: [gpu()], fake_run)
+    document = measured(*measure.SECTIONS)
     path = measure.write(document, tmp_path)
     assert path.name == "nvidia-geforce-rtx-3090.json"
     assert {document[key] for key in ("driver", "cuda", "torch")} == {
@@ -67,12 +88,108 @@ def test_what_is_written_is_what_the_ledger_counts_with(tmp_path: Path) -> None:
     lines = ledger.ledger(dataclasses.replace(one, align=twice), figures).lines
     found = {(line.process, line.kind): line.bytes for line in lines if line.basis == "measured"}
     assert found == {
+        ("tritonserver", "context"): 150 * MIB,
         ("align", "context"): 330 * MIB,  # the largest of those that the driver told
         ("align", "working set"): 400 * MIB,  # for twice the batch that was measured
         ("diarize", "context"): 330 * MIB,
         ("diarize", "weights"): 12 * MIB,
         ("diarize", "working set"): 160 * MIB,
     }
+
+
+def test_a_section_that_fails_costs_no_other(tmp_path: Path) -> None:
+    document = measured(*measure.SECTIONS, failing=("diarize",))
+    found = json.loads(measure.write(document, tmp_path).read_text())
+    assert found["failed"] == {"diarize": "diarize is broken"}
+    assert found["sections"] == ["align", "kv", "triton"]
+    assert {"align_working_set", "llm_kv", "cuda_pool", "cuda_context"} == (
+        found["figures"].keys() - {"triton_context"}
+    )
+
+
+def test_a_second_run_adds_what_the_first_one_lacks(tmp_path: Path) -> None:
+    measure.write(measured("align", "diarize", failing=("diarize",)), tmp_path)
+    path = measure.write(measured("diarize", "triton"), tmp_path)
+    found = json.loads(path.read_text())
+    assert (found["failed"], found["sections"]) == ({}, ["diarize", "triton", "align"])
+    assert [row["section"] for row in found["sweeps"]] == ["diarize", "align"]
+    assert {"align_working_set", "diarize_weights", "triton_context"} <= found["figures"].keys()
+    assert found["torch"] == "2.13.0+cu126"
+    newer = {**measured("kv"), "driver": "590.44.01"}  # nothing of another driver stays
+    assert json.loads(measure.write(newer, tmp_path).read_text())["sections"] == ["kv"]
+
+
+def test_triton_s_pool_is_counted_where_a_server_has_one() -> None:
+    figures = {"cuda_pool": ledger_lines.Figure(66 * MIB, "made up")}
+    one = dataclasses.replace(plan.load("rtx3090"), serving=Serving("one_process"))
+    pools = [line for line in ledger.ledger(one, figures).lines if line.kind == "pool"]
+    assert [(line.bytes, line.basis) for line in pools] == [(66 * MIB, "measured")]
+
+
+def test_a_section_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        measure.main(["--sections", "kv,kw"], {}, lambda: [gpu()])
+    assert "`kw` is no section, wanted some of align,diarize,kv,triton" in capsys.readouterr().err
+
+
+def test_what_to_install_is_said_where_no_torch_can_use_the_card() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("torch has a card here")
+    with pytest.raises(MachineError) as caught:
+        measure_python.find(dict(os.environ), [sys.executable, "/no/such/python"])
+    said = str(caught.value)
+    assert f"{sys.executable}: torch {torch.__version__}" in said
+    assert "/no/such/python: cannot be asked" in said
+    assert f".venv/bin/pip install torch=={torch.__version__.partition('+')[0]}" in said
+
+
+def test_a_section_that_hangs_is_ended() -> None:
+    with pytest.raises(BuildError, match="took more than 0 s; --limit gives it longer"):
+        measure.subject("kv", "cpu", "rtx3090", limit_s=0.01)
+
+
+def test_a_package_that_is_missing_is_named(tmp_path: Path) -> None:
+    # A `python3` without any package, which fails as one on a bare machine does.
+    python = tmp_path / "python3"
+    python.write_text(
+        "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'pyannote'\" >&2; exit 1"
+    )
+    python.chmod(0o755)
+    with pytest.raises(BuildError, match=r"-m pip install pyannote\.audio` brings it"):
+        measure.subject("diarize", "cpu", "rtx3090", python=str(python))
+
+
+@needs_triton
+def test_an_empty_triton_is_started_with_and_without_pools() -> None:
+    """For real, but for the card: NVML is faked, and says that each server takes 100 MiB more."""
+    seen = itertools.count()
+    read = lambda: gpu(free_gib=24 - next(seen) * 100 / 1024)  # noqa: E731
+    one = measure_triton.runtime(nvidia=Path("/nowhere"))
+    found = measure_triton.figures(read, one)
+    assert {name: figure["bytes"] for name, figure in found.items()} == {
+        "triton_context": 100 * MIB, "cuda_pool": 0, "pinned_pool": 0,
+    }  # fmt: skip
+    assert all("the tritonserver of `make setup`" in figure["how"] for figure in found.values())
+
+
+def test_a_triton_that_does_not_start_says_why(tmp_path: Path) -> None:
+    binary = tmp_path / "tritonserver"
+    binary.write_text("#!/bin/sh\necho libcudart.so.12 is missing; exit 1")
+    binary.chmod(0o755)
+    one = measure_triton.Runtime(binary, "a fake")
+    with pytest.raises(MachineError, match=r"did not start: libcudart\.so\.12 is missing"):
+        measure_triton.figures(gpu, one)
+
+
+def test_it_runs_where_nothing_is_set_up(tmp_path: Path) -> None:
+    shutil.copytree(layout.ROOT / "build_scripts", tmp_path / "build_scripts")
+    for name in ("onecard", "plans", "docker", "pyproject.toml"):
+        (tmp_path / name).symlink_to(layout.ROOT / name)
+    ran = subprocess.run(
+        [sys.executable, "-m", "build_scripts", "measure"], cwd=tmp_path, capture_output=True,
+        text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, "no GPU was found" in ran.stderr) == (MachineError.exit_code, True)
 
 
 def test_without_a_card_it_says_so_and_ends_with_3(tmp_path: Path) -> None:
@@ -194,10 +311,10 @@ def test_a_child_that_fails_says_why(tmp_path: Path) -> None:
 
 
 def test_trying_it_on_the_cpu_writes_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(measure, "SUBJECTS", ("kv",))  # the others take seconds to import
-    assert measure.main(["--device", "cpu", "--out", str(tmp_path)]) == 0
+    asked = ["--device", "cpu", "--out", str(tmp_path), "--sections", "kv,triton"]
+    assert measure.main(asked) == 0  # the others take seconds to import
     said = capsys.readouterr().out
     assert "llm_kv" in said
     assert "nothing was measured" in said
