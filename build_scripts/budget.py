@@ -25,7 +25,7 @@ DOES_NOT_FIT = 2
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """Print one plan's ledger. Returns the exit status; raises PlanError."""
     asked = _parse(arguments, environment)
-    stated = plan.load(cards.pick(aside) if asked.plan == cards.AUTO else asked.plan)
+    stated = plan.load(cards.resolve(asked.plan, aside))
     chosen = plan.with_vram(stated, asked.vram)
     if chosen.card is None:
         _show_without_card(chosen, asked.json, environment)

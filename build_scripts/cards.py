@@ -29,9 +29,10 @@ class Choice:
     warning: str = ""
 
 
-def resolve(name: str) -> str:
-    """`name`, or where it is `auto` the plan for this machine. Raises PlanError."""
-    return pick() if name == AUTO else name
+def resolve(name: str, tell: Callable[[str], None] = say) -> str:
+    """`name`, or where it is `auto` the plan for this machine; tells as `pick` does. Raises
+    PlanError."""
+    return pick(tell) if name == AUTO else name
 
 
 def pick(tell: Callable[[str], None] = say, nvidia: Path = launch.NVIDIA) -> str:

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     something fails. Raises PlanError."""
     asked = _parse(arguments, environment)
     gpus = nvml.gpus(environment=environment)
-    name = cards.pick(aside) if asked.plan == cards.AUTO else asked.plan
+    name = cards.resolve(asked.plan, aside)
     turned = dial.read(asked.vram, environment)
     chosen = refit.load(name, aside, turned)
     found = []

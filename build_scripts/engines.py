@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
     if asked.json and not asked.dry_run:
         parser.error("--json goes with --dry-run")
     tell = aside if asked.json else say
-    loaded = refit.load(cards.resolve(asked.plan), tell, dial.read(asked.vram, os.environ))
+    loaded = refit.load(cards.resolve(asked.plan, tell), tell, dial.read(asked.vram, os.environ))
     if asked.dry_run:
         say(_dry_run(loaded, asked.json))
         return

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from build_scripts import plan_together
 from build_scripts import plan_values as values
 from build_scripts.errors import PlanError
 
@@ -293,51 +294,10 @@ def parse(name: str, text: str, where: str) -> Plan:
         given = {key: value for key, value in sections.items() if value is not None}
         overrides = values.table("models", found) if "models" in found else {}
         read = Plan(name, overrides=overrides, **given)
-        _verify_together(read)
+        plan_together.verify(read)
         return read
     except PlanError as error:
         raise PlanError(f"{where}: {error}") from None
-
-
-def _verify_together(plan: Plan) -> None:
-    """What one section says against another. Raises PlanError."""
-    llm = plan.llm
-    if plan.chat.max_tokens > llm.context_tokens:
-        raise PlanError(
-            f"chat.max_tokens is `{plan.chat.max_tokens}`, must be at most llm.context_tokens, "
-            f"`{llm.context_tokens}`"
-        )
-    if plan.card is None and not llm.engine:
-        raise PlanError("llm.engine is ``, must be stated where there is no [card]")
-    if plan.card is None:
-        if plan.align.languages:
-            raise PlanError(
-                "align.languages names what `engines` fetches for a card, must be left out without "
-                "a [card]: whatever lies in engines/cpu/align/<language>/ is used there"
-            )
-        return
-    _verify_languages(plan.align)
-    if llm.engine:
-        raise PlanError(f"llm.engine is `{llm.engine}`, must not be stated beside a [card]")
-    if llm.quantisation == "gguf":
-        raise PlanError("llm.quantisation is `gguf`, must be another one beside a [card]")
-    if not llm.architecture.strip():
-        raise PlanError(
-            f"llm.architecture is `{llm.architecture}`, must be stated beside a [card]: a name in "
-            "build_scripts/architectures.py"
-        )
-
-
-def _verify_languages(align: Align) -> None:
-    from onecard.alignment.models import MODELS  # with NumPy, which setup brings
-
-    for key, found in (("preload", align.preload), ("languages", align.languages)):
-        for one in found:
-            if one not in MODELS:
-                raise PlanError(
-                    f"align.{key} names `{one}`, must be languages that there are models for: "
-                    + ", ".join(sorted(MODELS))
-                )
 
 
 def with_vram(plan: Plan, vram_gib: float | None) -> Plan:
