@@ -184,7 +184,7 @@ class Wav2Vec2Shape:
 ALIGN_BASE = Wav2Vec2Shape(94_396_320)  # facebook/wav2vec2-base-960h
 ALIGN_LARGE = Wav2Vec2Shape(315_471_520)  # jonatasgrosman/wav2vec2-large-xlsr-53-*
 ALIGN_1B = Wav2Vec2Shape(962_538_400)  # NbAiLab/nb-wav2vec2-1b-*, whose files take 3.85 GB
-# By the models that WhisperX 3.8 aligns these languages with (onecard/alignment/models.py); all
+# By the models that WhisperX 3.8 aligns these languages with (build_scripts/align_models.py); all
 # others get a large one.
 ALIGN_BASE_LANGUAGES = ("en", "fr", "de", "es", "it", "vi")
 ALIGN_1B_LANGUAGES = ("no", "nn")

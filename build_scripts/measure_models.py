@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from build_scripts import architectures, measure_meter, plan
 from build_scripts.errors import BuildError
@@ -27,14 +26,16 @@ from build_scripts.plan import Plan
 
 SUBJECTS = ("align", "diarize", "kv")
 WINDOW_S = 10  # of pyannote's segmentation and of what it embeds
-BASE = Wav2Vec2Config()  # its defaults are facebook/wav2vec2-base's
-LARGE = Wav2Vec2Config(  # config.json of jonatasgrosman/wav2vec2-large-xlsr-53-*
-    hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096,
-    feat_extract_norm="layer", conv_bias=True, do_stable_layer_norm=True,
-)  # fmt: skip
-TINY = Wav2Vec2Config(
-    hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
-)
+# Of transformers' Wav2Vec2Config, whose defaults are facebook/wav2vec2-base's.
+BASE: dict[str, Any] = {}
+LARGE: dict[str, Any] = {  # config.json of jonatasgrosman/wav2vec2-large-xlsr-53-*
+    "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
+    "intermediate_size": 4096, "feat_extract_norm": "layer", "conv_bias": True,
+    "do_stable_layer_norm": True,
+}  # fmt: skip
+TINY: dict[str, Any] = {
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Effort:
     """What is run. `align`: the networks by name, the last one's figures are the ledger's; the
     largest of `seconds` and what the plan says are always among the steps."""
 
-    align: dict[str, Wav2Vec2Config]
+    align: dict[str, dict[str, Any]]
     seconds: tuple[int, ...]
     batches: tuple[int, ...]
     windows: tuple[int, ...]
@@ -96,7 +97,7 @@ def align(subject: Subject, one: Plan, effort: Effort) -> None:
     for size, config in effort.align.items():
         # The ledger asks for the weights where a single language is loaded: a large one.
         figure = "align_weights" if size == "large" else f"align_weights_{size}"
-        network = subject.weights(figure, partial(Wav2Vec2ForCTC, config), dtype)
+        network = subject.weights(figure, partial(aligner, config), dtype)
         for seconds in effort.seconds:
             found = subject.sweep(
                 f"wav2vec2 {size}", _aligner(subject.meter, network, seconds, dtype),
@@ -106,6 +107,14 @@ def align(subject: Subject, one: Plan, effort: Effort) -> None:
         name = "align_working_set" if size == "large" else f"align_working_set_{size}"
         _keep(subject, name, found, wanted, how)
         del network
+
+
+def aligner(config: dict[str, Any]) -> nn.Module:
+    """A wav2vec2 with random weights."""
+    from transformers import Wav2Vec2Config, Wav2Vec2ForCTC  # the other subjects need none
+
+    made: nn.Module = Wav2Vec2ForCTC(Wav2Vec2Config(**config))
+    return made
 
 
 def _aligner(

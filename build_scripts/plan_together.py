@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from build_scripts.align_models import MODELS
 from build_scripts.errors import PlanError
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ def verify(plan: Plan) -> None:
 
 
 def _verify_languages(align: Align) -> None:
-    from onecard.alignment.models import MODELS  # with NumPy, which setup brings
-
     for key, found in (("preload", align.preload), ("languages", align.languages)):
         for one in found:
             if one not in MODELS:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from build_scripts.align_models import MODELS
 from build_scripts.errors import PlanError
 from build_scripts.plan import SpeechModel
-from onecard.alignment.models import MODELS
 
 OPENAI = "https://openaipublic.azureedge.net/main/whisper/models"
 FLOATING = "main"  # resolved to a commit when it is fetched first, which holds from then on

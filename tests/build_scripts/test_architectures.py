@@ -75,10 +75,14 @@ def test_alignment_models_have_the_parameters_that_transformers_counts() -> None
         hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096,
         feat_extract_norm="layer", conv_bias=True, do_stable_layer_norm=True,
     )  # fmt: skip
+    huge = Wav2Vec2Config(  # facebook/wav2vec2-xls-r-1b
+        hidden_size=1280, num_hidden_layers=48, num_attention_heads=16, intermediate_size=5120,
+        feat_extract_norm="layer", conv_bias=True, do_stable_layer_norm=True,
+    )  # fmt: skip
     with torch.device("meta"):
-        models = Wav2Vec2ForCTC(Wav2Vec2Config()), Wav2Vec2ForCTC(large)
+        models = [Wav2Vec2ForCTC(one) for one in (Wav2Vec2Config(), large, huge)]
     counted = [sum(p.numel() for p in model.parameters()) for model in models]
-    wanted = [architectures.ALIGN_BASE, architectures.ALIGN_LARGE]
+    wanted = [architectures.ALIGN_BASE, architectures.ALIGN_LARGE, architectures.ALIGN_1B]
     assert counted == [shape.num_parameters for shape in wanted]
 
 

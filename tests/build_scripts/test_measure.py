@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import Wav2Vec2ForCTC
 
 from build_scripts import (
     architectures,
@@ -181,6 +180,24 @@ def test_a_triton_that_does_not_start_says_why(tmp_path: Path) -> None:
         measure_triton.figures(gpu, one)
 
 
+def test_the_caches_are_measured_with_nothing_but_torch(tmp_path: Path) -> None:
+    code = (
+        "import runpy, sys, importlib.abc, importlib.util\n"
+        "class Bare(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('transformers', 'pyannote', 'av', 'sentencex'):\n"
+        "            raise ModuleNotFoundError(f\"No module named '{name}'\", name=name)\n"
+        "sys.meta_path.insert(0, Bare())\n"
+        "sys.argv[1:] = ['kv', '--device', 'cpu', '--plan', 'rtx3090']\n"
+        "import build_scripts.measure\n"
+        "runpy.run_module('build_scripts.measure_models', run_name='__main__')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=layout.ROOT, capture_output=True,
+                         text=True, check=False)  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert {"llm_kv", "whisper_kv"} == json.loads(ran.stdout.splitlines()[-1])["figures"].keys()
+
+
 def test_it_runs_where_nothing_is_set_up(tmp_path: Path) -> None:
     shutil.copytree(layout.ROOT / "build_scripts", tmp_path / "build_scripts")
     for name in ("onecard", "plans", "docker", "pyproject.toml"):
@@ -221,7 +238,10 @@ def test_whose_batches_are_measured(name: str, cards: list[Gpu], wanted: str) ->
 
 def test_the_networks_are_those_that_the_ledger_counts() -> None:
     with torch.device("meta"):
-        base, large = Wav2Vec2ForCTC(measure_models.BASE), Wav2Vec2ForCTC(measure_models.LARGE)
+        base, large = (
+            measure_models.aligner(measure_models.BASE),
+            measure_models.aligner(measure_models.LARGE),
+        )
     assert _parameters(base) == architectures.ALIGN_BASE.num_parameters
     assert _parameters(large) == architectures.ALIGN_LARGE.num_parameters
     segmentation = measure_speakers.segmentation(10)
