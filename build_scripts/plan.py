@@ -77,12 +77,13 @@ class Speech:
 
 @dataclass(frozen=True)
 class Align:
-    """wav2vec2 CTC. `batch_size`: segments of one forward; `max_loaded`: languages at a time;
+    """wav2vec2 CTC. `precision`: in which it computes; on the CPU what the processor does not have
+    becomes float32. `batch_size`: segments of one forward; `max_loaded`: languages at a time;
     `preload`: those loaded at the start; `languages`: those loaded when a recording has them, in
     the place of the one that was not used for longest."""
 
     device: Device
-    precision: Literal["float16", "float32"]
+    precision: Literal["float16", "bfloat16", "float32"]
     batch_size: int
     max_loaded: int
     preload: tuple[str, ...] = ()
@@ -102,12 +103,14 @@ class Align:
 
 @dataclass(frozen=True)
 class Diarize:
-    """pyannote. Batch sizes: windows of one forward. `pipeline`: a directory with a pyannote
-    pipeline, or "none" for the embedded models."""
+    """pyannote. Batch sizes: windows of one forward. `segmentation_precision`: of the LSTM that
+    `detect_speech` runs on the CPU, whose scores both use; what the processor does not have becomes
+    float32. `pipeline`: a directory with a pyannote pipeline, or "none" for the embedded models."""
 
     device: Device
     segmentation_batch_size: int
     embedding_batch_size: int
+    segmentation_precision: Literal["bfloat16", "float32"] = "float32"
     pipeline: str = "none"
 
     def __post_init__(self) -> None:

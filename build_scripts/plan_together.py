@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def verify(plan: Plan) -> None:
     """Raises PlanError."""
     llm = plan.llm
+    if plan.align.device == "cuda" and plan.align.precision == "bfloat16":
+        raise PlanError("align.precision is `bfloat16`, must be `float16` or `float32` on `cuda`")
     if plan.chat.max_tokens > llm.context_tokens:
         raise PlanError(
             f"chat.max_tokens is `{plan.chat.max_tokens}`, must be at most llm.context_tokens, "

@@ -114,9 +114,10 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
 
 def _detect_speech(plan: Plan) -> dict[str, str]:
     return _texts(
-        cpu_share=0.5,
+        cpu_share=1.0,  # nothing else can begin before it has ended
         segmentation=_engine(plan, "segmentation"),
-        batch_size=8 if plan.card is None else 32,
+        batch_size=8,  # more at a time fall out of the processor's caches
+        precision=plan.diarize.segmentation_precision,
     )
 
 

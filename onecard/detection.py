@@ -38,6 +38,7 @@ class Config:
 
     segmentation: str  # a directory for `segmentation.load`
     batch_size: int
+    precision: str  # of the network's LSTM, `float32` or `bfloat16`
 
 
 class Detector:
@@ -46,6 +47,10 @@ class Detector:
     def __init__(self, segmenter: Segmenter, silero: Silero) -> None:
         self._segmenter = segmenter
         self._silero = silero
+        self._engines = {
+            "pyannote": {**ENGINES["pyannote"], "precision": segmenter.precision},
+            "silero": ENGINES["silero"],
+        }
 
     def detect(
         self, pcm: Pcm, options: TranscribeOptions
@@ -73,7 +78,7 @@ class Detector:
         document = {
             "duration_s": duration_s,
             "method": options.vad_method,
-            "engine": ENGINES[options.vad_method],
+            "engine": self._engines[options.vad_method],
             "regions": regions,
             "chunks": [asdict(chunk) for chunk in vad.merge(regions, options.chunk_size)],
         }

@@ -17,11 +17,11 @@ os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from safetensors.torch import load_file
 
 from onecard import manifest
 from onecard.audio import SAMPLE_RATE, Pcm, to_float
+from onecard.pyannet import SlidingPyanNet
 from onecard.vad import Frames
 
 with warnings.catch_warnings():
@@ -62,15 +62,22 @@ def load(directory: Path | str) -> Any:
 
 
 class Segmenter:
-    """A loaded network and the geometry of its output.
+    """A loaded network, compiled for the CPU, and the geometry of its output.
 
     Args:
         batch_size: windows per forward pass; each takes about 4 MB while it runs.
+        precision: of the LSTM, as for `SlidingPyanNet`.
+        num_threads: forward passes at the same time.
+
+    Attributes:
+        precision: the one in use.
     """
 
-    def __init__(self, model: Any, batch_size: int) -> None:
-        self._model = model
+    def __init__(
+        self, model: Any, batch_size: int, precision: str = "float32", num_threads: int = 1
+    ) -> None:
         self._batch_size = batch_size
+        self._num_threads = num_threads
         window_s = float(model.specifications.duration)
         self._window = round(window_s * SAMPLE_RATE)
         self._step = round(STEP_RATIO * window_s * SAMPLE_RATE)
@@ -81,26 +88,27 @@ class Segmenter:
         )  # fmt: skip
         self.num_frames = int(model.num_frames(self._window))
         self.num_speakers = len(model.specifications.classes)
+        self._network = SlidingPyanNet(
+            model, self._window, self._step, precision=precision, num_threads=num_threads
+        )
+        self.precision = self._network.precision
 
     def scores(self, pcm: Pcm) -> Scores:
         """[windows, frames, speakers] in [0, 1]; no window for a clip without samples."""
         if not len(pcm):
             return np.zeros((0, self.num_frames, self.num_speakers), np.float32)
         num_windows = 1 + max(0, -(-(len(pcm) - self._window) // self._step))
-        parts = [
-            self._forward(pcm, first, min(first + self._batch_size, num_windows))
-            for first in range(0, num_windows, self._batch_size)
-        ]
-        return np.concatenate(parts)
+        # A short clip is divided, so that every thread has a batch.
+        size = min(self._batch_size, -(-num_windows // self._num_threads))
+        spans = (
+            self._span(pcm, first, min(first + size, num_windows))
+            for first in range(0, num_windows, size)
+        )
+        return np.concatenate(self._network(spans))
 
-    def _forward(self, pcm: Pcm, first: int, last: int) -> Scores:
-        """Windows [first, last); only these are held as floats."""
+    def _span(self, pcm: Pcm, first: int, last: int) -> Scores:
+        """[samples] of windows [first, last), with zeros beyond the clip's end."""
         start = first * self._step
         length = (last - 1 - first) * self._step + self._window
         span = to_float(pcm[start : start + length])
-        span = np.pad(span, (0, length - len(span)))
-        windows = np.lib.stride_tricks.sliding_window_view(span, self._window)[:: self._step]
-        batch = torch.from_numpy(windows.copy())[:, None]  # [windows, 1, samples]
-        with torch.inference_mode():
-            scores: Scores = self._model(batch).numpy()
-        return scores
+        return np.pad(span, (0, length - len(span)))

@@ -47,7 +47,7 @@ class Ctc:
         self._directory = Path(directory)
         self._max_loaded = max(max_loaded, len(preload))
         self._batch_size = batch_size
-        self._device, self._dtype = device, dtype
+        self._device, self._dtype, self._num_threads = device, dtype, num_threads
         self._loaded: OrderedDict[str, Acoustic] = OrderedDict()
         for language in preload:
             self._acoustic(language.strip())
@@ -63,7 +63,7 @@ class Ctc:
         while len(self._loaded) >= self._max_loaded:
             self._loaded.popitem(last=False)
         self._loaded[language] = Acoustic.load(
-            self._directory / language, self._device, self._dtype
+            self._directory / language, self._device, self._dtype, self._num_threads
         )
         return self._loaded[language]
 

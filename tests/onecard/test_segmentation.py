@@ -81,7 +81,36 @@ def test_scores_equal_those_of_pyannotes_diarization(segmenter, conversation_pcm
     wanted = inference({"waveform": waveform, "sample_rate": audio.SAMPLE_RATE})
     found = segmenter.scores(pcm)
     assert found.shape == wanted.data.shape
-    assert np.abs(found - wanted.data).max() < 1e-5
+    # Normalised after the first convolution, sums are rounded elsewhere. Where a window is all but
+    # silent that shows, and so does single precision itself: it is off by 0.016 there, either way.
+    span = np.lib.stride_tricks.sliding_window_view(audio.to_float(pcm), 80_000)[::8000]
+    with torch.inference_mode():
+        exact = model.double()(torch.from_numpy(span.copy())[:, None].double()).numpy()
+    errors = [np.abs(one[: len(exact)] - exact) for one in (found, wanted.data)]
+    assert errors[0].max() < 1.05 * errors[1].max()
+    assert errors[0].mean() < 2 * errors[1].mean()
+    assert np.abs(found - wanted.data).mean() < 1e-5
+
+
+def test_bfloat16_finds_the_same_speech(segmenter, conversation_pcm) -> None:
+    """A region may begin or end one or two frames of 17 ms away; none comes or goes."""
+    quick = segmentation.Segmenter(segmentation.load(DIRECTORY), 8, "bfloat16", num_threads=2)
+    frame_s = segmenter.frames.frame_step_s
+    found, wanted = (
+        vad.binarize(
+            vad.aggregate(one.scores(conversation_pcm), one.frames, 30.0), one.frames,
+            0.5, 0.363, 30.0,
+        )
+        for one in (quick, segmenter)
+    )  # fmt: skip
+    assert len(found) == len(wanted) == 3
+    assert np.abs(np.array(found) - np.array(wanted)).max() <= 2 * frame_s + 1e-6
+
+
+def test_scores_do_not_depend_on_how_windows_are_batched(segmenter, conversation_pcm) -> None:
+    pcm = conversation_pcm[:200_000]
+    others = segmentation.Segmenter(segmentation.load(DIRECTORY), batch_size=3, num_threads=2)
+    assert np.abs(others.scores(pcm) - segmenter.scores(pcm)).max() < 1e-5
 
 
 def test_the_shared_scores_give_the_same_chunks(detector, segmenter, conversation_pcm) -> None:

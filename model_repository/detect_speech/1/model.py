@@ -12,9 +12,12 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         config = parameters.parse(detection.Config, backend.params(args))
-        torch.set_num_threads(backend.num_threads(args))
+        num_threads = backend.num_threads(args)
+        torch.set_num_threads(1)  # for what `num_threads` batches share
         network = segmentation.load(config.segmentation)
-        segmenter = segmentation.Segmenter(network, config.batch_size)
+        segmenter = segmentation.Segmenter(
+            network, config.batch_size, config.precision, num_threads
+        )
         self.detector = detection.Detector(segmenter, silero.Silero())
 
     def execute(self, requests):

@@ -182,11 +182,15 @@ def test_words_and_characters_are_whisperx_s(monkeypatch, models, ctc, name, wri
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_a_batch_says_what_each_says_alone(models, ctc, language):
+def test_a_batch_says_what_each_says_alone(models, ctc, language, monkeypatch):
     acoustic = ctc._acoustic(language)
     pcm = recorded.pcm("cold_corpus")
     segments = [pcm[: 16_000 * n] for n in (3, 9, 9, 1)] + [pcm[:100]]
+    compiled = acoustic.emissions(segments, batch_size=8)
+    monkeypatch.setattr(acoustic, "_compiled", None)  # as on a GPU
     together = acoustic.emissions(segments, batch_size=8)
+    for one, batched in zip(compiled, together, strict=True):
+        np.testing.assert_allclose(one, batched, atol=1e-4)
     for segment, batched in zip(segments, together, strict=True):
         (alone,) = acoustic.emissions([segment], batch_size=1)
         np.testing.assert_allclose(batched, alone, atol=1e-4)
@@ -194,6 +198,7 @@ def test_a_batch_says_what_each_says_alone(models, ctc, language):
 
 def test_padding_invariant_models_share_a_forward(models, ctc, monkeypatch):
     acoustic = ctc._acoustic("en")
+    monkeypatch.setattr(acoustic, "_compiled", None)  # as on a GPU
     sizes = []
     forward = acoustic._forward
     monkeypatch.setattr(
@@ -281,7 +286,7 @@ def test_weights_that_come_as_a_pickle_are_the_same_as_safetensors(models, tmp_p
     manifest.write(tmp_path / "made", facts)
     pcm = [np.random.default_rng(0).integers(-9000, 9000, 16000).astype(np.int16)]
     found, wanted = (
-        Acoustic.load(folder, "cpu", "float32").emissions(pcm, 1)[0]
+        Acoustic.load(folder, "cpu", "float32", 1).emissions(pcm, 1)[0]
         for folder in (tmp_path / "made", models / "en")
     )
     np.testing.assert_array_equal(found, wanted)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecard.alignment import interpolation, loudness, models, numerals, pronunciation, text
+from build_scripts import align_models as models
+from onecard.alignment import interpolation, loudness, numerals, pronunciation, text
 from onecard.alignment.units import Timed, Utterance
 from onecard.options import TranscribeOptions
 

@@ -1,0 +1,82 @@
+"""Torch networks compiled for the CPU by OpenVINO: the same answers, sooner.
+
+It knows precisions, threads and batches; it knows nothing of what a network computes. In bfloat16
+(processors with AVX512-BF16 or AMX) a network takes about half the time that torch takes in
+float32. Batches run side by side, a thread each: small LSTM steps gain little from two threads.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino
+import torch
+
+Array = npt.NDArray[np.float32]
+
+_DEVICE = "CPU"
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_CAPABILITIES = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
+
+
+def available(planned: str) -> str:
+    """The precision `planned`, or float32 where this processor does not compute in it."""
+    found = openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return planned if _CAPABILITIES[planned] in found else "float32"
+
+
+class Compiled:
+    """`network`, from one or more tensors to one.
+
+    Args:
+        examples: inputs; tracing runs them, their values do not matter.
+        shapes: of the inputs, -1 for what differs between calls.
+        precision: `float32`, `bfloat16` or `float16`, in which it computes; both sides are
+            float32.
+        num_threads: batches that run at the same time.
+
+    Attributes:
+        precision: the one in use, as `available` says.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        examples: tuple[torch.Tensor, ...],
+        shapes: Sequence[Sequence[int]],
+        *,
+        precision: str,
+        num_threads: int,
+    ) -> None:
+        self.precision = available(precision)
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # tracing notes what is constant for these examples
+            model = openvino.convert_model(network, example_input=examples)
+        model.reshape({i: openvino.PartialShape(list(shape)) for i, shape in enumerate(shapes)})
+        settings = {
+            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            "INFERENCE_NUM_THREADS": num_threads,
+            "NUM_STREAMS": num_threads,
+            "ENABLE_CPU_PINNING": False,  # each process would pin its threads to the same cores
+        }
+        compiled = openvino.Core().compile_model(model, _DEVICE, settings)
+        self._queue = openvino.AsyncInferQueue(compiled, num_threads)
+        self._queue.set_callback(_keep)
+
+    def __call__(self, batches: Iterable[tuple[Array, ...]]) -> list[Array]:
+        """The output for each batch of inputs, in order. One call at a time."""
+        found: list[Any] = []
+        for index, inputs in enumerate(batches):
+            found.append(None)
+            self._queue.start_async(list(inputs), (found, index))
+        self._queue.wait_all()
+        return found
+
+
+def _keep(request: Any, place: tuple[list[Any], int]) -> None:
+    found, index = place
+    found[index] = request.get_output_tensor(0).data.copy()
