@@ -15,7 +15,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from build_scripts import claim, layout, preflight, processes, served, server, server_log, settings
+from build_scripts import (
+    claim,
+    dial,
+    layout,
+    preflight,
+    processes,
+    served,
+    server,
+    server_log,
+    settings,
+)
 from build_scripts.control import Api
 from build_scripts.errors import ServerError
 from build_scripts.progress import say
@@ -31,6 +41,7 @@ def main(verb: str, arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m build_scripts {verb}")
     settings.add_arguments(parser)
     if verb == "serve":
+        dial.add_argument(parser)
         parser.add_argument("--detach", action="store_true", help="return at once; or DETACH=1")
     if verb == "wait":
         help_text = f"seconds, default {WAIT_TIMEOUT_S}; or TIMEOUT="

@@ -112,7 +112,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--drain-timeout", type=int, help=f"seconds, default {DRAIN_TIMEOUT_S}; or DRAIN_TIMEOUT="
     )
-    dial.add_argument(parser)
 
 
 def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -136,7 +135,7 @@ def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.env
         plan=cards.resolve(chosen("plan", DEFAULT_PLAN)),
         part=_part(chosen("part", "all")),
         drain_timeout_s=_seconds("DRAIN_TIMEOUT", chosen("drain_timeout", str(DRAIN_TIMEOUT_S))),
-        vram_gib=dial.read(arguments.vram, environment),
+        vram_gib=dial.read(arguments.vram, environment) if "vram" in arguments else None,
     )
 
 

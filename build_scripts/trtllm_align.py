@@ -10,6 +10,7 @@ from build_scripts import trtllm_sources
 from build_scripts.plan import Plan
 from build_scripts.trtllm_command import (
     OWN_PYTHON,
+    ROOM,
     Command,
     assemble,
     fetch,
@@ -21,7 +22,8 @@ from build_scripts.trtllm_command import (
 
 def fetches(plan: Plan) -> list[Command]:
     """Bring each language's network and alphabet."""
-    return [fetch(f"align {one}", trtllm_sources.align(one)) for one in plan.align.fetched]
+    fetched = plan.align.fetched
+    return [fetch(f"align {one}", trtllm_sources.align(one), room=ROOM) for one in fetched]
 
 
 def builds(plan: Plan) -> list[Command]:

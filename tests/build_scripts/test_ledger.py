@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from build_scripts import architectures, ledger, plan, recipe
+from build_scripts.align_models import MODELS
 from build_scripts.errors import PlanError
 from build_scripts.ledger_lines import GIB, MIB, Figure, measured
 from build_scripts.plan import Plan
@@ -274,6 +275,30 @@ def test_the_docs_totals_are_the_ledgers() -> None:
         author, ours = recipe.AUTHOR_GIB[context], recipe.total_bytes(context) / GIB
         assert f"| {context} | {author} | {ours:.1f} GiB |" in text
     assert f": {ledger.triage_tokens(reference())} for ten mails" in text
+
+
+def test_the_docs_costs_of_a_language_are_the_ledgers() -> None:
+    text = DOC.read_text(encoding="utf-8")
+    rows = dict(
+        re.findall(r"^\| ([^|]+) \| \d+ million \|[^|]+\| ([\d.]+) GiB", text, re.MULTILINE)
+    )
+    others = f"{len(MODELS) - 8} others (`build_scripts/align_models.py`)"
+    wanted = {"`en`": "en", "`de` `es` `fr` `it`": "de", "`vi`": "vi", "`no` `nn`": "no",
+              others: "nl"}  # fmt: skip
+    assert rows == {
+        row: f"{architectures.align(one).num_parameters * 2 / GIB:.2f}"
+        for row, one in wanted.items()
+    }
+
+    def left(**align: Any) -> float:
+        return ledger.ledger(changed(reference(), "align", **align), {}).left_bytes / GIB
+
+    assert f"takes 0.18 GiB of the {left():.2f} that are left" in text
+    assert left() - left(max_loaded=2, languages=("de",)) == pytest.approx(0.18, abs=0.005)
+    assert left() - left(languages=("nl",)) == pytest.approx(0.41, abs=0.005)
+    dutch = changed(reference(), "align", languages=("nl",))
+    fewer = changed(dutch, "diarize", segmentation_batch_size=8)
+    assert f"with {ledger.ledger(fewer, {}).left_bytes / GIB:.2f} to spare" in text
 
 
 def examples() -> list[tuple[str, str, int]]:

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from build_scripts import knobs, layout, served, settings
+from build_scripts import dial, knobs, layout, served, settings
 from build_scripts.errors import PlanError, ServerError
 from build_scripts.settings import Settings
 
@@ -26,6 +26,7 @@ def asked(plan: str, run: Path, monkeypatch: pytest.MonkeyPatch, **environment: 
     monkeypatch.setattr(layout, "RUN", run)
     parser = argparse.ArgumentParser()
     settings.add_arguments(parser)
+    dial.add_argument(parser)
     return settings.from_arguments(parser.parse_args(["--plan", plan]), environment)
 
 

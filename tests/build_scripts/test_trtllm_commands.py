@@ -49,7 +49,7 @@ EXPECTED = {
     ),
     "fetch align en": (
         "python -m build_scripts.trtllm_hub facebook/wav2vec2-base-960h"
-        f" --revision 22aad52d435eb6dbaf354bdad9b0da84ce7d6156 --into {ALIGN}"
+        f" --revision 22aad52d435eb6dbaf354bdad9b0da84ce7d6156 --into {ALIGN} --room 3"
         " --file=config.json --file=vocab.json --first-of=model.safetensors"
         " --first-of=pytorch_model.bin"
     ),
