@@ -51,11 +51,8 @@ def check_engines(
 
     plan = found.plan
     cure = engines.cure(plan, vram_gib)
-    missing = [
-        one
-        for one in engines.directories(plan)
-        if _is_wanted(one, found.launch) and not (root / one / manifest.FILENAME).is_file()
-    ]
+    wanted = [one for one in engines.directories(plan) if _is_wanted(one, found.launch)]
+    missing = [one for one in wanted if not (root / one / manifest.FILENAME).is_file()]
     spare = [one for one in missing if _language(one) not in ("", *plan.align.preload)]
     lost = [one for one in missing if one not in spare]
     if lost:
@@ -69,7 +66,8 @@ def check_engines(
         for one in spare
     ]
     if found.launch.runtime == "nvidia":
-        stale = engines.stale(plan, root)
+        made = set(wanted) - set(missing)
+        stale = [one for one in engines.stale(plan, root) if one in made]
         warnings += [f"warning: {one} is not what the plan says now; {cure}" for one in stale]
     return warnings
 

@@ -66,6 +66,20 @@ def test_engines_of_another_plan_than_the_one_that_is_served_are_a_warning(tmp_p
     assert preflight.check_engines(rehearsed, None, tmp_path) == []
 
 
+def test_a_language_that_is_not_fetched_yet_is_a_warning(tmp_path: Path) -> None:
+    found = served("rtx3090", runtime="embedded")
+    make(tmp_path, *engines.directories(found.plan))
+    align = dataclasses.replace(found.plan.align, languages=("de",))
+    more = dataclasses.replace(found, plan=dataclasses.replace(found.plan, align=align))
+    assert preflight.check_engines(more, None, tmp_path) == [
+        "warning: engines/rtx3090/align/de is not made yet, so words of that language are timed in "
+        "proportion to the text; `make engines PLAN=rtx3090` makes them, in the container and on "
+        "the card (docs/gpu.md)"
+    ]
+    on_card = dataclasses.replace(more, launch=dataclasses.replace(more.launch, runtime="nvidia"))
+    assert sum("align/de" in one for one in preflight.check_engines(on_card, None, tmp_path)) == 1
+
+
 def test_it_is_said_before_triton_starts(tmp_path: Path) -> None:
     if layout.ENGINES.with_name("a40").exists():
         pytest.skip("this machine has engines of its own")
