@@ -23,7 +23,7 @@ from build_scripts.ledger_lines import MIB
 from build_scripts.nvml import Gpu
 
 PINNED_POOL_BYTES = 256 * MIB  # Triton's default, of the host's memory
-_START_S = 30.0
+_START_S = 15.0  # it is there in two or three
 _POLL_S = 0.1
 _SETTLE_S = 1.0  # the driver's count follows the allocation
 

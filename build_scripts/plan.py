@@ -264,7 +264,9 @@ def load(name: str) -> Plan:
             value.
     """
     if name not in names():  # so that no name leads out of the directory
-        raise PlanError(f"no plan `{name}`; there are: {', '.join(names())}")
+        near = difflib.get_close_matches(name.lower(), names(), n=1)
+        meant = f"; `{near[0]}` is the nearest" if near else ""
+        raise PlanError(f"no plan `{name}`; there are: {', '.join(names())}{meant}")
     path = PLANS / f"{name}.toml"
     try:
         text = path.read_text(encoding="utf-8")

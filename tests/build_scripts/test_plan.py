@@ -132,6 +132,8 @@ def test_what_is_missing_or_not_known_is_named(text, message):
 def test_a_plan_that_is_not_there_is_answered_with_those_that_are():
     with pytest.raises(PlanError, match=r"no plan `rtx`; there are: .*cpu.*rtx3090"):
         plan.load("rtx")
+    with pytest.raises(PlanError, match=r"rtx5090; `rtx4090` is the nearest$"):
+        plan.load("RTX4909")
 
 
 @pytest.mark.parametrize("name", ["../plans/cpu", "sub/cpu", "..", "", "./cpu"])
