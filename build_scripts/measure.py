@@ -170,11 +170,15 @@ def sections(names: Sequence[str], run: Run) -> tuple[dict[str, Section], dict[s
     for name in names:
         started_s = time.monotonic()
         try:
-            found[name] = run(name)
-            how = "measured"
+            result = run(name)
+            problem = result.get("error", "")
+            if result["figures"]:
+                found[name] = result
         except Exception as error:  # whatever one of them does, the rest is worth having
-            failed[name] = str(error) or repr(error)
-            how = f"FAILED, the rest goes on: {failed[name]}"
+            problem = str(error) or repr(error)
+        if problem:
+            failed[name] = problem
+        how = f"FAILED, the rest goes on: {problem}" if problem else "measured"
         say(f"{name}: {how} ({time.monotonic() - started_s:.0f} s)")
     return found, failed
 
@@ -202,15 +206,20 @@ def subject(
         raise BuildError(f"it took more than {limit_s:.0f} s; --limit gives it longer") from None
     if done.returncode == 0:
         result: Section = json.loads(done.stdout.splitlines()[-1])
-        return result
+        return {**result, "error": _with_cure(result["error"], python)}
     said = "\n  ".join(done.stderr.splitlines()[-5:]) or "it said nothing"
     if done.returncode == MachineError.exit_code:
         raise MachineError(said)
-    lacking = re.search(r"No module named '(\w+)", done.stderr)
-    if lacking:
-        package = _PACKAGES.get(lacking[1], lacking[1])
-        raise BuildError(f"{lacking[0]}': `{python} -m pip install {package}` brings it")
+    said = _with_cure(said, python)
     raise BuildError(f"measuring `{name}` ended with status {done.returncode}:\n  {said}")
+
+
+def _with_cure(error: str, python: str) -> str:
+    lacking = re.search(r"No module named '(\w+)", error)
+    if lacking is None:
+        return error
+    package = _PACKAGES.get(lacking[1], lacking[1])
+    return f"{error}: `{python} -m pip install {package}` brings it"
 
 
 def document(

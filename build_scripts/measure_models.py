@@ -219,14 +219,21 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def measured(name: str, device: str, one: Plan, effort: Effort) -> dict[str, Any]:
-    """All of one subject. Raises MachineError where there is no such device."""
+    """All of one subject, or what came before an `error`. Raises MachineError where there is no
+    such device."""
     torch.manual_seed(0)
     subject = Subject(measure_meter.meter(device))
-    {"align": align, "diarize": diarize, "kv": kv}[name](subject, one, effort)
+    error, outside = "", None
+    try:
+        {"align": align, "diarize": diarize, "kv": kv}[name](subject, one, effort)
+        outside = subject.meter.outside()
+    except Exception as caught:  # what was measured until then is worth having
+        error = f"{type(caught).__name__}: {caught}"
     return {
+        "error": error,
         "figures": subject.figures,
         "sweeps": subject.sweeps,
-        "outside_bytes": subject.meter.outside(),
+        "outside_bytes": outside,
         "torch": torch.__version__,
         "cuda": torch.version.cuda or "",
     }

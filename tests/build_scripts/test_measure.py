@@ -106,6 +106,31 @@ def test_a_section_that_fails_costs_no_other(tmp_path: Path) -> None:
     )
 
 
+def test_what_a_section_measured_before_it_failed_is_kept() -> None:
+    def run(name: str) -> dict[str, Any]:
+        return {**fake_run(name), "error": "OutOfMemoryError: at the last batch"}
+
+    found, failed = measure.sections(["kv"], run)
+    assert failed == {"kv": "OutOfMemoryError: at the last batch"}
+    assert "llm_kv" in measure.document(gpu(), "rtx3090", found, failed)["figures"]
+
+
+def test_a_subject_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = measure_models._pool
+    sizes: list[int] = []
+
+    def pool(num_bytes: int, device: torch.device) -> torch.Tensor:
+        sizes.append(num_bytes)
+        if len(sizes) > 2:  # the LLM's
+            raise RuntimeError("CUDA error: unspecified launch failure")
+        return made(num_bytes, device)
+
+    monkeypatch.setattr(measure_models, "_pool", pool)
+    found = measure_models.measured("kv", "cpu", plan.load("rtx3090"), measure_models.TRIAL)
+    assert found["figures"].keys() == {"whisper_kv"}
+    assert found["error"] == "RuntimeError: CUDA error: unspecified launch failure"
+
+
 def test_a_second_run_adds_what_the_first_one_lacks(tmp_path: Path) -> None:
     measure.write(measured("align", "diarize", failing=("diarize",)), tmp_path)
     path = measure.write(measured("diarize", "triton"), tmp_path)
@@ -275,6 +300,7 @@ def test_the_same_code_runs_on_the_cpu(subject: str, figures: set[str]) -> None:
     for name in figures:
         batch = found["figures"][name].get("batch")
         assert (batch is not None) == name.endswith("working_set"), name
+    assert found["error"] == ""
     assert found["outside_bytes"] is None  # no card: nothing is said of one
     assert all(row["bytes"] >= 0 and row["batch"] >= 1 for row in found["sweeps"])
 
