@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,31 +22,41 @@ from build_scripts.errors import ServerError
 from build_scripts.settings import Settings
 
 STATE = "server.json"
+LOOK_S = 0.2  # whoever only looks whether a lock is held has it for less
 
 
 @contextmanager
 def locked(server: Settings) -> Iterator[None]:
     """Hold this server's name. Raises ServerError while another `serve` of this checkout does."""
-    file = _lock_file(server)
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+    deadline_s = time.monotonic() + LOOK_S
+    while (file := _lock(server)) is None:
+        if time.monotonic() > deadline_s:
             pid = state(server).get("server", "?")
             raise ServerError(
                 f"this checkout's server is running already on port `{server.http_port}` "
                 f"(pid {pid}): `make stop` ends it, HTTP_PORT=... starts another beside it"
-            ) from None
-        # Another start may have cleaned the folder away before it was locked.
-        server.run.mkdir(parents=True, exist_ok=True)
+            )
+        time.sleep(0.01)
+    with file:
         yield
 
 
-def _lock_file(server: Settings) -> IO[str]:
-    while True:
-        server.run.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            return (server.run / "lock").open("w")
+def _lock(server: Settings) -> IO[str] | None:
+    """The lock file, locked; None while somebody else has it."""
+    server.run.mkdir(parents=True, exist_ok=True)
+    path = server.run / "lock"
+    with contextlib.suppress(OSError):
+        file = path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Another start may have cleaned the folder away before the lock was taken.
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except OSError:
+            file.close()
+            raise
+        file.close()
+    return None
 
 
 def is_held(run: Path) -> bool:

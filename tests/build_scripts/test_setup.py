@@ -91,7 +91,11 @@ def test_another_python_is_looked_for_and_otherwise_asked_for(tmp_path: Path) ->
     assert "Python 3.14 was found, wanted 3.10, 3.11 or 3.12" in ran.stderr
 
 
-def test_an_unreachable_index_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_index_is_said_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `make demo`, which another test may run meanwhile, empties the usual one.
+    monkeypatch.setattr(layout, "DOWNLOADS", tmp_path)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
