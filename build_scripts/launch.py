@@ -29,6 +29,10 @@ WORKER = "trtllmExecutorWorker"  # of the orchestrator: a process for each engin
 ENGINES = ("llm", "whisper")
 TEXT = ("llm", "chat", "triage")  # where speech and text live in two servers; the rest is speech
 
+# Of the embedded runtime; more than there are models. Each load and unload waits for a process of
+# its own, and in Triton's usual four places the slowest, which are listed late, begin late.
+LOAD_THREADS = 16
+
 # Triton's default, stated because the ledger counts it.
 CUDA_POOL_BYTES = 64 * 2**20
 
@@ -119,7 +123,11 @@ def _embedded() -> Launch:
         part="all",
         binary=root / "bin" / "tritonserver",
         backend_directory=root / "backends",
-        flags={"cache-directory": str(root / "caches"), "load-model": "*"},
+        flags={
+            "cache-directory": str(root / "caches"),
+            "load-model": "*",
+            "model-load-thread-count": str(LOAD_THREADS),
+        },
         libraries=(root / "lib",),
     )
 

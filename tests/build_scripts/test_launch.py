@@ -31,7 +31,11 @@ def test_without_a_card_nvidias_runtime_is_left_alone(nvidia):
     one = launch.launch(plan.load("cpu"), nvidia=nvidia)
     assert one.runtime == "embedded"
     assert one.binary == layout.RUNTIME / "bin/tritonserver"
-    assert one.flags == {"cache-directory": str(layout.RUNTIME / "caches"), "load-model": "*"}
+    assert one.flags == {
+        "cache-directory": str(layout.RUNTIME / "caches"),
+        "load-model": "*",
+        "model-load-thread-count": "16",
+    }
     assert (one.environment, one.libraries) == ({}, (layout.RUNTIME / "lib",))
     assert not one.is_ordered
 
