@@ -18,6 +18,8 @@ from build_scripts import checks, layout, packages
 from build_scripts.errors import InstallError
 
 PROJECT = "onecard"
+# Python compiles a module when it is first imported, and of these packages most never are.
+_INSTALL = ("install", "--no-compile")
 
 
 def build(say: Callable[[str], None]) -> None:
@@ -78,9 +80,9 @@ def _install(say: Callable[[str], None]) -> None:
     if not here and checks.free_bytes() < checks.CUDA_FREE_BYTES:
         free_gib = checks.free_bytes() / 2**30
         say(f"warning: {free_gib:.1f} GiB free, a CUDA build wants {checks.CUDA_FREE_BYTES >> 30}")
-    packages.pip(["install", torch], torch, show=True)
+    packages.pip([*_INSTALL, torch], torch, show=True)
     say(f"the packages of {layout.LOCK.name}")
-    packages.pip(["install", "--no-deps", "-r", str(layout.LOCK)], layout.LOCK.name, show=True)
+    packages.pip([*_INSTALL, "--no-deps", "-r", str(layout.LOCK)], layout.LOCK.name, show=True)
     if not _project_is_installed():
         say("onecard itself, editable")
         packages.pip(["install", "--no-deps", "-e", str(layout.ROOT)], PROJECT)
