@@ -110,6 +110,16 @@ def become(server, family, kind, wanted, within_s=20):
     return time.monotonic() - started
 
 
+def stand_still(server, within_s=20):
+    """The engine computes nothing for longer than the metrics' period; `LONG` takes more time."""
+    started = time.monotonic()
+    before, steps = -1.0, metrics(server, "nv_trt_llm_general_metrics")["iteration_counter"]
+    while steps != before:
+        assert time.monotonic() - started < within_s, steps
+        time.sleep(0.5)
+        before, steps = steps, metrics(server, "nv_trt_llm_general_metrics")["iteration_counter"]
+
+
 def test_streams_carry_new_tokens_and_a_final_flag(stream):
     whole = stream().run(num_tokens=25, end_id=None)
     assert [len(piece) for piece in whole] == [25]
@@ -146,10 +156,7 @@ def test_a_caller_who_goes_frees_the_cache(server, stream, by):
         running.drop()
     become(server, "nv_trt_llm_kv_cache_block_metrics", "used", 0)
     become(server, "nv_trt_llm_request_metrics", "active", 0)
-    time.sleep(0.5)  # more than the metrics' period
-    steps = metrics(server, "nv_trt_llm_general_metrics")["iteration_counter"]
-    time.sleep(0.5)
-    assert metrics(server, "nv_trt_llm_general_metrics")["iteration_counter"] == steps
+    stand_still(server)
     assert len(joined(stream().run(num_tokens=5, end_id=None))) == 5
 
 
@@ -219,12 +226,19 @@ def test_lengths_of_finished_requests_are_histograms(server, stream):
         found = re.findall(r"^nv_llm_output_token_len_bucket{(.*?)} (\S+)$", text, re.M)
         return {dict(re.findall(r'(\w+)="(.*?)"', labels))["le"]: float(n) for labels, n in found}
 
+    def counted_more_than(count):
+        """The buckets once a request is counted, which it is after its response was sent."""
+        started = time.monotonic()
+        while (found := buckets()).get("+Inf", 0.0) <= count:
+            assert time.monotonic() - started < 20, found
+            time.sleep(0.05)
+        return found
+
+    count = buckets().get("+Inf", 0.0)
     stream().run(num_tokens=20, end_id=None)
-    time.sleep(0.5)  # counted after the response was sent
-    before = buckets()
+    before = counted_more_than(count)
     stream().run(num_tokens=20, end_id=None)
-    time.sleep(0.5)
-    after = buckets()
+    after = counted_more_than(before["+Inf"])
     assert {key: after[key] - before[key] for key in after} == {
         "10": 0, "50": 1, "100": 1, "500": 1, "1000": 1, "+Inf": 1,
     }  # fmt: skip

@@ -23,8 +23,8 @@ pytestmark = needs_triton
 
 # Longer than a drain and the end of Triton together wait for a request on which nothing works.
 LONG_S = drain.QUIET_S + server.IDLE_CONNECTIONS_S + 2
-# A step that takes `SECONDS` of processor time and, as onecard's models do, answers an error when
-# its caller has gone.
+# A step that works for `SECONDS`, with a share of a core far above `drain.IDLE_SHARE`, and, as
+# onecard's models do, answers an error when its caller has gone.
 WORK = """
 import time
 import triton_python_backend_utils as pb
@@ -37,7 +37,8 @@ class TritonPythonModel:
         open(GATE + ".reached", "w").close()
         end_s = time.monotonic() + SECONDS
         while time.monotonic() < end_s and not request.is_cancelled():
-            sum(range(1000))
+            sum(range(100_000))
+            time.sleep(0.01)
         if request.is_cancelled():
             error = pb.TritonError("cancelled", pb.TritonError.CANCELLED)
             return pb.InferenceResponse([], error=error)

@@ -56,7 +56,7 @@ def test_same_seed_same_text(server: Any) -> None:
 
 def test_length_and_logprobs(server: Any) -> None:
     with Client(server.grpc_url) as client:
-        answer = client.chat("Count to one hundred.", max_tokens=5, logprobs=True)
+        answer = client.chat("Count to one hundred.", max_tokens=5, min_tokens=5, logprobs=True)
         list(answer)
     assert (answer.finish_reason, answer.usage.completion_tokens) == ("length", 5)
     assert len(answer.logprobs) == 5
