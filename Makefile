@@ -29,7 +29,7 @@ status: ## say whether a server runs, and where
 	@$(BUILD) status
 
 test: setup samples ## set up, fetch the recordings, run every test (ARGS="-k align")
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: setup ## lint, types, generated files; changes nothing
 	@$(BIN)/python -m build_scripts check

@@ -16,7 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from build_scripts import supervisor
 from build_scripts.demo import free_ports
+from tests.halves import (  # noqa: F401 (hooks)
+    pytest_collection_modifyitems,
+    pytest_runtest_setup,
+    pytest_xdist_make_scheduler,
+)
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / ".samples"
@@ -31,6 +37,18 @@ class Server:
     http_url: str
     metrics_url: str
     pid: int
+
+    def triton_pid(self) -> int:
+        """The tritonserver that `build_scripts serve` runs."""
+        for folder in os.listdir("/proc"):
+            if folder.isdigit() and supervisor.stubs(int(folder)):
+                pid = int(folder)
+                while pid > 1:
+                    if pid == self.pid:
+                        return int(folder)
+                    with open(f"/proc/{pid}/stat") as stat:
+                        pid = int(stat.read().rpartition(")")[2].split()[1])
+        raise AssertionError("no tritonserver below the server's process")
 
 
 def is_ready(http_url: str) -> bool:
@@ -57,7 +75,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def serving(directory: Path) -> Iterator[Server]:
+def serving(directory: Path, **environment: str) -> Iterator[Server]:
     """A server of one's own; ends with SIGTERM, and must then end by itself."""
     http, grpc, metrics = free_ports(3)
     log = directory / "log"
@@ -66,7 +84,7 @@ def serving(directory: Path) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "-m", "build_scripts", "serve"],
             cwd=ROOT,
-            env={**os.environ, **ports},
+            env={**os.environ, **environment, **ports},
             stdout=out,
             stderr=subprocess.STDOUT,
         )

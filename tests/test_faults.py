@@ -1,29 +1,24 @@
-"""Faults, injected for real: each has its own clear answer, and the server goes on serving.
+"""Faults, injected for real: each has its own clear answer, and the server of all goes on serving.
 
-Runs against the shared server, except where a fault would spoil it for the other tests.
+What it would not survive is in test_restarts.py.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 import wave
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import requests
 
 from build_scripts import supervisor
-from build_scripts.demo import free_ports
 from onecard_client import Client, InvalidRequest, OnecardError
-from tests import conftest, speech
+from tests import speech
 
 RATE = speech.RATE
 RECOVERY_TIMEOUT_S = 90
@@ -143,19 +138,6 @@ def test_nothing_waits_when_everybody_was_answered(server):
     assert in_flight(server) == 0
 
 
-def triton_pid(server) -> int:
-    """The tritonserver that `build_scripts serve` runs."""
-    for folder in os.listdir("/proc"):
-        if folder.isdigit() and supervisor.stubs(int(folder)):
-            pid = int(folder)
-            while pid > 1:
-                if pid == server.pid:
-                    return int(folder)
-                with open(f"/proc/{pid}/stat") as stat:
-                    pid = int(stat.read().rpartition(")")[2].split()[1])
-    raise AssertionError("no tritonserver below the server's process")
-
-
 PYTHON_MODELS = [
     "decode_audio",
     "detect_speech",
@@ -184,7 +166,7 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
     for thread in threads:
         thread.start()
     time.sleep(0.3)
-    for pid, served in supervisor.stubs(triton_pid(server)).items():
+    for pid, served in supervisor.stubs(server.triton_pid()).items():
         if served == model:
             os.kill(pid, signal.SIGKILL)
     for thread in threads:
@@ -200,79 +182,3 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
         time.sleep(0.5)
         run()
     assert speech.word_errors(speech.JFK, str(outcomes[-1])) == 0
-
-
-@pytest.fixture(scope="module")
-def spare_server(tmp_path_factory):
-    """For what makes Triton start again: `serve` gives up when that happens three times in a row
-    within a minute of service each, and other tests have done it to the server of all."""
-    with conftest.serving(tmp_path_factory.mktemp("spare")) as one:
-        yield one
-
-
-@pytest.mark.parametrize("model", ["llm", "chat"])
-def test_a_killed_language_model_leaves_nobody_waiting_and_comes_back(spare_server, model):
-    """A stream whose process died is cut off, not left open; afterwards all is as before."""
-    server = spare_server
-    asked = {"max_tokens": 400, "min_tokens": 400, "temperature": 0.0}
-    outcomes: list[object] = []
-
-    def run(work: Callable[[Client], object]) -> None:
-        try:
-            with Client(server.grpc_url) as own:
-                outcomes.append(work(own))
-        except OnecardError as error:
-            outcomes.append(error)
-
-    def chat(own: Client) -> object:
-        return "".join(own.chat("Hello", timeout_s=RECOVERY_TIMEOUT_S, **asked))
-
-    def triage(own: Client) -> object:
-        mails = [{"id": str(number), "body": "Lunch on Friday?"} for number in range(4)]
-        return list(own.triage(mails, timeout_s=RECOVERY_TIMEOUT_S))
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in (chat, triage, chat)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.5)
-    for pid, served in supervisor.stubs(triton_pid(server)).items():
-        if served == model:
-            os.kill(pid, signal.SIGKILL)
-    for thread in threads:
-        thread.join()
-    assert len(outcomes) == 3
-    deadline = time.monotonic() + RECOVERY_TIMEOUT_S
-    asked = {"max_tokens": 5}
-    for work in (chat, triage):
-        outcomes.clear()
-        while not any(isinstance(outcome, str | list) for outcome in outcomes):
-            assert time.monotonic() < deadline, outcomes
-            time.sleep(0.5)
-            run(work)
-
-
-@pytest.mark.parametrize("damage", ["missing", "changed"])
-def test_a_damaged_model_file_keeps_the_server_from_starting(tmp_path, damage):
-    """The checksum is verified when the model loads, and the message says what to do."""
-    engine = tmp_path / "whisper-engine"
-    shutil.copytree("engines/cpu/whisper", engine)
-    broken = engine / "tokenizer.json"
-    if damage == "missing":
-        broken.unlink()
-    else:
-        broken.write_bytes(broken.read_bytes()[:-1] + b" ")
-    shutil.copytree("model_repository/whisper", tmp_path / "models" / "whisper")
-    config = tmp_path / "models" / "whisper" / "config.pbtxt"
-    config.write_text(config.read_text().replace("engines/cpu/whisper", str(engine)))
-    flags = ("--http-port", "--grpc-port", "--metrics-port")
-    ports = [text for flag, port in zip(flags, free_ports(3), strict=True) for text in (flag, port)]
-    ran = subprocess.run(
-        [sys.executable, "-m", "build_scripts", "serve", "--repository", tmp_path / "models"]
-        + [str(port) for port in ports],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert ran.returncode != 0
-    said = ran.stdout + ran.stderr
-    assert "tokenizer.json" in said
-    assert "make setup" in said
-    assert ("is missing" if damage == "missing" else "sha256") in said

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,15 +13,13 @@ from build_scripts.demo import free_ports
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-SHELL, PYTHON = (
-    re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    for language in ("sh", "python")
-)
+SHELL = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 # It is what runs this test.
 RECURSION = "make test\n"
 
 
+@pytest.mark.timeout(600)  # beside tests that need both cores
 @pytest.mark.parametrize("code", [code for code in SHELL if code != RECURSION])
 def test_commands_run(code):
     http, grpc, metrics = free_ports(3)
@@ -35,7 +31,7 @@ def test_commands_run(code):
     }
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", code],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=570,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     if "make demo" in code:
@@ -43,21 +39,6 @@ def test_commands_run(code):
         assert shown
         for line in shown:
             assert line.strip() in ran.stdout, f"the README shows `{line}`:\n{ran.stdout}"
-
-
-@pytest.mark.parametrize("code", PYTHON)
-def test_python_runs(code, server, conversation, tmp_path):
-    shutil.copy(conversation, tmp_path / "talk.wav")
-    assert "localhost:8001" in code
-    ran = subprocess.run(
-        [sys.executable, "-c", code.replace("localhost:8001", server.grpc_url)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    if "transcribe" in code:
-        assert "SPEAKER_01: " in ran.stdout
-    else:  # the mail's verdict comes last: its id, a category, whether somebody has to act
-        assert re.search(r"1 \w+ (True|False)$", ran.stdout.strip())
 
 
 def test_test_command_is_what_ci_runs():

@@ -17,40 +17,40 @@ from build_scripts.settings import Settings
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(layout, "RUN", tmp_path)
     names = ("address", *(name.lower() for name in settings.DEFAULT_PORTS), "repository", "plan",
              "part", "drain_timeout")  # fmt: skip
     return settings.from_arguments(Namespace(**dict.fromkeys(names)), {})
 
 
-def test_a_name_is_held_by_one(server: Settings) -> None:
-    with claim.locked(server):
-        assert claim.is_held(server.run)
-        with pytest.raises(ServerError, match="is running already"), claim.locked(server):
+def test_a_name_is_held_by_one(one: Settings) -> None:
+    with claim.locked(one):
+        assert claim.is_held(one.run)
+        with pytest.raises(ServerError, match="is running already"), claim.locked(one):
             pass
-    assert not claim.is_held(server.run)
+    assert not claim.is_held(one.run)
 
 
-def test_a_look_keeps_nobody_from_starting(server: Settings) -> None:
-    server.run.mkdir()
-    look = (server.run / "lock").open("w")
+def test_a_look_keeps_nobody_from_starting(one: Settings) -> None:
+    one.run.mkdir()
+    look = (one.run / "lock").open("w")
     fcntl.flock(look, fcntl.LOCK_EX)
     threading.Timer(claim.LOOK_S / 4, look.close).start()
-    with claim.locked(server):
-        assert claim.is_held(server.run)
+    with claim.locked(one):
+        assert claim.is_held(one.run)
 
 
 def test_a_folder_that_is_cleaned_away_meanwhile_is_made_anew(
-    server: Settings, monkeypatch: pytest.MonkeyPatch
+    one: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock, cleaned = fcntl.flock, []
 
     def clean_first(file: IO[str], operation: int) -> None:
         if not cleaned:
-            cleaned.append(shutil.rmtree(server.run))
+            cleaned.append(shutil.rmtree(one.run))
         lock(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", clean_first)
-    with claim.locked(server):
-        assert claim.is_held(server.run)
+    with claim.locked(one):
+        assert claim.is_held(one.run)

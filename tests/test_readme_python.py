@@ -1,0 +1,29 @@
+"""The README's Python runs as it stands, against the server of all."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_python_runs(code, server, conversation, tmp_path):
+    shutil.copy(conversation, tmp_path / "talk.wav")
+    assert "localhost:8001" in code
+    ran = subprocess.run(
+        [sys.executable, "-c", code.replace("localhost:8001", server.grpc_url)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    if "transcribe" in code:
+        assert "SPEAKER_01: " in ran.stdout
+    else:  # the mail's verdict comes last: its id, a category, whether somebody has to act
+        assert re.search(r"1 \w+ (True|False)$", ran.stdout.strip())
