@@ -71,7 +71,7 @@ class Engine:
         return self.service._loop.load()
 
     def is_idle(self):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self.load().num_running == self.load().num_waiting == 0:
                 return self.load().num_used_blocks == 0
@@ -438,7 +438,7 @@ def test_metrics_tell_the_load_under_nvidias_names(small):
     running = small.start(num_tokens=250, end_id=None, streaming=True)
     running.began.wait(30)
     values = small.board.values
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while values.get((KV_CACHE, "used")) != 9 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert values[KV_CACHE, "used"] == 9  # 16 + 250 tokens in blocks of 32

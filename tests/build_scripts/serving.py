@@ -19,7 +19,7 @@ import pytest
 from build_scripts import layout, processes, settings
 from build_scripts.demo import free_ports
 
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 INSTALLED = (layout.RUNTIME / "manifest.json").is_file()
 needs_triton = pytest.mark.skipif(not INSTALLED, reason="no Triton here: `make setup`")
 

@@ -157,7 +157,7 @@ def test_a_second_setup_waits_for_the_first(tmp_path: Path) -> None:
         assert second.stdout is not None
         assert "waiting" in second.stdout.readline()
         assert second.poll() is None
-    rest, _ = second.communicate(timeout=30)
+    rest, _ = second.communicate(timeout=60)
     assert rest == "in\n"
 
 

@@ -18,7 +18,7 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 # How long the fake waits for something that a test is sure to cause.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 RESULT: dict[str, Any] = {
     "version": "1",

@@ -13,7 +13,7 @@ import pytest
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
 from onecard.streams import Stream, Streams
 
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 
 
 class FakeCaller:
