@@ -44,6 +44,7 @@ from build_scripts.served import Served
 from build_scripts.settings import Settings
 from build_scripts.supervisor import Supervisor
 from build_scripts.vram_watch import Watch
+from build_scripts.warmup import Warmup
 from onecard import presence
 
 POLL_S = 0.1
@@ -156,22 +157,27 @@ class Server:
         started_s = time.monotonic()
         ready_s: float | None = None
         supervisor: Supervisor | None = None
+        warmup: Warmup | None = None
         self._dead = {}
         loader = Loader(self._api, launch, watch.on_loaded)
         while process.poll() is None and not self._signals:
             self._relay()
-            if supervisor is None and self._is_stuck(process.pid):
+            if warmup is None and self._is_stuck(process.pid):
                 process.kill()
                 process.wait()
-            elif supervisor is None and self._is_ready(loader):
+            elif warmup is None and self._is_ready(loader):
                 self._relay()
                 self._verify(watch)
+                warmup = Warmup(self._settings, self._configs, self._say)
+            elif warmup is not None and supervisor is None and warmup.is_done():
                 ready_s = time.monotonic()
                 self._announce(process.pid, ready_s - started_s)
                 decoupled = {name for name, c in self._configs.items() if control.is_decoupled(c)}
                 supervisor = Supervisor(process.pid, self._api, decoupled, self._say)
                 supervisor.start()
             time.sleep(POLL_S)
+        if warmup is not None:
+            warmup.end()
         if supervisor is not None:
             supervisor.stop()
         if not self._signals:

@@ -42,6 +42,7 @@ class Settings:
     part: Part  # of a plan whose engines live in two servers
     drain_timeout_s: int
     vram_gib: float | None = None  # where the plan's one dial is turned
+    warmup: bool = True  # make the first request of each kind before it is ready
 
     @property
     def ports(self) -> dict[str, int]:
@@ -112,6 +113,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--drain-timeout", type=int, help=f"seconds, default {DRAIN_TIMEOUT_S}; or DRAIN_TIMEOUT="
     )
+    parser.add_argument(
+        "--warmup",
+        choices=("0", "1"),
+        help="make the first request of each kind before it is ready, default 1; or WARMUP=",
+    )
 
 
 def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -136,6 +142,7 @@ def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.env
         part=_part(chosen("part", "all")),
         drain_timeout_s=_seconds("DRAIN_TIMEOUT", chosen("drain_timeout", str(DRAIN_TIMEOUT_S))),
         vram_gib=dial.read(arguments.vram, environment) if "vram" in arguments else None,
+        warmup=_flag("WARMUP", chosen("warmup", "1")),
     )
 
 
@@ -149,6 +156,12 @@ def _seconds(name: str, text: str) -> int:
     if not text.isdecimal() or len(text) > 9:  # Triton's own is a 32-bit number
         raise ServerError(f"`{name}` is `{text}`, wanted a whole number of seconds, 0 or more")
     return int(text)
+
+
+def _flag(name: str, text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ServerError(f"`{name}` is `{text}`, wanted 0 or 1")
+    return text == "1"
 
 
 def _part(text: str) -> Part:

@@ -27,6 +27,8 @@ from tests.halves import (  # noqa: F401 (hooks)
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / ".samples"
 READY_TIMEOUT_S = 240
+# What tests ask of a server need not be fast, and there are many servers: they start sooner.
+os.environ.setdefault("WARMUP", "0")
 
 
 @dataclass(frozen=True)

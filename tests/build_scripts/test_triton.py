@@ -199,6 +199,13 @@ def test_a_time_to_drain_that_is_no_time(text: str) -> None:
     assert parsed(DRAIN_TIMEOUT="0").drain_timeout_s == 0
 
 
+def test_warming_up_is_on_or_off() -> None:
+    assert parsed().warmup
+    assert not parsed(WARMUP="0").warmup
+    with pytest.raises(ServerError, match="`WARMUP` is `no`, wanted 0 or 1"):
+        parsed(WARMUP="no")
+
+
 @pytest.mark.parametrize("text", ["abc", "0", "-1", "nan"])
 def test_a_time_to_wait_that_is_no_time(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIMEOUT", text)

@@ -1,0 +1,80 @@
+"""The first request of each kind comes from `serve`: the real Triton, and a stand-in for chat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.build_scripts.serving import Serving, add_model, eventually, needs_triton
+
+pytestmark = needs_triton
+
+CONFIG = """
+name: "chat"
+backend: "python"
+max_batch_size: 1
+input { name: "MESSAGES" data_type: TYPE_STRING dims: 1 }
+input { name: "OPTIONS" data_type: TYPE_STRING dims: 1 optional: true }
+output { name: "EVENT" data_type: TYPE_STRING dims: 1 }
+instance_group { kind: KIND_CPU count: 1 }
+model_transaction_policy { decoupled: true }
+"""
+# Answers when a file appears, and then refuses.
+REFUSE = """
+import os, time
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            open(GATE + ".reached", "w").close()
+            while not os.path.exists(GATE):
+                time.sleep(0.02)
+            error = pb.TritonError("nothing to say", pb.TritonError.INVALID_ARG)
+            sender = request.get_response_sender()
+            answer = pb.InferenceResponse(error=error)
+            sender.send(answer, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+
+
+@pytest.fixture
+def chat(repository: Path, gate: Path) -> Path:
+    """The file that tells that somebody asked the stand-in."""
+    add_model(repository, "chat", REFUSE, gate)
+    (repository / "chat" / "config.pbtxt").write_text(CONFIG)
+    return Path(f"{gate}.reached")
+
+
+def test_it_is_ready_when_the_first_request_is_answered(
+    serving: Serving, chat: Path, gate: Path
+) -> None:
+    serving.environment["WARMUP"] = "1"
+    serving.start(until="loaded chat")
+    eventually(chat.exists)
+    assert serving.is_ready()  # Triton is
+    waited = serving.verb("wait", "--timeout", "0.5")
+    assert "not ready after" in waited.stderr
+    gate.touch()
+    eventually(lambda: "ready after" in serving.said())
+    said = "the first request to `chat`, to warm it up, failed"
+    assert f"{said}: nothing to say" in serving.said()
+    assert serving.infer("echo") == [1.0, 2.5]
+    assert serving.terminate() == 0
+    assert serving.left() == []
+
+
+def test_a_signal_does_not_wait_for_it(serving: Serving, chat: Path) -> None:
+    serving.environment["WARMUP"] = "1"
+    serving.start(until="loaded chat")
+    eventually(chat.exists)
+    assert serving.terminate() == 0
+    assert "failed" not in serving.said()
+    assert serving.left() == []
+
+
+def test_without_it_nobody_is_asked(serving: Serving, chat: Path) -> None:
+    serving.environment["WARMUP"] = "0"
+    serving.start()
+    assert not chat.exists()
+    assert serving.terminate() == 0
