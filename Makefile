@@ -16,7 +16,7 @@ setup: ## everything that serving needs: .venv, Triton, models (PYTHON=python3.1
 demo: ## set up, start a server, transcribe a conversation, stop
 	@$(BUILD) demo
 
-serve: ## run the server until Ctrl-C (HTTP_PORT, GRPC_PORT, METRICS_PORT, ADDRESS, PLAN, VRAM_GIB, DETACH=1)
+serve: ## run the server until Ctrl-C (HTTP_PORT, GRPC_PORT, METRICS_PORT, ADDRESS, PLAN, VRAM_GIB, DETACH=1, WARMUP=0)
 	@$(BUILD) serve
 
 wait: ## return when the server is ready (TIMEOUT=300)
@@ -37,8 +37,8 @@ check: setup ## lint, types, generated files; changes nothing
 fmt: setup ## format the code and apply safe fixes
 	@$(BIN)/ruff format $(SOURCES) && $(BIN)/ruff check --fix $(SOURCES)
 
-bench: setup samples ## ratios measured side by side, in one run (NAMES="chat_speed together triage_quality")
-	@$(BIN)/python -m bench $(NAMES)
+bench: setup samples ## ratios measured side by side, a page and plots (NAMES="company memory", ARGS="--quick" or --list)
+	@$(BIN)/python -m bench $(NAMES) $(ARGS)
 
 samples: ## fetch the recordings with references that the tests use
 	@$(BUILD) samples

@@ -1,6 +1,7 @@
-"""`python -m bench NAME ...`: measure, print a table, write bench/results/<date>.json.
+"""`python -m bench NAME ...`: measure, and write the results, a page and plots to bench/results/.
 
-It knows which benchmarks there are and the machine that they run on; each starts what it needs.
+It knows the order of things; which benchmarks there are is `bench.targets`'s, and each starts what
+it needs.
 """
 
 from __future__ import annotations
@@ -10,55 +11,98 @@ import datetime
 import importlib
 import json
 import os
-import platform
+import signal
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import interleave, machine, page, plots
+from bench.targets import BENCHMARKS
+
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = {
-    "chat_speed": "tokens a second and first token: `chat` over gRPC, the engine called directly",
-    "together": "a transcription beside a triage, and the triage beside transcriptions",
-    "triage_quality": "category and priority of 60 labelled mails",
-}
+INTERRUPTED = 130  # what a shell says of a program that was interrupted
 
 
 def main() -> None:
-    epilog = "\n".join(f"  {name:16}{what}" for name, what in BENCHMARKS.items())
-    parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measure side by side, in one run.", epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all of them if none is named")
-    names = parser.parse_args().names or list(BENCHMARKS)
-    for name in names:
-        if name not in BENCHMARKS:
-            parser.error(f"no benchmark `{name}`; there are: {', '.join(BENCHMARKS)}")
-    found: dict[str, Any] = {"machine": machine()}
-    print("machine: " + ", ".join(f"{key} {value}" for key, value in found["machine"].items()))
+    arguments = _arguments()
+    if arguments.list:
+        print(_listing())
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: servers end with it
+    if arguments.quick:
+        os.environ[interleave.QUICK] = "1"
+    found: dict[str, Any] = {"date": _now(), "quick": arguments.quick, "machine": machine.facts()}
+    print("machine: " + json.dumps(found["machine"]))
+    status = run(arguments.names or list(BENCHMARKS), found)
+    found["machine"]["load_after"] = machine.load()
+    for path in write(found, arguments.results):
+        print(f"wrote {os.path.relpath(path)}")
+    sys.exit(status)
+
+
+def run(names: Sequence[str], found: dict[str, Any]) -> int:
+    """Put what each benchmark measures, or why it failed, into `found`.
+
+    Returns the exit status: 0 where all went well. One that fails does not keep the next from
+    running; Ctrl-C does, and loses nothing of what was measured before.
+    """
+    status = 0
     for name in names:
         print(f"\n{name}: {BENCHMARKS[name]}", flush=True)
-        found[name] = importlib.import_module(f"bench.{name}").measure()
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.datetime.now(tz=datetime.timezone.utc):%Y-%m-%dT%H%M%S}.json"
-    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(f"\nwrote {path.relative_to(Path.cwd())}")
+        try:
+            found[name] = importlib.import_module(f"bench.{name}").measure()
+        except KeyboardInterrupt:
+            found[name] = {"error": "interrupted"}
+            return INTERRUPTED
+        except Exception as error:
+            traceback.print_exc()
+            found[name] = {"error": f"{type(error).__name__}: {error}"}
+            status = 1
+    return status
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cpu": models[0] if models else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(memory / 2**30),
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-    }
+def write(found: Mapping[str, Any], folder: Path) -> list[Path]:
+    """`<date>.json`, the page and the plots beside it; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = found["date"].replace(":", "")
+    drawn = plots.draw(found, folder, stem)
+    document = folder / f"{stem}.json"
+    # A line for each benchmark: series of numbers would otherwise fill pages.
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in found.items()]
+    document.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    text = page.markdown(found, [path.name for path in drawn])
+    beside = folder / f"{stem}.md"
+    beside.write_text(text, encoding="utf-8")
+    print("\n" + text)
+    return [document, beside, *drawn]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure side by side, in one run.",
+        epilog=_listing(), formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all of them if none is named")
+    parser.add_argument("--list", action="store_true", help="say which benchmarks there are")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no hour-long files")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="a folder; default bench/results"
+    )
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in BENCHMARKS:
+            parser.error(f"no benchmark `{name}`; there are: {', '.join(BENCHMARKS)}")
+    return arguments
+
+
+def _listing() -> str:
+    return "\n".join(f"  {name:16}{what}" for name, what in BENCHMARKS.items())
+
+
+def _now() -> str:
+    return f"{datetime.datetime.now(tz=datetime.timezone.utc):%Y-%m-%dT%H:%M:%S}"
 
 
 if __name__ == "__main__":

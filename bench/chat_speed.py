@@ -1,7 +1,7 @@
 """`chat` over gRPC against the engine called directly: tokens a second, time to the first token.
 
-Both run the same loop with the same settings on the same prompt, one after the other, several
-rounds in turn (A B A B): the direct one in this process, the other in a server of its own.
+Both run the same loop with the same settings on the same prompt in turn: the direct one in this
+process, the other in a server of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,8 @@ import numpy as np
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
-from build_scripts.demo import running
+from bench.interleave import differences, interleaved, num_rounds, ratios, spread
+from bench.serving import serving
 from onecard import llm_tokenizer, threads, trtllm
 from onecard.llm_tokenizer import Message
 from onecard_client import Client
@@ -34,7 +36,7 @@ from tensorrtllm_cpu.metrics import Metrics  # noqa: E402
 QUESTION = "Tell me the story of a lighthouse and the people who kept it."
 NUM_TOKENS = 200
 STREAMS = (1, 4)
-ROUNDS = 7
+ROUNDS = 6
 
 
 def ignore(_: float) -> None: ...
@@ -46,16 +48,17 @@ Times = tuple[float, float]  # seconds to the first token, to the last
 def measure() -> dict[str, Any]:
     """Medians, their ratios and the spread of the ratios over the rounds."""
     direct = Direct()
-    found: dict[str, Any] = {"tokens": NUM_TOKENS, "rounds": ROUNDS}
-    with running() as one, Client(f"{one.reachable_address}:{one.grpc_port}") as client:
-        served = Served(client)
+    rounds = num_rounds(ROUNDS)
+    found: dict[str, Any] = {"tokens": NUM_TOKENS}
+    with serving() as server:
+        served = Served(server.client)
         assert direct.text() == served.text(), "the engine says something else through the server"
         for num_streams in STREAMS:
-            rounds = [
-                (together(direct.run, num_streams), together(served.run, num_streams))
-                for _ in range(ROUNDS)
-            ]
-            found[f"{num_streams} streams"] = summary(rounds[1:], num_streams)
+            sides = {
+                "direct": partial(together, direct.run, num_streams),
+                "served": partial(together, served.run, num_streams),
+            }
+            found[f"streams_{num_streams}"] = summary(num_streams, **interleaved(sides, rounds))
     direct.close()
     return found
 
@@ -73,24 +76,26 @@ def together(run: Callable[[], Times], num_streams: int) -> tuple[float, float]:
     return num_streams * NUM_TOKENS / elapsed_s, statistics.median(first for first, _ in times)
 
 
-def summary(rounds: Sequence[tuple[tuple[float, float], ...]], num_streams: int) -> dict[str, Any]:
-    direct, served = zip(*rounds, strict=True)
-    ratios = sorted(s[0] / d[0] for d, s in rounds)
-    later_ms = sorted(1000 * (s[1] - d[1]) for d, s in rounds)
+def summary(
+    num_streams: int, direct: Sequence[tuple[float, float]], served: Sequence[tuple[float, float]]
+) -> dict[str, Any]:
+    """Of rounds of (tokens a second, seconds to the first token)."""
+    direct_speed, direct_first_s = zip(*direct, strict=True)
+    served_speed, served_first_s = zip(*served, strict=True)
+    ratio = spread(ratios(served_speed, direct_speed))
+    later_ms = spread([1000 * s for s in differences(served_first_s, direct_first_s)])
     found = {
-        "direct_tokens_per_s": statistics.median(one[0] for one in direct),
-        "served_tokens_per_s": statistics.median(one[0] for one in served),
-        "ratio": statistics.median(ratios),
-        "ratio_spread": [ratios[0], ratios[-1]],
-        "direct_first_token_ms": 1000 * statistics.median(one[1] for one in direct),
-        "first_token_later_ms": statistics.median(later_ms),
-        "first_token_later_spread_ms": [later_ms[0], later_ms[-1]],
+        "direct_tokens_per_s": spread(direct_speed),
+        "served_tokens_per_s": spread(served_speed),
+        "ratio": ratio,
+        "direct_first_token_ms": spread([1000 * s for s in direct_first_s]),
+        "first_token_later_ms": later_ms,
     }
     print(
-        f"  {num_streams} stream(s): direct {found['direct_tokens_per_s']:.0f} tokens/s, through "
-        f"the server {found['served_tokens_per_s']:.0f}: {found['ratio']:.3f} "
-        f"({ratios[0]:.3f} to {ratios[-1]:.3f}); first token {found['first_token_later_ms']:.1f} "
-        f"ms later ({later_ms[0]:.1f} to {later_ms[-1]:.1f})",
+        f"  {num_streams} stream(s): direct {found['direct_tokens_per_s']['median']:.0f} tokens/s, "
+        f"through the server {found['served_tokens_per_s']['median']:.0f}: {ratio['median']:.3f} "
+        f"({ratio['low']:.3f} to {ratio['high']:.3f}); first token {later_ms['median']:.1f} ms "
+        f"later ({later_ms['low']:.1f} to {later_ms['high']:.1f})",
         flush=True,
     )
     return found

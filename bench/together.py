@@ -5,96 +5,99 @@ Each is measured alone and beside the other, in turn, in one run against one ser
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from bench import recordings
+from bench.interleave import Spread, interleaved, num_rounds, once, ratios, seconds, spread
 from bench.mails import labelled
-from build_scripts.demo import running
-from onecard_client import Client
+from bench.serving import Serving, serving
 
-ROOT = Path(__file__).parents[1]
-RECORDING = ROOT / ".samples" / "conversation" / "sample.wav"
 ROUNDS = 5
 NUM_MAILS = 12
+HEAD_START_S = 1.0  # of what runs beside
 PAUSE_SHARE = 1.0  # between two transcriptions, of the time that one takes
 
 
 def measure() -> dict[str, Any]:
     """Seconds alone and together, and their ratios."""
-    with running() as one, Client(f"{one.reachable_address}:{one.grpc_port}") as client:
-        mails = [mail.email for mail in labelled()[:NUM_MAILS]]
-
-        def transcribe() -> None:
-            client.transcribe(RECORDING)
-
-        def triage() -> None:
-            for _ in client.triage(mails):
-                pass
-
-        transcribe()  # the first of each warms up
-        triage()
-        rounds = [_round(transcribe, triage) for _ in range(ROUNDS)]
-    found = {name: [one[name] for one in rounds] for name in rounds[0]}
-    speech = [b / a for a, b in zip(found["speech_alone_s"], found["speech_beside_s"], strict=True)]
-    text = [b / a for a, b in zip(found["triage_alone_s"], found["triage_beside_s"], strict=True)]
-    for what, measured, seconds in (
-        ("30 s of speech beside a triage", speech, found["speech_beside_s"]),
-        (
-            f"a triage of {NUM_MAILS} mails beside speech half of the time",
-            text,
-            found["triage_beside_s"],
-        ),
-    ):
-        print(
-            f"  {what}: {statistics.median(seconds):.2f} s, "
-            f"{statistics.median(measured):.2f} times its time alone "
-            f"({min(measured):.2f} to {max(measured):.2f})",
-            flush=True,
+    with serving() as server:
+        pair = Pair(server)
+        found = interleaved(
+            {
+                "speech_alone_s": pair.speech_alone,
+                "triage_alone_s": pair.triage_alone,
+                "speech_beside_s": pair.speech_beside,
+                "triage_beside_s": pair.triage_beside,
+            },
+            num_rounds(ROUNDS),
         )
+    speech = spread(ratios(found["speech_beside_s"], found["speech_alone_s"]))
+    triage = spread(ratios(found["triage_beside_s"], found["triage_alone_s"]))
+    beside = spread(found["speech_beside_s"])["median"], spread(found["triage_beside_s"])["median"]
+    _say("30 s of speech beside a triage", beside[0], speech)
+    _say(f"a triage of {NUM_MAILS} mails beside speech half of the time", beside[1], triage)
     return {
         **found,
-        "speech_ratio": statistics.median(speech),
-        "triage_ratio": statistics.median(text),
+        "speech_ratio": speech,
+        "triage_ratio": triage,
+        "triage_finished": once(pair.num_finished / pair.num_triages),
     }
 
 
-def _round(transcribe: Callable[[], None], triage: Callable[[], None]) -> dict[str, float]:
-    found = {"speech_alone_s": _seconds(transcribe), "triage_alone_s": _seconds(triage)}
-    # Triage without end, until the transcription is done.
-    with Meanwhile(triage):
-        time.sleep(1)
-        found["speech_beside_s"] = _seconds(transcribe)
-    pause_s = PAUSE_SHARE * found["speech_alone_s"]
+class Pair:
+    """A transcription and a triage, alone and each beside the other; what takes time is timed."""
 
-    def speak_and_pause() -> None:
-        transcribe()
-        time.sleep(pause_s)
+    def __init__(self, server: Serving) -> None:
+        self._client = server.client
+        self._mails = [mail.email for mail in labelled()[:NUM_MAILS]]
+        self._pause_s = 0.0
+        self.num_triages = self.num_finished = 0
 
-    with Meanwhile(speak_and_pause):
-        found["triage_beside_s"] = _seconds(triage)
-    return found
+    def speech_alone(self) -> float:
+        elapsed_s = seconds(self._transcribe)
+        self._pause_s = PAUSE_SHARE * elapsed_s
+        return elapsed_s
 
+    def triage_alone(self) -> float:
+        return seconds(self._triage)
 
-def _seconds(work: Callable[[], None]) -> float:
-    started_s = time.monotonic()
-    work()
-    return time.monotonic() - started_s
+    def speech_beside(self) -> float:
+        """Triage without end, until the transcription is done."""
+        with Meanwhile(self._triage):
+            time.sleep(HEAD_START_S)
+            return seconds(self._transcribe)
+
+    def triage_beside(self) -> float:
+        with Meanwhile(self._speak_and_pause):
+            return seconds(self._triage)
+
+    def _transcribe(self) -> None:
+        self._client.transcribe(recordings.conversation())
+
+    def _triage(self) -> None:
+        self.num_triages += 1
+        num_verdicts = sum(1 for _ in self._client.triage(self._mails))
+        self.num_finished += num_verdicts == NUM_MAILS
+
+    def _speak_and_pause(self) -> None:
+        self._transcribe()
+        time.sleep(self._pause_s)
 
 
 class Meanwhile:
     """Does `work` over and over in a thread, until the block is left."""
 
     def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(work,))
+        self._thread = threading.Thread(target=self._run)
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def _run(self) -> None:
         while not self._is_over.is_set():
-            work()
+            self._work()
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -102,3 +105,11 @@ class Meanwhile:
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         self._thread.join()
+
+
+def _say(what: str, elapsed_s: float, ratio: Spread) -> None:
+    print(
+        f"  {what}: {elapsed_s:.2f} s, {ratio['median']:.2f} times its time alone "
+        f"({ratio['low']:.2f} to {ratio['high']:.2f})",
+        flush=True,
+    )

@@ -1,0 +1,80 @@
+"""The page of one run: the machine, every figure beside its target, what failed, the plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.targets import BENCHMARKS, TARGETS, Target
+
+HEADINGS = ("id", "what", "against", "median (spread)", "target", "met?")
+
+
+def markdown(results: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
+    """The whole page, with a line for every target of the benchmarks that were run."""
+    parts = [f"# Benchmarks, {results['date']}", _machine(results["machine"])]
+    if results.get("quick"):
+        parts.append("A quick run: few rounds and no long files. Do not quote it.")
+    rows = [_row(target, results) for target in TARGETS if target.benchmark in results]
+    parts.append(table(HEADINGS, rows))
+    failed = [
+        f"- `{name}` failed: {found['error']}"
+        for name, found in results.items()
+        if name in BENCHMARKS and "error" in found
+    ]
+    if failed:
+        parts.append("\n".join(failed))
+    parts += [f"![{name.rpartition('-')[2].removesuffix('.svg')}]({name})" for name in plots]
+    parts.append("What each line measures, and what would make it wrong: docs/bench.md.")
+    return "\n\n".join(parts) + "\n"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def figure(found: Mapping[str, Any], unit: str) -> str:
+    """`median (low to high)`; the median alone of a single round."""
+    median = _number(found["median"], unit)
+    if found.get("rounds", 1) == 1:
+        return median
+    return f"{median} ({_number(found['low'], '')} to {_number(found['high'], '')})"
+
+
+def _row(target: Target, results: Mapping[str, Any]) -> list[str]:
+    wanted = "stated"
+    if target.limit is not None:
+        wanted = f"{target.direction} {target.limit:g}{_suffix(target.unit)}"
+    found = target.of(results)
+    if found is None:
+        return [target.id, target.what, target.against, _absence(target, results), wanted, ""]
+    met = {True: "yes", False: "**no**", None: ""}[target.is_met(found["median"])]
+    return [target.id, target.what, target.against, figure(found, target.unit), wanted, met]
+
+
+def _absence(target: Target, results: Mapping[str, Any]) -> str:
+    found = results[target.benchmark]
+    if "error" in found:
+        return "failed, see below"
+    skipped = found.get("skipped", {}).get(target.figure)
+    return f"left out: {skipped}" if skipped else "not measured"
+
+
+def _machine(facts: Mapping[str, Any]) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+    return (
+        f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB of memory; load "
+        f"{facts['load']} before, {facts.get('load_after', '?')} after; {facts['system']}, Python "
+        f"{facts['python']}; {packages}."
+    )
+
+
+def _number(value: float, unit: str) -> str:
+    digits = 3 if abs(value) < 2 else 2 if abs(value) < 10 else 1
+    return f"{value:.{digits}f}{_suffix(unit)}"
+
+
+def _suffix(unit: str) -> str:
+    return unit if unit in ("x", "") else f" {unit}"

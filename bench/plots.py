@@ -1,0 +1,66 @@
+"""Plots of one run, as SVG: where the time of a transcription goes, and memory over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+# The same figures give the same file.
+METADATA = {"Date": None}
+SALT = "bench"  # of the names of shapes
+
+
+def draw(results: Mapping[str, Any], folder: Path, stem: str) -> list[Path]:
+    """Write `<stem>-<name>.svg` for each benchmark that has a plot and did not fail."""
+    paths = []
+    for name, plot in PLOTS.items():
+        found = results.get(name)
+        if found is None or "error" in found:
+            continue
+        paths.append(folder / f"{stem}-{name}.svg")
+        with matplotlib.rc_context({"svg.hashsalt": SALT}):
+            plot(found).savefig(paths[-1], format="svg", metadata=METADATA)
+    return paths
+
+
+def stages(found: Mapping[str, Any]) -> Figure:
+    """A panel for each clip, a bar for each model: time in its queue, then time in it."""
+    figure = Figure(figsize=(9, 1.2 + 2.2 * len(found)), layout="constrained")
+    panels = figure.subplots(len(found), squeeze=False)[:, 0]
+    for panel, (clip, one) in zip(panels, found.items(), strict=True):
+        names = list(one["stages"])[::-1]  # the first at the top
+        queue = [one["stages"][name]["queue_s"] for name in names]
+        compute = [one["stages"][name]["compute_s"] for name in names]
+        panel.barh(names, queue, color="tab:orange", label="queue")
+        panel.barh(names, compute, left=queue, color="tab:blue", label="compute")
+        panel.axvline(one["wall_s"]["median"], color="black", linestyle=":", label="whole request")
+        panel.set_title(f"{clip} of speech, one request at a time", fontsize=10)
+        panel.set_xlabel("seconds (`recognize` contains `whisper`; `diarize` runs beside both)")
+    panels[0].legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def memory(found: Mapping[str, Any]) -> Figure:
+    """Memory of all processes and shared memory, stacked, over time."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    panel = figure.subplots()
+    series = found["series"]
+    panel.stackplot(
+        series["time_s"], series["own_mib"], series["shared_mib"],
+        labels=["processes", "shared memory"], colors=["tab:blue", "tab:orange"],
+    )  # fmt: skip
+    panel.axhline(found["idle_mib"], color="black", linestyle=":", label="idle")
+    minutes = ", ".join(str(run["minutes"]) for run in found["runs"])
+    panel.set_title(f"files of {minutes} minutes, one after the other", fontsize=10)
+    panel.set_xlabel("seconds")
+    panel.set_ylabel("MiB")
+    panel.set_ylim(bottom=0)
+    panel.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+PLOTS: Mapping[str, Callable[[Mapping[str, Any]], Figure]] = {"stages": stages, "memory": memory}

@@ -1,0 +1,78 @@
+"""A server of the benchmark's own, a client of it, and what Triton counts while it works."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import tritonclient.grpc as triton
+
+from build_scripts.demo import running
+from build_scripts.settings import Settings
+from onecard_client import Client
+
+Times = dict[str, dict[str, float]]  # model -> `requests`, `queue_s`, `compute_s`
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A ready server; `ready_s` is the time from the command to it."""
+
+    settings: Settings
+    client: Client
+    ready_s: float
+
+    @property
+    def grpc_url(self) -> str:
+        return f"{self.settings.reachable_address}:{self.settings.grpc_port}"
+
+    def times(self) -> Times:
+        """What every model has spent so far, from Triton's per-model statistics.
+
+        `queue_s`: requests waiting for an instance; `compute_s`: within it, and so also what it
+        waited for models that it called.
+        """
+        with triton.InferenceServerClient(self.grpc_url) as client:
+            found = client.get_inference_statistics()
+        return {one.name: _times(one.inference_stats) for one in found.model_stats}
+
+    def batches(self, model: str) -> Counter[int]:
+        """How often `model` has run each size of batch so far."""
+        with triton.InferenceServerClient(self.grpc_url) as client:
+            (found,) = client.get_inference_statistics(model).model_stats
+        return Counter({one.batch_size: one.compute_infer.count for one in found.batch_stats})
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Serving]:
+    """`serve` on free ports with a connected client; ended when the block is left."""
+    started_s = time.monotonic()
+    with running() as settings:
+        ready_s = time.monotonic() - started_s
+        with Client(f"{settings.reachable_address}:{settings.grpc_port}") as client:
+            client.health()  # connects, which is nobody's first request
+            yield Serving(settings, client, ready_s)
+
+
+def spent(before: Times, after: Times) -> Times:
+    """What every model spent between two looks, of those that did anything."""
+    found = {}
+    for name, times in after.items():
+        earlier: Mapping[str, float] = before.get(name, {})
+        found[name] = {key: value - earlier.get(key, 0.0) for key, value in times.items()}
+    return {name: times for name, times in found.items() if times["requests"]}
+
+
+def _times(statistics: triton.service_pb2.InferStatistics) -> dict[str, float]:
+    compute_ns = sum(
+        getattr(statistics, name).ns
+        for name in ("compute_input", "compute_infer", "compute_output")
+    )
+    return {
+        "requests": statistics.success.count,
+        "queue_s": statistics.queue.ns / 1e9,
+        "compute_s": compute_ns / 1e9,
+    }
