@@ -1,4 +1,4 @@
-"""Makes .venv hold exactly what requirements.lock pins, and torch.
+"""Makes a virtual environment hold exactly what a lock file pins, and torch: .venv, or another.
 
 It knows pip and the few packages that need special treatment; judged by content, not by stamps.
 """
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 
 from build_scripts import checks, layout, packages
 from build_scripts.errors import InstallError
@@ -23,25 +24,37 @@ _INSTALL = ("install", "--no-compile")
 
 
 def build(say: Callable[[str], None]) -> None:
-    """Make or mend .venv. One of another fit Python version is kept.
+    """Make or mend .venv, with onecard in it. One of another fit Python version is kept.
 
     Raises DownloadError or InstallError.
     """
-    if version() not in checks.PYTHONS or not _runs("-m", "pip", "--version"):
-        say(f"making {layout.VENV.name} with {sys.executable}")
-        _create()
-    incomplete = _inspect()
+    fill(layout.VENV, layout.LOCK, say)
+    if not _project_is_installed():
+        say("onecard itself, editable")
+        packages.pip(["install", "--no-deps", "-e", str(layout.ROOT)], PROJECT)
+
+
+def fill(venv: Path, lock: Path, say: Callable[[str], None]) -> None:
+    """Make or mend the environment `venv` of what `lock` pins.
+
+    Raises DownloadError or InstallError.
+    """
+    python = venv / "bin" / "python"
+    if version(python) not in checks.PYTHONS or not _runs(python, "-m", "pip", "--version"):
+        say(f"making {venv.name} with {sys.executable}")
+        _create(venv)
+    incomplete = _inspect(venv)
     if incomplete:
         say("mending what an interrupted installation left: " + ", ".join(incomplete))
-        _forget(incomplete)
-    _install(say)
-    _drop_unloadable_libraries(say)
+        _forget(incomplete, venv)
+    _install(venv, lock, say)
+    _drop_unloadable_libraries(venv, say)
 
 
-def version() -> tuple[int, int] | None:
-    """The version of .venv's interpreter; None when there is none that runs."""
+def version(python: Path = layout.PYTHON) -> tuple[int, int] | None:
+    """The version of an environment's interpreter; None when there is none that runs."""
     with contextlib.suppress(OSError, ValueError):
-        major, minor = _asked("import sys; print(*sys.version_info[:2])").split()
+        major, minor = _asked("import sys; print(*sys.version_info[:2])", python).split()
         return int(major), int(minor)
     return None
 
@@ -50,17 +63,17 @@ def libdir() -> str:
     """Where the interpreter's shared library lies if it has its own: .venv's, else this one's."""
     script = "import sysconfig; print(sysconfig.get_config_var('LIBDIR') or '')"
     with contextlib.suppress(OSError):
-        return _asked(script)
+        return _asked(script, layout.PYTHON)
     return str(sysconfig.get_config_var("LIBDIR") or "")
 
 
-def _asked(script: str) -> str:
-    command = [str(layout.PYTHON), "-c", script]
+def _asked(script: str, python: Path) -> str:
+    command = [str(python), "-c", script]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def _create() -> None:
-    command = [sys.executable, "-m", "venv", "--clear", str(layout.VENV)]
+def _create(venv: Path) -> None:
+    command = [sys.executable, "-m", "venv", "--clear", str(venv)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
         said = "\n  ".join((ran.stderr + ran.stdout).strip().splitlines()[-4:])
@@ -71,21 +84,21 @@ def _create() -> None:
         )
 
 
-def _install(say: Callable[[str], None]) -> None:
+def _install(venv: Path, lock: Path, say: Callable[[str], None]) -> None:
+    python = venv / "bin" / "python"
     # First and by itself, so that a CPU build which pip is configured to find, or which is
     # installed already, satisfies it; the lock leaves torch and what only it needs out.
     torch = pinned_torch(layout.PROJECT.read_text(encoding="utf-8"))
-    here = list((layout.VENV / "lib").glob("python3.*/site-packages/torch-*.dist-info"))
+    here = list((venv / "lib").glob("python3.*/site-packages/torch-*.dist-info"))
     say(torch if here else f"{torch} (several GB where pip finds no CPU build)")
     if not here and checks.free_bytes() < checks.CUDA_FREE_BYTES:
         free_gib = checks.free_bytes() / 2**30
         say(f"warning: {free_gib:.1f} GiB free, a CUDA build wants {checks.CUDA_FREE_BYTES >> 30}")
-    packages.pip([*_INSTALL, torch], torch, show=True)
-    say(f"the packages of {layout.LOCK.name}")
-    packages.pip([*_INSTALL, "--no-deps", "-r", str(layout.LOCK)], layout.LOCK.name, show=True)
-    if not _project_is_installed():
-        say("onecard itself, editable")
-        packages.pip(["install", "--no-deps", "-e", str(layout.ROOT)], PROJECT)
+    packages.pip([*_INSTALL, torch], torch, show=True, python=python)
+    say(f"the packages of {lock.name}")
+    packages.pip(
+        [*_INSTALL, "--no-deps", "-r", str(lock)], lock.name, show=True, python=python
+    )
 
 
 def pinned_torch(project: str) -> str:
@@ -110,45 +123,45 @@ def _project_is_installed() -> bool:
     return bool(url == layout.ROOT.as_uri()) and (layout.VENV / "bin" / "onecard").is_file()
 
 
-def _drop_unloadable_libraries(say: Callable[[str], None]) -> None:
+def _drop_unloadable_libraries(venv: Path, say: Callable[[str], None]) -> None:
     """Beside a CPU build of torch, torchaudio's CUDA libraries cannot load and spoil its import.
 
     Its Python part (transforms, fbank, resampling) works without them.
     """
     libraries = [
         path
-        for path in (layout.VENV / "lib").glob("python3.*/site-packages/torchaudio/lib/*.so")
+        for path in (venv / "lib").glob("python3.*/site-packages/torchaudio/lib/*.so")
         if path.is_file()
     ]
-    if libraries and _torch_is_cpu_only():
+    if libraries and _torch_is_cpu_only(venv):
         for path in libraries:
             path.unlink()
         say(f"removed {len(libraries)} CUDA libraries of torchaudio that this torch cannot load")
 
 
-def _torch_is_cpu_only() -> bool:
+def _torch_is_cpu_only(venv: Path) -> bool:
     script = "import torch; raise SystemExit(torch.version.cuda is not None)"
-    return _runs("-c", script)
+    return _runs(venv / "bin" / "python", "-c", script)
 
 
-def _runs(*arguments: str) -> bool:
+def _runs(python: Path, *arguments: str) -> bool:
     with contextlib.suppress(OSError):
-        command = [str(layout.PYTHON), *arguments]
+        command = [str(python), *arguments]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     return False
 
 
-def _inspect() -> list[str]:
+def _inspect(venv: Path) -> list[str]:
     """Distributions whose installation did not finish: not all files of their RECORD are there."""
-    command = [str(layout.PYTHON), "-m", "build_scripts.installed"]
+    command = [str(venv / "bin" / "python"), "-m", "build_scripts.installed"]
     ran = subprocess.run(command, cwd=layout.ROOT, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
-        raise InstallError(f"`{layout.VENV}` is broken: remove it and run `make setup`")
+        raise InstallError(f"`{venv}` is broken: remove it and run the same again")
     return [str(name) for name in json.loads(ran.stdout)]
 
 
-def _forget(names: list[str]) -> None:
+def _forget(names: list[str], venv: Path) -> None:
     """Remove the metadata of `names`, so that pip installs them anew over what is there."""
-    (site,) = (layout.VENV / "lib").glob("python3.*/site-packages")
+    (site,) = (venv / "lib").glob("python3.*/site-packages")
     for name in names:
         shutil.rmtree(site / name, ignore_errors=True)

@@ -52,12 +52,14 @@ class Package:
         return f"{self.name} {self.version}"
 
 
-def pip(arguments: Sequence[str], what: str, show: bool = False) -> None:
-    """Run the environment's pip; with `show`, pip's progress goes to the terminal.
+def pip(
+    arguments: Sequence[str], what: str, show: bool = False, python: Path = layout.PYTHON
+) -> None:
+    """Run the pip of `python`'s environment; with `show`, its progress goes to the terminal.
 
     Raises DownloadError that says in one sentence what pip said in many.
     """
-    command = [str(layout.PYTHON), "-m", "pip", *arguments, "--disable-pip-version-check"]
+    command = [str(python), "-m", "pip", *arguments, "--disable-pip-version-check"]
     if not (show and sys.stdout.isatty()):
         command.append("--quiet")
     # LC_ALL: the fragments above are matched in English.

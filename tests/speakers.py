@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from pyannote.core import Annotation, Segment, Timeline
 
-from build_scripts import plan, serving
-from onecard import audio, diarization, embedding, segmentation
+from bench import speaker_diarization
+from onecard import audio
 
 
 def annotation(turns: Iterable[Mapping[str, Any]]) -> Annotation:
@@ -30,36 +30,10 @@ def whole(num_samples: int) -> Timeline:
 
 
 class Pyannote:
-    """SpeakerDiarization as its authors wrote it, on the plan's weights and parameters.
-
-    Scores are in full precision and clustering is its own.
-    """
+    """SpeakerDiarization as its authors wrote it, on the plan's weights and parameters."""
 
     def __init__(self) -> None:
-        asked = serving.models(plan.load("cpu"))["diarize"].parameters
-        network = segmentation.load(asked["segmentation"])
-        self.pipeline = diarization.SpeakerDiarization(
-            segmentation=network,
-            embedding=network,  # replaced below: it takes pyannote's own models alone
-            plda=diarization.PLDA.__new__(diarization.PLDA),
-            clustering="AgglomerativeClustering",
-            embedding_exclude_overlap=True,
-            segmentation_batch_size=int(asked["segmentation_batch_size"]),
-            embedding_batch_size=int(asked["embedding_batch_size"]),
-        )
-        self.pipeline._embedding = embedding.load(asked["embedding"])
-        self.pipeline._audio = diarization.Audio(sample_rate=audio.SAMPLE_RATE, mono="downmix")
-        self.pipeline.instantiate({
-            "segmentation": {
-                "threshold": float(asked["segmentation_threshold"]),
-                "min_duration_off": float(asked["min_duration_off_s"]),
-            },
-            "clustering": {
-                "method": asked["clustering_method"],
-                "threshold": float(asked["clustering_threshold"]),
-                "min_cluster_size": int(asked["min_cluster_size"]),
-            },
-        })  # fmt: skip
+        self.pipeline = speaker_diarization.load()
 
     def __call__(self, pcm: np.ndarray) -> Annotation:
         """Turns of [N] int16 samples at 16 kHz."""

@@ -1,0 +1,53 @@
+"""pyannote's own SpeakerDiarization on the weights and parameters of the CPU plan.
+
+It knows how that pipeline is put together from local files and changes nothing of it: all scores
+are computed by it, in full precision, and clustering is its own. It runs in either environment.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # before the import, or each use is reported
+
+from build_scripts import plan, serving
+from onecard import embedding, segmentation
+from onecard.audio import SAMPLE_RATE
+
+with warnings.catch_warnings():
+    # torchcodec is left out on purpose: pyannote is handed waveforms, not files.
+    warnings.filterwarnings("ignore", message="(?s).*torchcodec")
+    from pyannote.audio import Audio
+    from pyannote.audio.core.plda import PLDA
+    from pyannote.audio.pipelines import SpeakerDiarization
+
+
+def load() -> Any:
+    """The pipeline; it takes `{"waveform": (1, num_samples), "sample_rate": ...}`."""
+    asked = serving.models(plan.load("cpu"))["diarize"].parameters
+    network = segmentation.load(asked["segmentation"])
+    pipeline = SpeakerDiarization(
+        segmentation=network,
+        embedding=network,  # replaced below: it takes pyannote's own models alone
+        plda=PLDA.__new__(PLDA),  # loaded even for a clustering that has none: never used
+        clustering="AgglomerativeClustering",
+        embedding_exclude_overlap=True,
+        segmentation_batch_size=int(asked["segmentation_batch_size"]),
+        embedding_batch_size=int(asked["embedding_batch_size"]),
+    )
+    pipeline._embedding = embedding.load(asked["embedding"])
+    pipeline._audio = Audio(sample_rate=SAMPLE_RATE, mono="downmix")
+    pipeline.instantiate({
+        "segmentation": {
+            "threshold": float(asked["segmentation_threshold"]),
+            "min_duration_off": float(asked["min_duration_off_s"]),
+        },
+        "clustering": {
+            "method": asked["clustering_method"],
+            "threshold": float(asked["clustering_threshold"]),
+            "min_cluster_size": int(asked["min_cluster_size"]),
+        },
+    })  # fmt: skip
+    return pipeline
