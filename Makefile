@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BUILD := $(PYTHON) -m build_scripts
 BIN := .venv/bin
-SOURCES := onecard client build_scripts backends model_repository bench tests
+SOURCES := onecard client build_scripts backends model_repository bench evaluation tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench samples demo plan doctor measure serve wait stop status test check fmt engines repository lock clean
+.PHONY: help setup bench eval samples demo plan doctor measure serve wait stop status test check fmt engines repository lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ fmt: setup ## format the code and apply safe fixes
 
 bench: setup samples ## ratios measured side by side, a page and plots (NAMES="company memory", ARGS="--quick" or --list)
 	@$(BIN)/python -m bench $(NAMES) $(ARGS)
+
+eval: setup samples ## errors against references, of words, times, speakers (ARGS="MANIFEST --peer whisperx --json FILE")
+	@$(BIN)/python -m evaluation $(ARGS)
 
 samples: ## fetch the recordings with references that the tests use
 	@$(BUILD) samples

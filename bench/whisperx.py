@@ -38,17 +38,22 @@ class Answer:
 class WhisperX:
     """The peer, loaded; a context manager.
 
+    Args:
+        align_models: a directory with an acoustic model for each language; by default the one
+            that setup makes, whose times mean nothing (`bench.acoustic`).
+
     Raises:
         PeerError: it was not set up, or did not start.
     """
 
-    def __init__(self, num_threads: int | None = None) -> None:
+    def __init__(self, num_threads: int | None = None, align_models: Path | None = None) -> None:
         if not peers.is_there():
             raise PeerError(f"WhisperX is not there: {peers.CURE}")
         self.num_threads = num_threads or threads.num_cores()
         command = [
             str(peers.PYTHON), "-m", "bench.peer_whisperx",
-            "--threads", str(self.num_threads), "--align", str(peers.ALIGN),
+            "--threads", str(self.num_threads),
+            "--align", str(align_models or peers.ALIGN),
         ]  # fmt: skip
         environment = {
             **os.environ,

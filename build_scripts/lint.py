@@ -13,13 +13,23 @@ from build_scripts import layout
 from build_scripts.errors import BuildError
 from build_scripts.progress import say
 
-SOURCES = ("onecard", "client", "build_scripts", "backends", "model_repository", "bench", "tests")
+SOURCES = (
+    "onecard",
+    "client",
+    "build_scripts",
+    "backends",
+    "model_repository",
+    "bench",
+    "evaluation",
+    "tests",
+)
 TYPED = (
     "onecard",
     "client/onecard_client",
     "build_scripts",
     "backends/tensorrtllm/tensorrtllm_cpu",
     "bench",
+    "evaluation",
 )
 # Every one of these is called model.py, so each is looked at by itself.
 MODELS = ("backends/*/model.py", "model_repository/*/1/model.py")

@@ -17,10 +17,11 @@ import pytest
 import requests
 
 from build_scripts import supervisor
+from evaluation import recordings
+from evaluation.metrics import word_errors
 from onecard_client import Client, InvalidRequest, OnecardError
-from tests import speech
 
-RATE = speech.RATE
+RATE = recordings.RATE
 RECOVERY_TIMEOUT_S = 90
 
 
@@ -81,7 +82,7 @@ def test_audio_without_speech_has_a_transcript_without_words(client, pcm):
 
 
 def test_a_bad_request_among_good_ones_fails_alone(client, server):
-    clip = speech.jfk().path
+    clip = recordings.jfk().path
     outcomes: dict[str, object] = {}
 
     def run(name: str, audio: object, **options: object) -> None:
@@ -108,7 +109,7 @@ def test_a_bad_request_among_good_ones_fails_alone(client, server):
         thread.join()
     for name, outcome in outcomes.items():
         if name.startswith("good"):
-            assert speech.word_errors(speech.JFK, str(outcome)) == 0, name
+            assert word_errors(recordings.JFK, str(outcome)).errors == 0, name
         else:
             assert isinstance(outcome, InvalidRequest), name
 
@@ -120,7 +121,7 @@ def test_a_caller_that_goes_away_leaves_the_server_serving(client, server, conve
         events.close()
     with Client(server.grpc_url) as gone, pytest.raises(OnecardError):
         gone.transcribe(conversation, timeout_s=0.3)
-    assert speech.word_errors(speech.JFK, client.transcribe(speech.jfk().path).text) == 0
+    assert word_errors(recordings.JFK, client.transcribe(recordings.jfk().path).text).errors == 0
 
 
 def in_flight(server) -> float:
@@ -152,7 +153,7 @@ PYTHON_MODELS = [
 
 @pytest.mark.parametrize("model", PYTHON_MODELS)
 def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, model):
-    clip = speech.jfk().path
+    clip = recordings.jfk().path
     outcomes: list[str | OnecardError] = []
 
     def run() -> None:
@@ -174,11 +175,11 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
     assert len(outcomes) == 3  # answered or refused, and none hangs
     for outcome in outcomes:
         if isinstance(outcome, str):
-            assert speech.word_errors(speech.JFK, outcome) == 0
+            assert word_errors(recordings.JFK, outcome).errors == 0
     deadline = time.monotonic() + RECOVERY_TIMEOUT_S
     outcomes.clear()
     while not any(isinstance(outcome, str) for outcome in outcomes):
         assert time.monotonic() < deadline, outcomes[-1]
         time.sleep(0.5)
         run()
-    assert speech.word_errors(speech.JFK, str(outcomes[-1])) == 0
+    assert word_errors(recordings.JFK, str(outcomes[-1])).errors == 0

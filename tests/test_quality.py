@@ -7,17 +7,16 @@ the documentation can be made from a test run.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict
-from statistics import median
 
 import pytest
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 
 from build_scripts import samples
+from evaluation import metrics, recordings
+from evaluation.metrics import Counts, word_errors
 from onecard_client import Client, Transcript
-from tests import speech
 from tests.results import verify
 from tests.speakers import Pyannote, annotation, whole
 
@@ -40,9 +39,10 @@ def client(server):
 @pytest.fixture(scope="module")
 def english(tmp_path_factory):
     """About 90 s: three speakers, a president, two colds, a telephone exchange."""
-    parts = [speech.jfk(), speech.dictation("cold_corpus"), speech.dictation("cold_corpus3")]
-    return speech.compose(
-        tmp_path_factory.mktemp("clips") / "english.wav", parts + speech.prompts("en", 5)
+    colds = [recordings.dictation(name) for name in ("cold_corpus", "cold_corpus3")]
+    parts = [recordings.jfk(), *colds]
+    return recordings.compose(
+        tmp_path_factory.mktemp("clips") / "english.wav", parts + recordings.prompts("en", 5)
     )
 
 
@@ -61,8 +61,8 @@ def faster_whisper():
 
 def test_word_errors_are_those_of_faster_whisper(english, english_transcript, faster_whisper):
     segments, _ = faster_whisper.transcribe(str(english.path), language="en", beam_size=5)
-    direct = speech.word_errors(english.text, " ".join(s.text for s in segments))
-    ours = speech.word_errors(english.text, english_transcript.text)
+    direct = word_errors(english.text, " ".join(s.text for s in segments)).rate
+    ours = word_errors(english.text, english_transcript.text).rate
     print(f"WER: onecard {ours:.4f}, faster-whisper {direct:.4f}")
     assert ours <= direct + WER_MARGIN
 
@@ -75,38 +75,30 @@ def test_invariants_hold_on_long_speech(english_transcript):
 def test_streamed_and_unary_results_agree(client, english, english_transcript):
     *_, streamed = client.transcribe_stream(english.path, language="en")
     assert isinstance(streamed, Transcript)
-    assert speech.word_errors(english_transcript.text, streamed.text) <= WER_MARGIN
+    assert word_errors(english_transcript.text, streamed.text).rate <= WER_MARGIN
     assert streamed.turns == english_transcript.turns
 
 
 @pytest.mark.parametrize("name", ["cold_corpus", "cold_corpus3"])
 def test_word_starts_agree_with_forced_alignment(client, name):
-    found = client.transcribe(speech.dictation(name).path, language="en")
+    found = client.transcribe(recordings.dictation(name).path, language="en")
     verify(found)
-    reference = speech.reference_words(name)
-    words = [speech.normalize(word.word, "en") for word in found.words]
-    matcher = difflib.SequenceMatcher(
-        None, [speech.normalize(w.text, "en") for w in reference], words, autojunk=False
-    )
-    errors = [
-        abs(reference[match.a + n].start_s - found.words[match.b + n].start)
-        for match in matcher.get_matching_blocks()
-        for n in range(match.size)
-        if found.words[match.b + n].start is not None and words[match.b + n]
-    ]
-    within = sum(error <= 0.1 for error in errors) / len(errors)
-    print(f"{name}: median {median(errors) * 1000:.0f} ms, {within:.0%} of {len(errors)} <= 100 ms")
+    reference = recordings.reference_words(name)
+    words = [(word.word, word.start) for word in found.words]
+    errors = metrics.start_errors(reference, words, "en")
+    median_s, within = metrics.median_s(errors), metrics.share_near(errors)
+    print(f"{name}: median {median_s * 1000:.0f} ms, {within:.0%} of {len(errors)} <= 100 ms")
     assert len(errors) >= MIN_MATCHED_WORDS * len(words)
-    assert median(errors) <= MAX_MEDIAN_START_ERROR_S
+    assert median_s <= MAX_MEDIAN_START_ERROR_S
     assert within >= MIN_WITHIN_100_MS
 
 
 @pytest.fixture(scope="module")
-def prompts(client, tmp_path_factory) -> dict[str, tuple[speech.Clip, Transcript]]:
+def prompts(client, tmp_path_factory) -> dict[str, tuple[recordings.Clip, Transcript]]:
     """Half a minute a language and what the server made of it, without being told the language."""
     folder = tmp_path_factory.mktemp("prompts")
     clips = {
-        language: speech.compose(folder / f"{language}.wav", speech.prompts(language, 6))
+        language: recordings.compose(folder / f"{language}.wav", recordings.prompts(language, 6))
         for language in LANGUAGES
     }
     return {language: (clip, client.transcribe(clip.path)) for language, clip in clips.items()}
@@ -125,24 +117,19 @@ def test_language_is_found_and_every_word_has_a_time(prompts, language):
 
 def test_word_errors_in_five_languages_are_those_of_faster_whisper(prompts, faster_whisper):
     """Summed, because one sentence that either loses is five points of half a minute."""
-    ours, direct, words = 0.0, 0.0, 0
+    ours, direct = Counts(), Counts()
     for language, (clip, found) in prompts.items():
         segments, _ = faster_whisper.transcribe(str(clip.path), language=language, beam_size=5)
         text = " ".join(segment.text for segment in segments)
-        num_words = len(speech.normalize(clip.text, language).split())
-        rates = [speech.word_errors(clip.text, said, language) for said in (found.text, text)]
-        print(f"{language}: WER onecard {rates[0]:.3f}, faster-whisper {rates[1]:.3f}")
-        ours, direct, words = (
-            ours + rates[0] * num_words,
-            direct + rates[1] * num_words,
-            words + num_words,
-        )
-    print(f"all: WER onecard {ours / words:.4f}, faster-whisper {direct / words:.4f}")
+        one, other = (word_errors(clip.text, said, language) for said in (found.text, text))
+        print(f"{language}: WER onecard {one.rate:.3f}, faster-whisper {other.rate:.3f}")
+        ours, direct = ours + one, direct + other
+    print(f"all: WER onecard {ours.rate:.4f}, faster-whisper {direct.rate:.4f}")
     # Twice the margin of the others. int8 turns what is rounding in float32 (scores equal to 1e-6:
     # tests/onecard/test_recognition.py) into other words where the audio is hard, and rounding is
     # the CPU's: of these 380 words onecard had 43 and 44 wrong on two machines, faster-whisper 42
     # and 39.
-    assert ours / words <= direct / words + 2 * WER_MARGIN
+    assert ours.rate <= direct.rate + 2 * WER_MARGIN
 
 
 def test_speakers_are_those_of_pyannote_called_directly(client, conversation):
@@ -154,7 +141,7 @@ def test_speakers_are_those_of_pyannote_called_directly(client, conversation):
     references |= load_rttm(samples.folder("meetings") / "debug.train.rttm")
     ours, theirs = DiarizationErrorRate(), DiarizationErrorRate()
     for name, path in clips.items():
-        pcm = speech.read(path)
+        pcm = recordings.read(path)
         found = client.transcribe(path, language="en", beam_size=1)
         verify(found)
         turns = annotation([asdict(turn) for turn in found.turns or ()])

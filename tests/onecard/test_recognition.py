@@ -16,12 +16,13 @@ from faster_whisper.tokenizer import Tokenizer as ReferenceTokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
 from build_scripts import plan, serving
+from evaluation import recordings
+from evaluation.metrics import Counts, word_errors
 from onecard import detection, parameters, recognition, segmentation, silero
 from onecard.audio import to_float
 from onecard.decoding import Answer, Decode, Decoded
 from onecard.errors import InvalidRequest, Unavailable
 from onecard.options import TranscribeOptions
-from tests import speech
 
 CONFIG = parameters.parse(
     recognition.Config, serving.models(plan.load("cpu"))["recognize"].parameters
@@ -122,7 +123,7 @@ class Script:
 
 @pytest.fixture(scope="module")
 def conversation_pcm(conversation: Path) -> np.ndarray:
-    return speech.read(conversation)
+    return recordings.read(conversation)
 
 
 def speech_of(pcm: np.ndarray, *bounds_s: float) -> dict:
@@ -159,7 +160,7 @@ def test_text_and_scores_equal_whisperxs_decoding(recognizer) -> None:
     to FP16 (1e-6 of the score here) into differences of 0.01, other ones on another CPU.
     """
     whisper = WhisperModel(str(DIRECTORY), device="cpu", compute_type="float32", cpu_threads=2)
-    clip = speech.jfk()
+    clip = recordings.jfk()
     found = recognizer.recognize(
         clip.samples, speech_of(clip.samples), TranscribeOptions(language="en", beam_size=1),
         CTranslate2(whisper.model, recognizer.tokenizer),
@@ -178,17 +179,17 @@ def test_text_and_scores_equal_whisperxs_decoding(recognizer) -> None:
     assert segment["avg_logprob"] == pytest.approx(
         wanted.scores[0] * len(tokens) / (len(tokens) + 1), abs=1e-4
     )
-    assert speech.word_errors(clip.text, segment["text"]) == 0.0
+    assert word_errors(clip.text, segment["text"]).errors == 0
 
 
 def test_word_errors_are_no_more_than_faster_whispers(recognizer, whisper, detector) -> None:
     """Same weights and options, on the same chunks of speech."""
     engine = CTranslate2(whisper.model, recognizer.tokenizer)
     clips = [
-        speech.jfk(), speech.dictation("cold_corpus"), speech.dictation("cold_corpus3"),
-        speech.dictation("13697_11991_000000", "es"), *speech.prompts("en", 3),
+        recordings.jfk(), recordings.dictation("cold_corpus"), recordings.dictation("cold_corpus3"),
+        recordings.dictation("13697_11991_000000", "es"), *recordings.prompts("en", 3),
     ]  # fmt: skip
-    num_words = our_errors = their_errors = 0.0
+    our_errors = their_errors = Counts()
     for clip in clips:
         chunks, _ = detector.detect(clip.samples, TranscribeOptions())
         options = TranscribeOptions(language=clip.language)
@@ -202,18 +203,16 @@ def test_word_errors_are_no_more_than_faster_whispers(recognizer, whisper, detec
                 condition_on_previous_text=False,
             )  # fmt: skip
             theirs += "".join(segment.text for segment in segments)
-        length = len(speech.normalize(clip.text, clip.language).split())
-        num_words += length
-        our_errors += length * speech.word_errors(clip.text, ours, clip.language)
-        their_errors += length * speech.word_errors(clip.text, theirs, clip.language)
-    print(f"WER {our_errors / num_words:.4f}, faster-whisper {their_errors / num_words:.4f}")
-    assert our_errors <= their_errors + WER_MARGIN * num_words
+        our_errors += word_errors(clip.text, ours, clip.language)
+        their_errors += word_errors(clip.text, theirs, clip.language)
+    print(f"WER {our_errors.rate:.4f}, faster-whisper {their_errors.rate:.4f}")
+    assert our_errors.rate <= their_errors.rate + WER_MARGIN
 
 
 @pytest.mark.parametrize("language", ["es", "ja"])
 def test_the_language_is_heard(recognizer, whisper, language: str) -> None:
     name = {"es": "13697_11991_000000", "ja": "common_voice_ja_24511055"}[language]
-    pcm = speech.dictation(name, language).samples
+    pcm = recordings.dictation(name, language).samples
     engine = CTranslate2(whisper.model, recognizer.tokenizer)
     found = recognizer.recognize(pcm, speech_of(pcm), TranscribeOptions(), engine)
     assert found["language"] == language
@@ -223,7 +222,7 @@ def test_the_language_is_heard(recognizer, whisper, language: str) -> None:
 
 
 def test_options_change_what_is_said(recognizer, whisper) -> None:
-    pcm = speech.jfk().samples[: 5 * 16_000]
+    pcm = recordings.jfk().samples[: 5 * 16_000]
     engine = CTranslate2(whisper.model, recognizer.tokenizer)
 
     def text(**options) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from evaluation import recordings
 from onecard.alignment import text
 from onecard.alignment.units import Utterance
 from onecard.audio import SAMPLE_RATE
-from tests import speech
 
 SEGMENTS: dict[str, tuple[str, float, float, str]] = {
     "cold_corpus": (
@@ -52,7 +52,7 @@ SEGMENTS: dict[str, tuple[str, float, float, str]] = {
 
 
 def pcm(name: str) -> np.ndarray:
-    return speech.dictation(name, SEGMENTS[name][0]).samples
+    return recordings.dictation(name, SEGMENTS[name][0]).samples
 
 
 def document(name: str, **changes: Any) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def utterance(name: str, written: str | None = None) -> Utterance:
 
 def start_errors_s(name: str, words: list[dict[str, Any]]) -> np.ndarray:
     """Absolute differences of word starts to the forced alignment of the true text."""
-    reference = speech.reference_words(name)
+    reference = recordings.reference_words(name)
     found = [_plain(word["word"]) for word in words]
     matcher = difflib.SequenceMatcher(
         None, [_plain(word.text) for word in reference], found, autojunk=False

@@ -1,6 +1,6 @@
-"""Recordings with references: single clips, and clips composed of several with silence between.
+"""Bundled recordings with references, and clips composed of several with silence between.
 
-It knows where setup put them and what was said in them; it knows nothing of the server.
+It knows where `make samples` put them and what was said in them; it knows nothing of the server.
 """
 
 from __future__ import annotations
@@ -8,19 +8,18 @@ from __future__ import annotations
 import re
 import wave
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import av
 import numpy as np
-from transformers.models.whisper.english_normalizer import (
-    BasicTextNormalizer,
-    EnglishTextNormalizer,
-)
+import numpy.typing as npt
 
 from build_scripts import samples
+from evaluation import textgrid
+from evaluation.textgrid import WordTime
 
 RATE = 16_000
+Pcm = npt.NDArray[np.int16]
 GAP_S = 0.8
 JFK = (
     "And so my fellow Americans, ask not what your country can do for you, "
@@ -39,11 +38,11 @@ class Clip:
     language: str
 
     @property
-    def samples(self) -> np.ndarray:
+    def samples(self) -> Pcm:
         return read(self.path)
 
 
-def read(path: Path) -> np.ndarray:
+def read(path: Path) -> Pcm:
     """[N] int16 mono at 16 kHz; raw G.722 is told by its suffix, as its bytes do not tell."""
     raw = path.suffix == ".g722"
     resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
@@ -55,7 +54,7 @@ def read(path: Path) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def write(path: Path, pcm: np.ndarray) -> Path:
+def write(path: Path, pcm: Pcm) -> Path:
     with wave.open(str(path), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
@@ -100,40 +99,6 @@ def prompts(language: str, num_prompts: int) -> list[Clip]:
     return list(found.values())[:: len(found) // num_prompts][:num_prompts]
 
 
-@lru_cache
-def _normalizer(language: str) -> EnglishTextNormalizer | BasicTextNormalizer:
-    if language == "en":
-        return EnglishTextNormalizer({})
-    return BasicTextNormalizer()
-
-
-def normalize(text: str, language: str) -> str:
-    """As the field does before it counts word errors: OpenAI's normalizers.
-
-    They leave `alright` apart from `all right`, and an ellipsis as a word of its own.
-    """
-    words = str(_normalizer(language)(text.replace("...", " "))).split()
-    return " ".join("all right" if word == "alright" else word for word in words)
-
-
-def word_errors(reference: str, hypothesis: str, language: str = "en") -> float:
-    """Word error rate of normalized texts."""
-    import jiwer
-
-    return float(jiwer.wer(normalize(reference, language), normalize(hypothesis, language)))
-
-
-@dataclass(frozen=True)
-class WordTime:
-    text: str
-    start_s: float
-
-
 def reference_words(name: str) -> list[WordTime]:
-    """Words with times from a TextGrid of the Montreal Forced Aligner (Praat's short format)."""
-    lines = (samples.folder("dictation") / f"{name}.TextGrid").read_text().splitlines()
-    words = lines.index('"words"')
-    count = int(lines[words + 3])
-    cells = lines[words + 4 : words + 4 + 3 * count]
-    intervals = zip(cells[0::3], cells[1::3], cells[2::3], strict=True)
-    return [WordTime(text.strip('"'), float(start)) for start, _, text in intervals if text != '""']
+    """Words of a dictation with the times of the Montreal Forced Aligner."""
+    return textgrid.read(samples.folder("dictation") / f"{name}.TextGrid")

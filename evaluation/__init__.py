@@ -1,0 +1,1 @@
+"""Errors of a transcription system against references: `make eval`."""
