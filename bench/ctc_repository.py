@@ -1,0 +1,49 @@
+"""The model repository with another directory of acoustic models for `align`, served for a while.
+
+It knows the two parameters that say so, and nothing of what is measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from bench import acoustic, peers
+from build_scripts import layout
+
+
+@contextlib.contextmanager
+def chosen() -> Iterator[None]:
+    """Servers that are started in this block align English with the model of `bench.peers`."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), {"ctc_models": str(peers.ALIGN), "ctc_preload": acoustic.LANGUAGE})
+        before = os.environ.get("REPOSITORY")
+        os.environ["REPOSITORY"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["REPOSITORY"]
+            else:
+                os.environ["REPOSITORY"] = before
+
+
+def write(folder: Path, parameters: dict[str, str]) -> None:
+    """A copy of the model repository in which `align` has other `parameters`."""
+    for directory in sorted(p for p in layout.MODEL_REPOSITORY.iterdir() if p.is_dir()):
+        target = folder / directory.name
+        target.mkdir()
+        (target / "1").symlink_to(directory / "1")
+        text = (directory / "config.pbtxt").read_text(encoding="utf-8")
+        if directory.name == "align":
+            config = text_format.Parse(text, model_config_pb2.ModelConfig())
+            for name, value in parameters.items():
+                config.parameters[name].string_value = value
+            text = text_format.MessageToString(config)
+        (target / "config.pbtxt").write_text(text, encoding="utf-8")
