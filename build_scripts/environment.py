@@ -96,9 +96,7 @@ def _install(venv: Path, lock: Path, say: Callable[[str], None]) -> None:
         say(f"warning: {free_gib:.1f} GiB free, a CUDA build wants {checks.CUDA_FREE_BYTES >> 30}")
     packages.pip([*_INSTALL, torch], torch, show=True, python=python)
     say(f"the packages of {lock.name}")
-    packages.pip(
-        [*_INSTALL, "--no-deps", "-r", str(lock)], lock.name, show=True, python=python
-    )
+    packages.pip([*_INSTALL, "--no-deps", "-r", str(lock)], lock.name, show=True, python=python)
 
 
 def pinned_torch(project: str) -> str:
