@@ -26,9 +26,9 @@ from tensorrtllm_cpu.request import Array, GuideText
 from tensorrtllm_cpu.settings import Settings
 
 Outputs = dict[str, Array]
-# How long tokens may wait for the next ones, so that they leave together: 20 times a second, which
+# How long tokens may wait for the next ones, so that they leave together: 10 times a second, which
 # reads as flowing. The first token and the end never wait.
-STREAM_PERIOD_S = 0.05
+STREAM_PERIOD_S = 0.1
 
 
 class Sender(Protocol):
