@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import threading
-from argparse import Namespace
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import IO
 
@@ -19,9 +19,9 @@ from build_scripts.settings import Settings
 @pytest.fixture
 def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(layout, "RUN", tmp_path)
-    names = ("address", *(name.lower() for name in settings.DEFAULT_PORTS), "repository", "plan",
-             "part", "drain_timeout")  # fmt: skip
-    return settings.from_arguments(Namespace(**dict.fromkeys(names)), {})
+    parser = ArgumentParser()
+    settings.add_arguments(parser)
+    return settings.from_arguments(parser.parse_args([]), {})
 
 
 def test_a_name_is_held_by_one(one: Settings) -> None:
