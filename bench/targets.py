@@ -74,8 +74,8 @@ TARGETS = (
         "whisperx.align, same acoustic model and text", "at least", 5.0,
     ),
     Target(
-        "P3", "align_speed", "word_difference_ms", "its word times, median difference", "whisperx's",
-        "at most", 20.0, "ms",
+        "P3", "align_speed", "word_difference_ms", "its word times, median difference",
+        "whisperx's", "at most", 20.0, "ms",
     ),
     *(
         target

@@ -70,7 +70,7 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
     queued = {} if plan.card is None else {"max_queue_size": 64}
     table = [
         ModelPlan("transcribe"),
-        ModelPlan("transcribe_stream", parameters=_texts(max_streams=32, chunks_per_event=4)),
+        ModelPlan("transcribe_stream", parameters=_transcribe_stream(plan)),
         ModelPlan(
             "decode_audio",
             instances=2,
@@ -112,12 +112,23 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
     return served
 
 
+def _transcribe_stream(plan: Plan) -> dict[str, str]:
+    # A processor decodes chunks no faster together than one by one, so groups are small there and
+    # a short recording waits for little; a card wants its batch full.
+    if plan.card is None:
+        return _texts(max_streams=32, chunks_per_event=2, groups_at_a_time=2)
+    # A batch under way, and the next one complete behind it.
+    num_groups = 2 * -(-plan.speech.chunks_in_flight // 4)
+    return _texts(max_streams=32, chunks_per_event=4, groups_at_a_time=num_groups)
+
+
 def _detect_speech(plan: Plan) -> dict[str, str]:
     return _texts(
         cpu_share=1.0,  # nothing else can begin before it has ended
         segmentation=_engine(plan, "segmentation"),
         batch_size=8,  # more at a time fall out of the processor's caches
         precision=plan.diarize.segmentation_precision,
+        max_at_a_time=4,
     )
 
 
@@ -192,6 +203,8 @@ def _diarize(plan: Plan) -> dict[str, str]:
         clustering_threshold=0.5,
         min_cluster_size=8,
         max_clustered_embeddings=5000,
+        # Of a card's memory the ledger counts what one takes.
+        max_at_a_time=1 if plan.diarize.device == "cuda" else 4,
     )
 
 

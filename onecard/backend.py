@@ -10,6 +10,7 @@ the caller. A request that fails never fails the others of its batch.
 from __future__ import annotations
 
 import json
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import triton_python_backend_utils as pb_utils
 
 from onecard import contract, parameters, presence, threads
 from onecard.errors import InvalidRequest, Unavailable
+from onecard.gate import Gate
 from onecard.streams import Event
 
 Request = Any
@@ -176,6 +178,42 @@ def answer(
     return responses
 
 
+class Aside:
+    """Answers every request on a thread, so that a long one keeps no short one waiting.
+
+    For models without batches: `take` the requests of `execute`, which then returns None. Each gets
+    its one response through its sender, in whatever order they are done.
+
+    Args:
+        respond: called on any thread, several at a time.
+        max_at_a_time: of requests; of those that wait, the smallest is next.
+    """
+
+    def __init__(self, respond: Callable[[Request], Response], max_at_a_time: int) -> None:
+        self._respond = respond
+        self._gate = Gate(max_at_a_time)
+        self._threads: set[threading.Thread] = set()
+
+    def take(self, requests: Sequence[Request], size: Callable[[Request], float]) -> None:
+        """Begin; `size` of a request, in any unit."""
+        self._threads = {thread for thread in self._threads if thread.is_alive()}
+        for request in requests:
+            thread = threading.Thread(target=self._run, args=(request, size(request)))
+            self._threads.add(thread)
+            thread.start()
+
+    def close(self) -> None:
+        """Wait for the last response."""
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, request: Request, size: float) -> None:
+        sender = request.get_response_sender()
+        with self._gate.turn(size):
+            (response,) = answer([request], self._respond)
+        sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
 def bls_request(
     model: str, outputs: Sequence[str], inputs: Mapping[str, Any], request_id: str = ""
 ) -> Any:
@@ -206,6 +244,12 @@ def outputs_of(model: str, response: Response) -> dict[str, Any]:
             raise Unavailable(f"`{model}` is being loaded again ({message}); try again later")
         raise RuntimeError(f"`{model}`: {message}")
     return {found.name(): found for found in response.output_tensors()}
+
+
+def num_elements(request: Request, name: str) -> int:
+    """Of input `name`, 0 where it is missing: how large a request is, without reading it."""
+    found = pb_utils.get_input_tensor_by_name(request, name)
+    return 0 if found is None else int(np.prod(found.shape()))
 
 
 def text_of(output: Any) -> str:

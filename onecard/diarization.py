@@ -68,6 +68,7 @@ class Config:
     clustering_threshold: float  # distance of unit vectors, 0..2
     min_cluster_size: int
     max_clustered_embeddings: int  # clustering needs memory that grows with its square
+    max_at_a_time: int  # recordings; of those that wait, the shortest is next
 
 
 class BoundedClustering(AgglomerativeClustering):
@@ -166,7 +167,7 @@ class LocalSpeakerDiarization(SpeakerDiarization):
 
 
 class Diarizer:
-    """One loaded pipeline; `diarize` serves one request at a time."""
+    """One loaded pipeline. `diarize` may be called on several threads at a time."""
 
     def __init__(self, config: Config, num_threads: int) -> None:
         torch.set_num_threads(num_threads)

@@ -100,11 +100,9 @@ class Segmenter:
         num_windows = 1 + max(0, -(-(len(pcm) - self._window) // self._step))
         # A short clip is divided, so that every thread has a batch.
         size = min(self._batch_size, -(-num_windows // self._num_threads))
-        spans = (
-            self._span(pcm, first, min(first + size, num_windows))
-            for first in range(0, num_windows, size)
-        )
-        return np.concatenate(self._network(spans))
+        starts = range(0, num_windows, size)
+        spans = (self._span(pcm, first, min(first + size, num_windows)) for first in starts)
+        return np.concatenate(self._network(spans, len(starts)))
 
     def _span(self, pcm: Pcm, first: int, last: int) -> Scores:
         """[samples] of windows [first, last), with zeros beyond the clip's end."""

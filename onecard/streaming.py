@@ -13,13 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from onecard.gate import Gate
 from onecard.options import TranscribeOptions
 
 Event = dict[str, Any]
 Document = dict[str, Any]
 
-# Two groups at a time keep the engine's batch full while the one before is being aligned.
-MAX_GROUPS_IN_FLIGHT = 2
+# Of one recording: while one group is being aligned, others keep the engine busy.
+MAX_GROUPS_IN_FLIGHT = 3
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Config:
 
     max_streams: int  # at a time; more are refused
     chunks_per_event: int
+    groups_at_a_time: int  # with the engine, of all recordings
 
 
 class Call(Protocol):
@@ -36,9 +38,12 @@ class Call(Protocol):
 
 
 def events(
-    call: Call, audio: Any, options: TranscribeOptions, chunks_per_event: int
+    call: Call, audio: Any, options: TranscribeOptions, chunks_per_event: int, gate: Gate
 ) -> Iterator[Event]:
     """Events of one transcription; closing the iterator ends it at the next model call.
+
+    `gate` is what all transcriptions go through to the engine, group by group, so that a long
+    recording lets a short one pass.
 
     Segments come without speakers, which are known only when every turn is; the result has them.
 
@@ -57,7 +62,7 @@ def events(
         aligned: list[Document] = []
         num_chunks = len(speech["chunks"])
         yield _progress("recognize", 0, num_chunks)
-        for num_done, part in _recognize(call, pool, pcm, speech, options, chunks_per_event):
+        for num_done, part in _recognize(call, gate, pool, pcm, speech, options, chunks_per_event):
             aligned.append(part)
             yield {"event": "segments", "segments": part["segments"]}
             yield _progress("recognize", num_done, num_chunks)
@@ -79,6 +84,7 @@ def _progress(stage: str, done: int, total: int) -> Event:
 
 def _recognize(
     call: Call,
+    gate: Gate,
     pool: ThreadPoolExecutor,
     pcm: Any,
     speech: Document,
@@ -93,23 +99,25 @@ def _recognize(
     starts = range(0, max(len(chunks), 1), chunks_per_event)
     groups = deque(chunks[start : start + chunks_per_event] for start in starts)
 
-    def run(group: Sequence[Document], settings: Document) -> Document:
+    def run(group: Sequence[Document], num_left: int, settings: Document) -> Document:
         texts = {"PCM": pcm, "OPTIONS": json.dumps(settings)}
-        found = call("recognize", SPEECH=json.dumps({**speech, "chunks": group}), **texts)
+        with gate.turn(num_left):
+            found = call("recognize", SPEECH=json.dumps({**speech, "chunks": group}), **texts)
         timed = call("align", SEGMENTS=found["SEGMENTS"], **texts)
         document: Document = json.loads(timed["ALIGNED"])
         return document
 
     first = groups.popleft()
     num_done = len(first)
-    document = run(first, options.to_dict())
+    document = run(first, len(chunks), options.to_dict())
     yield num_done, document
     settings = {**options.to_dict(), "language": document["language"]}
     running: deque[tuple[int, Future[Document]]] = deque()
     while groups or running:
         while groups and len(running) < MAX_GROUPS_IN_FLIGHT:
             group = groups.popleft()
-            running.append((len(group), pool.submit(run, group, settings)))
+            num_left = len(group) + sum(map(len, groups))
+            running.append((len(group), pool.submit(run, group, num_left, settings)))
         num_chunks, future = running.popleft()
         num_done += num_chunks
         yield num_done, future.result()

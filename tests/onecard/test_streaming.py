@@ -7,6 +7,7 @@ import pytest
 
 from onecard import streaming
 from onecard.errors import InvalidRequest
+from onecard.gate import Gate
 from onecard.options import TranscribeOptions
 
 
@@ -52,7 +53,7 @@ class Models:
 @pytest.mark.parametrize("num_chunks", [0, 1, 3, 4, 9])
 def test_segments_arrive_in_order_and_add_up_to_the_result(num_chunks):
     models = Models(num_chunks)
-    found = list(streaming.events(models, b"audio", TranscribeOptions(), chunks_per_event=2))
+    found = list(streaming.events(models, b"audio", TranscribeOptions(), 2, Gate()))
     told = [s for e in found if e["event"] == "segments" for s in e["segments"]]
     result = found[-1]["result"]
     assert found[-1]["event"] == "result"
@@ -63,12 +64,12 @@ def test_segments_arrive_in_order_and_add_up_to_the_result(num_chunks):
 
 def test_the_first_group_tells_the_others_the_language():
     models = Models(6)
-    list(streaming.events(models, b"audio", TranscribeOptions(), chunks_per_event=2))
+    list(streaming.events(models, b"audio", TranscribeOptions(), 2, Gate()))
     assert models.languages == [None, "fr", "fr"]
 
 
 def test_progress_counts_up_to_the_number_of_chunks():
-    found = streaming.events(Models(5), b"audio", TranscribeOptions(), chunks_per_event=2)
+    found = streaming.events(Models(5), b"audio", TranscribeOptions(), 2, Gate())
     done = [e["done"] for e in found if e["event"] == "progress" and e["stage"] == "recognize"]
     assert done == [0, 2, 4, 5]
 
@@ -76,4 +77,4 @@ def test_progress_counts_up_to_the_number_of_chunks():
 @pytest.mark.parametrize("fails", ["decode_audio", "diarize", "align", "label"])
 def test_what_a_model_refuses_reaches_the_caller(fails):
     with pytest.raises(InvalidRequest, match=f"{fails} says no"):
-        list(streaming.events(Models(3, fails), b"audio", TranscribeOptions(), 2))
+        list(streaming.events(Models(3, fails), b"audio", TranscribeOptions(), 2, Gate()))

@@ -19,11 +19,15 @@ class TritonPythonModel:
             network, config.batch_size, config.precision, num_threads
         )
         self.detector = detection.Detector(segmenter, silero.Silero())
+        self.aside = backend.Aside(self._detect, config.max_at_a_time)
 
     def execute(self, requests):
-        return backend.answer(requests, self._detect)
+        self.aside.take(requests, lambda request: backend.num_elements(request, "PCM"))
 
     def _detect(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
         speech, scores = self.detector.detect(backend.tensor(request, "PCM"), options)
         return backend.reply(SPEECH=json.dumps(speech), SCORES=scores)
+
+    def finalize(self):
+        self.aside.close()
