@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := onecard client build_scripts backends model_repository bench evaluation tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench eval samples demo plan doctor measure serve wait stop status test check fmt engines repository lock clean
+.PHONY: help setup bench eval perf samples demo plan doctor measure serve wait stop status test check fmt engines repository lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: setup samples ## ratios measured side by side, a page and plots (NAMES="c
 
 eval: setup samples ## errors against references, of words, times, speakers (ARGS="MANIFEST --peer whisperx --json FILE")
 	@$(BIN)/python -m evaluation $(ARGS)
+
+perf: setup samples ## load tests by Triton's perf_analyzer (NAMES="transcribe mixed", ARGS="--concurrency 1,8", or --help)
+	@$(BIN)/python -m bench.perf $(NAMES) $(ARGS)
 
 samples: ## fetch the recordings with references that the tests use
 	@$(BUILD) samples

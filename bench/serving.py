@@ -30,14 +30,8 @@ class Serving:
         return f"{self.settings.reachable_address}:{self.settings.grpc_port}"
 
     def times(self) -> Times:
-        """What every model has spent so far, from Triton's per-model statistics.
-
-        `queue_s`: requests waiting for an instance; `compute_s`: within it, and so also what it
-        waited for models that it called.
-        """
-        with triton.InferenceServerClient(self.grpc_url) as client:
-            found = client.get_inference_statistics()
-        return {one.name: _times(one.inference_stats) for one in found.model_stats}
+        """What every model has spent so far."""
+        return times(self.grpc_url)
 
     def batches(self, model: str) -> Counter[int]:
         """How often `model` has run each size of batch so far."""
@@ -55,6 +49,18 @@ def serving() -> Iterator[Serving]:
         with Client(f"{settings.reachable_address}:{settings.grpc_port}") as client:
             client.health()  # connects, which is nobody's first request
             yield Serving(settings, client, ready_s)
+
+
+def times(grpc_url: str) -> Times:
+    """What every model of a server has spent so far, from Triton's per-model statistics.
+
+    `queue_s`: requests waiting for an instance; `compute_s`: within it, and so also what it
+    waited for models that it called. Of a streaming Python model Triton counts the time until the
+    request is taken, and not what happens until its last response.
+    """
+    with triton.InferenceServerClient(grpc_url) as client:
+        found = client.get_inference_statistics()
+    return {one.name: _times(one.inference_stats) for one in found.model_stats}
 
 
 def spent(before: Times, after: Times) -> Times:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_scripts import directories, layout, packages, weights
+from build_scripts import debian, directories, layout, packages, weights
 from build_scripts.directories import Recipe
 from build_scripts.errors import DownloadError, InstallError
 from build_scripts.packages import Package
@@ -50,7 +49,7 @@ def build_all(say: Callable[[str], None], names: tuple[str, ...] = ()) -> None:
         try:
             directory = layout.SAMPLES / sample_set.name
             made = directories.build(directory, sample_set.recipe(), sample_set.fill)
-        except Unobtainable as error:
+        except debian.Unobtainable as error:
             reason.write_text(f"{error}\n", encoding="utf-8")
             say(f"{sample_set.name}: left out, {error}")
             continue
@@ -68,10 +67,6 @@ def folder(name: str) -> Path:
     reason = _reason(name)
     why = reason.read_text(encoding="utf-8").strip() if reason.is_file() else "was not fetched"
     raise InstallError(f"the recordings `{name}` are missing ({why}): {CURE}")
-
-
-class Unobtainable(DownloadError):
-    """A set that not every machine can get."""
 
 
 def _reason(name: str) -> Path:
@@ -111,9 +106,7 @@ def _from_debian(language: str) -> Callable[[Path], None]:
         work = into / ".work"
         work.mkdir()
         for package in (texts, f"{texts}-g722"):
-            _apt(["apt-get", "download", package], work)
-        for archive in work.glob("*.deb"):
-            _apt(["dpkg-deb", "-x", archive.name, "."], work)
+            debian.unpack(package, work)
         (voice,) = (work / "usr/share/asterisk/sounds").iterdir()
         for recording in voice.rglob("*.g722"):
             target = into / recording.relative_to(voice)
@@ -124,20 +117,6 @@ def _from_debian(language: str) -> Callable[[Path], None]:
         shutil.rmtree(work)
 
     return fill
-
-
-def _apt(command: list[str], work: Path) -> None:
-    try:
-        ran = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise Unobtainable(
-            f"`{command[0]}` is not on this machine; these recordings come from Debian's archive"
-        ) from None
-    if ran.returncode != 0:
-        said = (ran.stderr.strip().splitlines() or ["no output"])[-1]
-        raise Unobtainable(
-            f"`{' '.join(command[:3])}` failed ({said}); `sudo apt-get update` brings apt's lists"
-        )
 
 
 _PYANNOTE = Package(

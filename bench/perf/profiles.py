@@ -1,0 +1,97 @@
+"""The loads there are: which model each drives, with what, and what a request holds.
+
+It knows the public models and the engine of speech; inputs are `inputs`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tritonclient.grpc as triton
+
+from bench.perf import inputs
+from bench.perf.inputs import Step
+from build_scripts.errors import ServerError
+from onecard import parameters, recognition
+from onecard.manifest import ManifestError
+
+Server = triton.InferenceServerClient
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A load on one model, which has the profile's name.
+
+    `first_event`: of a streaming model, the kind of event that a caller waits for; else empty.
+    `audio_s`: seconds of speech in a request; 0 where there is none.
+    """
+
+    name: str
+    what: str
+    make: Callable[[Server], list[Step]]
+    first_event: str = ""
+    audio_s: float = 0.0
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.first_event)
+
+
+def _whisper(server: Server) -> list[Step]:
+    found = server.get_model_config("recognize").config.parameters
+    values = {key: one.string_value for key, one in found.items()}
+    try:
+        recognizer = recognition.load(parameters.parse(recognition.Config, values))
+    except (ManifestError, OSError, ValueError) as error:
+        raise ServerError(
+            f"the server's Whisper has its vocabulary in `{values.get('engine_dir')}`, which has "
+            f"to be here as well to ask it: {error}; or leave `whisper` out"
+        ) from None
+    return inputs.whisper(inputs.clips(), recognizer)
+
+
+PROFILES = {
+    one.name: one
+    for one in (
+        Profile(
+            "transcribe",
+            f"{inputs.CLIP_S} s of speech as a WAV file: the whole pipeline",
+            lambda _: inputs.transcribe(inputs.clips()),
+            audio_s=inputs.CLIP_S,
+        ),
+        Profile(
+            "whisper",
+            f"the engine alone: log-mel and prompt of {inputs.CLIP_S} s of speech",
+            _whisper,
+            audio_s=inputs.CLIP_S,
+        ),
+        Profile(
+            "chat",
+            f"a mail to sum up in {inputs.CHAT_TOKENS} tokens, streamed",
+            lambda _: inputs.chat(inputs.mails()),
+            first_event="delta",
+        ),
+        Profile(
+            "triage",
+            "one mail to judge, streamed",
+            lambda _: inputs.triage(inputs.mails()),
+            first_event="verdict",
+        ),
+    )
+}
+MIXED = "mixed"
+MIX = ("transcribe", "chat")  # speech and text at once
+NAMES = (*PROFILES, MIXED)
+
+
+def members(name: str) -> tuple[Profile, ...]:
+    """The profiles that run at once under `name`."""
+    return tuple(PROFILES[one] for one in (MIX if name == MIXED else (name,)))
+
+
+def needed(names: Sequence[str]) -> list[Profile]:
+    """Every profile that `names` run, once."""
+    found: dict[str, Any] = {one.name: one for name in names for one in members(name)}
+    return list(found.values())
