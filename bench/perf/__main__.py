@@ -45,6 +45,9 @@ def main() -> None:
     except BuildError as error:
         say(f"perf: {error}")
         sys.exit(error.exit_code)
+    except InferenceServerException as error:
+        say(f"perf: the server answered `{error.message()}`")
+        sys.exit(ServerError.exit_code)
     except KeyboardInterrupt:
         say("\nperf: interrupted before anything was measured")
         sys.exit(INTERRUPTED)
@@ -119,7 +122,7 @@ class Session:
             steps.begin(f"{name}, {at_once} at once")
             try:
                 level = self._level(name, at_once)
-            except BuildError as error:
+            except (BuildError, InferenceServerException) as error:
                 failures.append(f"{name}, {at_once} at once: {error}")
                 steps.done(f"FAILED: {error}")
                 continue

@@ -84,7 +84,9 @@ def streams(export: Path, first_event: str) -> Streams:
         answers = [_answer(request, first_event) for request in experiment["requests"]]
         firsts = sorted(first_ms for first_ms, _ in answers)
         return Streams(
-            *(percentile(firsts, percent) for percent in (50, 90, 99)),
+            first_p50_ms=percentile(firsts, 50),
+            first_p90_ms=percentile(firsts, 90),
+            first_p99_ms=percentile(firsts, 99),
             tokens=sum(tokens for _, tokens in answers) / len(answers),
         )
     except (OSError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:

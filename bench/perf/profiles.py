@@ -9,15 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import tritonclient.grpc as triton
+from tritonclient.grpc import InferenceServerClient
 
 from bench.perf import inputs
 from bench.perf.inputs import Step
 from build_scripts.errors import ServerError
 from onecard import parameters, recognition
 from onecard.manifest import ManifestError
-
-Server = triton.InferenceServerClient
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Profile:
 
     name: str
     what: str
-    make: Callable[[Server], list[Step]]
+    make: Callable[[InferenceServerClient], list[Step]]
     first_event: str = ""
     audio_s: float = 0.0
 
@@ -39,7 +37,7 @@ class Profile:
         return bool(self.first_event)
 
 
-def _whisper(server: Server) -> list[Step]:
+def _whisper(server: InferenceServerClient) -> list[Step]:
     found = server.get_model_config("recognize").config.parameters
     values = {key: one.string_value for key, one in found.items()}
     try:
