@@ -15,11 +15,20 @@ def main(arguments: Sequence[str]) -> None:
     """Remove caches, logs and half-finished downloads of this checkout."""
     doomed = [layout.ROOT / name for name in CACHES]
     doomed += [layout.DOWNLOADS, layout.LOG, layout.ROOT / ".demo"]
-    for folder in ("backends", "build_scripts", "client", "model_repository", "onecard", "tests"):
+    for folder in (
+        "backends",
+        "bench",
+        "build_scripts",
+        "client",
+        "model_repository",
+        "onecard",
+        "tests",
+    ):
         doomed += (layout.ROOT / folder).rglob("__pycache__")
     doomed += layout.ENGINES.glob(".*.new")
     doomed += layout.SAMPLES.glob(".*.new")
     doomed += layout.TRITON.glob(".*.new")
+    doomed += layout.PERF.glob(".*.new")
     found = [path for path in doomed if path.exists()]
     for path in found:
         shutil.rmtree(path)

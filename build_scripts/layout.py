@@ -18,6 +18,7 @@ LOG = TRITON / "log"
 
 ENGINES = ROOT / "engines" / "cpu"
 SAMPLES = ROOT / ".samples"
+PERF = ROOT / ".perf"  # what `make perf` loads a server with
 DOWNLOADS = ROOT / ".downloads"  # emptied by the step that filled it
 MODEL_REPOSITORY = ROOT / "model_repository"
 BACKENDS = ROOT / "backends"  # ours, linked beside Triton's own

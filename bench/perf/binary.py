@@ -20,7 +20,6 @@ from build_scripts.errors import DownloadError, MachineError
 from build_scripts.packages import Package
 from onecard.manifest import ManifestError
 
-DIRECTORY = layout.ROOT / ".perf"
 NAME = "perf_analyzer"
 Glibc = tuple[int, int]
 
@@ -69,7 +68,7 @@ class Choice:
 
     @property
     def directory(self) -> Path:
-        return DIRECTORY / f"{self.package.name}-{self.package.version}"
+        return layout.PERF / f"{self.package.name}-{self.package.version}"
 
     @property
     def path(self) -> Path:

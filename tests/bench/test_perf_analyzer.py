@@ -45,7 +45,7 @@ print("    Request count: 16")
 
 @pytest.fixture
 def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Analyzer:
-    monkeypatch.setattr("bench.perf.binary.DIRECTORY", tmp_path / ".perf")
+    monkeypatch.setattr("build_scripts.layout.PERF", tmp_path / ".perf")
     choice = Choice(CURRENT, "a stand-in", lambda _: None, {})
     choice.directory.mkdir(parents=True)
     choice.path.write_text(STAND_IN, encoding="utf-8")
