@@ -24,7 +24,7 @@ NAME = "perf_analyzer"
 Glibc = tuple[int, int]
 
 _LICENCE = "BSD-3-Clause"
-# Current wheels are built on Ubuntu 24.04 (tag manylinux_2_38).
+# Its wheels are tagged manylinux_2_38: Ubuntu 24.04, Debian 13.
 CURRENT = Package(
     "perf-analyzer",
     "2.60.0",
@@ -34,7 +34,8 @@ CURRENT = Package(
     ),
 )
 CURRENT_GLIBC: Glibc = (2, 38)
-# The last whose binary was built on Ubuntu 22.04; it is linked against two more libraries.
+# Its binary wants no more than glibc 2.34, and the C++ library of Ubuntu 22.04 and Debian 12 (those
+# from 2.49 on want glibc 2.38); it is linked against two more libraries.
 OLDER = Package(
     "tritonclient",
     "2.46.0",
