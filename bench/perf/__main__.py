@@ -96,19 +96,17 @@ class Session:
         self._rates: dict[str, float] = {}  # requests a second, by profile, where last measured
 
     def prepare(self, needed: Sequence[profiles.Profile]) -> None:
-        """Write what each profile sends, and send a little of it.
+        """Send a little of what each profile sends.
 
         Raises ServerError, AnalyzerError, InstallError.
         """
         steps = Steps("warm-up", len(needed))
-        with triton.InferenceServerClient(self._url) as server:
-            for profile in needed:
-                steps.begin(f"{profile.name}: {profile.what}")
-                made = profile.make(server)
-                inputs.write(made, self._analyzer.input_path(profile))
-                summary = self._analyzer.warm_up(profile, NUM_WARM_UP)
-                self._rates[profile.name] = 1e3 / summary.p50_ms
-                steps.done(f"{len(made)} different requests; one takes {summary.p50_ms:.0f} ms")
+        for profile in needed:
+            steps.begin(f"{profile.name}: {profile.what}")
+            self._write_input(profile)
+            summary = self._analyzer.warm_up(profile, NUM_WARM_UP)
+            self._rates[profile.name] = 1e3 / summary.p50_ms
+            steps.done(f"one takes {summary.p50_ms:.0f} ms")
 
     def measure(
         self, names: Sequence[str], concurrency: Sequence[int], levels: list[Level],
@@ -136,12 +134,19 @@ class Session:
         counts = [
             window_count(at_once, self._rates[load.profile.name], self._length_s) for load in loads
         ]
+        for load in loads:
+            self._write_input(load.profile)
         before = times(self._url)
         measured = self._analyzer.measure(name, loads, counts)
         found = meanwhile(before, times(self._url))
         for one in measured:
             self._rates[one.load.profile.name] = one.summary.requests_per_s
         return Level(name, at_once, measured, found)
+
+    def _write_input(self, profile: profiles.Profile) -> None:
+        """Anew for each level: an engine may keep what it made of the last one's."""
+        with triton.InferenceServerClient(self._url) as server:
+            inputs.write(profile.make(server), self._analyzer.input_path(profile))
 
 
 def meanwhile(before: Times, after: Times) -> Times:

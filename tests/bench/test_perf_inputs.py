@@ -52,11 +52,21 @@ def recognizer() -> recognition.Recognizer:
 
 
 def test_clips_are_of_one_length_and_different(clips: list[audio.Pcm]) -> None:
-    assert len(clips) == inputs.NUM_CLIPS
+    assert len(clips) == inputs.NUM_CLIPS * inputs.NUM_TAKES
     assert {len(pcm) for pcm in clips} == {inputs.CLIP_S * SAMPLE_RATE}
     assert len({pcm.tobytes() for pcm in clips}) == len(clips)
     # Somebody speaks in each, or its request would skip half of the pipeline.
     assert min(np.abs(pcm.astype(int)).max() for pcm in clips) > 1000
+
+
+def test_the_engine_has_heard_no_clip_before(clips: list[audio.Pcm]) -> None:
+    config = model_config_pb2.ModelConfig()
+    path = ROOT / "model_repository" / "whisper" / "config.pbtxt"
+    text_format.Parse(path.read_text(encoding="utf-8"), config)
+    num_kept = 2 * config.max_batch_size  # encoder outputs, see tensorrtllm_cpu/whisper.py
+    assert len(clips) > num_kept
+    again = inputs.clips()
+    assert not {pcm.tobytes() for pcm in clips} & {pcm.tobytes() for pcm in again}
 
 
 def test_transcribe_sends_files_of_the_clips(clips: list[audio.Pcm]) -> None:
