@@ -74,4 +74,4 @@ def test_an_unknown_name_is_refused_with_those_there_are(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["bench", "whispr"])
     with pytest.raises(SystemExit):
         runner.main()
-    assert "no benchmark `whispr`; there are: whisper_speed" in capsys.readouterr().err
+    assert "no benchmark `whispr`; there are: speech" in capsys.readouterr().err
