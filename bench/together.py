@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench import recordings
@@ -88,23 +89,24 @@ class Pair:
 
 
 class Meanwhile:
-    """Does `work` over and over in a thread, until the block is left."""
+    """Does `work` over and over in a thread, until the block is left; what it raised is raised."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._pool = ThreadPoolExecutor(1)
 
     def _run(self) -> None:
         while not self._is_over.is_set():
             self._work()
 
     def __enter__(self) -> None:
-        self._thread.start()
+        self._running = self._pool.submit(self._run)
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
-        self._thread.join()
+        self._pool.shutdown()
+        self._running.result()
 
 
 def _say(what: str, elapsed_s: float, ratio: Spread) -> None:
