@@ -1,4 +1,4 @@
-"""From nothing to ready, the first request after that against later ones, and WhisperX's command.
+"""From nothing to ready, the first request after that against later ones, and WhisperX from cold.
 
 Each kind of request is the first that a server of its own gets. The files that are loaded are in
 the machine's cache, for both sides.
@@ -6,10 +6,7 @@ the machine's cache, for both sides.
 
 from __future__ import annotations
 
-import os
-import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,28 +14,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import recordings
+from bench import peers, recordings
 from bench.interleave import Spread, interleaved, num_rounds, ratios, seconds, spread
 from bench.mails import labelled
 from bench.serving import serving
-from build_scripts import layout
-from onecard import threads
+from bench.whisperx import WhisperX
 from onecard_client import Client
 
 ROUNDS = 3
 NUM_LATER = 5
 SETTLE_S = 1.0  # between ready and the first request
 CHAT_TOKENS = 64
-PEERS = layout.ROOT / ".venv-peers" / "bin" / "python"
+NO_PEER = f"WhisperX is not there: {peers.CURE}"
 
 
 def measure() -> dict[str, Any]:
-    """Seconds to ready, of first and later requests, and of WhisperX's command."""
+    """Seconds to ready, of first and later requests, and of WhisperX from cold."""
     sides: dict[str, Callable[[], Mapping[str, float]]] = {
         name: partial(_served, request) for name, request in REQUESTS.items()
     }
-    lack = _lack()
-    if not lack:
+    if peers.is_there():
         sides["whisperx"] = _whisperx
     found = interleaved(sides, num_rounds(ROUNDS), warmups=0)
     rounds = [one for name in REQUESTS for one in found[name]]
@@ -52,9 +47,9 @@ def measure() -> dict[str, Any]:
         }
         _say(f"first `{name}` over later ones", results[name]["first_ratio"], first, later)
     print(f"  ready after {results['ready_s']['median']:.1f} s", flush=True)
-    if lack:
-        print(f"  {lack}: nothing to compare with", flush=True)
-        return {**results, "skipped": {"whisperx_ratio": lack}}
+    if "whisperx" not in found:
+        print(f"  {NO_PEER}: nothing to compare with", flush=True)
+        return {**results, "skipped": {"whisperx_ratio": NO_PEER}}
     whole = [one["ready_s"] + one["first_s"] for one in found["transcribe"]]
     theirs = [one["seconds"] for one in found["whisperx"]]
     results["whisperx_s"] = spread(theirs)
@@ -99,36 +94,17 @@ def _served(request: Callable[[Client], None]) -> dict[str, float]:
     }
 
 
-def _lack() -> str:
-    """What WhisperX's command would need and this machine has not; empty where it can run."""
-    if not PEERS.exists():
-        return "WhisperX's own environment, .venv-peers, is not there"
-    if not shutil.which("ffmpeg"):
-        return "WhisperX's command runs `ffmpeg`, which is not there (apt-get install ffmpeg)"
-    return ""
-
-
 def _whisperx() -> dict[str, float]:
-    """WhisperX's command on the same 30 s with the same Whisper weights.
-
-    Without alignment and diarization, whose usual models have to be downloaded: it does less.
-    """
+    """WhisperX, from the start of its process to text, words and speakers of the same 30 s."""
     with tempfile.TemporaryDirectory() as folder:
         recording = Path(folder) / "conversation.wav"
         recording.write_bytes(recordings.conversation())
-        command = [
-            str(PEERS), "-m", "whisperx", str(recording),
-            "--model", str(layout.ENGINES / "whisper"), "--device", "cpu",
-            "--compute_type", "int8", "--beam_size", "5", "--language", "en", "--no_align",
-            "--threads", str(threads.num_threads(1.0)), "--output_dir", folder,
-        ]  # fmt: skip
-        offline = {**os.environ, "HF_HUB_OFFLINE": "1", "PYANNOTE_METRICS_ENABLED": "0"}
-        elapsed_s = seconds(
-            lambda: subprocess.run(command, env=offline, check=True, capture_output=True)
-        )
-        if not list(Path(folder).glob("*.json")):
-            raise RuntimeError("WhisperX's command wrote no transcript")
-    return {"seconds": elapsed_s}
+
+        def cold() -> None:
+            with WhisperX() as peer:
+                peer.transcribe(recording, language="en")
+
+        return {"seconds": seconds(cold)}
 
 
 def _say(what: str, ratio: Spread, these: list[float], those: list[float]) -> None:
