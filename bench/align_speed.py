@@ -1,7 +1,7 @@
 """Alignment by CTC of one file: onecard's, and `whisperx.align`, same acoustic model and text.
 
-Both run in a process of their own that does nothing else, with the same threads. The weights are
-random (`bench.acoustic`), so that the times mean nothing, but both have to find the same ones.
+Both run in a process of their own, one after the other, with the same threads. The network has the
+size of WhisperX's default and knows these recordings alone (`bench.acoustic`).
 """
 
 from __future__ import annotations

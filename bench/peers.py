@@ -52,6 +52,8 @@ def make() -> None:
     steps.begin("the same libraries as the server's")
     steps.done(verify())
     steps.begin(f"acoustic model ({ALIGN.relative_to(layout.ROOT)}/{acoustic.LANGUAGE})")
+    if not acoustic.is_there(ALIGN):
+        steps.done("fitting it to the bundled recordings takes minutes")
     made = acoustic.build(ALIGN)
     steps.done("made and verified" if made else "verified")
     steps.end("everything is there")

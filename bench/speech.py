@@ -2,8 +2,9 @@
 
 Both have the same Whisper, segmentation, embedding and acoustic model, compute type, beam and
 threads, and are warm. They take turns on recordings of five minutes, and the errors of each are
-counted beside its seconds. The acoustic model's weights are random: WhisperX aligns with wav2vec2,
-of which no package carries a trained one, so onecard does too, and once with what it has.
+counted beside its seconds. WhisperX aligns with wav2vec2, of which no package carries a trained
+one; both get the same network of that size (`bench.acoustic`). onecard runs once more with the
+aligner that it has by default.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class WhisperX:
 
     Args:
         align_models: a directory with an acoustic model for each language; by default the one
-            that setup makes, whose times mean nothing (`bench.acoustic`).
+            that setup makes, which knows the bundled recordings alone (`bench.acoustic`).
 
     Raises:
         PeerError: it was not set up, or did not start.
