@@ -1,43 +1,52 @@
 """pyannote's own SpeakerDiarization on the weights and parameters of the CPU plan.
 
 It knows how that pipeline is put together from local files and changes nothing of it: all scores
-are computed by it, in full precision, and clustering is its own. It runs in either environment.
+are computed by it, in full precision, and clustering is its own. It runs in either environment, and
+no code of onecard's models runs in it.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # before the import, or each use is reported
 
-from build_scripts import plan, serving
-from onecard import embedding, segmentation
-from onecard.audio import SAMPLE_RATE
+import whisperx
+
+from build_scripts import layout, plan, serving
 
 with warnings.catch_warnings():
     # torchcodec is left out on purpose: pyannote is handed waveforms, not files.
     warnings.filterwarnings("ignore", message="(?s).*torchcodec")
-    from pyannote.audio import Audio
+    from pyannote.audio import Audio, Model
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.pipelines import SpeakerDiarization
+
+    from bench.speaker_embedding import SpeakerEmbedding
+
+# WhisperX's own checkpoint for voice activity; engines/cpu/segmentation is converted from it.
+SEGMENTATION = Path(whisperx.__file__).parent / "assets" / "pytorch_model.bin"
+BATCH_SIZE = 32  # as in the configuration of pyannote's published pipelines
+SAMPLE_RATE = 16_000
 
 
 def load() -> Any:
     """The pipeline; it takes `{"waveform": (1, num_samples), "sample_rate": ...}`."""
     asked = serving.models(plan.load("cpu"))["diarize"].parameters
-    network = segmentation.load(asked["segmentation"])
+    network: Any = Model.from_pretrained(SEGMENTATION)
     pipeline = SpeakerDiarization(
         segmentation=network,
         embedding=network,  # replaced below: it takes pyannote's own models alone
         plda=PLDA.__new__(PLDA),  # loaded even for a clustering that has none: never used
         clustering="AgglomerativeClustering",
         embedding_exclude_overlap=True,
-        segmentation_batch_size=int(asked["segmentation_batch_size"]),
-        embedding_batch_size=int(asked["embedding_batch_size"]),
+        segmentation_batch_size=BATCH_SIZE,
+        embedding_batch_size=BATCH_SIZE,
     )
-    pipeline._embedding = embedding.load(asked["embedding"])
+    pipeline._embedding = SpeakerEmbedding(layout.ROOT / asked["embedding"])
     pipeline._audio = Audio(sample_rate=SAMPLE_RATE, mono="downmix")
     pipeline.instantiate({
         "segmentation": {
