@@ -26,7 +26,6 @@ SEED = 0
 LABELS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
 BLANK, SPACE = LABELS.index("<pad>"), LABELS.index("|")
 CODES = {label.lower(): code for code, label in enumerate(LABELS)}
-PROMPTS = 50
 MAX_GROUP_S = 28.0  # clips are heard together, as they will be in chunks of at most 30 s
 L2, MAX_STEPS = 1e-6, 200
 RECIPE = Recipe(
@@ -112,7 +111,7 @@ def _groups() -> Iterator[tuple[npt.NDArray[np.int16], list[Char]]]:
     from evaluation import bundled, recordings
 
     clips = [recordings.jfk(), *(recordings.dictation(name) for name in bundled.DICTATIONS)]
-    clips += recordings.prompts(LANGUAGE, PROMPTS)
+    clips += bundled.announcements(bundled.ANNOUNCEMENTS)
     silence = np.zeros(round(recordings.GAP_S * recordings.RATE), np.int16)
     parts: list[npt.NDArray[np.int16]] = []
     chars: list[Char] = []

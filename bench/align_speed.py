@@ -52,7 +52,7 @@ def measure() -> dict[str, Any]:
 def compose(folder: Path) -> Path:
     """A president, two colds and a telephone exchange."""
     clips = [recordings.jfk(), *(recordings.dictation(name) for name in bundled.DICTATIONS)]
-    clips += recordings.prompts("en", QUICK_PROMPTS if is_quick() else PROMPTS)
+    clips += bundled.announcements(QUICK_PROMPTS if is_quick() else PROMPTS)
     return recordings.compose(folder / "align.wav", clips).path
 
 

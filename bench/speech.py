@@ -27,7 +27,7 @@ from evaluation.systems import Hypothesis
 
 NUM_RECORDINGS = 2  # a round each
 QUICK_PROMPTS = 6
-PROMPTS = 50
+PROMPTS = 44
 # Models whose computing is not within another's.
 STAGES = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")
 
@@ -57,7 +57,7 @@ def measure() -> dict[str, Any]:
 
 
 def compose(folder: Path) -> list[Entry]:
-    """Recordings of five minutes and more, of talk whose words are known and talk whose are not.
+    """Recordings of about five minutes, of talk whose words are known and talk whose are not.
 
     Conversations, of which it is known who speaks when, alternate with a president, two colds and
     a telephone exchange, whose words are known.
@@ -68,7 +68,7 @@ def compose(folder: Path) -> list[Entry]:
     said += [
         bundled.spoken(recordings.dictation(name), bundled.DICTATOR) for name in bundled.DICTATIONS
     ]
-    prompts = recordings.prompts("en", QUICK_PROMPTS if is_quick() else PROMPTS)
+    prompts = bundled.announcements(QUICK_PROMPTS if is_quick() else PROMPTS)
     said += [bundled.spoken(clip, bundled.ANNOUNCER) for clip in prompts]
     if is_quick():
         talks = talks[:3]

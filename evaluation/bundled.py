@@ -21,6 +21,7 @@ from evaluation.recordings import GAP_S, RATE, Clip, Pcm
 DICTATIONS = ("cold_corpus", "cold_corpus3")
 LANGUAGES = ("fr", "es", "it", "ru")  # besides English
 PROMPTS = 6
+ANNOUNCEMENTS = 50  # what the benchmarks' acoustic model is fitted to, and so all that they play
 # Who is heard: one voice reads all prompts of a language, one man has both colds.
 JFK, ANNOUNCER, DICTATOR = "jfk", "announcer", "dictator"
 
@@ -55,6 +56,12 @@ def entries(folder: Path) -> list[Entry]:
         # One voice says nothing of telling voices apart.
         found.append(replace(entry, turns=None, speakers=None))
     return found + conversations()
+
+
+def announcements(num_clips: int) -> list[Clip]:
+    """English prompts, from all over the list; all of them are among `ANNOUNCEMENTS`."""
+    clips = recordings.prompts("en", ANNOUNCEMENTS)
+    return clips[:: len(clips) // num_clips][:num_clips]
 
 
 def conversations() -> list[Entry]:
