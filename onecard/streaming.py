@@ -32,18 +32,23 @@ class Config:
     groups_at_a_time: int  # with the engine, of all recordings
 
 
+class Gates:
+    """What the groups of all transcriptions pass, so that a long recording lets a short one by."""
+
+    def __init__(self, config: Config) -> None:
+        self.recognize = Gate(config.groups_at_a_time)
+        self.align = Gate()  # it has one instance, and there is nothing to choose in Triton's queue
+
+
 class Call(Protocol):
     def __call__(self, model: str, /, **inputs: Any) -> Mapping[str, Any]:
         """Run `model`; outputs by name, JSON documents as text, other tensors as they are."""
 
 
 def events(
-    call: Call, audio: Any, options: TranscribeOptions, chunks_per_event: int, gate: Gate
+    call: Call, audio: Any, options: TranscribeOptions, chunks_per_event: int, gates: Gates
 ) -> Iterator[Event]:
     """Events of one transcription; closing the iterator ends it at the next model call.
-
-    `gate` is what all transcriptions go through to the engine, group by group, so that a long
-    recording lets a short one pass.
 
     Segments come without speakers, which are known only when every turn is; the result has them.
 
@@ -62,7 +67,7 @@ def events(
         aligned: list[Document] = []
         num_chunks = len(speech["chunks"])
         yield _progress("recognize", 0, num_chunks)
-        for num_done, part in _recognize(call, gate, pool, pcm, speech, options, chunks_per_event):
+        for num_done, part in _recognize(call, gates, pool, pcm, speech, options, chunks_per_event):
             aligned.append(part)
             yield {"event": "segments", "segments": part["segments"]}
             yield _progress("recognize", num_done, num_chunks)
@@ -84,7 +89,7 @@ def _progress(stage: str, done: int, total: int) -> Event:
 
 def _recognize(
     call: Call,
-    gate: Gate,
+    gates: Gates,
     pool: ThreadPoolExecutor,
     pcm: Any,
     speech: Document,
@@ -101,9 +106,10 @@ def _recognize(
 
     def run(group: Sequence[Document], num_left: int, settings: Document) -> Document:
         texts = {"PCM": pcm, "OPTIONS": json.dumps(settings)}
-        with gate.turn(num_left):
+        with gates.recognize.turn(num_left):
             found = call("recognize", SPEECH=json.dumps({**speech, "chunks": group}), **texts)
-        timed = call("align", SEGMENTS=found["SEGMENTS"], **texts)
+        with gates.align.turn(num_left):
+            timed = call("align", SEGMENTS=found["SEGMENTS"], **texts)
         document: Document = json.loads(timed["ALIGNED"])
         return document
 

@@ -6,7 +6,6 @@ import triton_python_backend_utils as pb_utils
 
 from onecard import backend, parameters, presence, streaming
 from onecard.errors import InvalidRequest
-from onecard.gate import Gate
 from onecard.options import TranscribeOptions
 from onecard.streams import Stream, Streams
 
@@ -16,7 +15,7 @@ class TritonPythonModel:
         backend.self_test()
         config = parameters.parse(streaming.Config, backend.params(args))
         self.chunks_per_event = config.chunks_per_event
-        self.gate = Gate(config.groups_at_a_time)
+        self.gates = streaming.Gates(config)
         self.streams = Streams("streamed transcriptions", config.max_streams)
 
     def execute(self, requests):
@@ -34,7 +33,7 @@ class TritonPythonModel:
             return backend.call(model, **inputs)
 
         with presence.speech():
-            yield from streaming.events(call, audio, options, self.chunks_per_event, self.gate)
+            yield from streaming.events(call, audio, options, self.chunks_per_event, self.gates)
 
     def finalize(self):
         self.streams.close()
