@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := onecard client build_scripts backends model_repository bench evaluation tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench eval perf samples demo plan doctor measure serve wait stop status test check fmt engines repository lock clean
+.PHONY: help setup bench eval perf samples demo plan roofline doctor measure serve wait stop status test check fmt engines repository lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ samples: ## fetch the recordings with references that the tests use
 
 plan: ## where every byte of a plan goes, and whether it fits (PLAN=rtx3090, VRAM_GIB=, ARGS=--json)
 	@$(BUILD) plan $(ARGS)
+
+roofline: ## how fast a card can be at most, and how many it should hold (PLAN=rtx3090, ARGS=--json)
+	@$(BUILD) roofline $(ARGS)
 
 doctor: ## what this machine has against what a plan needs, and the cures (PLAN=auto)
 	@$(BUILD) doctor $(ARGS)

@@ -19,6 +19,7 @@ VERBS = {
     "stop": "build_scripts.operate",
     "status": "build_scripts.operate",
     "plan": "build_scripts.budget",
+    "roofline": "build_scripts.roofline",
     "doctor": "build_scripts.doctor",
     "measure": "build_scripts.measure",
     "engines": "build_scripts.engines",
