@@ -76,7 +76,9 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
             instances=2,
             parameters=_texts(max_audio_s=21600.0, max_audio_bytes=2000000000),
         ),
-        ModelPlan("detect_speech", **queued, parameters=_detect_speech(plan)),
+        # Two of what takes a recording whole: one that is long leaves the other to short ones. Of a
+        # card's memory the ledger counts one.
+        ModelPlan("detect_speech", instances=2, **queued, parameters=_detect_speech(plan)),
         # Each instance serves one request at a time; the engine batches their chunks.
         ModelPlan("recognize", instances=4, **queued, parameters=_recognize(plan)),
         ModelPlan(
@@ -94,7 +96,12 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
             **queued,
             parameters=_align(plan),
         ),
-        ModelPlan("diarize", **queued, parameters=_diarize(plan)),
+        ModelPlan(
+            "diarize",
+            instances=1 if plan.diarize.device == "cuda" else 2,
+            **queued,
+            parameters=_diarize(plan),
+        ),
         ModelPlan("label", parameters=_texts(max_gap_s=0.5, min_split_words=3, min_split_s=0.8)),
         ModelPlan(
             "llm",
@@ -116,10 +123,17 @@ def _transcribe_stream(plan: Plan) -> dict[str, str]:
     # A processor decodes chunks no faster together than one by one, so groups are small there and
     # a short recording waits for little; a card wants its batch full.
     if plan.card is None:
-        return _texts(max_streams=32, chunks_per_event=2, groups_at_a_time=2)
+        return _texts(
+            max_streams=32, chunks_per_event=2, recognized_at_a_time=2, aligned_at_a_time=1
+        )
     # A batch under way, and the next one complete behind it.
     num_groups = 2 * -(-plan.speech.chunks_in_flight // 4)
-    return _texts(max_streams=32, chunks_per_event=4, groups_at_a_time=num_groups)
+    return _texts(
+        max_streams=32,
+        chunks_per_event=4,
+        recognized_at_a_time=num_groups,
+        aligned_at_a_time=plan.align.batch_size,
+    )
 
 
 def _detect_speech(plan: Plan) -> dict[str, str]:
@@ -128,7 +142,6 @@ def _detect_speech(plan: Plan) -> dict[str, str]:
         segmentation=_engine(plan, "segmentation"),
         batch_size=8,  # more at a time fall out of the processor's caches
         precision=plan.diarize.segmentation_precision,
-        max_at_a_time=4,
     )
 
 
@@ -203,8 +216,6 @@ def _diarize(plan: Plan) -> dict[str, str]:
         clustering_threshold=0.5,
         min_cluster_size=8,
         max_clustered_embeddings=5000,
-        # Of a card's memory the ledger counts what one takes.
-        max_at_a_time=1 if plan.diarize.device == "cuda" else 4,
     )
 
 

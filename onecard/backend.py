@@ -10,7 +10,6 @@ the caller. A request that fails never fails the others of its batch.
 from __future__ import annotations
 
 import json
-import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ import triton_python_backend_utils as pb_utils
 
 from onecard import contract, parameters, presence, threads
 from onecard.errors import InvalidRequest, Unavailable
-from onecard.gate import Gate
 from onecard.streams import Event
 
 Request = Any
@@ -45,14 +43,18 @@ class _Share:
     cpu_share: float
 
 
-def num_threads(args: Mapping[str, str], usual_share: float | None = None) -> int:
+def num_threads(
+    args: Mapping[str, str], usual_share: float | None = None, divided: bool = True
+) -> int:
     """Threads for this model: its share of the cores, divided among its instances.
 
     Args:
         usual_share: where config.pbtxt states none; None: it must.
+        divided: False where instances seldom work at the same time.
     """
     config = json.loads(args["model_config"])
-    instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
+    groups = config.get("instance_group", []) if divided else []
+    instances = sum(group.get("count", 1) for group in groups) or 1
     stated = params(args)
     if usual_share is not None:
         stated = {"cpu_share": str(usual_share), **stated}
@@ -178,42 +180,6 @@ def answer(
     return responses
 
 
-class Aside:
-    """Answers every request on a thread, so that a long one keeps no short one waiting.
-
-    For models without batches: `take` the requests of `execute`, which then returns None. Each gets
-    its one response through its sender, in whatever order they are done.
-
-    Args:
-        respond: called on any thread, several at a time.
-        max_at_a_time: of requests; of those that wait, the smallest is next.
-    """
-
-    def __init__(self, respond: Callable[[Request], Response], max_at_a_time: int) -> None:
-        self._respond = respond
-        self._gate = Gate(max_at_a_time)
-        self._threads: set[threading.Thread] = set()
-
-    def take(self, requests: Sequence[Request], size: Callable[[Request], float]) -> None:
-        """Begin; `size` of a request, in any unit."""
-        self._threads = {thread for thread in self._threads if thread.is_alive()}
-        for request in requests:
-            thread = threading.Thread(target=self._run, args=(request, size(request)))
-            self._threads.add(thread)
-            thread.start()
-
-    def close(self) -> None:
-        """Wait for the last response."""
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, request: Request, size: float) -> None:
-        sender = request.get_response_sender()
-        with self._gate.turn(size):
-            (response,) = answer([request], self._respond)
-        sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-
-
 def bls_request(
     model: str, outputs: Sequence[str], inputs: Mapping[str, Any], request_id: str = ""
 ) -> Any:
@@ -246,12 +212,6 @@ def outputs_of(model: str, response: Response) -> dict[str, Any]:
     return {found.name(): found for found in response.output_tensors()}
 
 
-def num_elements(request: Request, name: str) -> int:
-    """Of input `name`, 0 where it is missing: how large a request is, without reading it."""
-    found = pb_utils.get_input_tensor_by_name(request, name)
-    return 0 if found is None else int(np.prod(found.shape()))
-
-
 def text_of(output: Any) -> str:
     """The UTF-8 string that an output tensor holds."""
     return bytes(output.as_numpy().reshape(-1)[0]).decode()
@@ -271,6 +231,22 @@ def call(model: str, /, **inputs: Any) -> dict[str, Any]:
         if output.dtype == "TYPE_STRING"
     }
     return {name: text_of(value) if name in texts else value for name, value in found.items()}
+
+
+class Calls:
+    """The pipeline's models as one stream calls them (`onecard.streaming.Call`)."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        """`check` raises where nobody waits for the answer any more."""
+        self._check = check
+
+    def __call__(self, model: str, /, **inputs: Any) -> dict[str, Any]:
+        self._check()
+        return call(model, **inputs)
+
+    def cut(self, pcm: Any, first: int, last: int) -> np.ndarray[Any, Any]:
+        found: np.ndarray[Any, Any] = pcm.as_numpy()[0, first:last]
+        return found
 
 
 class Caller:

@@ -63,20 +63,36 @@ class Compiled:
             "NUM_STREAMS": num_threads,
             "ENABLE_CPU_PINNING": False,  # each process would pin its threads to the same cores
         }
-        compiled = openvino.Core().compile_model(model, _DEVICE, settings)
-        self._queue = openvino.AsyncInferQueue(compiled, num_threads)
-        self._queue.set_callback(_keep)
+        self._compiled = openvino.Core().compile_model(model, _DEVICE, settings)
+        self._num_threads = num_threads
+        self._queue = self._new_queue()
 
     def __call__(self, batches: Iterable[tuple[Array, ...]]) -> list[Array]:
         """The output for each batch of inputs, in order. One call at a time."""
         found: list[Any] = []
-        for index, inputs in enumerate(batches):
-            found.append(None)
-            self._queue.start_async(list(inputs), (found, index))
-        self._queue.wait_all()
+        try:
+            for index, inputs in enumerate(batches):
+                found.append(None)
+                self._queue.start_async(list(inputs), (found, index))
+            self._queue.wait_all()
+        except BaseException:
+            self._queue = self._new_queue()  # one that failed tells of it in every later call
+            raise
+        for one in found:
+            if isinstance(one, Exception):
+                raise one
         return found
+
+    def _new_queue(self) -> Any:
+        queue = openvino.AsyncInferQueue(self._compiled, self._num_threads)
+        queue.set_callback(_keep)
+        return queue
 
 
 def _keep(request: Any, place: tuple[list[Any], int]) -> None:
+    """Nothing may be raised here: the second time OpenVINO would end the process."""
     found, index = place
-    found[index] = request.get_output_tensor(0).data.copy()
+    try:
+        found[index] = request.get_output_tensor(0).data.copy()
+    except Exception as error:
+        found[index] = error

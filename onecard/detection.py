@@ -39,7 +39,6 @@ class Config:
     segmentation: str  # a directory for `segmentation.load`
     batch_size: int
     precision: str  # of the network's LSTM, `float32` or `bfloat16`
-    max_at_a_time: int  # recordings; of those that wait, the shortest is next
 
 
 class Detector:

@@ -68,7 +68,6 @@ class Config:
     clustering_threshold: float  # distance of unit vectors, 0..2
     min_cluster_size: int
     max_clustered_embeddings: int  # clustering needs memory that grows with its square
-    max_at_a_time: int  # recordings; of those that wait, the shortest is next
 
 
 class BoundedClustering(AgglomerativeClustering):
@@ -97,8 +96,21 @@ class BoundedClustering(AgglomerativeClustering):
         return vectors[kept], windows[kept], speakers[kept]
 
 
+class PcmAudio(Audio):
+    """pyannote's reader for a waveform of 16-bit samples: only what it cuts out becomes floats."""
+
+    def downmix_and_resample(
+        self, waveform: torch.Tensor, sample_rate: int, channel: int | None = None
+    ) -> tuple[torch.Tensor, int]:
+        floats = torch.from_numpy(to_float(waveform.numpy()))
+        found: tuple[torch.Tensor, int] = super().downmix_and_resample(
+            floats, sample_rate, channel=channel
+        )
+        return found
+
+
 class LocalSpeakerDiarization(SpeakerDiarization):
-    """SpeakerDiarization from model objects instead of names on a hub.
+    """SpeakerDiarization from model objects instead of names on a hub, of 16-bit waveforms.
 
     Where the file mapping holds segmentation scores, they are used and not computed again.
     """
@@ -117,7 +129,7 @@ class LocalSpeakerDiarization(SpeakerDiarization):
             clustering="OracleClustering",
         )
         self._embedding = embedding.load(config.embedding)
-        self._audio = Audio(sample_rate=self._embedding.sample_rate, mono="downmix")
+        self._audio = PcmAudio(sample_rate=self._embedding.sample_rate, mono="downmix")
         self.klustering = "AgglomerativeClustering"
         self.clustering = BoundedClustering(self._embedding.metric, config.max_clustered_embeddings)
         self._expects_num_speakers = self.clustering.expects_num_clusters
@@ -143,7 +155,8 @@ class LocalSpeakerDiarization(SpeakerDiarization):
         """
         shared = file.get(SCORES_KEY)
         if shared is None:
-            computed = super().get_segmentations(file, hook=hook)
+            floats = torch.from_numpy(to_float(file["waveform"].numpy()))
+            computed = super().get_segmentations({**file, "waveform": floats}, hook=hook)
             shared = computed.data.astype(np.float16)
         window = SlidingWindow(
             start=0.0, duration=self._segmentation.duration, step=self._segmentation.step
@@ -167,7 +180,7 @@ class LocalSpeakerDiarization(SpeakerDiarization):
 
 
 class Diarizer:
-    """One loaded pipeline. `diarize` may be called on several threads at a time."""
+    """One loaded pipeline; `diarize` serves one request at a time."""
 
     def __init__(self, config: Config, num_threads: int) -> None:
         torch.set_num_threads(num_threads)
@@ -201,13 +214,17 @@ class Diarizer:
             return turns.not_wanted()
         if len(pcm) == 0:
             return turns.document([], [], {}, options, self.engine)
+        is_local = isinstance(self.pipeline, LocalSpeakerDiarization)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Triton's memory is read-only, and is only read
+            waveform = torch.from_numpy(pcm if is_local else to_float(pcm))[None]
         file: dict[str, Any] = {
-            "waveform": torch.from_numpy(to_float(pcm))[None],
+            "waveform": waveform,
             "sample_rate": SAMPLE_RATE,
             "uri": "audio",
         }
         engine = {**self.engine, "scores": "computed"}
-        if isinstance(self.pipeline, LocalSpeakerDiarization) and len(scores):
+        if is_local and len(scores):
             self.pipeline.verify_scores(scores, len(pcm))
             file[SCORES_KEY] = scores
             engine["scores"] = "shared"

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from onecard.compiled import Compiled
-from onecard.gate import Gate
 
 Array = npt.NDArray[np.float32]
 
@@ -39,9 +38,6 @@ class SlidingPyanNet:
             bfloat16 samples, 3 % of frames were seen to change sides.
         num_threads: batches at the same time.
 
-    Calls on several threads take turns, a few seconds of computing each: whoever has least left
-    goes first.
-
     Attributes:
         precision: the one in use, as `compiled.available` says.
     """
@@ -50,7 +46,6 @@ class SlidingPyanNet:
         self, model: Any, window: int, step: int, *, precision: str, num_threads: int
     ) -> None:
         self._window, self._step = window, step
-        self._gate = Gate()
         self._sinc = _Sinc(model.sincnet)
         if step % self._sinc.stride:
             raise ValueError(f"step is {step} samples, must be a multiple of {self._sinc.stride}")
@@ -70,22 +65,19 @@ class SlidingPyanNet:
         )  # fmt: skip
         self.precision = self._speakers.precision
 
-    def __call__(self, spans: Iterable[Array], num_spans: int) -> list[Array]:
+    def __call__(self, spans: Iterable[Array]) -> list[Array]:
         """Scores of the windows of each span.
 
         Args:
             spans: [samples] each, whole windows: window + k * step.
-            num_spans: how many there are.
 
         Returns:
             [windows, frames, speakers] in [0, 1] for each span, in order.
         """
         shared: Iterator[tuple[Array, ...]] = map(self._shared, spans)
         scores: list[Array] = []
-        while len(scores) < num_spans:
-            with self._gate.turn(num_spans - len(scores)):
-                group = self._features(islice(shared, _GROUP))
-                scores += self._speakers((features,) for features in group)
+        while group := self._features(islice(shared, _GROUP)):
+            scores += self._speakers((features,) for features in group)
         return scores
 
     def _shared(self, span: Array) -> tuple[Array, Array, Array]:

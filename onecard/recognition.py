@@ -74,7 +74,8 @@ class Recognizer:
     ) -> Document:
         """The SEGMENTS document: a segment for each chunk with text, in order.
 
-        Every chunk is in `segments` or, with a reason, in `dropped`.
+        Every chunk is in `segments` or, with a reason, in `dropped`. Where `pcm` is a part of the
+        clip, `speech` has the part's `first_sample`; times are those of the clip all the same.
 
         Raises:
             InvalidRequest: an option that this model or its engine cannot serve, or chunks
@@ -82,7 +83,11 @@ class Recognizer:
             Unavailable: the engine is overloaded, or failed on every chunk.
         """
         self._verify(options)
-        chunks = [self._chunk(pcm, chunk) for chunk in speech["chunks"]]
+        first_sample = int(speech.get("first_sample", 0))
+        duration_s = speech.get("duration_s", (first_sample + len(pcm)) / SAMPLE_RATE)
+        chunks = [
+            self._chunk(pcm, chunk, first_sample, float(duration_s)) for chunk in speech["chunks"]
+        ]
         language = self._language(chunks, options, engine)
         request = _Request(self.tokenizer, self._config, options, language.code)
         request.run(chunks, engine)
@@ -91,6 +96,7 @@ class Recognizer:
             "language": language.code,
             "language_probability": language.probability,
             "task": options.task,
+            "first_sample": first_sample,
             **outcome,
             "engine": {**self._facts, "beam_size": request.beam_size},
             "warnings": ([language.warning] if language.warning else []) + request.warnings,
@@ -107,20 +113,20 @@ class Recognizer:
                 "option `task` is `translate`, the model knows English only; use `transcribe`"
             )
 
-    def _chunk(self, pcm: Pcm, chunk: Document) -> Chunk:
+    def _chunk(self, pcm: Pcm, chunk: Document, first_sample: int, duration_s: float) -> Chunk:
         """Cut out as WhisperX does: both ends truncated to whole samples."""
-        first, last = int(chunk["start"] * SAMPLE_RATE), int(chunk["end"] * SAMPLE_RATE)
+        first, last = (int(chunk[key] * SAMPLE_RATE) - first_sample for key in ("start", "end"))
         if not 0 <= first < last <= len(pcm):
             raise InvalidRequest(
-                f"SPEECH has a chunk from {chunk['start']} to {chunk['end']} s, the clip lasts "
-                f"{len(pcm) / SAMPLE_RATE:.3f} s; send the SPEECH of this PCM"
+                f"SPEECH has a chunk from {chunk['start']} to {chunk['end']} s, PCM has "
+                f"{len(pcm) / SAMPLE_RATE:.3f} s of the clip; send the SPEECH of this PCM"
             )
         if last - first > NUM_SAMPLES:
             raise InvalidRequest(
                 f"SPEECH has a chunk from {chunk['start']} to {chunk['end']} s, the encoder takes "
                 f"{CHUNK_S} s; use a `chunk_size` of at most {CHUNK_S}"
             )
-        end_s = min(round(chunk["end"], 3), len(pcm) / SAMPLE_RATE)
+        end_s = min(round(chunk["end"], 3), duration_s)
         make = partial(log_mel, pcm[first:last], self._num_mels)
         return Chunk(round(chunk["start"], 3), end_s, make)
 

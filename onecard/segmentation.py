@@ -102,7 +102,7 @@ class Segmenter:
         size = min(self._batch_size, -(-num_windows // self._num_threads))
         starts = range(0, num_windows, size)
         spans = (self._span(pcm, first, min(first + size, num_windows)) for first in starts)
-        return np.concatenate(self._network(spans, len(starts)))
+        return np.concatenate(self._network(spans))
 
     def _span(self, pcm: Pcm, first: int, last: int) -> Scores:
         """[samples] of windows [first, last), with zeros beyond the clip's end."""

@@ -5,7 +5,6 @@ It knows the `silero-vad` package, whose network lies within it, and nothing of 
 
 from __future__ import annotations
 
-import threading
 from importlib import resources
 from typing import Any
 
@@ -20,12 +19,11 @@ _NETWORK = "silero_vad_16k_sequence.onnx"
 
 
 class Silero:
-    """The network, on one thread. Calls on several threads wait for each other."""
+    """The network, on one thread."""
 
     def __init__(self) -> None:
         path = resources.files("silero_vad.data").joinpath(_NETWORK)
         self._network: Any = SileroVADSequence(str(path))
-        self._lock = threading.Lock()  # it remembers what it heard last
 
     def regions(self, pcm: Pcm, onset: float, max_region_s: float) -> list[Region]:
         """Regions of speech as WhisperX asks silero for them: `onset` is the threshold.
@@ -35,12 +33,11 @@ class Silero:
         """
         if not len(pcm):
             return []
-        with self._lock:
-            spans = get_speech_timestamps_sequence(
-                to_float(pcm),
-                self._network,
-                threshold=onset,
-                sampling_rate=SAMPLE_RATE,
-                max_speech_duration_s=max_region_s,
-            )
+        spans = get_speech_timestamps_sequence(
+            to_float(pcm),
+            self._network,
+            threshold=onset,
+            sampling_rate=SAMPLE_RATE,
+            max_speech_duration_s=max_region_s,
+        )
         return [(span["start"] / SAMPLE_RATE, span["end"] / SAMPLE_RATE) for span in spans]

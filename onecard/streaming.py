@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from onecard.audio import SAMPLE_RATE
 from onecard.gate import Gate
 from onecard.options import TranscribeOptions
 
@@ -21,6 +22,7 @@ Document = dict[str, Any]
 
 # Of one recording: while one group is being aligned, others keep the engine busy.
 MAX_GROUPS_IN_FLIGHT = 3
+MARGIN_S = 1.0  # times are rounded on their way from model to model
 
 
 @dataclass(frozen=True)
@@ -29,20 +31,26 @@ class Config:
 
     max_streams: int  # at a time; more are refused
     chunks_per_event: int
-    groups_at_a_time: int  # with the engine, of all recordings
+    recognized_at_a_time: int  # groups, of all recordings
+    aligned_at_a_time: int
 
 
 class Gates:
     """What the groups of all transcriptions pass, so that a long recording lets a short one by."""
 
     def __init__(self, config: Config) -> None:
-        self.recognize = Gate(config.groups_at_a_time)
-        self.align = Gate()  # it has one instance, and there is nothing to choose in Triton's queue
+        self.recognize = Gate(config.recognized_at_a_time)
+        self.align = Gate(config.aligned_at_a_time)
 
 
 class Call(Protocol):
+    """The other models."""
+
     def __call__(self, model: str, /, **inputs: Any) -> Mapping[str, Any]:
         """Run `model`; outputs by name, JSON documents as text, other tensors as they are."""
+
+    def cut(self, pcm: Any, first: int, last: int) -> Any:
+        """Samples [first, last) of a PCM tensor, as far as there are any."""
 
 
 def events(
@@ -105,11 +113,13 @@ def _recognize(
     groups = deque(chunks[start : start + chunks_per_event] for start in starts)
 
     def run(group: Sequence[Document], num_left: int, settings: Document) -> Document:
-        texts = {"PCM": pcm, "OPTIONS": json.dumps(settings)}
+        first, last = _samples(group)
+        part = {"PCM": call.cut(pcm, first, last), "OPTIONS": json.dumps(settings)}
+        asked = {**speech, "regions": [], "chunks": group, "first_sample": first}
         with gates.recognize.turn(num_left):
-            found = call("recognize", SPEECH=json.dumps({**speech, "chunks": group}), **texts)
+            found = call("recognize", SPEECH=json.dumps(asked), **part)
         with gates.align.turn(num_left):
-            timed = call("align", SEGMENTS=found["SEGMENTS"], **texts)
+            timed = call("align", SEGMENTS=found["SEGMENTS"], **part)
         document: Document = json.loads(timed["ALIGNED"])
         return document
 
@@ -127,6 +137,14 @@ def _recognize(
         num_chunks, future = running.popleft()
         num_done += num_chunks
         yield num_done, future.result()
+
+
+def _samples(group: Sequence[Document]) -> tuple[int, int]:
+    """Of the clip, what the models need for `group`: every model copies what it is sent."""
+    if not group:
+        return 0, 0
+    first_s, last_s = group[0]["start"] - MARGIN_S, group[-1]["end"] + MARGIN_S
+    return max(0, int(first_s * SAMPLE_RATE)), int(last_s * SAMPLE_RATE)
 
 
 def join(parts: Sequence[Document]) -> Document:

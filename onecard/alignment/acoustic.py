@@ -40,7 +40,7 @@ class Acoustic:
         self.labels = labels
         self.blank = next((code for name, code in labels.items() if name in _BLANKS), 0)
         self._device = devices.device(device)
-        self._network = network.eval()
+        network = network.eval()
         self._compiled: Compiled | None = None
         self._dtype: torch.dtype = getattr(torch, dtype)
         if self._device.type == "cpu":
@@ -49,7 +49,7 @@ class Acoustic:
                 precision=dtype, num_threads=num_threads,
             )  # fmt: skip
         else:
-            self._network.to(self._device, self._dtype)
+            self._network = network.to(self._device, self._dtype)
         # A group norm takes its statistics over time, so padding would change every frame.
         self._is_padding_invariant = network.config.feat_extract_norm == "layer"
 

@@ -26,7 +26,10 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """One request: the audio [N], its SEGMENTS document and the options."""
+    """One request: the audio [N], its SEGMENTS document and the options.
+
+    The audio may be a part of the clip, from the document's `first_sample` on.
+    """
 
     pcm: Pcm
     document: Mapping[str, Any]
@@ -79,8 +82,12 @@ def align(jobs: Sequence[Job], aligners: Sequence[Aligner]) -> list[Document | E
 
 def _prepare(job: Job) -> list[_Pending]:
     language = str(job.document["language"])
+    first_sample = int(job.document.get("first_sample", 0))
     segments = [dict(segment) for segment in job.document["segments"]]
-    return [_Pending(segment, _utterance(segment, job.pcm, language)) for segment in segments]
+    return [
+        _Pending(segment, _utterance(segment, job.pcm, first_sample, language))
+        for segment in segments
+    ]
 
 
 def _is_wanted(options: TranscribeOptions) -> bool:
@@ -88,11 +95,12 @@ def _is_wanted(options: TranscribeOptions) -> bool:
     return options.align and options.task == "transcribe"
 
 
-def _utterance(segment: Mapping[str, Any], pcm: Pcm, language: str) -> Utterance:
-    duration_s = len(pcm) / SAMPLE_RATE
+def _utterance(segment: Mapping[str, Any], pcm: Pcm, first_sample: int, language: str) -> Utterance:
+    duration_s = (first_sample + len(pcm)) / SAMPLE_RATE
     start_s = min(max(0.0, float(segment["start"])), duration_s)
     end_s = min(max(start_s, float(segment["end"])), duration_s)
-    samples = pcm[int(start_s * SAMPLE_RATE) : int(end_s * SAMPLE_RATE)]
+    first, last = (int(time_s * SAMPLE_RATE) - first_sample for time_s in (start_s, end_s))
+    samples = pcm[max(0, first) : max(0, last)]
     written = str(segment["text"])
     words = text.split_words(written, language)
     return Utterance(samples, start_s, end_s, written, language, words)
@@ -127,8 +135,9 @@ def _outcomes(aligner: Aligner, utterances: list[Utterance]) -> list[Alignment |
 
 def _document(job: Job, pending: Sequence[_Pending]) -> Document:
     found = [sentence for item in pending for sentence in _sentences(item, job.options)]
+    document = {key: value for key, value in job.document.items() if key != "first_sample"}
     return {
-        **job.document,
+        **document,
         "segments": found,
         "aligners": dict(Counter(item.aligner for item in pending)),
         "warnings": [*job.document.get("warnings", []), *_warnings(job, pending)],

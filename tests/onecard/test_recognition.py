@@ -374,7 +374,7 @@ def test_no_speech_no_requests(recognizer, noise) -> None:
     [
         (TranscribeOptions(beam_size=6), THREE, "built for at most 5"),
         (TranscribeOptions(language="xx"), THREE, "the model knows af"),
-        (ENGLISH, speech_of(np.zeros(0), 2.0, 4.0), "the clip lasts 3.000 s"),
+        (ENGLISH, speech_of(np.zeros(0), 2.0, 4.0), "PCM has 3.000 s of the clip"),
     ],
 )
 def test_what_cannot_be_served_is_refused(recognizer, noise, options, chunks, wanted) -> None:

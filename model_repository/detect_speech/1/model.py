@@ -12,22 +12,19 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         config = parameters.parse(detection.Config, backend.params(args))
-        num_threads = backend.num_threads(args)
+        # The second instance is there for whoever comes while a long recording is in the first.
+        num_threads = backend.num_threads(args, divided=False)
         torch.set_num_threads(1)  # for what `num_threads` batches share
         network = segmentation.load(config.segmentation)
         segmenter = segmentation.Segmenter(
             network, config.batch_size, config.precision, num_threads
         )
         self.detector = detection.Detector(segmenter, silero.Silero())
-        self.aside = backend.Aside(self._detect, config.max_at_a_time)
 
     def execute(self, requests):
-        self.aside.take(requests, lambda request: backend.num_elements(request, "PCM"))
+        return backend.answer(requests, self._detect)
 
     def _detect(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
         speech, scores = self.detector.detect(backend.tensor(request, "PCM"), options)
         return backend.reply(SPEECH=json.dumps(speech), SCORES=scores)
-
-    def finalize(self):
-        self.aside.close()

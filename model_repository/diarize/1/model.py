@@ -11,16 +11,12 @@ class TritonPythonModel:
         backend.self_test()
         config = parameters.parse(diarization.Config, backend.params(args))
         self.diarizer = diarization.Diarizer(config, backend.num_threads(args))
-        self.aside = backend.Aside(self._diarize, config.max_at_a_time)
 
     def execute(self, requests):
-        self.aside.take(requests, lambda request: backend.num_elements(request, "PCM"))
+        return backend.answer(requests, self._diarize)
 
     def _diarize(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
         pcm, scores = backend.tensor(request, "PCM"), backend.tensor(request, "SCORES")
         turns = self.diarizer.diarize(pcm, scores, options)
         return backend.reply(TURNS=json.dumps(turns, allow_nan=False))
-
-    def finalize(self):
-        self.aside.close()

@@ -28,12 +28,9 @@ class TritonPythonModel:
             raise InvalidRequest("input `AUDIO` is missing; send it")
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
 
-        def call(model, /, **inputs):
-            stream.check()
-            return backend.call(model, **inputs)
-
+        calls = backend.Calls(stream.check)
         with presence.speech():
-            yield from streaming.events(call, audio, options, self.chunks_per_event, self.gates)
+            yield from streaming.events(calls, audio, options, self.chunks_per_event, self.gates)
 
     def finalize(self):
         self.streams.close()
