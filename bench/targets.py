@@ -121,7 +121,8 @@ TARGETS = (
         "P8", "start", "ready_s", "`serve` to ready", "nothing", unit="s",
     ),
     Target(
-        "P8", "start", "whisperx_ratio", "`serve` to the transcript of 30 s", "WhisperX from cold",
+        "P8", "start", "whisperx_ratio", "`serve` to the transcript of 30 s",
+        "WhisperX from cold, same acoustic model",
     ),
     *(
         Target(
