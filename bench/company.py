@@ -117,7 +117,11 @@ def _leg(
             pool.submit(_work, server.grpc_url, waiting, started_s + limit_s)
             for _ in range(num_clients)
         ]
-    done = [clip for worker in workers for clip in worker.result()]
+        try:
+            done = [clip for worker in workers for clip in worker.result()]
+        except BaseException:  # Ctrl-C too: the pool waits for what is under way, not for the rest
+            _empty(waiting)
+            raise
     return Leg(done, time.monotonic() - started_s, spent(before, server.times()))
 
 
@@ -135,6 +139,12 @@ def _work(url: str, waiting: queue.SimpleQueue[Clip], deadline_s: float) -> list
                 is_answered = False
             done.append(Done(clip.length_s, time.monotonic() - started_s, is_answered))
     return done
+
+
+def _empty(waiting: queue.SimpleQueue[Clip]) -> None:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            waiting.get_nowait()
 
 
 class Finished(dict[str, float]):
@@ -185,9 +195,9 @@ def _summary(alone: Leg, company: Leg, done: dict[str, float]) -> dict[str, Any]
     print(
         f"  {len(alone.clips)} clips alone {alone.elapsed_s:.0f} s ({speed_alone:.1f} s of audio a "
         f"second), with {NUM_CLIENTS} clients {company.elapsed_s:.0f} s: {speed:.1f}, of which the "
-        f"hour has {speed - speed_clips:.1f} ({done}); clips of at most {SHORT_S} s, "
-        f"{PERCENTILE}th percentile: {p95[0]:.2f} s alone, {p95[1]:.2f} s in company, median "
-        f"{np.median(alone.short_s):.2f} and {np.median(company.short_s):.2f}; "
+        f"hour has {speed - speed_clips:.1f} ({done}); {len(company.short_s)} clips of at most "
+        f"{SHORT_S} s, {PERCENTILE}th percentile: {p95[0]:.2f} s alone, {p95[1]:.2f} s in "
+        f"company, median {np.median(alone.short_s):.2f} and {np.median(company.short_s):.2f}; "
         f"{company.num_given_up} clips given up",
         flush=True,
     )
