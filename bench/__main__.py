@@ -13,15 +13,20 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from bench import interleave, machine, page, plots
 from bench.targets import BENCHMARKS
+from build_scripts.errors import BuildError
+from build_scripts.progress import aside
 
 RESULTS = Path(__file__).parent / "results"
+NEED_PEER = ("speech", "align_speed", "start")
 INTERRUPTED = 130  # what a shell says of a program that was interrupted
 
 
@@ -31,19 +36,37 @@ def main() -> None:
         print(_listing())
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: servers end with it
+    try:
+        verify_writable(arguments.results)
+    except OSError as error:
+        aside(
+            f"error: results cannot be written to `{arguments.results}` ({error}); name a folder "
+            "of yours with --results"
+        )
+        sys.exit(2)
     if arguments.quick:
         os.environ[interleave.QUICK] = "1"
     found: dict[str, Any] = {"date": _now(), "quick": arguments.quick, "machine": machine.facts()}
     print("machine: " + json.dumps(found["machine"]))
-    status = run(arguments.names or list(BENCHMARKS), found)
-    found["machine"]["load_after"] = machine.load()
-    for path in write(found, arguments.results):
+    status = run(
+        arguments.names or list(BENCHMARKS), found, partial(write, found, arguments.results)
+    )
+    drawn = plots.draw(found, arguments.results, _stem(found))
+    print("\n" + page.markdown(found, [path.name for path in drawn]))
+    for path in [*write(found, arguments.results, drawn), *drawn]:
         print(f"wrote {os.path.relpath(path)}")
     sys.exit(status)
 
 
-def run(names: Sequence[str], found: dict[str, Any]) -> int:
-    """Put what each benchmark measures, or why it failed, into `found`.
+def verify_writable(folder: Path) -> None:
+    """Make `folder` where it is missing. Raises OSError where it takes no files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def run(names: Sequence[str], found: dict[str, Any], keep: Callable[[], object]) -> int:
+    """Put what each benchmark measures, or why it failed, into `found`, and `keep` it each time.
 
     Returns the exit status: 0 where all went well. One that fails does not keep the next from
     running; Ctrl-C does, and loses nothing of what was measured before.
@@ -52,31 +75,66 @@ def run(names: Sequence[str], found: dict[str, Any]) -> int:
     for name in names:
         print(f"\n{name}: {BENCHMARKS[name]}", flush=True)
         try:
+            if name in NEED_PEER:
+                _set_up_peer()
             found[name] = importlib.import_module(f"bench.{name}").measure()
         except KeyboardInterrupt:
             found[name] = {"error": "interrupted"}
-            return INTERRUPTED
+            status = INTERRUPTED
         except Exception as error:
             traceback.print_exc()
             found[name] = {"error": f"{type(error).__name__}: {error}"}
             status = 1
+        found["machine"]["load_after"] = machine.load()
+        try:
+            keep()
+        except OSError as error:  # there may be room later: what was measured stays in `found`
+            aside(f"error: results were not written: {error}")
+            status = status or 1
+        if status == INTERRUPTED:
+            break
     return status
 
 
-def write(found: Mapping[str, Any], folder: Path) -> list[Path]:
-    """`<date>.json`, the page and the plots beside it; their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = found["date"].replace(":", "")
-    drawn = plots.draw(found, folder, stem)
-    document = folder / f"{stem}.json"
+@cache
+def _set_up_peer() -> None:
+    """Make or verify the peer, once a run. Raises BuildError where it is there and is not right.
+
+    Where it cannot be made a benchmark says so itself: `start` has more to measure than the peer.
+    """
+    from bench import peers  # here, as it loads torch, which `--list` does without
+    from build_scripts import setup
+
+    try:
+        with setup.alone():
+            peers.make()
+    except BuildError as error:
+        if peers.is_there():
+            raise
+        aside(f"error: {error}")
+
+
+def write(found: Mapping[str, Any], folder: Path, drawn: Sequence[Path] = ()) -> list[Path]:
+    """`<date>.json` and the page with what was `drawn`; their paths. Raises OSError."""
+    document = folder / f"{_stem(found)}.json"
     # A line for each benchmark: series of numbers would otherwise fill pages.
     lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in found.items()]
-    document.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    text = page.markdown(found, [path.name for path in drawn])
-    beside = folder / f"{stem}.md"
-    beside.write_text(text, encoding="utf-8")
-    print("\n" + text)
-    return [document, beside, *drawn]
+    beside = document.with_suffix(".md")
+    _replace(document, "{\n" + ",\n".join(lines) + "\n}\n")
+    _replace(beside, page.markdown(found, [path.name for path in drawn]))
+    return [document, beside]
+
+
+def _replace(path: Path, text: str) -> None:
+    """Whole or not at all: what an earlier benchmark left is not lost to a full disk."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _stem(found: Mapping[str, Any]) -> str:
+    stem: str = found["date"].replace(":", "")
+    return stem
 
 
 def _arguments() -> argparse.Namespace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,25 @@ SALT = "bench"  # of the names of shapes
 
 
 def draw(results: Mapping[str, Any], folder: Path, stem: str) -> list[Path]:
-    """Write `<stem>-<name>.svg` for each benchmark that has a plot and did not fail."""
+    """Write `<stem>-<name>.svg` for each benchmark that has a plot and did not fail.
+
+    A plot that cannot be drawn is said and left out.
+    """
     paths = []
     for name, plot in PLOTS.items():
         found = results.get(name)
         if found is None or "error" in found:
             continue
-        paths.append(folder / f"{stem}-{name}.svg")
-        with matplotlib.rc_context({"svg.hashsalt": SALT}):
-            plot(found).savefig(paths[-1], format="svg", metadata=METADATA)
+        path = folder / f"{stem}-{name}.svg"
+        try:
+            with matplotlib.rc_context({"svg.hashsalt": SALT}):
+                plot(found).savefig(path, format="svg", metadata=METADATA)
+        except Exception:
+            traceback.print_exc()
+            print(f"  the plot of `{name}` was not drawn; its figures are kept", flush=True)
+            path.unlink(missing_ok=True)
+        else:
+            paths.append(path)
     return paths
 
 

@@ -1,7 +1,7 @@
 """WhisperX in a process and an environment of its own, seen from here.
 
-It knows how that process is started with the threads and waiting policy that suit it, and nothing
-of what it does.
+It knows how that process is started, with as many threads as onecard has, and nothing of what it
+does.
 """
 
 from __future__ import annotations

@@ -90,5 +90,7 @@ def test_plots_are_drawn_for_what_was_measured_and_always_the_same(tmp_path):
     texts = [path.read_text() for path in first]
     assert all(re.search("<svg", text) for text in texts)
     assert [path.read_text() for path in plots.draw(RESULTS, tmp_path, "run")] == texts
+    odd = {**RESULTS, "stages": {"30 s": {}}}  # one that cannot be drawn loses nothing
+    assert [path.name for path in plots.draw(odd, tmp_path, "odd")] == ["odd-memory.svg"]
     failed = {**RESULTS, "memory": {"error": "no"}}
     assert [path.name for path in plots.draw(failed, tmp_path, "run")] == ["run-stages.svg"]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 
 import bench.__main__ as runner
+from bench import peers
 from bench.interleave import once
 from bench.targets import BENCHMARKS
+from build_scripts import setup
+from build_scripts.errors import InstallError
+
+NAMES = ["whisper_speed", "chat_speed", "together"]
 
 
 @pytest.fixture
@@ -35,8 +42,11 @@ def test_one_that_fails_does_not_lose_the_others(stand_in, capsys):
     stand_in("whisper_speed", lambda: {"ratio": once(1.0)})
     stand_in("chat_speed", fail)
     stand_in("together", lambda: {"speech_ratio": once(1.1)})
-    found = {}
-    assert runner.run(["whisper_speed", "chat_speed", "together"], found) == 1
+    found = {"machine": {}}
+    kept = []
+    status = runner.run(NAMES, found, lambda: kept.append(list(found)[1:]))
+    assert status == 1
+    assert kept == [NAMES[:1], NAMES[:2], NAMES]  # after each one
     assert found["whisper_speed"]["ratio"]["median"] == 1.0
     assert found["chat_speed"] == {"error": "RuntimeError: no room"}
     assert found["together"]["speech_ratio"]["median"] == 1.1
@@ -47,10 +57,64 @@ def test_an_interrupt_ends_the_run_and_keeps_what_was_measured(stand_in):
     stand_in("whisper_speed", lambda: {"ratio": once(1.0)})
     stand_in("chat_speed", interrupt)
     stand_in("together", fail)
-    found = {}
-    status = runner.run(["whisper_speed", "chat_speed", "together"], found)
+    found = {"machine": {}}
+    kept = []
+    status = runner.run(NAMES, found, lambda: kept.append(list(found)[1:]))
     assert status == runner.INTERRUPTED
-    assert list(found) == ["whisper_speed", "chat_speed"]
+    assert kept == [NAMES[:1], NAMES[:2]]
+
+
+def test_a_disk_that_is_full_ends_no_run(stand_in, capsys):
+    stand_in("whisper_speed", lambda: {"ratio": once(1.0)})
+    stand_in("chat_speed", lambda: {})
+    found = {"machine": {}}
+
+    def keep():
+        raise OSError("no space left")
+
+    assert runner.run(NAMES[:2], found, keep) == 1
+    assert list(found)[1:] == NAMES[:2]
+    assert "results were not written: no space left" in capsys.readouterr().err
+
+
+def test_only_benchmarks_with_a_peer_set_it_up(stand_in, monkeypatch):
+    ran = []
+    monkeypatch.setattr(runner, "_set_up_peer", lambda: ran.append("setup"))
+    for name in BENCHMARKS:
+        stand_in(name, lambda name=name: ran.append(name))
+    assert runner.run(list(BENCHMARKS), {"machine": {}}, lambda: None) == 0
+    peered = [after for before, after in pairwise(ran) if before == "setup"]
+    assert peered == list(runner.NEED_PEER)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_peer_that_is_wrong_is_not_measured_and_one_that_is_missing_says_so(
+    is_there, monkeypatch, capsys
+):
+    def make():
+        raise InstallError("no network")
+
+    monkeypatch.setattr(peers, "make", make)
+    monkeypatch.setattr(peers, "is_there", lambda: is_there)
+    monkeypatch.setattr(setup, "alone", contextlib.nullcontext)
+    runner._set_up_peer.cache_clear()
+    with pytest.raises(InstallError) if is_there else contextlib.nullcontext():
+        runner._set_up_peer()
+    runner._set_up_peer.cache_clear()
+    assert ("error: no network" in capsys.readouterr().err) != is_there
+
+
+def test_a_folder_that_takes_no_results_is_said_before_anything_is_measured(
+    stand_in, monkeypatch, tmp_path, capsys
+):
+    stand_in("chat_speed", lambda: pytest.fail("measured"))
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setattr(sys, "argv", ["bench", "chat_speed", "--results", str(file)])
+    with pytest.raises(SystemExit) as ended:
+        runner.main()
+    assert ended.value.code == 2
+    assert f"cannot be written to `{file}`" in capsys.readouterr().err
 
 
 def test_results_and_a_page_are_written_whatever_failed(stand_in, monkeypatch, tmp_path):
