@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -33,45 +34,77 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit status: 0, or 2 where the manifest is wrong, 1 where the system fails."""
-    given = _parser().parse_args(arguments)
+    """The exit status: 0, 2 where what is given is wrong, 1 where the system or a recording fails.
+
+    What was counted until then is reported whatever ends it.
+    """
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.json is not None and (reason := _unwritable(given.json)):
+        parser.error(f"--json {given.json}: {reason}")
+    scores: list[Score] = []
+    entries: list[Entry] = []
+    status = 0
     with tempfile.TemporaryDirectory() as folder:
         try:
             entries = _entries(given.manifest, given.only, Path(folder))
             with _system(given) as transcribe:
-                scores = run(entries, transcribe)
+                for score in run(entries, transcribe):
+                    scores.append(score)
         except ManifestError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
         except (OnecardError, BuildError, PeerError) as error:
             print(f"error: {error}", file=sys.stderr)
-            return 1
+            status = 1
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return INTERRUPTED
-    document = {
-        "system": given.peer or "onecard",
-        "recordings": [one.document() for one in scores],
-        "all": report.total(scores).document(),
-    }
-    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-    if given.json is not None:
-        given.json.write_text(text, encoding="utf-8")
-    print(f"{document['system']}\n{report.table(scores)}")
-    return 0
+            print(f"\ninterrupted after {len(scores)} of {len(entries)}", file=sys.stderr)
+            status = INTERRUPTED
+    if scores:
+        _report(given, scores, [entry.id for entry in entries[len(scores) :]])
+    return status or int(any(one.error for one in scores))
 
 
-def run(entries: Sequence[Entry], transcribe: Transcribe) -> list[Score]:
-    """Every entry's score, one after the other; says which one it is at."""
-    scores = []
+def run(entries: Sequence[Entry], transcribe: Transcribe) -> Iterator[Score]:
+    """Every entry's score, one after the other, or its error; says which one it is at."""
     for number, entry in enumerate(entries, start=1):
         where = f"[{number}/{len(entries)}] {entry.id}"
         print(where, end="", file=sys.stderr, flush=True)
-        duration_s = len(recordings.read(entry.audio)) / recordings.RATE
-        scores.append(report.score(entry, transcribe(entry.audio, entry.language), duration_s))
-        took = f"{duration_s:.1f} s in {scores[-1].seconds:.1f} s"
-        print(f": {took}", file=sys.stderr, flush=True)
-    return scores
+        duration_s = 0.0
+        try:
+            duration_s = len(recordings.read(entry.audio)) / recordings.RATE
+            score = report.score(entry, transcribe(entry.audio, entry.language), duration_s)
+            said = f"{duration_s:.1f} s in {score.seconds:.1f} s"
+        except Exception as error:  # the next one may do better
+            said = f"{type(error).__name__}: {error}"
+            score = Score(entry.id, duration_s, 0.0, error=said)
+        print(f": {said}", file=sys.stderr, flush=True)
+        yield score
+
+
+def _report(given: argparse.Namespace, scores: Sequence[Score], not_done: Sequence[str]) -> None:
+    """The table, and the JSON where it is asked for."""
+    document = {
+        "system": given.peer or "onecard",
+        "recordings": [one.document() for one in scores],
+        "not_done": not_done,
+        "all": report.total(scores).document(),
+    }
+    print(f"{document['system']}\n{report.table(scores)}", flush=True)
+    if given.json is not None:
+        text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        given.json.write_text(text, encoding="utf-8")
+
+
+def _unwritable(path: Path) -> str | None:
+    """Why no file can be written at `path`; None where one can."""
+    if path.is_dir():
+        return "is a folder, must be a file"
+    if not path.parent.is_dir():
+        return f"the folder `{path.parent}` is not there; make it first"
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        return "cannot be written to"
+    return None
 
 
 def _entries(path: Path | None, only: str, folder: Path) -> list[Entry]:

@@ -24,6 +24,7 @@ class Score:
         starts: seconds by which words begin too late.
         speakers: seconds missed, invented, confused of the reference's.
         attributed: errors of cpWER, of the reference's words.
+        error: why there is nothing of the above.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Score:
     stages: dict[str, float] = field(default_factory=dict)
     language: str = ""
     text: str = ""
+    error: str = ""
 
     def document(self) -> dict[str, Any]:
         """For JSON; rates are null where there is nothing to count."""
@@ -58,10 +60,13 @@ class Score:
             "num_starts": None if starts is None else len(starts),
             "stages": self.stages,
             "text": self.text,
+            **({"error": self.error} if self.error else {}),
         }
 
     def row(self) -> tuple[str, ...]:
         """For the table."""
+        if self.error:
+            return (self.name, f"{self.duration_s:.1f}", "failed", *["-"] * (len(HEADINGS) - 3))
         starts = self.starts or ()
         return (
             self.name,
@@ -96,7 +101,8 @@ def score(entry: Entry, found: Hypothesis, duration_s: float) -> Score:
 
 
 def total(scores: Sequence[Score]) -> Score:
-    """All together: of words and seconds, not of recordings."""
+    """All that did not fail together: of words and seconds, not of recordings."""
+    scores = [one for one in scores if not one.error]
     starts = [one.starts for one in scores if one.starts is not None]
     return Score(
         "all",
@@ -110,7 +116,7 @@ def total(scores: Sequence[Score]) -> Score:
 
 
 def table(scores: Sequence[Score]) -> str:
-    """Every recording, and all of them where there are several."""
+    """Every recording, all of them where there are several, and below it why some failed."""
     rows = [one.row() for one in scores]
     if len(scores) > 1:
         rows.append(total(scores).row())
@@ -123,6 +129,7 @@ def table(scores: Sequence[Score]) -> str:
         )
         for row in cells
     ]
+    lines += [f"{one.name} failed: {one.error}" for one in scores if one.error]
     return "\n".join(line.rstrip() for line in lines)
 
 

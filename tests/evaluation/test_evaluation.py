@@ -12,6 +12,7 @@ from evaluation import __main__ as command
 from evaluation import recordings, report, systems
 from evaluation.metrics import Turn
 from evaluation.systems import Hypothesis, Word
+from onecard_client import ServerError
 
 
 @pytest.fixture
@@ -85,6 +86,54 @@ def test_a_wrong_manifest_is_said_before_a_server_starts(folder, monkeypatch, ca
 def test_a_system_that_fails_is_said(folder, capsys):
     assert command.main([str(folder / "m.jsonl"), "--url", "127.0.0.1:1"]) == 1
     assert "error: " in capsys.readouterr().err
+
+
+def system(monkeypatch, transcribe):
+    monkeypatch.setattr(systems, "served", lambda url: contextlib.nullcontext(transcribe))
+
+
+def test_a_recording_that_fails_is_a_row_and_loses_no_other(folder, monkeypatch, capsys):
+    def transcribe(path, language):
+        if path.stem == "one":
+            raise ServerError("no room")
+        return Hypothesis("No.", (Word("No."),), (), "en", 0.5, has_times=False)
+
+    system(monkeypatch, transcribe)
+    assert command.main([str(folder / "m.jsonl"), "--json", str(folder / "found.json")]) == 1
+    found = json.loads((folder / "found.json").read_text())
+    one, two = found["recordings"]
+    assert (one["error"], one["wer"]) == ("ServerError: no room", None)
+    assert "error" not in two
+    assert (found["all"]["wer"], found["all"]["duration_s"]) == (1.0, 2.0)  # of what was done
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[2].split() == ["one", "2.0", "failed", "-", "-", "-", "-", "-"]
+    assert rows[5] == "one failed: ServerError: no room"
+
+
+def test_an_interrupt_keeps_what_was_done(folder, monkeypatch, capsys):
+    def transcribe(path, language):
+        if path.stem == "two":
+            raise KeyboardInterrupt
+        return Hypothesis("Good day", (), (), "en", 0.5, has_times=False)
+
+    system(monkeypatch, transcribe)
+    arguments = [str(folder / "m.jsonl"), "--json", str(folder / "found.json")]
+    assert command.main(arguments) == command.INTERRUPTED
+    found = json.loads((folder / "found.json").read_text())
+    assert [one["name"] for one in found["recordings"]] == ["one"]
+    assert found["not_done"] == ["two"]
+    said = capsys.readouterr()
+    assert "interrupted after 1 of 2" in said.err
+    assert said.out.splitlines()[2].startswith("one ")
+
+
+def test_where_no_json_can_be_written_is_said_before_a_server_starts(folder, monkeypatch, capsys):
+    monkeypatch.setattr(systems, "served", None)
+    for path, reason in ((folder / "none" / "a.json", "none` is not there"), (folder, "a folder")):
+        with pytest.raises(SystemExit) as ended:
+            command.main([str(folder / "m.jsonl"), "--json", str(path)])
+        assert ended.value.code == 2
+        assert reason in capsys.readouterr().err
 
 
 def test_words_that_a_peer_could_not_time_have_their_segments_speaker():
