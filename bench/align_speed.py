@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import acoustic, peers
+from bench import acoustic, peers, precisions
 from bench.interleave import interleaved, is_quick, num_rounds, once, ratios, spread
 from bench.whisperx import WhisperX
 from build_scripts import plan, serving
@@ -46,7 +46,7 @@ def measure() -> dict[str, Any]:
         sides: dict[str, Callable[[], Outcome]] = {"whisperx": theirs, "onecard": own}
         found = interleaved(sides, num_rounds(ROUNDS))
         audio_s = sum(one["end"] - one["start"] for one in segments)
-    return summary(found, audio_s)
+    return {**summary(found, audio_s), "precisions": precisions.of_alignment()}
 
 
 def compose(folder: Path) -> Path:

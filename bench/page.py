@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench import precisions
 from bench.targets import BENCHMARKS, TARGETS, Target
 
 HEADINGS = ("id", "what", "against", "median (spread)", "target", "met?")
@@ -17,6 +18,11 @@ def markdown(results: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
         parts.append("A quick run: few rounds and no long files. Do not quote it.")
     rows = [_row(target, results) for target in TARGETS if target.benchmark in results]
     parts.append(table(HEADINGS, rows))
+    parts += [
+        f"In `{name}`, {precisions.said(found['precisions'])}."
+        for name, found in results.items()
+        if name in BENCHMARKS and "precisions" in found
+    ]
     failed = [
         f"- `{name}` failed: {found['error']}"
         for name, found in results.items()

@@ -1,10 +1,10 @@
 """Speech to words, times and speakers: onecard over gRPC, WhisperX in a process of its own.
 
-Both have the same Whisper, segmentation, embedding and acoustic model, compute type, beam and
-threads, and are warm. They take turns on recordings of five minutes, and the errors of each are
-counted beside its seconds. WhisperX aligns with wav2vec2, of which no package carries a trained
-one; both get the same network of that size (`bench.acoustic`). onecard runs once more with the
-aligner that it has by default.
+Both have the same Whisper and its compute type, segmentation, embedding, acoustic model, beam and
+threads, and are warm; `bench.precisions` says where one computes in fewer bits. They take turns on
+recordings of five minutes, and the errors of each are counted beside its seconds. WhisperX aligns
+with wav2vec2, of which no package carries a trained one; both get the same network of that size
+(`bench.acoustic`). onecard runs once more with the aligner that it has by default.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import ctc_repository
+from bench import ctc_repository, precisions
 from bench.interleave import is_quick, once, ratios, spread
 from bench.serving import Serving, serving, spent
 from bench.whisperx import WhisperX
@@ -53,7 +53,7 @@ def measure() -> dict[str, Any]:
             default(warm_up)
             name = "onecard, its own aligner"
             found[name] = [_told(name, entries[0], default(entries[0]))]
-    return summary(found)
+    return {**summary(found), "precisions": precisions.of_both()}
 
 
 def compose(folder: Path) -> list[Entry]:

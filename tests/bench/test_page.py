@@ -22,6 +22,7 @@ MACHINE = {
     "packages": {"torch": "2.13.0", "whisperx": "not installed"},
 }
 RATIO = {"median": 0.981, "low": 0.95, "high": 1.013, "rounds": 5}
+PRECISIONS = {"onecard": {"alignment": "bfloat16"}, "whisperx": {"alignment": "float32"}}
 STAGES = {"decode_audio": {"queue_s": 0.0, "compute_s": 0.1}}
 RESULTS = {
     "date": "2026-01-02T03:04:05",
@@ -29,6 +30,7 @@ RESULTS = {
     "machine": MACHINE,
     "whisper_speed": {"ratio": RATIO},
     "chat_speed": {"error": "ServerError: the port is taken"},
+    "align_speed": {"precisions": PRECISIONS},
     "together": {"speech_ratio": {**RATIO, "median": 1.2}, "triage_finished": once(1.0)},
     "start": {"ready_s": once(12.5), "skipped": {"whisperx_ratio": "it is not installed"}},
     "stages": {"30 s": {"wall_s": once(3.0), "stages": STAGES}},
@@ -79,6 +81,10 @@ def test_the_page_names_the_machine_and_the_failure():
     text = page.markdown(RESULTS, ["x-stages.svg"])
     assert "A Processor, 2 cores, 23 GiB of memory; load 0.4 before, 1.9 after" in text
     assert "`chat_speed` failed: ServerError: the port is taken" in text
+    assert (
+        "In `align_speed`, onecard computes alignment in bfloat16; whisperx computes alignment in "
+        "float32."
+    ) in text
     assert "![stages](x-stages.svg)" in text
     assert "quick" not in text
     assert "Do not quote it" in page.markdown({**RESULTS, "quick": True})
