@@ -34,6 +34,7 @@ from whisperx.audio import load_audio
 
 from bench import peer_protocol, speaker_diarization
 from build_scripts import layout
+from onecard.pyannote_pipeline import weights_only
 
 BATCH_SIZE = 8  # the default of WhisperX's command line
 COMPUTE_TYPE = "int8"
@@ -54,7 +55,8 @@ class WhisperX:
         self._clock = Clock()
         self._num_threads = num_threads
         self._align = align
-        self._asr = self._load_asr()
+        with weights_only():  # its voice activity is a checkpoint of pyannote
+            self._asr = self._load_asr()
         self._diarize = _load_diarization()
         self._acoustic: dict[str, tuple[Any, dict[str, Any]]] = {}
         _split_sentences_without_downloads()

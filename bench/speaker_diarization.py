@@ -2,7 +2,7 @@
 
 It knows how that pipeline is put together from local files and changes nothing of it: all scores
 are computed by it, in full precision, and clustering is its own. It runs in either environment, and
-no code of onecard's models runs in it.
+no code of onecard's models runs in it; onecard's guard against pickled code is around the loading.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # before the import, or each use i
 import whisperx
 
 from build_scripts import layout, plan, serving
+from onecard.pyannote_pipeline import weights_only
 
 with warnings.catch_warnings():
     # torchcodec is left out on purpose: pyannote is handed waveforms, not files.
@@ -36,7 +37,8 @@ SAMPLE_RATE = 16_000
 def load() -> Any:
     """The pipeline; it takes `{"waveform": (1, num_samples), "sample_rate": ...}`."""
     asked = serving.models(plan.load("cpu"))["diarize"].parameters
-    network: Any = Model.from_pretrained(SEGMENTATION)
+    with weights_only():
+        network: Any = Model.from_pretrained(SEGMENTATION)
     pipeline = SpeakerDiarization(
         segmentation=network,
         embedding=network,  # replaced below: it takes pyannote's own models alone

@@ -70,7 +70,7 @@ def load(directory: Path | str) -> Any:
             "be `none` for the one from `segmentation` and `embedding`"
         )
     _verify(yaml.safe_load(path.read_text(encoding="utf-8")), path)
-    with _weights_only():
+    with weights_only():
         pipeline: Any = Pipeline.from_pretrained(directory)
     pipeline.legacy = False  # turns, exclusive turns and embeddings, not turns alone
     return pipeline
@@ -96,8 +96,11 @@ def _verify(config: Any, path: Path) -> None:
 
 
 @contextmanager
-def _weights_only() -> Iterator[None]:
-    """pyannote asks torch for full unpickling by argument; only this variable overrules it."""
+def weights_only() -> Iterator[None]:
+    """What torch loads in this block is tensors and `CHECKPOINT_CLASSES`, whoever asks for more.
+
+    pyannote asks torch for full unpickling by argument; only this variable overrules it.
+    """
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"
