@@ -162,19 +162,18 @@ class Server:
         loader = Loader(self._api, launch, watch.on_loaded)
         while process.poll() is None and not self._signals:
             self._relay()
-            if warmup is None and self._is_stuck(process.pid):
+            if supervisor is None and self._is_stuck(process.pid):
                 process.kill()
                 process.wait()
-            elif warmup is None and self._is_ready(loader):
+            elif supervisor is None and self._is_ready(loader):
                 self._relay()
                 self._verify(watch)
+                # Before the first requests: a model may end on one of them.
+                supervisor = self._supervise(process.pid)
                 warmup = Warmup(self._settings, self._configs, self._say)
-            elif warmup is not None and supervisor is None and warmup.is_done():
+            elif warmup is not None and ready_s is None and warmup.is_done():
                 ready_s = time.monotonic()
                 self._announce(process.pid, ready_s - started_s)
-                decoupled = {name for name, c in self._configs.items() if control.is_decoupled(c)}
-                supervisor = Supervisor(process.pid, self._api, decoupled, self._say)
-                supervisor.start()
             time.sleep(POLL_S)
         if warmup is not None:
             warmup.end()
@@ -184,7 +183,7 @@ class Server:
             self._survive(process.returncode, ready_s)
             return False
         claim.record(self._settings, process.pid, "draining")
-        if supervisor is not None and process.poll() is None:
+        if ready_s is not None and process.poll() is None:
             self._drain(process.pid)
         self._end(process)
         self._say("stopped")
@@ -213,6 +212,12 @@ class Server:
         now_s = time.monotonic()
         self._dead = {stub: self._dead.get(stub, now_s) for stub in processes.zombies(pid)}
         return any(now_s - since_s > DEAD_STUB_S for since_s in self._dead.values())
+
+    def _supervise(self, pid: int) -> Supervisor:
+        decoupled = {name for name, c in self._configs.items() if control.is_decoupled(c)}
+        supervisor = Supervisor(pid, self._api, decoupled, self._say)
+        supervisor.start()
+        return supervisor
 
     def _announce(self, pid: int, seconds: float) -> None:
         claim.record(self._settings, pid, "ready")

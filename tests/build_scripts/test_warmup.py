@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from build_scripts import supervisor
 from tests.build_scripts.serving import Serving, add_model, eventually, needs_triton
 
 pytestmark = needs_triton
@@ -59,6 +62,23 @@ def test_it_is_ready_when_the_first_request_is_answered(
     eventually(lambda: "ready after" in serving.said())
     said = "the first request to `chat`, to warm it up, failed"
     assert f"{said}: nothing to say" in serving.said()
+    assert serving.infer("echo") == [1.0, 2.5]
+    assert serving.terminate() == 0
+    assert serving.left() == []
+
+
+def test_a_model_that_dies_meanwhile_is_brought_back(
+    serving: Serving, chat: Path, gate: Path
+) -> None:
+    serving.environment["WARMUP"] = "1"
+    serving.start(until="loaded chat")
+    eventually(chat.exists)
+    stubs = supervisor.stubs(serving.triton())
+    os.kill(next(pid for pid, model in stubs.items() if model == "echo"), signal.SIGKILL)
+    eventually(lambda: "`echo` is back" in serving.said())
+    assert "ready after" not in serving.said()
+    gate.touch()
+    eventually(lambda: "ready after" in serving.said())
     assert serving.infer("echo") == [1.0, 2.5]
     assert serving.terminate() == 0
     assert serving.left() == []
