@@ -11,6 +11,7 @@ import itertools
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -138,12 +139,21 @@ def free_ports(count: int) -> list[int]:
     """Ports of the loopback address that nobody listens on now.
 
     They lie below those that the kernel hands out by itself, so that no connection takes one
-    before a server does.
+    before a server does; where too few lie there, the kernel hands them out.
     """
-    first = int(_HANDED_OUT.read_text(encoding="ascii").split()[0])
-    shuffled = random.sample(range(1024, first), first - 1024)
+    below = range(1024, int(_HANDED_OUT.read_text(encoding="ascii").split()[0]))
+    shuffled = random.sample(below, len(below))
     free = (port for port in shuffled if processes.is_free("127.0.0.1", port))
-    return list(itertools.islice(free, count))
+    found = list(itertools.islice(free, count))
+    return found if len(found) == count else _handed_out(count)
+
+
+def _handed_out(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def show(transcript: Transcript, seconds: float) -> None:
