@@ -71,6 +71,15 @@ def zombies(parent: int) -> list[int]:
     return found
 
 
+def ended(status: int) -> str:
+    """A status of `subprocess` as people name it: below 0 it is a signal's."""
+    if status >= 0:
+        return f"status {status}"
+    with contextlib.suppress(ValueError):
+        return f"signal {-status} ({signal.Signals(-status).name})"
+    return f"signal {-status}"
+
+
 def end(pids: list[int], patience_s: float) -> None:
     """SIGTERM, then, for those that are still there after `patience_s`, SIGKILL."""
     for signal_number in (signal.SIGTERM, signal.SIGKILL):

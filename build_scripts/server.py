@@ -251,7 +251,7 @@ class Server:
         time.sleep(POLL_S)  # what the stubs still had to say
         self._relay()
         when = "before it was ready" if ready_s is None else "while it was serving"
-        what = f"Triton ended with {_ended(status)} {when}"
+        what = f"Triton ended with {processes.ended(status)} {when}"
         log = self._settings.log
         if not self._configs:  # the first start: nothing says that a second would do better
             raise ServerError(f"{what}:\n  {_reason(log)}\nthe whole log is in {_short(log)}")
@@ -271,15 +271,6 @@ class Server:
             shown = self._reader.read(line)
             if shown:
                 self._say(shown)
-
-
-def _ended(status: int) -> str:
-    """An exit status as people name it."""
-    if status >= 0:
-        return f"status {status}"
-    with contextlib.suppress(ValueError):
-        return f"signal {-status} ({signal.Signals(-status).name})"
-    return f"signal {-status}"
 
 
 def _reason(log: Path) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from onecard_client import Client
 
 TIMEOUT_S = 300.0  # of each; a model that has crashed is loaded again meanwhile
+READ_S = 0.01  # that `is_done` waits at most
 RECORDING = Path("pyannote", "audio", "sample", "sample.wav")  # in the environment
 SPEECH_S = 12  # of it
 MAIL = {"id": "1", "subject": "Lunch?", "body": "On Friday at noon?"}
@@ -42,12 +43,16 @@ class Warmup:
         """Whether all are answered; then says, once, which failed and why."""
         if self._process is None:
             return True
-        if self._process.poll() is None:
+        try:
+            failures, complaints = self._process.communicate(timeout=READ_S)
+        except subprocess.TimeoutExpired:  # what was read until now is kept for the next call
             return False
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self._say(line.rstrip())
+        for line in failures.splitlines():
+            self._say(line)
+        if self._process.returncode != 0:
+            how = processes.ended(self._process.returncode)
+            why = complaints.strip().splitlines() or ["it said nothing"]
+            self._say(f"the warm-up ended with {how}: {why[-1]}")
         self._process = None
         return True
 
@@ -55,7 +60,7 @@ class Warmup:
         """Give up what is not answered yet."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
 
 
 def _start(server: Settings, models: Sequence[str]) -> subprocess.Popen[str]:
@@ -65,7 +70,7 @@ def _start(server: Settings, models: Sequence[str]) -> subprocess.Popen[str]:
         cwd=layout.ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
         preexec_fn=processes.end_with_parent,
     )

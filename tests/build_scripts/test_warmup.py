@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 
-from build_scripts import supervisor
+from build_scripts import settings, supervisor
+from build_scripts.warmup import Warmup
 from tests.build_scripts.serving import Serving, add_model, eventually, needs_triton
 
 pytestmark = needs_triton
@@ -98,3 +100,25 @@ def test_without_it_nobody_is_asked(serving: Serving, chat: Path) -> None:
     serving.start()
     assert not chat.exists()
     assert serving.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise ImportError('no client here')", "status 1: ImportError: no client here"),
+        ("import os; os.abort()", "signal 6 (SIGABRT): it said nothing"),
+    ],
+)
+def test_one_that_cannot_run_says_why(
+    code: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onecard_client.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    parser = ArgumentParser()
+    settings.add_arguments(parser)
+    heard: list[str] = []
+    one = Warmup(
+        settings.from_arguments(parser.parse_args(["--warmup", "1"])), ["chat"], heard.append
+    )
+    eventually(one.is_done)
+    assert heard == [f"the warm-up ended with {said}"]
