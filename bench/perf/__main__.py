@@ -69,7 +69,8 @@ def _run(arguments: argparse.Namespace) -> int:
     with _server(arguments.url) as url:
         try:
             streaming = _streaming(url)
-            session = Session(Analyzer(choice, url, raw), url, arguments.length)
+            analyzer = Analyzer(choice, url, raw, arguments.length)
+            session = Session(analyzer, url, arguments.length)
             session.prepare(profiles.needed(arguments.profiles))
             session.measure(arguments.profiles, arguments.concurrency, levels, failures)
         except KeyboardInterrupt:

@@ -30,6 +30,8 @@ MIN_ROUNDS = 2
 POLL_S = 0.1
 DRAIN_S = 60.0
 TIMEOUT_S = 600.0
+# The windows are sized by a rate measured before, with less load: they may take longer than asked.
+MAX_LENGTHS = 5
 _TAIL_LINES = 6
 
 
@@ -70,18 +72,20 @@ class Analyzer:
     Args:
         url: of the server's gRPC endpoint, `host:port`.
         folder: of the inputs (`<profile>.json`), and of what perf_analyzer writes.
+        length_s: that a measurement is to take; a long one is given more time.
     """
 
-    def __init__(self, choice: Choice, url: str, folder: Path) -> None:
+    def __init__(self, choice: Choice, url: str, folder: Path, length_s: float) -> None:
         self._choice = choice
         self._url = url
         self._folder = folder
+        self._timeout_s = max(TIMEOUT_S, MAX_LENGTHS * length_s)
 
     def warm_up(self, profile: Profile, num_requests: int) -> Summary:
         """A few requests, one after the other. Raises AnalyzerError."""
         load = Load(profile, 1)
         run = _Run(self, load, f"{profile.name}-warm-up", ["--request-count", str(num_requests)])
-        _finish([run])
+        _finish([run], self._timeout_s)
         return run.measured().summary
 
     def measure(self, level: str, loads: Sequence[Load], counts: Sequence[int]) -> list[Measured]:
@@ -94,7 +98,7 @@ class Analyzer:
             _Run(self, load, f"{level}-{load.profile.name}-{load.concurrency}", windows(count))
             for load, count in zip(loads, counts, strict=True)
         ]
-        _finish(runs)
+        _finish(runs, self._timeout_s)
         return [run.measured() for run in runs]
 
     def command(
@@ -225,9 +229,9 @@ class _Run:
         )
 
 
-def _finish(runs: Sequence[_Run]) -> None:
+def _finish(runs: Sequence[_Run], timeout_s: float) -> None:
     """Return when every run has been measured and none is left. Raises AnalyzerError."""
-    deadline_s = time.monotonic() + TIMEOUT_S
+    deadline_s = time.monotonic() + timeout_s
     try:
         while not all(run.is_measured for run in runs):
             for run in runs:
@@ -237,7 +241,7 @@ def _finish(runs: Sequence[_Run]) -> None:
                     run.poll()
             if time.monotonic() > deadline_s:
                 raise AnalyzerError(
-                    f"perf_analyzer was not done within {TIMEOUT_S:.0f} s; fewer requests at once "
+                    f"perf_analyzer was not done within {timeout_s:.0f} s; fewer requests at once "
                     "(--concurrency) or a shorter --length may do; the server's log may say why"
                 )
             time.sleep(POLL_S)

@@ -44,13 +44,18 @@ print("    Request count: 16")
 
 
 @pytest.fixture
-def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Analyzer:
+def choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Choice:
     monkeypatch.setattr("build_scripts.layout.PERF", tmp_path / ".perf")
-    choice = Choice(CURRENT, "a stand-in", lambda _: None, {})
-    choice.directory.mkdir(parents=True)
-    choice.path.write_text(STAND_IN, encoding="utf-8")
-    choice.path.chmod(0o755)
-    return Analyzer(choice, "127.0.0.1:8001", tmp_path)
+    made = Choice(CURRENT, "a stand-in", lambda _: None, {})
+    made.directory.mkdir(parents=True)
+    made.path.write_text(STAND_IN, encoding="utf-8")
+    made.path.chmod(0o755)
+    return made
+
+
+@pytest.fixture
+def one(choice: Choice, tmp_path: Path) -> Analyzer:
+    return Analyzer(choice, "127.0.0.1:8001", tmp_path, length_s=12)
 
 
 def started(folder: Path) -> list[str]:
@@ -91,6 +96,17 @@ def test_a_failure_says_what_perf_analyzer_said_and_leaves_no_process(
     with pytest.raises(AnalyzerError, match=r"(?s)status 99 on `mixed-chat-1`.*Maximum queue size"):
         one.measure("mixed", [Load(TRANSCRIBE, 1), Load(CHAT, 1)], [2, 2])
     assert processes.mentioning(str(tmp_path / ".perf")) == []
+
+
+def test_a_long_measurement_is_given_more_time(
+    choice: Choice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analyzer, "TIMEOUT_S", 0.2)  # the stand-in takes 0.6 s
+    short, long = (Analyzer(choice, "127.0.0.1:8001", tmp_path, length_s) for length_s in (0, 12))
+    with pytest.raises(AnalyzerError, match="not done within 0 s"):
+        short.measure("transcribe", [Load(TRANSCRIBE, 1)], [2])
+    (found,) = long.measure("transcribe", [Load(TRANSCRIBE, 1)], [2])
+    assert found.summary.num_requests == 16
 
 
 def test_ctrl_c_leaves_no_process(one: Analyzer, tmp_path: Path) -> None:
