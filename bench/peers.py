@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench import acoustic
-from build_scripts import environment, layout, packages, setup
-from build_scripts.errors import BuildError, InstallError
-from build_scripts.progress import Steps, aside
+from build_scripts import environment, errors, layout, packages, setup
+from build_scripts.errors import InstallError
+from build_scripts.progress import Steps
 
 VENV = layout.ROOT / ".venv-peers"
 PYTHON = VENV / "bin" / "python"
@@ -102,8 +101,4 @@ def lock() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BuildError as error:
-        aside(f"error: {error}")
-        sys.exit(error.exit_code)
+    errors.run(main)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from build_scripts import (
     cards,
     dial,
+    errors,
     layout,
     package_engines,
     plan,
@@ -24,7 +24,6 @@ from build_scripts import (
     trtllm_engines,
     trtllm_machine,
 )
-from build_scripts.errors import BuildError
 from build_scripts.plan import Plan
 from build_scripts.progress import Steps, aside, detail, say
 from build_scripts.setup import alone
@@ -104,8 +103,4 @@ def _dry_run(loaded: Plan, as_json: bool) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        build(plan.load(plan.DEFAULT_PLAN), detail)
-    except BuildError as error:
-        sys.stderr.write(str(error))
-        sys.exit(error.exit_code)
+    errors.run(lambda _: build(plan.load(plan.DEFAULT_PLAN), detail))

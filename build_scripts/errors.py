@@ -10,6 +10,11 @@ BuildError
 └── ServerError      the server did not start, ended, or does not answer
 """
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
 
 class BuildError(Exception):
     """Printed without a traceback; `exit_code` becomes the exit status."""
@@ -57,3 +62,12 @@ class CheckpointError(BuildError):
     """A model file cannot be used, or not by the engine that the plan names."""
 
     exit_code = 8
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Call the `main` of a module that is a program, and end the process where it cannot go on."""
+    try:
+        main(sys.argv[1:])
+    except BuildError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)

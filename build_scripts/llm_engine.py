@@ -12,12 +12,12 @@ import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from build_scripts import (
     directories,
+    errors,
     gguf_file,
     gguf_precision,
     gguf_tokenizer,
@@ -26,7 +26,7 @@ from build_scripts import (
     processes,
 )
 from build_scripts.directories import Recipe
-from build_scripts.errors import BuildError, CheckpointError, InstallError
+from build_scripts.errors import CheckpointError, InstallError
 from build_scripts.gguf_file import Checkpoint
 from build_scripts.packages import Package
 from build_scripts.progress import detail
@@ -208,8 +208,4 @@ def _convert(checkpoint: Checkpoint, into: Path, say: Callable[[str], None]) -> 
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BuildError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
+    errors.run(main)

@@ -17,8 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from build_scripts import architectures, measure_meter, plan
-from build_scripts.errors import BuildError
+from build_scripts import architectures, errors, measure_meter, plan
 from build_scripts.ledger_engines import in_blocks, whisper_kv_tokens
 from build_scripts.ledger_processes import SAMPLE_RATE, SEGMENT_S
 from build_scripts.measure_meter import Meter
@@ -239,22 +238,17 @@ def measured(name: str, device: str, one: Plan, effort: Effort) -> dict[str, Any
     }
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Prints one subject as JSON on the last line of stdout."""
+def main(arguments: Sequence[str]) -> None:
+    """Prints one subject as JSON on the last line of stdout. Raises PlanError."""
     parser = argparse.ArgumentParser(prog="python -m build_scripts.measure_models")
     parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument("--device", choices=("cuda", "cpu"), required=True)
     parser.add_argument("--plan", required=True)
     asked = parser.parse_args(arguments)
     effort = FULL if asked.device == "cuda" else TRIAL
-    try:
-        found = measured(asked.subject, asked.device, plan.load(asked.plan), effort)
-    except BuildError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+    found = measured(asked.subject, asked.device, plan.load(asked.plan), effort)
     sys.stdout.write(json.dumps(found) + "\n")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    errors.run(main)

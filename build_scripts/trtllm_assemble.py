@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from build_scripts import directories, trtllm_hub
-from build_scripts.errors import BuildError, InstallError
+from build_scripts import directories, errors, trtllm_hub
+from build_scripts.errors import InstallError
 from onecard import manifest
 
 BACKEND = "tensorrtllm"
@@ -88,8 +87,4 @@ def _pairs(given: Sequence[str]) -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BuildError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
+    errors.run(main)

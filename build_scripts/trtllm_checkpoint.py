@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from build_scripts import architectures
-from build_scripts.errors import BuildError, CheckpointError
+from build_scripts import architectures, errors
+from build_scripts.errors import CheckpointError
 
 ARCHITECTURES = ("MistralForCausalLM", "LlamaForCausalLM")
 METHODS = {"int4_awq": "awq", "int4_gptq": "gptq", "int8": "", "float16": ""}
@@ -165,8 +164,4 @@ def _wrong_method(found: str, quantisation: str) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BuildError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
+    errors.run(main)

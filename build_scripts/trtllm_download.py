@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import http.client
 import shutil
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from build_scripts.errors import BuildError, DownloadError
+from build_scripts import errors
+from build_scripts.errors import DownloadError
 from build_scripts.progress import mib
 from build_scripts.trtllm_progress import Bar
 from onecard import manifest
@@ -135,8 +135,4 @@ def sha1_of_blob(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BuildError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
+    errors.run(main)

@@ -11,14 +11,14 @@ import argparse
 import json
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from build_scripts.errors import BuildError, DownloadError
+from build_scripts import errors
+from build_scripts.errors import DownloadError
 from build_scripts.trtllm_download import Free, sha1_of_blob, verify_room
 from onecard import manifest
 
@@ -187,8 +187,4 @@ def _explain(wanted: Wanted, error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BuildError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
+    errors.run(main)

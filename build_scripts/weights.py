@@ -10,13 +10,12 @@ import argparse
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from build_scripts import directories, layout, packages
+from build_scripts import directories, errors, layout, packages
 from build_scripts.directories import Recipe
-from build_scripts.errors import BuildError, DownloadError, InstallError
+from build_scripts.errors import DownloadError, InstallError
 from build_scripts.packages import Package
 from build_scripts.progress import detail
 from onecard.manifest import ManifestError
@@ -174,8 +173,4 @@ def _convert(what: str, source: Path, into: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BuildError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
+    errors.run(main)
