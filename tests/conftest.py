@@ -29,6 +29,9 @@ SAMPLES = ROOT / ".samples"
 READY_TIMEOUT_S = 240
 # What tests ask of a server need not be fast, and there are many servers: they start sooner.
 os.environ.setdefault("WARMUP", "0")
+# A shell's background jobs ignore Ctrl-C, and so would every command that a test interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
