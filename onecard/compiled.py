@@ -7,8 +7,10 @@ float32. Batches run side by side, a thread each: small LSTM steps gain little f
 
 from __future__ import annotations
 
+import queue
 import warnings
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -63,36 +65,22 @@ class Compiled:
             "NUM_STREAMS": num_threads,
             "ENABLE_CPU_PINNING": False,  # each process would pin its threads to the same cores
         }
-        self._compiled = openvino.Core().compile_model(model, _DEVICE, settings)
-        self._num_threads = num_threads
-        self._queue = self._new_queue()
+        compiled = openvino.Core().compile_model(model, _DEVICE, settings)
+        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(num_threads):
+            self._requests.put(compiled.create_infer_request())
+        # Not OpenVINO's own asynchronous queue: an error in it is told again by every later call,
+        # and may end the process.
+        self._pool = ThreadPoolExecutor(num_threads)
 
     def __call__(self, batches: Iterable[tuple[Array, ...]]) -> list[Array]:
-        """The output for each batch of inputs, in order. One call at a time."""
-        found: list[Any] = []
+        """The output for each batch of inputs, in order; all inputs are held at a time."""
+        return list(self._pool.map(self._infer, batches))
+
+    def _infer(self, inputs: tuple[Array, ...]) -> Array:
+        request = self._requests.get()
         try:
-            for index, inputs in enumerate(batches):
-                found.append(None)
-                self._queue.start_async(list(inputs), (found, index))
-            self._queue.wait_all()
-        except BaseException:
-            self._queue = self._new_queue()  # one that failed tells of it in every later call
-            raise
-        for one in found:
-            if isinstance(one, Exception):
-                raise one
-        return found
-
-    def _new_queue(self) -> Any:
-        queue = openvino.AsyncInferQueue(self._compiled, self._num_threads)
-        queue.set_callback(_keep)
-        return queue
-
-
-def _keep(request: Any, place: tuple[list[Any], int]) -> None:
-    """Nothing may be raised here: the second time OpenVINO would end the process."""
-    found, index = place
-    try:
-        found[index] = request.get_output_tensor(0).data.copy()
-    except Exception as error:
-        found[index] = error
+            found: Array = request.infer(list(inputs))[0]
+            return found
+        finally:
+            self._requests.put(request)
