@@ -5,6 +5,7 @@ It knows where `make samples` put them and what was said in them; it knows nothi
 
 from __future__ import annotations
 
+import io
 import re
 import wave
 from dataclasses import dataclass
@@ -54,12 +55,19 @@ def read(path: Path) -> Pcm:
     return np.concatenate(parts)
 
 
-def write(path: Path, pcm: Pcm) -> Path:
-    with wave.open(str(path), "wb") as out:
+def wav(pcm: Pcm) -> bytes:
+    """A WAV file of 16 kHz mono samples."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(RATE)
         out.writeframes(pcm.astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def write(path: Path, pcm: Pcm) -> Path:
+    path.write_bytes(wav(pcm))
     return path
 
 

@@ -55,6 +55,12 @@ class Server:
                         pid = int(stat.read().rpartition(")")[2].split()[1])
         raise AssertionError("no tritonserver below the server's process")
 
+    def kill(self, model: str) -> None:
+        """`kill -9` of every process of a model."""
+        for pid, served in supervisor.stubs(self.triton_pid()).items():
+            if served == model:
+                os.kill(pid, signal.SIGKILL)
+
 
 def is_ready(http_url: str) -> bool:
     try:

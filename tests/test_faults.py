@@ -5,18 +5,13 @@ What it would not survive is in test_restarts.py.
 
 from __future__ import annotations
 
-import io
-import os
-import signal
 import threading
 import time
-import wave
 
 import numpy as np
 import pytest
 import requests
 
-from build_scripts import supervisor
 from evaluation import recordings
 from evaluation.metrics import word_errors
 from onecard_client import Client, InvalidRequest, OnecardError
@@ -29,16 +24,6 @@ RECOVERY_TIMEOUT_S = 90
 def client(server):
     with Client(server.grpc_url) as client:
         yield client
-
-
-def wav(pcm: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(pcm.astype("<i2").tobytes())
-    return out.getvalue()
 
 
 def tone(seconds: float) -> np.ndarray:
@@ -55,7 +40,7 @@ def noise(seconds: float) -> np.ndarray:
         (b"", "empty"),
         (b"this is a letter, not a recording" * 40, "audio"),
         (bytes(range(256)) * 64, "audio"),
-        (wav(tone(0.0)), "no sample of sound"),
+        (recordings.wav(tone(0.0)), "no sample of sound"),
     ],
     ids=["no bytes", "text", "garbage", "a header alone"],
 )
@@ -74,7 +59,7 @@ def test_a_file_cut_in_the_middle_is_refused_and_not_shortened_in_silence(client
     "pcm", [tone(0.05), np.zeros(RATE * 5), noise(5)], ids=["0.05 s", "silence", "noise"]
 )
 def test_audio_without_speech_has_a_transcript_without_words(client, pcm):
-    found = client.transcribe(wav(pcm))
+    found = client.transcribe(recordings.wav(pcm))
     assert found.text == ""
     assert found.duration_s == pytest.approx(len(pcm) / RATE, abs=0.001)
     account = found.account
@@ -167,9 +152,7 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
     for thread in threads:
         thread.start()
     time.sleep(0.3)
-    for pid, served in supervisor.stubs(server.triton_pid()).items():
-        if served == model:
-            os.kill(pid, signal.SIGKILL)
+    server.kill(model)
     for thread in threads:
         thread.join()
     assert len(outcomes) == 3  # answered or refused, and none hangs

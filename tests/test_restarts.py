@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from build_scripts import launch, layout, supervisor
+from build_scripts import launch, layout
 from build_scripts.demo import free_ports
 from onecard_client import Client, OnecardError
 from tests import conftest
@@ -58,9 +56,7 @@ def test_a_killed_language_model_leaves_nobody_waiting_and_comes_back(spare_serv
     for thread in threads:
         thread.start()
     time.sleep(0.5)
-    for pid, served in supervisor.stubs(server.triton_pid()).items():
-        if served == model:
-            os.kill(pid, signal.SIGKILL)
+    server.kill(model)
     for thread in threads:
         thread.join()
     assert len(outcomes) == 3
