@@ -79,12 +79,18 @@ def _engine(config: pb.ModelConfig) -> None:
 def _ensemble(config: pb.ModelConfig) -> None:
     config.platform = "ensemble"
     _tensors(config, contract.TRANSCRIBE.inputs, contract.TRANSCRIBE.outputs)
-    for name in contract.TRANSCRIBE_STEPS:
+    steps = {name: contract.PYTHON_MODELS[name] for name in contract.TRANSCRIBE_STEPS}
+    # Optional inputs are for those who call step by step, and so is what nobody else takes.
+    taken = {one.name for step in steps.values() for one in step.inputs if not one.optional}
+    taken |= {tensor.name for tensor in contract.TRANSCRIBE.outputs}
+    for name, model in steps.items():
         step = config.ensemble_scheduling.step.add(model_name=name, model_version=-1)
-        for tensor in contract.PYTHON_MODELS[name].inputs:
-            step.input_map[tensor.name] = tensor.name
-        for tensor in contract.PYTHON_MODELS[name].outputs:
-            step.output_map[tensor.name] = tensor.name
+        for tensor in model.inputs:
+            if not tensor.optional:
+                step.input_map[tensor.name] = tensor.name
+        for tensor in model.outputs:
+            if tensor.name in taken:
+                step.output_map[tensor.name] = tensor.name
 
 
 def _tensors(config: pb.ModelConfig, inputs: Iterable[Tensor], outputs: Iterable[Tensor]) -> None:

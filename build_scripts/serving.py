@@ -120,19 +120,21 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
 
 
 def _transcribe_stream(plan: Plan) -> dict[str, str]:
-    # A processor decodes chunks no faster together than one by one, so groups are small there and
-    # a short recording waits for little; a card wants its batch full.
-    if plan.card is None:
-        return _texts(
-            max_streams=32, chunks_per_event=2, recognized_at_a_time=2, aligned_at_a_time=1
-        )
-    # A batch under way, and the next one complete behind it.
-    num_groups = 2 * -(-plan.speech.chunks_in_flight // 4)
+    # Without a card all stages share the cores, so few pieces are under way at a time and each is
+    # small: a short recording waits for little. A card wants its batch full: of recognition one
+    # under way, and the next one complete behind it.
+    on_gpu = plan.card is not None
+    chunks_per_piece = 4 if on_gpu else 2
     return _texts(
         max_streams=32,
-        chunks_per_event=4,
-        recognized_at_a_time=num_groups,
-        aligned_at_a_time=plan.align.batch_size,
+        windows_per_piece=64,  # some 35 s of audio
+        chunks_per_piece=chunks_per_piece,
+        diarize_in_pieces=plan.diarize.pipeline == "none",
+        places=0 if on_gpu else 2,
+        detect_places=2,
+        recognize_places=2 * -(-plan.speech.chunks_in_flight // chunks_per_piece),
+        align_places=plan.align.batch_size,
+        diarize_places=1,
     )
 
 

@@ -106,6 +106,12 @@ def tensor(request: Request, name: str) -> np.ndarray[Any, Any]:
     return item
 
 
+def tensor_or_none(request: Request, name: str) -> np.ndarray[Any, Any] | None:
+    """The optional input `name`, as `tensor`."""
+    given = pb_utils.get_input_tensor_by_name(request, name) is not None
+    return tensor(request, name) if given else None
+
+
 def data(request: Request, name: str) -> bytes:
     """The single BYTES element of input `name`."""
     value = tensor(request, name)
@@ -217,13 +223,16 @@ def text_of(output: Any) -> str:
     return bytes(output.as_numpy().reshape(-1)[0]).decode()
 
 
-def call(model: str, /, **inputs: Any) -> dict[str, Any]:
+def call(model: str, /, outputs: Sequence[str] = (), **inputs: Any) -> dict[str, Any]:
     """Run another pipeline model: JSON documents come back as text, other tensors unread.
+
+    Args:
+        outputs: those that are wanted; all where none is named.
 
     Raises:
         InvalidRequest, Unavailable, RuntimeError: as `outputs_of`.
     """
-    names = [output.name for output in contract.PYTHON_MODELS[model].outputs]
+    names = outputs or [output.name for output in contract.PYTHON_MODELS[model].outputs]
     found = outputs_of(model, bls_request(model, names, inputs).exec())
     texts = {
         output.name
@@ -240,12 +249,12 @@ class Calls:
         """`check` raises where nobody waits for the answer any more."""
         self._check = check
 
-    def __call__(self, model: str, /, **inputs: Any) -> dict[str, Any]:
+    def __call__(self, model: str, /, outputs: Sequence[str] = (), **inputs: Any) -> dict[str, Any]:
         self._check()
-        return call(model, **inputs)
+        return call(model, outputs, **inputs)
 
-    def cut(self, pcm: Any, first: int, last: int) -> np.ndarray[Any, Any]:
-        found: np.ndarray[Any, Any] = pcm.as_numpy()[0, first:last]
+    def array(self, tensor: Any) -> np.ndarray[Any, Any]:
+        found: np.ndarray[Any, Any] = tensor.as_numpy()[0]
         return found
 
 

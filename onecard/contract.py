@@ -19,7 +19,8 @@ OPTIONS = Tensor("OPTIONS", "TYPE_STRING", (1,))  # onecard.options.TranscribeOp
 PCM = Tensor("PCM", "TYPE_INT16", (-1,), ragged=True)  # [N] mono, 16 kHz
 CLIP = Tensor("CLIP", "TYPE_STRING", (1,))  # what the source was: duration, rate, channels
 SPEECH = Tensor("SPEECH", "TYPE_STRING", (1,))  # speech regions and the chunks made of them
-SCORES = Tensor("SCORES", "TYPE_FP16", (-1, -1, -1))  # [C, F, S] segmentation, shared
+SCORES = Tensor("SCORES", "TYPE_FP32", (-1, -1, -1))  # [C, F, S] segmentation, shared
+EMBEDDINGS = Tensor("EMBEDDINGS", "TYPE_FP32", (-1, -1, -1))  # [C, S, D] of local speakers
 SEGMENTS = Tensor("SEGMENTS", "TYPE_STRING", (1,))  # recognized text, one segment a chunk
 ALIGNED = Tensor("ALIGNED", "TYPE_STRING", (1,))  # sentences with word times
 TURNS = Tensor("TURNS", "TYPE_STRING", (1,))  # who spoke when
@@ -28,6 +29,9 @@ EVENT = Tensor("EVENT", "TYPE_STRING", (1,))  # progress, segments, deltas, verd
 MESSAGES = Tensor("MESSAGES", "TYPE_STRING", (1,))  # [{"role", "content"}, ...]
 EMAILS = Tensor("EMAILS", "TYPE_STRING", (1,))  # [{"id", "from", "to", "date", "subject", "body"}]
 MAY_HAVE_OPTIONS = replace(OPTIONS, optional=True)  # left out: the plan's defaults
+# Of a long recording, joined from its parts; left out, or without windows: computed from PCM.
+MAY_HAVE_SCORES = replace(SCORES, optional=True)
+MAY_HAVE_EMBEDDINGS = replace(EMBEDDINGS, optional=True)
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,10 @@ ENGINES = {"whisper": False, "llm": True}
 
 PYTHON_MODELS: dict[str, Model] = {
     "decode_audio": Model((AUDIO, OPTIONS), (PCM, CLIP)),
-    "detect_speech": Model((PCM, OPTIONS), (SPEECH, SCORES)),
+    "detect_speech": Model((PCM, MAY_HAVE_SCORES, OPTIONS), (SPEECH, SCORES)),
     "recognize": Model((PCM, SPEECH, OPTIONS), (SEGMENTS,), calls=("whisper",)),
     "align": Model((PCM, SEGMENTS, OPTIONS), (ALIGNED,)),
-    "diarize": Model((PCM, SCORES, OPTIONS), (TURNS,)),
+    "diarize": Model((PCM, SCORES, MAY_HAVE_EMBEDDINGS, OPTIONS), (TURNS, EMBEDDINGS)),
     "label": Model((CLIP, SPEECH, ALIGNED, TURNS, OPTIONS), (RESULT,)),
     "transcribe_stream": Model((AUDIO, OPTIONS), (EVENT,), decoupled=True, calls=TRANSCRIBE_STEPS),
     "chat": Model((MESSAGES, MAY_HAVE_OPTIONS), (EVENT,), decoupled=True, calls=("llm",)),

@@ -11,12 +11,11 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from onecard import vad
 from onecard.audio import SAMPLE_RATE, Pcm
 from onecard.options import TranscribeOptions
-from onecard.segmentation import Segmenter
+from onecard.segmentation import Scores, Segmenter
 from onecard.silero import Silero
 
 # Which package computes, and what it loads, for the result.
@@ -53,15 +52,22 @@ class Detector:
         }
 
     def detect(
-        self, pcm: Pcm, options: TranscribeOptions
-    ) -> tuple[dict[str, Any], npt.NDArray[np.float16]]:
+        self, pcm: Pcm, options: TranscribeOptions, scores: Scores | None = None
+    ) -> tuple[dict[str, Any], Scores]:
         """Find the speech of one clip.
+
+        Args:
+            scores: of the whole clip, as they were returned for its parts; none, or no windows:
+                they are computed.
 
         Returns:
             SPEECH: `{"duration_s", "method", "engine", "regions", "chunks"}`, in seconds;
                 no chunks where there is no speech.
             SCORES [windows, frames, speakers]: what diarization needs of the same network; no
                 windows where silero was asked for, which does not compute them.
+
+        Raises:
+            InvalidRequest: `scores` of another clip.
         """
         duration_s = len(pcm) / SAMPLE_RATE
         pyannote = self._segmenter
@@ -69,7 +75,10 @@ class Detector:
             regions = self._silero.regions(pcm, options.vad_onset, options.chunk_size)
             scores = np.zeros((0, pyannote.num_frames, pyannote.num_speakers), np.float32)
         else:
-            scores = pyannote.scores(pcm)
+            if scores is not None and len(scores):
+                pyannote.verify(scores, len(pcm))
+            else:
+                scores = pyannote.scores(pcm)
             speech = vad.aggregate(scores, pyannote.frames, duration_s) if len(scores) else scores
             regions = vad.binarize(
                 speech, pyannote.frames, options.vad_onset, options.vad_offset, options.chunk_size
@@ -82,4 +91,4 @@ class Detector:
             "regions": regions,
             "chunks": [asdict(chunk) for chunk in vad.merge(regions, options.chunk_size)],
         }
-        return document, scores.astype(np.float16)
+        return document, scores

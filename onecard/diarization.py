@@ -29,6 +29,7 @@ from onecard import (
 from onecard.audio import SAMPLE_RATE, to_float
 from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
+from onecard.windows import SEGMENTATION, STEP_RATIO
 
 with warnings.catch_warnings():
     # torchcodec is left out on purpose: pyannote is handed waveforms, not files.
@@ -38,13 +39,17 @@ with warnings.catch_warnings():
     from pyannote.audio.pipelines import SpeakerDiarization
     from pyannote.audio.pipelines.clustering import AgglomerativeClustering
     from pyannote.audio.telemetry import metrics as telemetry
+    from pyannote.audio.utils.signal import binarize
     from pyannote.core import SlidingWindow, SlidingWindowFeature
 
 NO_PIPELINE = "none"
-SCORES_KEY = "onecard_scores"  # where a request's shared scores travel in pyannote's file mapping
+# Where what is known of the audio already travels in pyannote's file mapping.
+SCORES_KEY, EMBEDDINGS_KEY = "onecard_scores", "onecard_embeddings"
 
 Samples = npt.NDArray[np.int16]
-Scores = npt.NDArray[np.float16]
+Scores = npt.NDArray[np.float32]
+Embeddings = npt.NDArray[np.float32]
+NO_EMBEDDINGS: Embeddings = np.zeros((0, 0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -112,13 +117,14 @@ class PcmAudio(Audio):
 class LocalSpeakerDiarization(SpeakerDiarization):
     """SpeakerDiarization from model objects instead of names on a hub, of 16-bit waveforms.
 
-    Where the file mapping holds segmentation scores, they are used and not computed again.
+    Where the file mapping holds segmentation scores or embeddings, they are used and not computed
+    again.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__(
             segmentation=segmentation.load(config.segmentation),
-            segmentation_step=segmentation.STEP_RATIO,  # as in detect_speech, whose scores fit
+            segmentation_step=STEP_RATIO,  # as in detect_speech, whose scores fit
             segmentation_batch_size=config.segmentation_batch_size,
             embedding_batch_size=config.embedding_batch_size,
             embedding_exclude_overlap=True,
@@ -148,35 +154,50 @@ class LocalSpeakerDiarization(SpeakerDiarization):
         )
 
     def get_segmentations(self, file: Mapping[str, Any], hook: Any = None) -> SlidingWindowFeature:
-        """(num_windows, num_frames, num_speakers) scores, in half precision either way.
-
-        Shared scores arrive in half precision; rounding those computed here makes both ways
-        give the same turns.
-        """
+        """(num_windows, num_frames, num_speakers) scores."""
         shared = file.get(SCORES_KEY)
         if shared is None:
             floats = torch.from_numpy(to_float(file["waveform"].numpy()))
-            computed = super().get_segmentations({**file, "waveform": floats}, hook=hook)
-            shared = computed.data.astype(np.float16)
+            found: SlidingWindowFeature = super().get_segmentations(
+                {**file, "waveform": floats}, hook=hook
+            )
+            return found
         window = SlidingWindow(
             start=0.0, duration=self._segmentation.duration, step=self._segmentation.step
         )
-        return SlidingWindowFeature(shared.astype(np.float32), window)
+        return SlidingWindowFeature(shared, window)
 
-    def verify_scores(self, scores: Scores, num_samples: int) -> None:
-        """Raises InvalidRequest where `scores` cannot belong to `num_samples` of audio."""
+    def get_embeddings(
+        self, file: Mapping[str, Any], *args: Any, **kwargs: Any
+    ) -> npt.NDArray[np.float32]:
+        """(num_windows, num_speakers, dimension)"""
+        found: Embeddings | None = file.get(EMBEDDINGS_KEY)
+        if found is None:
+            found = super().get_embeddings(file, *args, **kwargs)
+        return found
+
+    def embed(self, file: Mapping[str, Any]) -> Embeddings:
+        """(num_windows, num_speakers, dimension) of every local speaker, NaN where one is silent.
+
+        Each window's depend on no other window, so those of a recording are those of its parts.
+        """
+        speakers = binarize(
+            self.get_segmentations(file),
+            onset=self.segmentation.threshold,
+            initial_state=False,
+        )
+        return self.get_embeddings(file, speakers, exclude_overlap=self.embedding_exclude_overlap)
+
+    def verify(self, scores: Scores, embeddings: Embeddings, num_samples: int) -> None:
+        """Raises InvalidRequest where they cannot belong to `num_samples` of audio."""
         model: Any = self._segmentation.model
-        window = model.audio.get_num_samples(self._segmentation.duration)
-        step = round(self._segmentation.step * SAMPLE_RATE)
-        # Windows that fit, then one padded window for what is left (pyannote's Inference.slide).
-        num_windows = 1 + max(0, -(-(num_samples - window) // step))
-        wanted = (num_windows, model.num_frames(window), len(model.specifications.classes))
-        if scores.shape != wanted:
-            raise InvalidRequest(
-                f"SCORES has the shape {list(scores.shape)}, must be {list(wanted)} for "
-                f"{num_samples} samples; send what detect_speech returned for this audio, or no "
-                "windows to have them computed"
-            )
+        num_speakers = len(model.specifications.classes)
+        num_frames = model.num_frames(SEGMENTATION.size)
+        if len(scores) or len(embeddings):
+            SEGMENTATION.verify("SCORES", scores, num_samples, num_frames, num_speakers)
+        if len(embeddings):
+            dimension = self._embedding.dimension
+            SEGMENTATION.verify("EMBEDDINGS", embeddings, num_samples, num_speakers, dimension)
 
 
 class Diarizer:
@@ -196,40 +217,68 @@ class Diarizer:
         device = devices.device(config.device)
         complex_abs.bridge_where_broken(device)  # of Kaldi's filter bank and of our own
         self.pipeline.to(device)
+        self.is_local = isinstance(self.pipeline, LocalSpeakerDiarization)
         self.engine = _engine(config, self.pipeline.klustering, device)
 
-    def diarize(self, pcm: Samples, scores: Scores, options: TranscribeOptions) -> dict[str, Any]:
+    def embed(self, pcm: Samples, scores: Scores) -> Embeddings:
+        """Embeddings of the local speakers of every window, for `diarize` of the whole recording.
+
+        Args:
+            pcm: (num_samples,) mono at 16 kHz, of a recording or a part of it.
+            scores: (num_windows, num_frames, num_speakers) of the same samples; no windows: they
+                are computed here.
+
+        Returns:
+            (num_windows, num_speakers, dimension), NaN for a speaker who is silent; no windows
+            where there are no samples or the pipeline is one from a directory.
+
+        Raises:
+            InvalidRequest: scores of other samples.
+        """
+        if not self.is_local or not len(pcm):
+            return NO_EMBEDDINGS
+        found: Embeddings = self.pipeline.embed(self._file(pcm, scores, NO_EMBEDDINGS))
+        return found
+
+    def diarize(
+        self,
+        pcm: Samples,
+        scores: Scores,
+        options: TranscribeOptions,
+        embeddings: Embeddings = NO_EMBEDDINGS,
+    ) -> dict[str, Any]:
         """The TURNS document of one recording.
 
         Args:
             pcm: (num_samples,) mono at 16 kHz.
             scores: (num_windows, num_frames, num_speakers) of `detect_speech`; no windows: they
                 are computed here.
+            embeddings: (num_windows, num_speakers, dimension) of `embed`, likewise.
 
         Raises:
-            InvalidRequest: scores of another recording, or numbers of speakers that the pipeline
-                refuses.
+            InvalidRequest: scores or embeddings of another recording, or numbers of speakers that
+                the pipeline refuses.
         """
         if not options.diarize:
             return turns.not_wanted()
         if len(pcm) == 0:
             return turns.document([], [], {}, options, self.engine)
-        is_local = isinstance(self.pipeline, LocalSpeakerDiarization)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Triton's memory is read-only, and is only read
-            waveform = torch.from_numpy(pcm if is_local else to_float(pcm))[None]
-        file: dict[str, Any] = {
-            "waveform": waveform,
-            "sample_rate": SAMPLE_RATE,
-            "uri": "audio",
-        }
-        engine = {**self.engine, "scores": "computed"}
-        if is_local and len(scores):
-            self.pipeline.verify_scores(scores, len(pcm))
-            file[SCORES_KEY] = scores
-            engine["scores"] = "shared"
+        file = self._file(pcm, scores, embeddings)
+        engine = {**self.engine, "scores": "shared" if SCORES_KEY in file else "computed"}
         output = self._apply(file, _speaker_bounds(options))
         return _document(output, len(pcm) / SAMPLE_RATE, options, engine)
+
+    def _file(self, pcm: Samples, scores: Scores, embeddings: Embeddings) -> dict[str, Any]:
+        """The recording as pyannote takes one, with what is known of it."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Triton's memory is read-only, and is only read
+            waveform = torch.from_numpy(pcm if self.is_local else to_float(pcm))[None]
+        file: dict[str, Any] = {"waveform": waveform, "sample_rate": SAMPLE_RATE, "uri": "audio"}
+        if self.is_local:
+            self.pipeline.verify(scores, embeddings, len(pcm))
+            known = {SCORES_KEY: scores, EMBEDDINGS_KEY: embeddings}
+            file |= {key: value for key, value in known.items() if len(value)}
+        return file
 
     def _apply(self, file: dict[str, Any], bounds: dict[str, Any]) -> Any:
         try:

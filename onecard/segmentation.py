@@ -20,18 +20,16 @@ import numpy.typing as npt
 from safetensors.torch import load_file
 
 from onecard import manifest
-from onecard.audio import SAMPLE_RATE, Pcm, to_float
+from onecard.audio import Pcm, to_float
 from onecard.pyannet import SlidingPyanNet
 from onecard.vad import Frames
+from onecard.windows import SEGMENTATION, STEP_RATIO, WINDOW_S
 
 with warnings.catch_warnings():
     # torchcodec is left out on purpose: waveforms are decoded by `onecard.audio`.
     warnings.filterwarnings("ignore", message="(?s).*torchcodec")
     from pyannote.audio.core.task import Problem, Resolution, Specifications
     from pyannote.audio.models.segmentation import PyanNet
-
-# Of a window; the default of pyannote.audio's SpeakerDiarization and of its Inference.
-STEP_RATIO = 0.1
 
 Scores = npt.NDArray[np.float32]
 
@@ -78,35 +76,40 @@ class Segmenter:
     ) -> None:
         self._batch_size = batch_size
         self._num_threads = num_threads
-        window_s = float(model.specifications.duration)
-        self._window = round(window_s * SAMPLE_RATE)
-        self._step = round(STEP_RATIO * window_s * SAMPLE_RATE)
+        if model.specifications.duration != WINDOW_S:
+            raise ValueError(
+                f"the segmentation network has windows of {model.specifications.duration} s, must "
+                f"have {WINDOW_S} s; run `make setup`, which converts WhisperX's"
+            )
         field = model.receptive_field
         self.frames = Frames(
-            window_s=window_s, step_s=STEP_RATIO * window_s, frame_s=field.duration,
+            window_s=WINDOW_S, step_s=STEP_RATIO * WINDOW_S, frame_s=field.duration,
             frame_step_s=field.step,
         )  # fmt: skip
-        self.num_frames = int(model.num_frames(self._window))
+        self.num_frames = int(model.num_frames(SEGMENTATION.size))
         self.num_speakers = len(model.specifications.classes)
         self._network = SlidingPyanNet(
-            model, self._window, self._step, precision=precision, num_threads=num_threads
-        )
+            model, SEGMENTATION.size, SEGMENTATION.step, precision=precision,
+            num_threads=num_threads,
+        )  # fmt: skip
         self.precision = self._network.precision
 
     def scores(self, pcm: Pcm) -> Scores:
         """[windows, frames, speakers] in [0, 1]; no window for a clip without samples."""
         if not len(pcm):
             return np.zeros((0, self.num_frames, self.num_speakers), np.float32)
-        num_windows = 1 + max(0, -(-(len(pcm) - self._window) // self._step))
         # A short clip is divided, so that every thread has a batch.
-        size = min(self._batch_size, -(-num_windows // self._num_threads))
-        starts = range(0, num_windows, size)
-        spans = (self._span(pcm, first, min(first + size, num_windows)) for first in starts)
-        return np.concatenate(self._network(spans))
+        size = min(self._batch_size, -(-SEGMENTATION.count(len(pcm)) // self._num_threads))
+        parts = SEGMENTATION.parts(len(pcm), size)
+        return np.concatenate(self._network(_span(pcm, *part) for part in parts))
 
-    def _span(self, pcm: Pcm, first: int, last: int) -> Scores:
-        """[samples] of windows [first, last), with zeros beyond the clip's end."""
-        start = first * self._step
-        length = (last - 1 - first) * self._step + self._window
-        span = to_float(pcm[start : start + length])
-        return np.pad(span, (0, length - len(span)))
+    def verify(self, scores: Scores, num_samples: int) -> None:
+        """Raises InvalidRequest where `scores` cannot be of a clip of `num_samples`."""
+        SEGMENTATION.verify("SCORES", scores, num_samples, self.num_frames, self.num_speakers)
+
+
+def _span(pcm: Pcm, first: int, last: int) -> Scores:
+    """[samples] of windows [first, last), with zeros beyond the clip's end."""
+    start, end = SEGMENTATION.samples(first, last)
+    span = to_float(pcm[start:end])
+    return np.pad(span, (0, end - start - len(span)))

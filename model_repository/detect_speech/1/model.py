@@ -26,5 +26,6 @@ class TritonPythonModel:
 
     def _detect(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
-        speech, scores = self.detector.detect(backend.tensor(request, "PCM"), options)
+        pcm, known = backend.tensor(request, "PCM"), backend.tensor_or_none(request, "SCORES")
+        speech, scores = self.detector.detect(pcm, options, known)
         return backend.reply(SPEECH=json.dumps(speech), SCORES=scores)

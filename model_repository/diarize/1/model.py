@@ -1,4 +1,7 @@
-"""Samples, and the segmentation scores where detect_speech has them, to speaker turns."""
+"""Samples, and the segmentation scores where detect_speech has them, to speaker turns.
+
+A long recording is asked for its embeddings part by part and for its turns at the end.
+"""
 
 import json
 
@@ -18,5 +21,14 @@ class TritonPythonModel:
     def _diarize(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
         pcm, scores = backend.tensor(request, "PCM"), backend.tensor(request, "SCORES")
-        turns = self.diarizer.diarize(pcm, scores, options)
-        return backend.reply(TURNS=json.dumps(turns, allow_nan=False))
+        embeddings = backend.tensor_or_none(request, "EMBEDDINGS")
+        if embeddings is None:
+            embeddings = diarization.NO_EMBEDDINGS
+        wanted = request.requested_output_names()
+        found = {}
+        if "EMBEDDINGS" in wanted:
+            found["EMBEDDINGS"] = embeddings = self.diarizer.embed(pcm, scores)
+        if "TURNS" in wanted:
+            turns = self.diarizer.diarize(pcm, scores, options, embeddings)
+            found["TURNS"] = json.dumps(turns, allow_nan=False)
+        return backend.reply(**found)

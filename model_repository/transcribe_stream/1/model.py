@@ -13,10 +13,9 @@ from onecard.streams import Stream, Streams
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        config = parameters.parse(streaming.Config, backend.params(args))
-        self.chunks_per_event = config.chunks_per_event
-        self.gates = streaming.Gates(config)
-        self.streams = Streams("streamed transcriptions", config.max_streams)
+        self.config = parameters.parse(streaming.Config, backend.params(args))
+        self.gates = streaming.Gates(self.config)
+        self.streams = Streams("streamed transcriptions", self.config.max_streams)
 
     def execute(self, requests):
         for request in requests:
@@ -30,7 +29,7 @@ class TritonPythonModel:
 
         calls = backend.Calls(stream.check)
         with presence.speech():
-            yield from streaming.events(calls, audio, options, self.chunks_per_event, self.gates)
+            yield from streaming.events(calls, audio, options, self.config, self.gates)
 
     def finalize(self):
         self.streams.close()
