@@ -58,6 +58,10 @@ DEAD_STUB_S = 5.0
 # ready, for loading alone may take minutes.
 MAX_CRASHES = 3
 STEADY_S = 60.0
+# Its Python backend can abort while models load, rarely and without a cause that one could mend
+# (`boost::interprocess::lock_exception`: tensorrtllm_backend issue #349, server issue #8882), so
+# an end by one of these is survived once before anything was ready, too.
+ABORTS = (-signal.SIGABRT, -signal.SIGSEGV)
 
 
 class Server:
@@ -253,7 +257,9 @@ class Server:
         when = "before it was ready" if ready_s is None else "while it was serving"
         what = f"Triton ended with {processes.ended(status)} {when}"
         log = self._settings.log
-        if not self._configs:  # the first start: nothing says that a second would do better
+        is_first_start = not self._configs
+        if is_first_start and (status not in ABORTS or self._crashes):
+            # Nothing says that another would do better.
             raise ServerError(f"{what}:\n  {_reason(log)}\nthe whole log is in {_short(log)}")
         log = log.replace(log.with_name(f"{log.stem}.crash-{time.strftime('%Y%m%d-%H%M%S')}.log"))
         self._crashes = 1 if served_s > STEADY_S else self._crashes + 1

@@ -35,6 +35,14 @@ class TritonPythonModel:
             replies.append(pb.InferenceResponse([pb.Tensor("Y", x)]))
         return replies
 """
+SLOW_START = """
+import os, time
+
+class TritonPythonModel:
+    def initialize(self, args):
+        while not os.path.exists(GATE):
+            time.sleep(0.02)
+"""
 CONFIG = """
 name: "{name}"
 backend: "python"

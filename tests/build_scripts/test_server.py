@@ -15,7 +15,14 @@ from pathlib import Path
 import pytest
 
 from build_scripts import processes
-from tests.build_scripts.serving import TIMEOUT_S, Serving, add_model, eventually, needs_triton
+from tests.build_scripts.serving import (
+    SLOW_START,
+    TIMEOUT_S,
+    Serving,
+    add_model,
+    eventually,
+    needs_triton,
+)
 
 pytestmark = needs_triton
 
@@ -40,14 +47,6 @@ class TritonPythonModel:
             else:
                 replies.append(pb.InferenceResponse(reply.output_tensors()))
         return replies
-"""
-SLOW_START = """
-import os, time
-
-class TritonPythonModel:
-    def initialize(self, args):
-        while not os.path.exists(GATE):
-            time.sleep(0.02)
 """
 
 

@@ -17,7 +17,14 @@ import pytest
 import tritonclient.grpc as triton
 
 from build_scripts import drain, layout, server
-from tests.build_scripts.serving import TIMEOUT_S, Serving, add_model, eventually, needs_triton
+from tests.build_scripts.serving import (
+    SLOW_START,
+    TIMEOUT_S,
+    Serving,
+    add_model,
+    eventually,
+    needs_triton,
+)
 
 pytestmark = needs_triton
 
@@ -104,6 +111,20 @@ def test_triton_that_ends_while_serving_is_started_again(
     kept = re.findall(r"its log is kept in (\S+)", said)
     assert f" {first} " in (layout.ROOT / kept[0]).read_text()
     assert serving.terminate() == 0
+    assert serving.left() == []
+
+
+def test_triton_that_aborts_while_models_load_is_started_once_more(
+    serving: Serving, repository: Path, gate: Path
+) -> None:
+    add_model(repository, "slow", SLOW_START, gate)
+    serving.start(until="loaded echo")
+    os.kill(serving.triton(), signal.SIGABRT)
+    eventually(lambda: serving.said().count("loaded echo") == 2)
+    assert "ended with signal 6 (SIGABRT) before it was ready; starting it again" in serving.said()
+    os.kill(serving.triton(), signal.SIGABRT)
+    assert serving.end() == 7
+    assert serving.said().count("starting Triton") == 2
     assert serving.left() == []
 
 

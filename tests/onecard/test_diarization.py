@@ -11,14 +11,15 @@ from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 
 from build_scripts import plan, serving
-from onecard import audio, diarization, embedding, parameters, segmentation
+from onecard import audio, diarization, embedding, parameters, segmentation, windows
+from onecard.diarization import NO_EMBEDDINGS
 from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
 from tests.speakers import annotation, whole
 
 LIMITS = audio.Limits(600.0, 1 << 28)
 PARAMETERS = serving.models(plan.load("cpu"))["diarize"].parameters
-NO_SCORES = np.zeros((0, 293, 3), np.float16)
+NO_SCORES = np.zeros((0, 293, 3), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def pcm(conversation: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def scores(segmenter: segmentation.Segmenter, pcm: np.ndarray) -> np.ndarray:
-    return segmenter.scores(pcm).astype(np.float16)
+    return segmenter.scores(pcm)
 
 
 def read(path: Path) -> np.ndarray:
@@ -125,7 +126,36 @@ def test_scores_of_another_recording_are_refused(diarizer, pcm, scores) -> None:
 def test_the_number_of_windows_is_that_of_detect_speech(diarizer, segmenter) -> None:
     for num_samples in (1, 79_999, 80_000, 80_001, 88_000, 88_001, 95_999):
         silence = np.zeros(num_samples, np.int16)
-        diarizer.pipeline.verify_scores(segmenter.scores(silence), num_samples)
+        diarizer.pipeline.verify(segmenter.scores(silence), NO_EMBEDDINGS, num_samples)
+
+
+def test_embeddings_of_the_pieces_give_the_turns_of_the_whole(diarizer, pcm, scores) -> None:
+    joined = []
+    for first, last in windows.SEGMENTATION.parts(len(pcm), 16):
+        start, end = windows.SEGMENTATION.samples(first, last)
+        joined.append(diarizer.embed(pcm[start:end], scores[first:last]))
+    embeddings = np.concatenate(joined)
+    whole_at_once = diarizer.embed(pcm, scores)
+    assert embeddings.shape == (len(scores), 3, embedding.DIMENSION)
+    assert np.array_equal(np.isnan(embeddings), np.isnan(whole_at_once))
+    assert np.nanmax(np.abs(embeddings - whole_at_once)) < 1e-4
+    found = diarizer.diarize(pcm, scores, TranscribeOptions(), embeddings)
+    assert found == diarizer.diarize(pcm, scores, TranscribeOptions())
+
+
+def test_embeddings_that_are_given_are_not_computed_again(diarizer, pcm, scores) -> None:
+    """Where all voices are alike, turns are others."""
+    alike = np.ones((len(scores), 3, embedding.DIMENSION), np.float32)
+    found = diarizer.diarize(pcm, scores, TranscribeOptions(), alike)
+    assert found["turns"] != diarizer.diarize(pcm, scores, TranscribeOptions())["turns"]
+
+
+def test_embeddings_of_another_recording_are_refused(diarizer, pcm, scores) -> None:
+    embeddings = np.ones((len(scores), 3, embedding.DIMENSION), np.float32)
+    with pytest.raises(InvalidRequest, match=r"EMBEDDINGS has the shape \[50, 3, 256\], must be"):
+        diarizer.diarize(pcm, scores, TranscribeOptions(), embeddings[:-1])
+    with pytest.raises(InvalidRequest, match="SCORES has the shape"):
+        diarizer.diarize(pcm, NO_SCORES, TranscribeOptions(), embeddings)
 
 
 def test_without_diarization_nothing_is_computed(diarizer, pcm) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from onecard import audio, detection, manifest, segmentation, silero, vad
+from onecard import audio, detection, manifest, segmentation, silero, vad, windows
+from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
 
 ROOT = Path(__file__).parents[2]
@@ -113,14 +114,26 @@ def test_scores_do_not_depend_on_how_windows_are_batched(segmenter, conversation
     assert np.abs(others.scores(pcm) - segmenter.scores(pcm)).max() < 1e-5
 
 
-def test_the_shared_scores_give_the_same_chunks(detector, segmenter, conversation_pcm) -> None:
-    pcm = conversation_pcm[:160_000]
-    speech, scores = detector.detect(pcm, TranscribeOptions())
-    assert scores.dtype == np.float16
-    again = vad.aggregate(scores.astype(np.float32), segmenter.frames, 10.0)
-    regions = vad.clamp(vad.binarize(again, segmenter.frames, 0.5, 0.363, 30.0), 10.0)
-    assert np.allclose(regions, speech["regions"], atol=segmenter.frames.frame_step_s)
-    assert (speech["duration_s"], speech["method"]) == (10.0, "pyannote")
+def test_scores_of_the_pieces_give_the_speech_of_the_whole(detector, conversation_pcm) -> None:
+    options = TranscribeOptions(chunk_size=4.0)
+    pcm = conversation_pcm[:400_123]
+    wanted, scores = detector.detect(pcm, options)
+    joined = []
+    for first, last in windows.SEGMENTATION.parts(len(pcm), 16):
+        start, end = windows.SEGMENTATION.samples(first, last)
+        joined.append(detector.detect(pcm[start:end], options)[1])
+        assert len(joined[-1]) == last - first
+    assert np.abs(np.concatenate(joined) - scores).max() < 1e-5
+    found, same = detector.detect(pcm, options, np.concatenate(joined))
+    assert found == wanted
+    assert len(same) == len(scores) > 16
+    assert (found["duration_s"], found["method"]) == (400_123 / 16_000, "pyannote")
+
+
+def test_scores_of_another_clip_are_refused(detector, conversation_pcm) -> None:
+    _, scores = detector.detect(conversation_pcm[:100_000], TranscribeOptions())
+    with pytest.raises(InvalidRequest, match=r"SCORES has the shape \[4, 293, 3\], must be \[5,"):
+        detector.detect(conversation_pcm[:105_000], TranscribeOptions(), scores)
 
 
 def test_nothing_is_no_speech(detector) -> None:

@@ -1,16 +1,33 @@
 """The order of events, and that groups join to what one call would have given."""
 
+import dataclasses
 import json
 import threading
 import time
 
+import numpy as np
 import pytest
 
-from onecard import streaming
+from onecard import audio, streaming, windows
 from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
 
-GATES = streaming.Gates(streaming.Config(1, 2, 2, 1))
+CONFIG = streaming.Config(
+    max_streams=1, windows_per_piece=4, chunks_per_piece=2, diarize_in_pieces=True, places=2,
+    detect_places=0, recognize_places=0, align_places=0, diarize_places=0,
+)  # fmt: skip
+AUDIO = np.zeros(5 * audio.SAMPLE_RATE, np.int16)  # a window: one piece
+LONG = np.zeros(20 * audio.SAMPLE_RATE, np.int16)  # 31 windows
+
+
+def events(call, pcm=AUDIO, config=CONFIG, gates=None, **options):
+    gates = gates or streaming.Gates(config)
+    return streaming.events(call, pcm, TranscribeOptions(**options), config, gates)
+
+
+def numbered(pcm):
+    """SCORES of a part of a recording whose first sample says where it begins."""
+    return pcm[0] + np.arange(windows.SEGMENTATION.count(len(pcm)), dtype=np.float32)
 
 
 class Models:
@@ -20,25 +37,34 @@ class Models:
         self.num_chunks = num_chunks
         self.fails = fails
         self.languages = []
+        self.called = []
         self.lock = threading.Lock()
 
-    def __call__(self, model, /, **inputs):
+    def __call__(self, model, /, outputs=(), **inputs):
         if model == self.fails:
             raise InvalidRequest(f"{model} says no")
-        return getattr(self, model)(**inputs)
+        with self.lock:
+            self.called.append((model, *outputs))
+        found = getattr(self, model)(**inputs)
+        return {name: found[name] for name in outputs or found}
 
-    def cut(self, pcm, first, last):
-        return pcm
+    def array(self, tensor):
+        return tensor
 
     def decode_audio(self, AUDIO, OPTIONS):
         return {"PCM": AUDIO, "CLIP": "{}"}
 
-    def detect_speech(self, PCM, OPTIONS):
+    def detect_speech(self, PCM, OPTIONS, SCORES=None):
         chunks = [{"start": float(n), "end": n + 0.5} for n in range(self.num_chunks)]
-        return {"SPEECH": json.dumps({"chunks": chunks}), "SCORES": None}
+        scores = numbered(PCM) if SCORES is None else SCORES
+        return {"SPEECH": json.dumps({"chunks": chunks}), "SCORES": scores}
 
-    def diarize(self, PCM, SCORES, OPTIONS):
-        return {"TURNS": "{}"}
+    def diarize(self, PCM, SCORES, OPTIONS, EMBEDDINGS=None):
+        """An embedding is its window's score, so that what belongs together shows."""
+        embeddings = SCORES if EMBEDDINGS is None else EMBEDDINGS
+        assert len(SCORES) == windows.SEGMENTATION.count(len(PCM))
+        assert np.array_equal(embeddings, SCORES)
+        return {"TURNS": "{}", "EMBEDDINGS": embeddings}
 
     def recognize(self, PCM, SPEECH, OPTIONS):
         with self.lock:
@@ -58,7 +84,7 @@ class Models:
 @pytest.mark.parametrize("num_chunks", [0, 1, 3, 4, 9])
 def test_segments_arrive_in_order_and_add_up_to_the_result(num_chunks):
     models = Models(num_chunks)
-    found = list(streaming.events(models, b"audio", TranscribeOptions(), 2, GATES))
+    found = list(events(models))
     told = [s for e in found if e["event"] == "segments" for s in e["segments"]]
     result = found[-1]["result"]
     assert found[-1]["event"] == "result"
@@ -69,12 +95,12 @@ def test_segments_arrive_in_order_and_add_up_to_the_result(num_chunks):
 
 def test_the_first_group_tells_the_others_the_language():
     models = Models(6)
-    list(streaming.events(models, b"audio", TranscribeOptions(), 2, GATES))
+    list(events(models))
     assert models.languages == [None, "fr", "fr"]
 
 
 def test_progress_counts_up_to_the_number_of_chunks():
-    found = streaming.events(Models(5), b"audio", TranscribeOptions(), 2, GATES)
+    found = events(Models(5))
     done = [e["done"] for e in found if e["event"] == "progress" and e["stage"] == "recognize"]
     assert done == [0, 2, 4, 5]
 
@@ -82,37 +108,81 @@ def test_progress_counts_up_to_the_number_of_chunks():
 @pytest.mark.parametrize("fails", ["decode_audio", "diarize", "align", "label"])
 def test_what_a_model_refuses_reaches_the_caller(fails):
     with pytest.raises(InvalidRequest, match=f"{fails} says no"):
-        list(streaming.events(Models(3, fails), b"audio", TranscribeOptions(), 2, GATES))
+        list(events(Models(3, fails)))
 
 
-def test_a_long_recording_lets_a_short_one_pass():
+def test_a_long_recording_goes_through_in_pieces_that_join():
+    """What `numbered` gives the pieces is what it gives the whole: one window follows the other."""
+    models = Models(1)
+    pcm = LONG.copy()
+    pcm[:: windows.SEGMENTATION.step] = np.arange(40)  # at the start of each window, its number
+    list(events(models, pcm))
+    assert models.called.count(("detect_speech", "SCORES")) == 8
+    assert models.called.count(("detect_speech", "SPEECH")) == 1
+    assert models.called.count(("diarize", "EMBEDDINGS")) == 8
+    assert models.called.count(("diarize", "TURNS")) == 1
+
+
+@pytest.mark.parametrize(
+    ("pcm", "config", "options"),
+    [
+        (AUDIO, CONFIG, {}),
+        (LONG, CONFIG, {"diarize": False}),
+        (LONG, dataclasses.replace(CONFIG, diarize_in_pieces=False), {}),
+    ],
+    ids=["short", "not wanted", "of another pipeline"],
+)
+def test_otherwise_it_is_told_apart_as_a_whole(pcm, config, options):
+    models = Models(1)
+    list(events(models, pcm, config, **options))
+    assert [call for call in models.called if call[0] == "diarize"] == [("diarize", "TURNS")]
+
+
+def test_progress_counts_the_pieces_of_detection():
+    found = [e for e in events(Models(1), LONG) if e.get("stage") == "detect_speech"]
+    assert [(e["done"], e["total"]) for e in found] == [(done, 8) for done in range(8)]
+
+
+class Doors:
+    """Holds whatever passes a gate until it is let on, and tells what does."""
+
+    def __init__(self, gates):
+        self.gates = gates
+        self.order = []
+        self.may_go_on = threading.Event()
+        self.is_under_way = threading.Event()
+
+    def transcribe(self, name, models, pcm):
+        def call(model, /, outputs=(), **inputs):
+            if model in ("detect_speech", "recognize"):
+                self.order.append(name)
+                if len(self.order) == 3:
+                    self.is_under_way.set()
+                    self.may_go_on.wait(10)
+            return models(model, outputs, **inputs)
+
+        call.array = models.array
+        list(events(call, pcm, gates=self.gates, diarize=False))
+
+    def start(self, *args):
+        thread = threading.Thread(target=self.transcribe, args=args)
+        thread.start()
+        return thread
+
+
+@pytest.mark.parametrize("num_chunks", [1, 40], ids=["in detection", "in recognition"])
+def test_a_long_recording_lets_a_short_one_pass(num_chunks):
     """The short one waits for what is under way, not for the rest of the long one."""
-    gates = streaming.Gates(streaming.Config(2, 1, 1, 1))
-    is_under_way, may_go_on = threading.Event(), threading.Event()
-    order = []
-
-    def transcribe(models, name):
-        def call(model, /, **inputs):
-            if model == "recognize":
-                order.append(name)
-                if len(order) == 3:
-                    is_under_way.set()
-                    may_go_on.wait(10)
-            return models(model, **inputs)
-
-        call.cut = models.cut
-        list(streaming.events(call, b"audio", TranscribeOptions(), 1, gates))
-
-    long = threading.Thread(target=transcribe, args=(Models(30), "long"))
-    short = threading.Thread(target=transcribe, args=(Models(1), "short"))
-    long.start()
-    assert is_under_way.wait(10)
-    short.start()
-    while len(gates.recognize._waiting) < 3:  # two of the long one's, and the short one's
+    doors = Doors(streaming.Gates(dataclasses.replace(CONFIG, places=1)))
+    pcm = np.tile(LONG, 5) if num_chunks == 1 else AUDIO[: 4 * audio.SAMPLE_RATE]
+    long = doors.start("long", Models(num_chunks), pcm)
+    assert doors.is_under_way.wait(10)
+    short = doors.start("short", Models(1), AUDIO[: audio.SAMPLE_RATE])
+    while not any(left == 1.0 for left in doors.gates.detect._waiting.values()):
         time.sleep(0.001)
-    may_go_on.set()
+    doors.may_go_on.set()
     for thread in (short, long):
         thread.join(10)
-    assert len(order) == 31
+    assert len(doors.order) > 20
     # The next turn, or the one after it where that was the turn of whoever had waited longest.
-    assert order.index("short") <= 4
+    assert doors.order.index("short") <= 4
