@@ -4,6 +4,7 @@ A long recording is asked for its embeddings part by part and for its turns at t
 """
 
 import json
+from typing import Any
 
 from onecard import backend, diarization, parameters
 from onecard.options import TranscribeOptions
@@ -25,10 +26,10 @@ class TritonPythonModel:
         if embeddings is None:
             embeddings = diarization.NO_EMBEDDINGS
         wanted = request.requested_output_names()
-        found = {}
+        outputs: dict[str, Any] = {}
         if "EMBEDDINGS" in wanted:
-            found["EMBEDDINGS"] = embeddings = self.diarizer.embed(pcm, scores)
+            embeddings = outputs["EMBEDDINGS"] = self.diarizer.embed(pcm, scores)
         if "TURNS" in wanted:
             turns = self.diarizer.diarize(pcm, scores, options, embeddings)
-            found["TURNS"] = json.dumps(turns, allow_nan=False)
-        return backend.reply(**found)
+            outputs["TURNS"] = json.dumps(turns, allow_nan=False)
+        return backend.reply(**outputs)
