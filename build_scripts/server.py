@@ -59,8 +59,8 @@ DEAD_STUB_S = 5.0
 MAX_CRASHES = 3
 STEADY_S = 60.0
 # Its Python backend can abort while models load, rarely and without a cause that one could mend
-# (`boost::interprocess::lock_exception`: tensorrtllm_backend issue #349, server issue #8882), so
-# an end by one of these is survived once before anything was ready, too.
+# (`boost::interprocess::lock_exception`, as in tensorrtllm_backend issues #349 and #521), so an end
+# by one of these is survived once before anything was ready, too.
 ABORTS = (-signal.SIGABRT, -signal.SIGSEGV)
 
 
@@ -82,7 +82,8 @@ class Server:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. A second signal ends it at once.
 
-        Raises ServerError when the server ends by itself before it was ready or too often, and
+        Raises ServerError when the server ends by itself before it was ready (twice, where Triton
+        aborts) or too often, and
         PortTaken or ServerError from the checks before the start.
         """
         with claim.locked(self._settings):
@@ -257,8 +258,8 @@ class Server:
         when = "before it was ready" if ready_s is None else "while it was serving"
         what = f"Triton ended with {processes.ended(status)} {when}"
         log = self._settings.log
-        is_first_start = not self._configs
-        if is_first_start and (status not in ABORTS or self._crashes):
+        was_ever_ready = bool(self._configs)
+        if not was_ever_ready and (status not in ABORTS or self._crashes):
             # Nothing says that another would do better.
             raise ServerError(f"{what}:\n  {_reason(log)}\nthe whole log is in {_short(log)}")
         log = log.replace(log.with_name(f"{log.stem}.crash-{time.strftime('%Y%m%d-%H%M%S')}.log"))

@@ -76,8 +76,8 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
             instances=2,
             parameters=_texts(max_audio_s=21600.0, max_audio_bytes=2000000000),
         ),
-        # Two of what takes a recording whole: one that is long leaves the other to short ones. Of a
-        # card's memory the ledger counts one.
+        # The ensemble hands over recordings whole: one that is long leaves the other instance to
+        # short ones, as in `diarize`. Of a card's memory the ledger counts one.
         ModelPlan("detect_speech", instances=2, **queued, parameters=_detect_speech(plan)),
         # Each instance serves one request at a time; the engine batches their chunks.
         ModelPlan("recognize", instances=4, **queued, parameters=_recognize(plan)),
@@ -98,7 +98,7 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
         ),
         ModelPlan(
             "diarize",
-            instances=1 if plan.diarize.device == "cuda" else 2,
+            instances=_diarize_instances(plan),
             **queued,
             parameters=_diarize(plan),
         ),
@@ -120,27 +120,37 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
 
 
 def _transcribe_stream(plan: Plan) -> dict[str, str]:
-    # Without a card all stages share the cores, so few pieces are under way at a time and each is
-    # small: a short recording waits for little. A card wants its batch full: of recognition one
-    # under way, and the next one complete behind it.
     on_gpu = plan.card is not None
     chunks_per_piece = 4 if on_gpu else 2
+    if on_gpu:
+        # A card wants its batch full: of recognition one is under way, and the next one complete
+        # behind it.
+        num_groups = 2 * -(-plan.speech.chunks_in_flight // chunks_per_piece)
+        places = {"detect": 1, "recognize": num_groups, "align": plan.align.batch_size}
+        places["diarize"] = _diarize_instances(plan)
+        total = sum(places.values())
+    else:
+        # All stages share the cores, so few pieces are under way at a time and each is small: a
+        # short recording waits for little.
+        places = {"detect": 1, "recognize": 2, "align": 1, "diarize": 1}
+        total = 2
     return _texts(
         max_streams=32,
         windows_per_piece=64,  # some 35 s of audio
         chunks_per_piece=chunks_per_piece,
         diarize_in_pieces=plan.diarize.pipeline == "none",
-        places=0 if on_gpu else 2,
-        detect_places=2,
-        recognize_places=2 * -(-plan.speech.chunks_in_flight // chunks_per_piece),
-        align_places=plan.align.batch_size,
-        diarize_places=1,
+        places=total,
+        **{f"{stage}_places": number for stage, number in places.items()},
     )
+
+
+def _diarize_instances(plan: Plan) -> int:
+    return 1 if plan.diarize.device == "cuda" else 2
 
 
 def _detect_speech(plan: Plan) -> dict[str, str]:
     return _texts(
-        cpu_share=1.0,  # nothing else can begin before it has ended
+        cpu_share=1.0,  # of a recording nothing else can begin before it has ended
         segmentation=_engine(plan, "segmentation"),
         batch_size=8,  # more at a time fall out of the processor's caches
         precision=plan.diarize.segmentation_precision,

@@ -193,9 +193,11 @@ class LocalSpeakerDiarization(SpeakerDiarization):
         model: Any = self._segmentation.model
         num_speakers = len(model.specifications.classes)
         num_frames = model.num_frames(SEGMENTATION.size)
-        if len(scores) or len(embeddings):
+        if len(scores):
             SEGMENTATION.verify("SCORES", scores, num_samples, num_frames, num_speakers)
         if len(embeddings):
+            if not len(scores):
+                raise InvalidRequest("EMBEDDINGS came without SCORES; send both or neither")
             dimension = self._embedding.dimension
             SEGMENTATION.verify("EMBEDDINGS", embeddings, num_samples, num_speakers, dimension)
 
@@ -220,22 +222,22 @@ class Diarizer:
         self.is_local = isinstance(self.pipeline, LocalSpeakerDiarization)
         self.engine = _engine(config, self.pipeline.klustering, device)
 
-    def embed(self, pcm: Samples, scores: Scores) -> Embeddings:
+    def embed(self, pcm: Samples, scores: Scores, options: TranscribeOptions) -> Embeddings:
         """Embeddings of the local speakers of every window, for `diarize` of the whole recording.
 
         Args:
             pcm: (num_samples,) mono at 16 kHz, of a recording or a part of it.
-            scores: (num_windows, num_frames, num_speakers) of the same samples; no windows: they
-                are computed here.
+            scores: (num_windows, num_frames, num_speakers) of the same samples.
 
         Returns:
             (num_windows, num_speakers, dimension), NaN for a speaker who is silent; no windows
-            where there are no samples or the pipeline is one from a directory.
+            where there is nothing to tell apart, no scores were given or the pipeline is one from
+            a directory.
 
         Raises:
             InvalidRequest: scores of other samples.
         """
-        if not self.is_local or not len(pcm):
+        if not self.is_local or not options.diarize or not len(scores):
             return NO_EMBEDDINGS
         found: Embeddings = self.pipeline.embed(self._file(pcm, scores, NO_EMBEDDINGS))
         return found
@@ -245,7 +247,7 @@ class Diarizer:
         pcm: Samples,
         scores: Scores,
         options: TranscribeOptions,
-        embeddings: Embeddings = NO_EMBEDDINGS,
+        embeddings: Embeddings | None = None,
     ) -> dict[str, Any]:
         """The TURNS document of one recording.
 
@@ -253,7 +255,7 @@ class Diarizer:
             pcm: (num_samples,) mono at 16 kHz.
             scores: (num_windows, num_frames, num_speakers) of `detect_speech`; no windows: they
                 are computed here.
-            embeddings: (num_windows, num_speakers, dimension) of `embed`, likewise.
+            embeddings: (num_windows, num_speakers, dimension) of `embed` for these scores.
 
         Raises:
             InvalidRequest: scores or embeddings of another recording, or numbers of speakers that
@@ -263,7 +265,7 @@ class Diarizer:
             return turns.not_wanted()
         if len(pcm) == 0:
             return turns.document([], [], {}, options, self.engine)
-        file = self._file(pcm, scores, embeddings)
+        file = self._file(pcm, scores, NO_EMBEDDINGS if embeddings is None else embeddings)
         engine = {**self.engine, "scores": "shared" if SCORES_KEY in file else "computed"}
         output = self._apply(file, _speaker_bounds(options))
         return _document(output, len(pcm) / SAMPLE_RATE, options, engine)
@@ -271,7 +273,7 @@ class Diarizer:
     def _file(self, pcm: Samples, scores: Scores, embeddings: Embeddings) -> dict[str, Any]:
         """The recording as pyannote takes one, with what is known of it."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Triton's memory is read-only, and is only read
+            warnings.simplefilter("ignore")  # the array may be read-only, and is only read
             waveform = torch.from_numpy(pcm if self.is_local else to_float(pcm))[None]
         file: dict[str, Any] = {"waveform": waveform, "sample_rate": SAMPLE_RATE, "uri": "audio"}
         if self.is_local:

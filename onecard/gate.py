@@ -11,42 +11,72 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 # Of so many turns one goes to whoever has waited longest.
 _PATIENCE = 5
+_CHECK_S = 0.1  # how soon somebody who waits notices that there is no more need to
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    lane: str
+    left: float
 
 
 class Gate:
-    """Lets `places` through at a time. Threads share one."""
+    """Lets `places` through at a time, and of each lane no more than it has. Threads share one.
 
-    def __init__(self, places: int = 1) -> None:
+    Args:
+        lanes: places of each lane, by name. A lane whose work waits elsewhere, for what others use
+            too, so keeps only its own from going on.
+    """
+
+    def __init__(self, places: int, lanes: Mapping[str, int]) -> None:
         self._free = places
+        self._free_of = dict(lanes)
         self._changed = threading.Condition()
-        self._waiting: dict[int, float] = {}  # ticket, in order of arrival -> what is left
+        self._waiting: dict[int, _Waiting] = {}  # by ticket, in order of arrival
         self._tickets = itertools.count()
         self._num_turns = 0
 
     @contextlib.contextmanager
-    def turn(self, left: float) -> Iterator[None]:
-        """Wait for a place and hold it; `left`: what the work is a part of, in any one unit."""
+    def turn(self, lane: str, left: float, check: Callable[[], None]) -> Iterator[None]:
+        """Wait for a place and hold it.
+
+        Args:
+            left: what the work is a part of, in any one unit.
+            check: raises where there is no more need to wait; called now and then.
+        """
         with self._changed:
             ticket = next(self._tickets)
-            self._waiting[ticket] = left
-            while not self._free or self._next() != ticket:
-                self._changed.wait()
-            del self._waiting[ticket]
-            self._free -= 1
-            self._num_turns += 1
-            self._changed.notify_all()  # there may be another place
+            self._waiting[ticket] = _Waiting(lane, left)
+            try:
+                while self._next() != ticket:
+                    self._changed.wait(_CHECK_S)
+                    check()
+                self._num_turns += 1
+                self._take(lane, 1)
+            finally:
+                del self._waiting[ticket]
+                self._changed.notify_all()  # there may be another place
         try:
             yield
         finally:
             with self._changed:
-                self._free += 1
+                self._take(lane, -1)
                 self._changed.notify_all()
 
-    def _next(self) -> int:
+    def _take(self, lane: str, places: int) -> None:
+        self._free -= places
+        self._free_of[lane] -= places
+
+    def _next(self) -> int | None:
+        """The ticket of whoever may go now."""
+        can_go = [n for n, one in self._waiting.items() if self._free_of[one.lane] > 0]
+        if not self._free or not can_go:
+            return None
         if self._num_turns % _PATIENCE == _PATIENCE - 1:
-            return min(self._waiting)
-        return min(self._waiting, key=lambda ticket: (self._waiting[ticket], ticket))
+            return min(can_go)
+        return min(can_go, key=lambda ticket: (self._waiting[ticket].left, ticket))

@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from onecard.audio import SAMPLE_RATE
+from onecard.errors import Cancelled
 from onecard.gate import Gate
 from onecard.options import TranscribeOptions
 from onecard.windows import SEGMENTATION
@@ -30,14 +31,16 @@ Array = npt.NDArray[Any]
 # Of one recording: while one group is being aligned, others keep the engine busy.
 MAX_GROUPS_IN_FLIGHT = 3
 MARGIN_S = 1.0  # times are rounded on their way from model to model
+PROGRESS_S = 1.0  # from one event to the next, where nothing else happens
 
 
 @dataclass(frozen=True)
 class Config:
     """Parameters of config.pbtxt.
 
-    Places are for pieces of work at the same time, of all recordings: for pieces of any stage, or,
-    where `places` is 0, for those of each stage.
+    Places are for pieces at the same time, of all recordings: `places` for those of any stage.
+
+    Raises ValueError for less than one of anything.
     """
 
     max_streams: int  # at a time; more are refused
@@ -50,16 +53,15 @@ class Config:
     align_places: int
     diarize_places: int
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name != "diarize_in_pieces" and value < 1:
+                raise ValueError(f"{name} is `{value}`, must be at least 1")
 
-class Gates:
-    """What the pieces of all recordings pass; whoever has least left goes first."""
-
-    def __init__(self, config: Config) -> None:
-        shared = Gate(config.places) if config.places else None
-        self.detect = shared or Gate(config.detect_places)
-        self.recognize = shared or Gate(config.recognize_places)
-        self.align = shared or Gate(config.align_places)
-        self.diarize = shared or Gate(config.diarize_places)
+    def gate(self) -> Gate:
+        """What the pieces of all recordings pass."""
+        names = ("detect", "recognize", "align", "diarize")
+        return Gate(self.places, {name: getattr(self, f"{name}_places") for name in names})
 
 
 class Call(Protocol):
@@ -70,12 +72,15 @@ class Call(Protocol):
     ) -> Mapping[str, Any]:
         """Run `model`; outputs by name, JSON documents as text, other tensors as they are."""
 
+    def check(self) -> None:
+        """Raises where nobody waits for the answer any more."""
+
     def array(self, tensor: Any) -> Array:
         """What such a tensor holds, without its batch dimension."""
 
 
 def events(
-    call: Call, audio: Any, options: TranscribeOptions, config: Config, gates: Gates
+    call: Call, audio: Any, options: TranscribeOptions, config: Config, gate: Gate
 ) -> Iterator[Event]:
     """Events of one transcription; closing the iterator ends it at the next model call.
 
@@ -85,20 +90,23 @@ def events(
         InvalidRequest, Unavailable: as the called models do.
     """
     settings = options.to_json()
-    with ThreadPoolExecutor(MAX_GROUPS_IN_FLIGHT + 1) as pool:
-        yield _progress("decode_audio", 0, 1)
-        decoded = call("decode_audio", AUDIO=audio, OPTIONS=settings)
-        recording = _Recording(call, decoded["PCM"], options, config, gates)
+    yield _progress("decode_audio", 0, 1)
+    decoded = call("decode_audio", AUDIO=audio, OPTIONS=settings)
+    with _Recording(call, decoded["PCM"], options, config, gate) as recording:
         speech, scores = yield from recording.detect()
-        turns = pool.submit(recording.diarize, scores)
+        turns = recording.pool.submit(recording.diarize, scores)
         aligned: list[Document] = []
         num_chunks = len(speech["chunks"])
         yield _progress("recognize", 0, num_chunks)
-        for num_done, part in recording.recognize(pool, speech):
+        for num_done, part in recording.recognize(speech):
             aligned.append(part)
             yield {"event": "segments", "segments": part["segments"]}
             yield _progress("recognize", num_done, num_chunks)
-        yield _progress("diarize", 0, 1)
+            if turns.done():
+                turns.result()  # where that failed, nothing more is recognized
+        yield recording.diarized()
+        while not wait((turns,), PROGRESS_S).done:
+            yield recording.diarized()
         labelled = call(
             "label",
             CLIP=decoded["CLIP"],
@@ -111,67 +119,73 @@ def events(
 
 
 class _Recording:
-    """One recording, piece by piece through the models."""
+    """One recording, piece by piece through the models; when it is left, no more is begun."""
 
     def __init__(
-        self, call: Call, pcm: Any, options: TranscribeOptions, config: Config, gates: Gates
+        self, call: Call, pcm: Any, options: TranscribeOptions, config: Config, gate: Gate
     ) -> None:
+        self.pool = ThreadPoolExecutor(MAX_GROUPS_IN_FLIGHT + 1)
         self._call = call
         self._pcm = pcm  # a tensor, which all models that take the whole share
         self._samples = call.array(pcm)
         self._options = options
         self._config = config
-        self._gates = gates
-        length_s = len(self._samples) / SAMPLE_RATE
-        self._length_s = length_s
-        self._left_s = {"recognize": length_s, "diarize": length_s if options.diarize else 0.0}
+        self._gate = gate
+        self._is_over = False
+        self._length_s = len(self._samples) / SAMPLE_RATE
+        self._left_s = {"recognize": self._length_s, "diarize": self._length_s}
+        self._num_diarized, self._num_to_diarize = 0, 1
+
+    def __enter__(self) -> _Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        self.pool.shutdown()
 
     def detect(self) -> Generator[Event, None, tuple[Document, Array]]:
         """SPEECH and SCORES of the whole; yields progress."""
-        settings = self._options.to_json()
         pieces = self._pieces() if self._options.vad_method == "pyannote" else []
         if len(pieces) < 2:
             yield _progress("detect_speech", 0, 1)
-            with self._gates.detect.turn(self._left()):
-                found = self._call("detect_speech", PCM=self._pcm, OPTIONS=settings)
+            found = self._run("detect", "detect_speech", PCM=self._pcm)
             return json.loads(found["SPEECH"]), self._call.array(found["SCORES"])
         parts: list[Array] = []
-        for piece in pieces:
+        for first, last in pieces:
             yield _progress("detect_speech", len(parts), len(pieces))
-            pcm = self._cut(*SEGMENTATION.samples(*piece))
-            with self._gates.detect.turn(self._left()):
-                found = self._call("detect_speech", ("SCORES",), PCM=pcm, OPTIONS=settings)
+            pcm = self._cut(*SEGMENTATION.samples(first, last))
+            found = self._run("detect", "detect_speech", ("SCORES",), PCM=pcm)
             parts.append(self._call.array(found["SCORES"]))
         scores = np.concatenate(parts)
-        found = self._call(
-            "detect_speech", ("SPEECH",), PCM=self._pcm, SCORES=scores, OPTIONS=settings
-        )
+        found = self._run("detect", "detect_speech", ("SPEECH",), PCM=self._pcm, SCORES=scores)
         return json.loads(found["SPEECH"]), scores
 
     def diarize(self, scores: Array) -> str:
         """TURNS of the whole."""
-        inputs = {"PCM": self._pcm, "SCORES": scores, "OPTIONS": self._options.to_json()}
+        inputs = {"PCM": self._pcm, "SCORES": scores}
         pieces = self._pieces() if self._options.diarize and len(scores) else []
         if self._config.diarize_in_pieces and len(pieces) > 1:
+            self._num_to_diarize = len(pieces)
             inputs["EMBEDDINGS"] = np.concatenate(list(self._embeddings(pieces, scores)))
-        with self._gates.diarize.turn(self._left()):
-            turns: str = self._call("diarize", ("TURNS",), **inputs)["TURNS"]
+        turns: str = self._run("diarize", "diarize", ("TURNS",), **inputs)["TURNS"]
         self._left_s["diarize"] = 0.0
         return turns
 
     def _embeddings(self, pieces: Sequence[tuple[int, int]], scores: Array) -> Iterator[Array]:
-        settings = self._options.to_json()
-        for num_done, (first, last) in enumerate(pieces, start=1):
+        for first, last in pieces:
             pcm = self._cut(*SEGMENTATION.samples(first, last))
-            part = {"PCM": pcm, "SCORES": scores[first:last], "OPTIONS": settings}
-            with self._gates.diarize.turn(self._left()):
-                found = self._call("diarize", ("EMBEDDINGS",), **part)
-            self._left_s["diarize"] = self._length_s * (1 - num_done / len(pieces))
+            found = self._run(
+                "diarize", "diarize", ("EMBEDDINGS",), PCM=pcm, SCORES=scores[first:last]
+            )
+            self._num_diarized += 1
+            self._left_s["diarize"] = self._length_s * (1 - self._num_diarized / len(pieces))
             yield self._call.array(found["EMBEDDINGS"])
 
-    def recognize(
-        self, pool: ThreadPoolExecutor, speech: Document
-    ) -> Iterator[tuple[int, Document]]:
+    def diarized(self) -> Event:
+        """Progress of `diarize`."""
+        return _progress("diarize", self._num_diarized, self._num_to_diarize)
+
+    def recognize(self, speech: Document) -> Iterator[tuple[int, Document]]:
         """(chunks done, aligned document) group by group, in order.
 
         The first group tells the language, which the others are then given.
@@ -180,30 +194,52 @@ class _Recording:
         groups = deque(chunks[i : i + size] for i in range(0, max(len(chunks), 1), size))
         group = groups.popleft()
         num_done = len(group)
-        document = self._group(speech, group, self._options.to_dict())
+        document = self._group(speech, group, self._options)
         yield num_done, document
-        settings = {**self._options.to_dict(), "language": document["language"]}
+        options = replace(self._options, language=document["language"])
         running: deque[tuple[int, Future[Document]]] = deque()
         while groups or running:
+            self._left_s["recognize"] = self._length_s * (1 - num_done / len(chunks))
             while groups and len(running) < MAX_GROUPS_IN_FLIGHT:
                 group = groups.popleft()
-                running.append((len(group), pool.submit(self._group, speech, group, settings)))
+                future = self.pool.submit(self._group, speech, group, options)
+                running.append((len(group), future))
             num_chunks, future = running.popleft()
             num_done += num_chunks
             yield num_done, future.result()
+        self._left_s["recognize"] = 0.0
 
-    def _group(self, speech: Document, group: Sequence[Document], settings: Document) -> Document:
+    def _group(
+        self, speech: Document, group: Sequence[Document], options: TranscribeOptions
+    ) -> Document:
         """The aligned document of some chunks."""
         first, last = _samples(group)
-        part: dict[str, Any] = {"PCM": self._cut(first, last), "OPTIONS": json.dumps(settings)}
-        asked = {**speech, "regions": [], "chunks": group, "first_sample": first}
-        with self._gates.recognize.turn(self._left()):
-            found = self._call("recognize", SPEECH=json.dumps(asked), **part)
-        with self._gates.align.turn(self._left()):
-            timed = self._call("align", SEGMENTS=found["SEGMENTS"], **part)
-        self._left_s["recognize"] -= self._length_s * len(group) / max(len(speech["chunks"]), 1)
+        pcm = self._cut(first, last)
+        asked = json.dumps({**speech, "regions": [], "chunks": group, "first_sample": first})
+        found = self._run("recognize", "recognize", options=options, PCM=pcm, SPEECH=asked)
+        segments = found["SEGMENTS"]
+        timed = self._run("align", "align", options=options, PCM=pcm, SEGMENTS=segments)
         document: Document = json.loads(timed["ALIGNED"])
         return document
+
+    def _run(
+        self,
+        lane: str,
+        model: str,
+        outputs: Sequence[str] = (),
+        options: TranscribeOptions | None = None,
+        **inputs: Any,
+    ) -> Mapping[str, Any]:
+        """Call `model` when it is this recording's turn."""
+        settings = (options or self._options).to_json()
+        with self._gate.turn(lane, max(self._left_s.values()), self._check):
+            self._check()
+            return self._call(model, outputs, OPTIONS=settings, **inputs)
+
+    def _check(self) -> None:
+        self._call.check()
+        if self._is_over:
+            raise Cancelled("another part of the transcription has failed")
 
     def _pieces(self) -> list[tuple[int, int]]:
         """Windows [first, last) of each piece."""
@@ -212,10 +248,6 @@ class _Recording:
     def _cut(self, first: int, last: int) -> Array:
         """Samples [first, last), as far as there are any: every model copies what it is sent."""
         return self._samples[first:last]
-
-    def _left(self) -> float:
-        """Seconds of audio that some stage has yet to do: stages run side by side."""
-        return max(self._left_s.values())
 
 
 def _progress(stage: str, done: int, total: int) -> Event:

@@ -19,6 +19,7 @@ from tests.speakers import annotation, whole
 
 LIMITS = audio.Limits(600.0, 1 << 28)
 PARAMETERS = serving.models(plan.load("cpu"))["diarize"].parameters
+OPTIONS = TranscribeOptions()
 NO_SCORES = np.zeros((0, 293, 3), np.float32)
 
 
@@ -133,9 +134,9 @@ def test_embeddings_of_the_pieces_give_the_turns_of_the_whole(diarizer, pcm, sco
     joined = []
     for first, last in windows.SEGMENTATION.parts(len(pcm), 16):
         start, end = windows.SEGMENTATION.samples(first, last)
-        joined.append(diarizer.embed(pcm[start:end], scores[first:last]))
+        joined.append(diarizer.embed(pcm[start:end], scores[first:last], OPTIONS))
     embeddings = np.concatenate(joined)
-    whole_at_once = diarizer.embed(pcm, scores)
+    whole_at_once = diarizer.embed(pcm, scores, OPTIONS)
     assert embeddings.shape == (len(scores), 3, embedding.DIMENSION)
     assert np.array_equal(np.isnan(embeddings), np.isnan(whole_at_once))
     assert np.nanmax(np.abs(embeddings - whole_at_once)) < 1e-4
@@ -154,8 +155,19 @@ def test_embeddings_of_another_recording_are_refused(diarizer, pcm, scores) -> N
     embeddings = np.ones((len(scores), 3, embedding.DIMENSION), np.float32)
     with pytest.raises(InvalidRequest, match=r"EMBEDDINGS has the shape \[50, 3, 256\], must be"):
         diarizer.diarize(pcm, scores, TranscribeOptions(), embeddings[:-1])
-    with pytest.raises(InvalidRequest, match="SCORES has the shape"):
+    with pytest.raises(InvalidRequest, match="EMBEDDINGS came without SCORES; send both"):
         diarizer.diarize(pcm, NO_SCORES, TranscribeOptions(), embeddings)
+
+
+@pytest.mark.parametrize(
+    ("options", "has_scores"), [({"diarize": False}, True), ({}, False)], ids=["asked", "scores"]
+)
+def test_no_embeddings_without_need_or_scores(diarizer, pcm, scores, options, has_scores) -> None:
+    given = scores if has_scores else NO_SCORES
+    found = diarizer.embed(pcm, given, TranscribeOptions(**options))
+    assert len(found) == 0
+    if not has_scores:  # and what came of it may be sent on
+        assert diarizer.diarize(pcm, given, OPTIONS, found)["engine"]["scores"] == "computed"
 
 
 def test_without_diarization_nothing_is_computed(diarizer, pcm) -> None:

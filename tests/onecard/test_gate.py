@@ -10,19 +10,27 @@ import pytest
 from onecard.gate import Gate
 
 
+def one(places: int = 1) -> Gate:
+    return Gate(places, {"lane": places})
+
+
+def go_on() -> None:
+    """There is still need to wait."""
+
+
 class Crowd:
     """Threads that all want through a gate which is held meanwhile; `order`: how they got in."""
 
     def __init__(self, gate: Gate, amounts: list[float]) -> None:
         self.order: list[float] = []
-        with gate.turn(0):
+        with gate.turn("lane", 0, go_on):
             threads = [self._start(gate, amount) for amount in amounts]
         for thread in threads:
             thread.join(10)
 
     def _start(self, gate: Gate, amount: float) -> threading.Thread:
         def go() -> None:
-            with gate.turn(amount):
+            with gate.turn("lane", amount, go_on):
                 self.order.append(amount)
 
         num_waiting = len(gate._waiting)
@@ -34,26 +42,26 @@ class Crowd:
 
 
 def test_whoever_has_least_left_goes_first() -> None:
-    assert Crowd(Gate(), [3, 1, 2]).order == [1, 2, 3]
+    assert Crowd(one(), [3, 1, 2]).order == [1, 2, 3]
 
 
 def test_equals_go_in_order_of_arrival() -> None:
-    assert Crowd(Gate(), [2, 1.0, 1.0, 1.0]).order[:3] == [1.0, 1.0, 1.0]
+    assert Crowd(one(), [2, 1.0, 1.0, 1.0]).order[:3] == [1.0, 1.0, 1.0]
 
 
 def test_a_long_one_is_not_kept_for_ever() -> None:
-    order = Crowd(Gate(), [100, *range(1, 20)]).order
+    order = Crowd(one(), [100, *range(1, 20)]).order
     assert order.index(100) < 5
     assert sorted(order) == [*range(1, 20), 100]
 
 
 def test_only_so_many_are_inside_at_a_time() -> None:
-    gate, inside, most = Gate(places=2), 0, 0
+    gate, inside, most = one(places=2), 0, 0
     lock = threading.Lock()
 
     def go() -> None:
         nonlocal inside, most
-        with gate.turn(1):
+        with gate.turn("lane", 1, go_on):
             with lock:
                 inside += 1
                 most = max(most, inside)
@@ -70,8 +78,36 @@ def test_only_so_many_are_inside_at_a_time() -> None:
 
 
 def test_a_place_is_free_again_after_an_error() -> None:
-    gate = Gate()
-    with pytest.raises(ZeroDivisionError), gate.turn(1):
+    gate = one()
+    with pytest.raises(ZeroDivisionError), gate.turn("lane", 1, go_on):
         1 / 0  # noqa: B018
-    with gate.turn(1):
+    with gate.turn("lane", 1, go_on):
+        pass
+
+
+def test_a_lane_that_is_full_does_not_hold_up_another() -> None:
+    gate = Gate(2, {"narrow": 1, "wide": 2})
+    with gate.turn("narrow", 5, go_on):
+        crowd = threading.Thread(target=lambda: gate.turn("narrow", 1, go_on).__enter__())
+        crowd.start()
+        while not gate._waiting:
+            time.sleep(0.001)
+        with gate.turn("wide", 9, go_on):
+            assert len(gate._waiting) == 1
+        assert crowd.is_alive()
+    crowd.join(10)
+    assert not crowd.is_alive()
+
+
+def test_who_need_not_wait_any_more_leaves_the_queue() -> None:
+    gate = one()
+
+    def gone() -> None:
+        raise InterruptedError
+
+    with gate.turn("lane", 5, go_on):
+        with pytest.raises(InterruptedError), gate.turn("lane", 1, gone):
+            pass
+        assert not gate._waiting
+    with gate.turn("lane", 1, go_on):
         pass

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from onecard import audio, streaming, windows
-from onecard.errors import InvalidRequest
+from onecard.errors import Cancelled, InvalidRequest
 from onecard.options import TranscribeOptions
 
 CONFIG = streaming.Config(
     max_streams=1, windows_per_piece=4, chunks_per_piece=2, diarize_in_pieces=True, places=2,
-    detect_places=0, recognize_places=0, align_places=0, diarize_places=0,
+    detect_places=1, recognize_places=2, align_places=1, diarize_places=1,
 )  # fmt: skip
 AUDIO = np.zeros(5 * audio.SAMPLE_RATE, np.int16)  # a window: one piece
 LONG = np.zeros(20 * audio.SAMPLE_RATE, np.int16)  # 31 windows
 
 
-def events(call, pcm=AUDIO, config=CONFIG, gates=None, **options):
-    gates = gates or streaming.Gates(config)
-    return streaming.events(call, pcm, TranscribeOptions(**options), config, gates)
+def events(call, pcm=AUDIO, config=CONFIG, gate=None, **options):
+    options = TranscribeOptions(**options)
+    return streaming.events(call, pcm, options, config, gate or config.gate())
 
 
 def numbered(pcm):
@@ -50,6 +50,9 @@ class Models:
 
     def array(self, tensor):
         return tensor
+
+    def check(self):
+        pass
 
     def decode_audio(self, AUDIO, OPTIONS):
         return {"PCM": AUDIO, "CLIP": "{}"}
@@ -138,6 +141,62 @@ def test_otherwise_it_is_told_apart_as_a_whole(pcm, config, options):
     assert [call for call in models.called if call[0] == "diarize"] == [("diarize", "TURNS")]
 
 
+@pytest.mark.parametrize("fails", ["recognize", "diarize"])
+def test_when_one_branch_fails_the_other_begins_nothing_more(fails):
+    """The one that fails does so when the other is under way."""
+    other = {"recognize": "diarize", "diarize": "recognize"}[fails]
+    models = Models(40)
+    is_under_way = threading.Event()
+
+    def call(model, /, outputs=(), **inputs):
+        if model == fails:
+            assert is_under_way.wait(10)
+            raise InvalidRequest("no")
+        if model == other:
+            is_under_way.set()
+            time.sleep(0.05)
+        return models(model, outputs, **inputs)
+
+    call.array, call.check = models.array, models.check
+    with pytest.raises(InvalidRequest, match="no"):
+        list(events(call, np.tile(LONG, 5)))
+    assert sum(called[0] == other for called in models.called) < 8
+
+
+def test_who_goes_away_leaves_the_queue():
+    gate = CONFIG.gate()
+    with gate.turn("detect", 0.0, lambda: None), pytest.raises(Cancelled):
+        list(events(Gone(1), gate=gate))
+    assert not gate._waiting
+    assert [e["event"] for e in events(Models(1), gate=gate)][-1] == "result"
+
+
+class Gone(Models):
+    def check(self):
+        raise Cancelled("the caller cancelled the request")
+
+
+@pytest.mark.parametrize("name", ["places", "align_places", "windows_per_piece"])
+def test_a_configuration_without_places_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} is `0`, must be at least 1"):
+        dataclasses.replace(CONFIG, **{name: 0})
+
+
+def test_progress_counts_the_pieces_of_diarization():
+    models = Models(1)
+
+    def call(model, /, outputs=(), **inputs):
+        if model == "diarize":
+            time.sleep(0.3)
+        return models(model, outputs, **inputs)
+
+    call.array, call.check = models.array, models.check
+    found = [e for e in events(call, LONG) if e.get("stage") == "diarize"]
+    assert len(found) > 1
+    assert [e["done"] for e in found] == sorted({e["done"] for e in found})
+    assert {e["total"] for e in found} == {8}
+
+
 def test_progress_counts_the_pieces_of_detection():
     found = [e for e in events(Models(1), LONG) if e.get("stage") == "detect_speech"]
     assert [(e["done"], e["total"]) for e in found] == [(done, 8) for done in range(8)]
@@ -146,8 +205,8 @@ def test_progress_counts_the_pieces_of_detection():
 class Doors:
     """Holds whatever passes a gate until it is let on, and tells what does."""
 
-    def __init__(self, gates):
-        self.gates = gates
+    def __init__(self, gate):
+        self.gate = gate
         self.order = []
         self.may_go_on = threading.Event()
         self.is_under_way = threading.Event()
@@ -161,8 +220,8 @@ class Doors:
                     self.may_go_on.wait(10)
             return models(model, outputs, **inputs)
 
-        call.array = models.array
-        list(events(call, pcm, gates=self.gates, diarize=False))
+        call.array, call.check = models.array, models.check
+        list(events(call, pcm, gate=self.gate, diarize=False))
 
     def start(self, *args):
         thread = threading.Thread(target=self.transcribe, args=args)
@@ -173,12 +232,12 @@ class Doors:
 @pytest.mark.parametrize("num_chunks", [1, 40], ids=["in detection", "in recognition"])
 def test_a_long_recording_lets_a_short_one_pass(num_chunks):
     """The short one waits for what is under way, not for the rest of the long one."""
-    doors = Doors(streaming.Gates(dataclasses.replace(CONFIG, places=1)))
+    doors = Doors(dataclasses.replace(CONFIG, places=1).gate())
     pcm = np.tile(LONG, 5) if num_chunks == 1 else AUDIO[: 4 * audio.SAMPLE_RATE]
     long = doors.start("long", Models(num_chunks), pcm)
     assert doors.is_under_way.wait(10)
     short = doors.start("short", Models(1), AUDIO[: audio.SAMPLE_RATE])
-    while not any(left == 1.0 for left in doors.gates.detect._waiting.values()):
+    while not any(waiting.left == 1.0 for waiting in list(doors.gate._waiting.values())):
         time.sleep(0.001)
     doors.may_go_on.set()
     for thread in (short, long):

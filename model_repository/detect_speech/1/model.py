@@ -12,7 +12,7 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         config = parameters.parse(detection.Config, backend.params(args))
-        # The second instance is there for whoever comes while a long recording is in the first.
+        # The other instance is for whoever comes while the ensemble has a long recording here.
         num_threads = backend.num_threads(args, divided=False)
         torch.set_num_threads(1)  # for what `num_threads` batches share
         network = segmentation.load(config.segmentation)

@@ -22,14 +22,14 @@ class TritonPythonModel:
     def _diarize(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
         pcm, scores = backend.tensor(request, "PCM"), backend.tensor(request, "SCORES")
-        embeddings = backend.tensor_or_none(request, "EMBEDDINGS")
-        if embeddings is None:
-            embeddings = diarization.NO_EMBEDDINGS
+        known = backend.tensor_or_none(request, "EMBEDDINGS")
         wanted = request.requested_output_names()
         outputs: dict[str, Any] = {}
         if "EMBEDDINGS" in wanted:
-            embeddings = outputs["EMBEDDINGS"] = self.diarizer.embed(pcm, scores)
+            if known is None:
+                known = self.diarizer.embed(pcm, scores, options)
+            outputs["EMBEDDINGS"] = known
         if "TURNS" in wanted:
-            turns = self.diarizer.diarize(pcm, scores, options, embeddings)
+            turns = self.diarizer.diarize(pcm, scores, options, known)
             outputs["TURNS"] = json.dumps(turns, allow_nan=False)
         return backend.reply(**outputs)

@@ -14,7 +14,7 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         self.config = parameters.parse(streaming.Config, backend.params(args))
-        self.gates = streaming.Gates(self.config)
+        self.gate = self.config.gate()
         self.streams = Streams("streamed transcriptions", self.config.max_streams)
 
     def execute(self, requests):
@@ -29,7 +29,7 @@ class TritonPythonModel:
 
         calls = backend.Calls(stream.check)
         with presence.speech():
-            yield from streaming.events(calls, audio, options, self.config, self.gates)
+            yield from streaming.events(calls, audio, options, self.config, self.gate)
 
     def finalize(self):
         self.streams.close()
