@@ -130,9 +130,9 @@ def _transcribe_stream(plan: Plan) -> dict[str, str]:
         places["diarize"] = _diarize_instances(plan)
         total = sum(places.values())
     else:
-        # All stages share the cores, so few pieces are under way at a time and each is small: a
-        # short recording waits for little.
-        places = {"detect": 1, "recognize": 2, "align": 1, "diarize": 1}
+        # All stages share the cores, so two pieces are under way at a time, each small and of
+        # another stage: a short recording waits for little.
+        places = dict.fromkeys(("detect", "recognize", "align", "diarize"), 1)
         total = 2
     return _texts(
         max_streams=32,
