@@ -1,4 +1,4 @@
-"""In what each side of a comparison with WhisperX computes where the two differ.
+"""In what each side of a comparison with WhisperX computes where the two may differ.
 
 Everything else is the same on both: Whisper in int8, the embedding in float32.
 """
