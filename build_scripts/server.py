@@ -83,8 +83,7 @@ class Server:
         """Serve until SIGTERM or SIGINT, then drain. A second signal ends it at once.
 
         Raises ServerError when the server ends by itself before it was ready (twice, where Triton
-        aborts) or too often, and
-        PortTaken or ServerError from the checks before the start.
+        aborts) or too often, and PortTaken or ServerError from the checks before the start.
         """
         with claim.locked(self._settings):
             claim.reclaim_all(self._settings.run, self._say)
