@@ -80,14 +80,19 @@ def _ensemble(config: pb.ModelConfig) -> None:
     config.platform = "ensemble"
     _tensors(config, contract.TRANSCRIBE.inputs, contract.TRANSCRIBE.outputs)
     steps = {name: contract.PYTHON_MODELS[name] for name in contract.TRANSCRIBE_STEPS}
-    # Optional inputs are for those who call step by step, and so is what nobody else takes.
-    taken = {one.name for step in steps.values() for one in step.inputs if not one.optional}
-    taken |= {tensor.name for tensor in contract.TRANSCRIBE.outputs}
+    # What no step before makes is for those who call step by step, and so is what nobody takes.
+    known = {tensor.name for tensor in contract.TRANSCRIBE.inputs}
+    maps = []
     for name, model in steps.items():
         step = config.ensemble_scheduling.step.add(model_name=name, model_version=-1)
         for tensor in model.inputs:
-            if not tensor.optional:
+            if tensor.name in known:
                 step.input_map[tensor.name] = tensor.name
+        maps.append((step, model))
+        known |= {tensor.name for tensor in model.outputs}
+    taken = {name for step, _ in maps for name in step.input_map}
+    taken |= {tensor.name for tensor in contract.TRANSCRIBE.outputs}
+    for step, model in maps:
         for tensor in model.outputs:
             if tensor.name in taken:
                 step.output_map[tensor.name] = tensor.name

@@ -21,6 +21,8 @@ from build_scripts.plan import Plan, verify_known
 # A chunk is decoded once, so dense speech may need more than OpenAI's 224; four are the prompt's.
 WHISPER_NEW_TOKENS = TEXT_POSITIONS - 4
 
+MAX_AUDIO_BYTES = 2_000_000_000  # of one recording as it is sent
+
 # What runs the engines without a card, by the `backend` of their manifests.
 CPU_WHISPER = "ctranslate2"
 TENSORRT_LLM = "tensorrtllm"
@@ -74,7 +76,7 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
         ModelPlan(
             "decode_audio",
             instances=2,
-            parameters=_texts(max_audio_s=21600.0, max_audio_bytes=2000000000),
+            parameters=_texts(max_audio_s=21600.0, max_audio_bytes=MAX_AUDIO_BYTES),
         ),
         # The ensemble hands over recordings whole: one that is long leaves the other instance to
         # short ones, as in `diarize`. Of a card's memory the ledger counts one.
@@ -136,6 +138,7 @@ def _transcribe_stream(plan: Plan) -> dict[str, str]:
         total = 2
     return _texts(
         max_streams=32,
+        max_audio_bytes=MAX_AUDIO_BYTES,
         windows_per_piece=64,  # some 35 s of audio
         chunks_per_piece=chunks_per_piece,
         diarize_in_pieces=plan.diarize.pipeline == "none",

@@ -7,9 +7,10 @@ It knows FFmpeg (through PyAV) and nothing of speech. Samples are those of Whisp
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import mmap
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -21,7 +22,7 @@ from onecard.errors import InvalidRequest
 SAMPLE_RATE = 16_000
 PCM_SCALE = 32_768.0
 
-# Raw PCM goes through the resampler in blocks of this many frames, to bound memory.
+# Raw PCM is taken in blocks of this many frames, to bound memory.
 _BLOCK_FRAMES = 1 << 16
 # What a file may lack at its end and still be whole: encoder delay, a last partial packet, and
 # rounding in headers. The largest of them, one 120 ms Opus packet, is well below it.
@@ -39,6 +40,8 @@ _OPEN_OPTIONS = {
 }
 
 Pcm = npt.NDArray[np.int16]
+Source = bytes | BinaryIO  # a BinaryIO has a file descriptor; nothing of it is read before 0
+Sink = Callable[[Pcm], object]  # is handed the samples block by block
 
 
 @dataclass(frozen=True)
@@ -65,22 +68,50 @@ def to_float(pcm: Pcm) -> npt.NDArray[np.float32]:
     return pcm.astype(np.float32) / np.float32(PCM_SCALE)
 
 
+NO_SAMPLES: Pcm = np.zeros(0, np.int16)
+
+
+def length(pcm: Pcm | int) -> int:
+    """Samples of a recording: it, or their number alone."""
+    return pcm if isinstance(pcm, int) else len(pcm)
+
+
+def needed(pcm: Pcm | int) -> Pcm:
+    """Raises InvalidRequest where samples are needed and their number alone came."""
+    if isinstance(pcm, int):
+        raise InvalidRequest(
+            "PCM is missing; send it, as NUM_SAMPLES is enough only beside what was made of all of "
+            "it before (SCORES for `vad_method` `pyannote`; EMBEDDINGS too for turns)"
+        )
+    return pcm
+
+
 def decode(data: bytes, limits: Limits) -> tuple[Pcm, Clip]:
-    """Decode a file of any container that FFmpeg knows.
+    """PCM [num_samples] and what `decode_into` says of it."""
+    blocks = [NO_SAMPLES]
+    clip = decode_into(data, limits, blocks.append)
+    return np.concatenate(blocks), clip
+
+
+def decode_into(source: Source, limits: Limits, sink: Sink) -> Clip:
+    """Decode a file of any container that FFmpeg knows; memory is that of one frame.
 
     Where a file has several audio streams, FFmpeg's choice of the best one is taken.
 
+    Args:
+        sink: gets samples at 16 kHz, mono, also those before an error.
+
     Returns:
-        PCM [num_samples] at 16 kHz, mono; and the source's properties.
+        The source's properties.
 
     Raises:
         InvalidRequest: empty, not a media file, encrypted, cut off, without an audio stream or
             without samples, undecodable, or above a limit; the message says which.
     """
-    _verify_size(data, limits)
+    data, file = _opened(source, limits)
     containers.verify(data)
     try:
-        container = av.open(io.BytesIO(data), options=_OPEN_OPTIONS, metadata_errors="ignore")
+        container = av.open(file, options=_OPEN_OPTIONS, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError) as error:
         raise InvalidRequest(
             f"AUDIO ({len(data)} bytes beginning with `{data[:8]!r}`) is no audio file that FFmpeg "
@@ -90,25 +121,25 @@ def decode(data: bytes, limits: Limits) -> tuple[Pcm, Clip]:
         stream = _best_stream(container)
         declared_s = _declared_s(container, data)
         _verify_duration(declared_s or 0.0, limits)
-        pcm, reached_s, num_bad = _decode(container, stream, limits)
+        num_samples, reached_s, num_bad = _decode(container, stream, limits, sink)
         codec = stream.codec_context
         clip = Clip(
-            duration_s=len(pcm) / SAMPLE_RATE, sample_rate=codec.sample_rate,
+            duration_s=num_samples / SAMPLE_RATE, sample_rate=codec.sample_rate,
             channels=codec.channels, container=container.format.name, codec=codec.name,
         )  # fmt: skip
     _verify_whole(clip, declared_s, reached_s, num_bad)
-    return pcm, clip
+    return clip
 
 
 def decode_raw(
-    data: bytes, encoding: str, sample_rate: int, channels: int, limits: Limits
-) -> tuple[Pcm, Clip]:
+    source: Source, encoding: str, sample_rate: int, channels: int, limits: Limits, sink: Sink
+) -> Clip:
     """PCM without a header: `encoding` is `pcm_s16le` or `pcm_f32le`, channels interleaved.
 
     Raises:
         InvalidRequest: empty, not a whole number of frames, not finite, or above a limit.
     """
-    _verify_size(data, limits)
+    data, _ = _opened(source, limits)
     dtype = np.dtype("<i2" if encoding == "pcm_s16le" else "<f4")
     frame_bytes = dtype.itemsize * channels
     if len(data) % frame_bytes:
@@ -118,24 +149,32 @@ def decode_raw(
         )
     samples: npt.NDArray[Any] = np.frombuffer(data, dtype)
     _verify_duration(len(samples) / channels / sample_rate, limits)
-    if dtype.kind == "f" and not np.isfinite(samples).all():
-        raise InvalidRequest(
-            "AUDIO has samples that are no finite numbers, must be within -1 and 1; "
-            "check `encoding`"
-        )
+    blocks = _raw_blocks(samples, channels)
     if dtype.kind == "i" and (sample_rate, channels) == (SAMPLE_RATE, 1):
-        pcm = samples.astype(np.int16)
+        for block in blocks:
+            sink(block.astype(np.int16))
+        num_samples = len(samples)
     else:
-        pcm = _resample(_raw_frames(samples, sample_rate, channels), limits)
-    return pcm, Clip(len(pcm) / SAMPLE_RATE, sample_rate, channels, "raw", encoding)
+        num_samples = _resample(_raw_frames(blocks, sample_rate, channels), limits, sink)
+    return Clip(num_samples / SAMPLE_RATE, sample_rate, channels, "raw", encoding)
 
 
-def _verify_size(data: bytes, limits: Limits) -> None:
-    if not data:
+def _opened(source: Source, limits: Limits) -> tuple[containers.Data, BinaryIO]:
+    """The bytes of `source`, those of a file as a map of it, and `source` as a file."""
+    if isinstance(source, bytes):
+        _verify_size(len(source), limits)
+        return source, io.BytesIO(source)
+    _verify_size(source.seek(0, io.SEEK_END), limits)
+    source.seek(0)
+    return mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ), source
+
+
+def _verify_size(num_bytes: int, limits: Limits) -> None:
+    if not num_bytes:
         raise InvalidRequest("AUDIO is empty (0 bytes), must hold an audio file; send its bytes")
-    if len(data) > limits.max_audio_bytes:
+    if num_bytes > limits.max_audio_bytes:
         raise InvalidRequest(
-            f"AUDIO has {len(data)} bytes, at most {limits.max_audio_bytes} are served; "
+            f"AUDIO has {num_bytes} bytes, at most {limits.max_audio_bytes} are served; "
             "compress it (Opus or MP3 lose nothing that matters here), or split it"
         )
 
@@ -183,13 +222,13 @@ def _best_stream(container: Any) -> Any:
     return stream
 
 
-def _declared_s(container: Any, data: bytes) -> float | None:
+def _declared_s(container: Any, data: containers.Data) -> float | None:
     if container.duration is None or not containers.declares_duration(container.format.name, data):
         return None
     return float(container.duration / av.time_base)
 
 
-def _decode(container: Any, stream: Any, limits: Limits) -> tuple[Pcm, float, int]:
+def _decode(container: Any, stream: Any, limits: Limits, sink: Sink) -> tuple[int, float, int]:
     """(samples, the second at which the last packet of any stream ends, undecodable packets).
 
     Every stream is read: where a video goes on after its sound has ended, the file is whole.
@@ -218,40 +257,57 @@ def _decode(container: Any, stream: Any, limits: Limits) -> tuple[Pcm, float, in
             except av.error.FFmpegError:
                 num_bad += 1
 
-    return _resample(frames(), limits), reached_s, num_bad
+    return _resample(frames(), limits, sink), reached_s, num_bad
 
 
-def _raw_frames(samples: npt.NDArray[Any], sample_rate: int, channels: int) -> Iterator[Any]:
-    kind = "s16" if samples.dtype.kind == "i" else "flt"
+def _raw_blocks(samples: npt.NDArray[Any], channels: int) -> Iterator[npt.NDArray[Any]]:
+    """Raises InvalidRequest at the first block with a sample that is no finite number."""
     for start in range(0, len(samples), _BLOCK_FRAMES * channels):
-        block = samples[start : start + _BLOCK_FRAMES * channels].reshape(1, -1)
-        layout = {1: "mono", 2: "stereo"}.get(channels, f"{channels}c")
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format=kind, layout=layout)
+        block = samples[start : start + _BLOCK_FRAMES * channels]
+        if not np.isfinite(block).all():
+            raise InvalidRequest(
+                "AUDIO has samples that are no finite numbers, must be within -1 and 1; "
+                "check `encoding`"
+            )
+        yield block
+
+
+def _raw_frames(
+    blocks: Iterator[npt.NDArray[Any]], sample_rate: int, channels: int
+) -> Iterator[Any]:
+    layout = {1: "mono", 2: "stereo"}.get(channels, f"{channels}c")
+    for block in blocks:
+        kind = "s16" if block.dtype.kind == "i" else "flt"
+        interleaved = np.ascontiguousarray(block.reshape(1, -1))
+        frame = av.AudioFrame.from_ndarray(interleaved, format=kind, layout=layout)
         frame.sample_rate = sample_rate
         yield frame
 
 
-def _resample(frames: Iterator[Any], limits: Limits) -> Pcm:
-    """Every frame through FFmpeg's resampler; memory is that of the result and one frame.
+def _resample(frames: Iterator[Any], limits: Limits, sink: Sink) -> int:
+    """Every frame through FFmpeg's resampler; the number of samples.
 
     A stream may change its rate or layout on the way: a new resampler takes over from there.
     """
-    samples = bytearray()
+    num_samples = 0
     resampler: Any = None
     form: tuple[Any, ...] = ()
     for frame in frames:
         frame.pts = None  # gaps stay as they are stored, as with the command line
         found = (frame.format.name, frame.layout.name, frame.sample_rate)
         if found != form:
-            _drain(resampler, None, samples)
+            num_samples += _drain(resampler, None, sink)
             resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
             form = found
-        _drain(resampler, frame, samples)
-        _verify_duration(len(samples) / 2 / SAMPLE_RATE, limits)
-    _drain(resampler, None, samples)
-    return np.frombuffer(samples, np.int16)
+        num_samples += _drain(resampler, frame, sink)
+        _verify_duration(num_samples / SAMPLE_RATE, limits)
+    return num_samples + _drain(resampler, None, sink)
 
 
-def _drain(resampler: Any, frame: Any, samples: bytearray) -> None:
+def _drain(resampler: Any, frame: Any, sink: Sink) -> int:
+    num_samples = 0
     for done in resampler.resample(frame) if resampler is not None else ():
-        samples += done.to_ndarray().tobytes()
+        block = done.to_ndarray()[0]
+        sink(block)
+        num_samples += len(block)
+    return num_samples

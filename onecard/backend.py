@@ -19,6 +19,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from onecard import contract, parameters, presence, threads
+from onecard.audio import Pcm
 from onecard.errors import InvalidRequest, Unavailable
 from onecard.streams import Event
 
@@ -112,6 +113,24 @@ def tensor_or_none(request: Request, name: str) -> np.ndarray[Any, Any] | None:
     return tensor(request, name) if given else None
 
 
+def recording(request: Request) -> Pcm | int:
+    """PCM, or NUM_SAMPLES where that came in its place.
+
+    Raises:
+        InvalidRequest: neither or both came, or NUM_SAMPLES is less than 0.
+    """
+    given = tensor_or_none(request, "NUM_SAMPLES")
+    if given is None:
+        return tensor(request, "PCM")
+    num_samples = int(given[0])
+    if num_samples < 0 or tensor_or_none(request, "PCM") is not None:
+        raise InvalidRequest(
+            f"NUM_SAMPLES is {num_samples}, must be at least 0 and come without PCM; send one of "
+            "them"
+        )
+    return num_samples
+
+
 def data(request: Request, name: str) -> bytes:
     """The single BYTES element of input `name`."""
     value = tensor(request, name)
@@ -148,19 +167,22 @@ def reply(**outputs: str | np.ndarray[Any, Any]) -> Response:
     return pb_utils.InferenceResponse([to_tensor(name, value) for name, value in outputs.items()])
 
 
-def refusal(error: Exception, request: Request) -> Response:
-    """The response that carries `error`, as this module's docstring maps it."""
+def refusal(error: Exception, request_id: str, parameters: str) -> Response:
+    """The response that carries `error`, as this module's docstring maps it.
+
+    `request_id`, `parameters`: those of the request, as Triton gives them.
+    """
     if isinstance(error, InvalidRequest):
         code, message = "INVALID_ARG", str(error)
     elif isinstance(error, Unavailable):
         code, message = "UNAVAILABLE", str(error)
     else:
-        request_id = request.request_id() or "without an id"
+        request_id = request_id or "without an id"
         lines = "".join(traceback.format_exception(error))
         pb_utils.Logger.log_error(f"request {request_id}: {lines}")
         code = "INTERNAL"
         message = f"internal error (request {request_id}); the server log has the traceback"
-    if CODE_IN_MESSAGE in request.parameters():
+    if CODE_IN_MESSAGE in parameters:
         message = f"{code}: {message}"
     return pb_utils.InferenceResponse(
         error=pb_utils.TritonError(message, getattr(pb_utils.TritonError, code))
@@ -182,7 +204,7 @@ def answer(
             try:
                 responses.append(respond(request))
             except Exception as error:  # the boundary: nothing may escape into the stub
-                responses.append(refusal(error, request))
+                responses.append(refusal(error, request.request_id(), request.parameters()))
     return responses
 
 
@@ -259,10 +281,13 @@ class Calls:
 
 
 class Caller:
-    """Whoever sent `request` to a decoupled model (`onecard.streams.Caller`)."""
+    """Whoever sent `request` to a decoupled model (`onecard.streams.Caller`).
+
+    The request itself is not kept: Triton holds its tensors for as long as anybody does.
+    """
 
     def __init__(self, request: Request) -> None:
-        self._request = request
+        self._about = request.request_id(), request.parameters()
         self._sender = request.get_response_sender()
         self.timeout_s = request.timeout() / 1e6 or None
         self.is_gone = self._sender.is_cancelled
@@ -271,5 +296,5 @@ class Caller:
         self._sender.send(reply(EVENT=json.dumps(event, ensure_ascii=False)))
 
     def end(self, error: Exception | None) -> None:
-        last = () if error is None else (refusal(error, self._request),)
+        last = () if error is None else (refusal(error, *self._about),)
         self._sender.send(*last, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)

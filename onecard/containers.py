@@ -6,10 +6,13 @@ so whoever wants to notice has to look at the container: each rule below is stat
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 
 from onecard.errors import InvalidRequest
+
+Data = bytes | mmap.mmap
 
 CUT = "send the whole file again"
 
@@ -37,7 +40,7 @@ _DECLARING_FORMATS = {
 }  # fmt: skip
 
 
-def verify(data: bytes) -> None:
+def verify(data: Data) -> None:
     """Look for what makes decoding pointless.
 
     Raises:
@@ -53,7 +56,7 @@ def verify(data: bytes) -> None:
         raise _encrypted("a Windows Media file with rights management")
 
 
-def declares_duration(format_name: str, data: bytes) -> bool:
+def declares_duration(format_name: str, data: Data) -> bool:
     """Whether the duration that FFmpeg reports for this format was written by the file's maker."""
     if format_name == "mp3":
         return _has_xing(data)
@@ -73,7 +76,7 @@ def _cut(what: str, found: int, wanted: int) -> InvalidRequest:
     )
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(data: Data, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """(type, first byte of the content, byte after the box) of each box in data[start:end]."""
     while start + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, start)
@@ -89,7 +92,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
         start += size
 
 
-def _verify_boxes(data: bytes) -> None:
+def _verify_boxes(data: Data) -> None:
     seen = set()
     for kind, start, end in _boxes(data, 0, len(data)):
         seen.add(kind)
@@ -104,7 +107,7 @@ def _verify_boxes(data: bytes) -> None:
         )
 
 
-def _verify_entries(data: bytes, start: int, end: int) -> None:
+def _verify_entries(data: Data, start: int, end: int) -> None:
     for kind, first, last in _boxes(data, start, end):
         if kind in _BOXES_WITH_CHILDREN:
             _verify_entries(data, first, last)
@@ -114,7 +117,7 @@ def _verify_entries(data: bytes, start: int, end: int) -> None:
                     raise _encrypted(f"its sample entry is `{entry.decode()}`")
 
 
-def _verify_riff(data: bytes) -> None:
+def _verify_riff(data: Data) -> None:
     start = 12
     while start + 8 <= len(data):
         kind, size = struct.unpack_from("<4sI", data, start)
@@ -129,7 +132,7 @@ def _verify_riff(data: bytes) -> None:
         raise _cut("its RIFF header", len(data) - 8, size)
 
 
-def _verify_ogg(data: bytes) -> None:
+def _verify_ogg(data: Data) -> None:
     """The last page has to be whole. A cut between two pages cannot be told from a real end."""
     page = data.rfind(b"OggS")
     num_segments = data[page + 26] if page + 26 < len(data) else 255
@@ -139,7 +142,7 @@ def _verify_ogg(data: bytes) -> None:
         raise _cut("its last Ogg page", len(data) - page, size)
 
 
-def _has_xing(data: bytes) -> bool:
+def _has_xing(data: Data) -> bool:
     """Whether an MP3's first frame is the header that encoders write with the number of frames."""
     start = 0
     if data[:3] == b"ID3" and len(data) > 10:

@@ -29,9 +29,16 @@ EVENT = Tensor("EVENT", "TYPE_STRING", (1,))  # progress, segments, deltas, verd
 MESSAGES = Tensor("MESSAGES", "TYPE_STRING", (1,))  # [{"role", "content"}, ...]
 EMAILS = Tensor("EMAILS", "TYPE_STRING", (1,))  # [{"id", "from", "to", "date", "subject", "body"}]
 MAY_HAVE_OPTIONS = replace(OPTIONS, optional=True)  # left out: the plan's defaults
-# Of a long recording, joined from its parts; left out, or without windows: computed from PCM.
+# Of a long recording, joined from its parts; left out, or without windows: computed from PCM. Where
+# they are there, PCM is not needed, and NUM_SAMPLES says how much of it there is.
 MAY_HAVE_SCORES = replace(SCORES, optional=True)
 MAY_HAVE_EMBEDDINGS = replace(EMBEDDINGS, optional=True)
+MAY_HAVE_PCM = replace(PCM, optional=True)
+NUM_SAMPLES = Tensor("NUM_SAMPLES", "TYPE_INT64", (1,), optional=True)  # N
+# References of `onecard.spool`: read in place of AUDIO, written in place of PCM, then empty.
+AUDIO_FILE = Tensor("AUDIO_FILE", "TYPE_STRING", (1,), optional=True)
+PCM_FILE = Tensor("PCM_FILE", "TYPE_STRING", (1,), optional=True)
+MAY_HAVE_AUDIO = replace(AUDIO, optional=True)
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,13 @@ TRANSCRIBE = Model((AUDIO, OPTIONS), (RESULT,))
 ENGINES = {"whisper": False, "llm": True}
 
 PYTHON_MODELS: dict[str, Model] = {
-    "decode_audio": Model((AUDIO, OPTIONS), (PCM, CLIP)),
-    "detect_speech": Model((PCM, MAY_HAVE_SCORES, OPTIONS), (SPEECH, SCORES)),
+    "decode_audio": Model((MAY_HAVE_AUDIO, AUDIO_FILE, PCM_FILE, OPTIONS), (PCM, CLIP)),
+    "detect_speech": Model((MAY_HAVE_PCM, NUM_SAMPLES, MAY_HAVE_SCORES, OPTIONS), (SPEECH, SCORES)),
     "recognize": Model((PCM, SPEECH, OPTIONS), (SEGMENTS,), calls=("whisper",)),
     "align": Model((PCM, SEGMENTS, OPTIONS), (ALIGNED,)),
-    "diarize": Model((PCM, SCORES, MAY_HAVE_EMBEDDINGS, OPTIONS), (TURNS, EMBEDDINGS)),
+    "diarize": Model(
+        (MAY_HAVE_PCM, NUM_SAMPLES, SCORES, MAY_HAVE_EMBEDDINGS, OPTIONS), (TURNS, EMBEDDINGS)
+    ),
     "label": Model((CLIP, SPEECH, ALIGNED, TURNS, OPTIONS), (RESULT,)),
     "transcribe_stream": Model((AUDIO, OPTIONS), (EVENT,), decoupled=True, calls=TRANSCRIBE_STEPS),
     "chat": Model((MESSAGES, MAY_HAVE_OPTIONS), (EVENT,), decoupled=True, calls=("llm",)),

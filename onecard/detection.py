@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from onecard import vad
-from onecard.audio import SAMPLE_RATE, Pcm
+from onecard.audio import SAMPLE_RATE, Pcm, length, needed
 from onecard.options import TranscribeOptions
 from onecard.segmentation import Scores, Segmenter
 from onecard.silero import Silero
@@ -52,11 +52,12 @@ class Detector:
         }
 
     def detect(
-        self, pcm: Pcm, options: TranscribeOptions, scores: Scores | None = None
+        self, pcm: Pcm | int, options: TranscribeOptions, scores: Scores | None = None
     ) -> tuple[dict[str, Any], Scores]:
         """Find the speech of one clip.
 
         Args:
+            pcm: [num_samples]; their number alone where `scores` say enough.
             scores: of the whole clip, as they were returned for its parts; none, or no windows:
                 they are computed.
 
@@ -67,18 +68,19 @@ class Detector:
                 windows where silero was asked for, which does not compute them.
 
         Raises:
-            InvalidRequest: `scores` of another clip.
+            InvalidRequest: `scores` of another clip, or no `pcm` where it is needed.
         """
-        duration_s = len(pcm) / SAMPLE_RATE
+        num_samples = length(pcm)
+        duration_s = num_samples / SAMPLE_RATE
         pyannote = self._segmenter
         if options.vad_method == "silero":
-            regions = self._silero.regions(pcm, options.vad_onset, options.chunk_size)
+            regions = self._silero.regions(needed(pcm), options.vad_onset, options.chunk_size)
             scores = np.zeros((0, pyannote.num_frames, pyannote.num_speakers), np.float32)
         else:
             if scores is not None and len(scores):
-                pyannote.verify(scores, len(pcm))
+                pyannote.verify(scores, num_samples)
             else:
-                scores = pyannote.scores(pcm)
+                scores = pyannote.scores(needed(pcm))
             speech = vad.aggregate(scores, pyannote.frames, duration_s) if len(scores) else scores
             regions = vad.binarize(
                 speech, pyannote.frames, options.vad_onset, options.vad_offset, options.chunk_size

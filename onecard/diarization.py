@@ -26,7 +26,7 @@ from onecard import (
     segmentation,
     turns,
 )
-from onecard.audio import SAMPLE_RATE, to_float
+from onecard.audio import SAMPLE_RATE, length, needed, to_float
 from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
 from onecard.windows import SEGMENTATION, STEP_RATIO
@@ -244,7 +244,7 @@ class Diarizer:
 
     def diarize(
         self,
-        pcm: Samples,
+        pcm: Samples | int,
         scores: Scores,
         options: TranscribeOptions,
         embeddings: Embeddings | None = None,
@@ -252,26 +252,31 @@ class Diarizer:
         """The TURNS document of one recording.
 
         Args:
-            pcm: (num_samples,) mono at 16 kHz.
+            pcm: (num_samples,) mono at 16 kHz; their number alone where scores and embeddings say
+                enough.
             scores: (num_windows, num_frames, num_speakers) of `detect_speech`; no windows: they
                 are computed here.
             embeddings: (num_windows, num_speakers, dimension) of `embed` for these scores.
 
         Raises:
-            InvalidRequest: scores or embeddings of another recording, or numbers of speakers that
-                the pipeline refuses.
+            InvalidRequest: scores or embeddings of another recording, numbers of speakers that the
+                pipeline refuses, or no `pcm` where it is needed.
         """
         if not options.diarize:
             return turns.not_wanted()
-        if len(pcm) == 0:
+        num_samples = length(pcm)
+        if num_samples == 0:
             return turns.document([], [], {}, options, self.engine)
         file = self._file(pcm, scores, NO_EMBEDDINGS if embeddings is None else embeddings)
         engine = {**self.engine, "scores": "shared" if SCORES_KEY in file else "computed"}
         output = self._apply(file, _speaker_bounds(options))
-        return _document(output, len(pcm) / SAMPLE_RATE, options, engine)
+        return _document(output, num_samples / SAMPLE_RATE, options, engine)
 
-    def _file(self, pcm: Samples, scores: Scores, embeddings: Embeddings) -> dict[str, Any]:
+    def _file(self, pcm: Samples | int, scores: Scores, embeddings: Embeddings) -> dict[str, Any]:
         """The recording as pyannote takes one, with what is known of it."""
+        if isinstance(pcm, int) and self.is_local and len(scores) and len(embeddings):
+            pcm = np.broadcast_to(np.int16(0), pcm)  # pyannote wants one, which nobody reads
+        pcm = needed(pcm)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the array may be read-only, and is only read
             waveform = torch.from_numpy(pcm if self.is_local else to_float(pcm))[None]

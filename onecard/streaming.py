@@ -3,7 +3,7 @@
 It knows the order of the pipeline and how what models return for pieces of a recording joins; the
 work itself is done by the same models that the `transcribe` ensemble calls. It knows nothing of
 Triton: `call` runs a model. Every piece passes a gate, so that a short recording never waits for
-the whole of a long one.
+the whole of a long one, and is cut from a file, so that memory hardly grows with its length.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from onecard.audio import SAMPLE_RATE
 from onecard.errors import Cancelled
 from onecard.gate import Gate
 from onecard.options import TranscribeOptions
+from onecard.spool import Spool
 from onecard.windows import SEGMENTATION
 
 Event = dict[str, Any]
@@ -44,6 +45,7 @@ class Config:
     """
 
     max_streams: int  # at a time; more are refused
+    max_audio_bytes: int  # as sent; more are refused
     windows_per_piece: int  # of detection and diarization
     chunks_per_piece: int  # of recognition and alignment, and so of an event
     diarize_in_pieces: bool
@@ -59,9 +61,14 @@ class Config:
                 raise ValueError(f"{name} is `{value}`, must be at least 1")
 
     def gate(self) -> Gate:
-        """What the pieces of all recordings pass."""
-        names = ("detect", "recognize", "align", "diarize")
-        return Gate(self.places, {name: getattr(self, f"{name}_places") for name in names})
+        """What the pieces of all recordings pass, with a lane for each model."""
+        lanes = {
+            "detect_speech": self.detect_places,
+            "recognize": self.recognize_places,
+            "align": self.align_places,
+            "diarize": self.diarize_places,
+        }
+        return Gate(self.places, lanes)
 
 
 class Call(Protocol):
@@ -80,19 +87,23 @@ class Call(Protocol):
 
 
 def events(
-    call: Call, audio: Any, options: TranscribeOptions, config: Config, gate: Gate
+    call: Call, audio: Spool, options: TranscribeOptions, config: Config, gate: Gate
 ) -> Iterator[Event]:
     """Events of one transcription; closing the iterator ends it at the next model call.
 
     Segments come without speakers, which are known only when every turn is; the result has them.
+
+    Args:
+        audio: what was sent; closed as soon as it is decoded.
 
     Raises:
         InvalidRequest, Unavailable: as the called models do.
     """
     settings = options.to_json()
     yield _progress("decode_audio", 0, 1)
-    decoded = call("decode_audio", AUDIO=audio, OPTIONS=settings)
-    with _Recording(call, decoded["PCM"], options, config, gate) as recording:
+    with Spool() as pcm, _Recording(call, pcm, options, config, gate) as recording:
+        with audio:
+            clip = recording.decode(audio)
         speech, scores = yield from recording.detect()
         turns = recording.pool.submit(recording.diarize, scores)
         aligned: list[Document] = []
@@ -109,7 +120,7 @@ def events(
             yield recording.diarized()
         labelled = call(
             "label",
-            CLIP=decoded["CLIP"],
+            CLIP=clip,
             SPEECH=json.dumps(speech),
             ALIGNED=json.dumps(join(aligned)),
             TURNS=turns.result(),
@@ -122,18 +133,18 @@ class _Recording:
     """One recording, piece by piece through the models; when it is left, no more is begun."""
 
     def __init__(
-        self, call: Call, pcm: Any, options: TranscribeOptions, config: Config, gate: Gate
+        self, call: Call, pcm: Spool, options: TranscribeOptions, config: Config, gate: Gate
     ) -> None:
         self.pool = ThreadPoolExecutor(MAX_GROUPS_IN_FLIGHT + 1)
         self._call = call
-        self._pcm = pcm  # a tensor, which all models that take the whole share
-        self._samples = call.array(pcm)
+        self._pcm = pcm
         self._options = options
         self._config = config
         self._gate = gate
         self._is_over = False
-        self._length_s = len(self._samples) / SAMPLE_RATE
-        self._left_s = {"recognize": self._length_s, "diarize": self._length_s}
+        self._num_samples = 0
+        self._length_s = 0.0
+        self._left_s: dict[str, float] = {}
         self._num_diarized, self._num_to_diarize = 0, 1
 
     def __enter__(self) -> _Recording:
@@ -143,43 +154,59 @@ class _Recording:
         self._is_over = True
         self.pool.shutdown()
 
+    def decode(self, audio: Spool) -> str:
+        """CLIP; comes before everything else."""
+        files = {"AUDIO_FILE": audio.reference, "PCM_FILE": self._pcm.reference}
+        settings = self._options.to_json()
+        found = self._call("decode_audio", ("CLIP",), OPTIONS=settings, **files)
+        self._num_samples = self._pcm.num_samples
+        self._length_s = self._num_samples / SAMPLE_RATE
+        self._left_s = {"recognize": self._length_s, "diarize": self._length_s}
+        clip: str = found["CLIP"]
+        return clip
+
     def detect(self) -> Generator[Event, None, tuple[Document, Array]]:
         """SPEECH and SCORES of the whole; yields progress."""
         pieces = self._pieces() if self._options.vad_method == "pyannote" else []
         if len(pieces) < 2:
             yield _progress("detect_speech", 0, 1)
-            found = self._run("detect", "detect_speech", PCM=self._pcm)
+            found = self._run("detect_speech", PCM=self._whole())
             return json.loads(found["SPEECH"]), self._call.array(found["SCORES"])
-        parts: list[Array] = []
-        for first, last in pieces:
-            yield _progress("detect_speech", len(parts), len(pieces))
-            pcm = self._cut(*SEGMENTATION.samples(first, last))
-            found = self._run("detect", "detect_speech", ("SCORES",), PCM=pcm)
-            parts.append(self._call.array(found["SCORES"]))
-        scores = np.concatenate(parts)
-        found = self._run("detect", "detect_speech", ("SPEECH",), PCM=self._pcm, SCORES=scores)
-        return json.loads(found["SPEECH"]), scores
+        scores = _Whole(pieces[-1][1])
+        for num_done, (first, last) in enumerate(pieces):
+            yield _progress("detect_speech", num_done, len(pieces))
+            pcm = self._pcm.samples(*SEGMENTATION.samples(first, last))
+            found = self._run("detect_speech", ("SCORES",), PCM=pcm)
+            scores.put(first, self._call.array(found["SCORES"]))
+        known: dict[str, Any] = {"NUM_SAMPLES": self._length(), "SCORES": scores.array}
+        found = self._run("detect_speech", ("SPEECH",), **known)
+        return json.loads(found["SPEECH"]), scores.array
 
     def diarize(self, scores: Array) -> str:
         """TURNS of the whole."""
-        inputs = {"PCM": self._pcm, "SCORES": scores}
-        pieces = self._pieces() if self._options.diarize and len(scores) else []
-        if self._config.diarize_in_pieces and len(pieces) > 1:
-            self._num_to_diarize = len(pieces)
-            inputs["EMBEDDINGS"] = np.concatenate(list(self._embeddings(pieces, scores)))
-        turns: str = self._run("diarize", "diarize", ("TURNS",), **inputs)["TURNS"]
+        pieces = self._pieces() if len(scores) and self._config.diarize_in_pieces else []
+        known: dict[str, Any]
+        if not self._options.diarize:
+            known = {"NUM_SAMPLES": self._length()}
+        elif len(pieces) > 1:
+            known = {"NUM_SAMPLES": self._length(), "EMBEDDINGS": self._embeddings(pieces, scores)}
+        else:
+            known = {"PCM": self._whole()}
+        found = self._run("diarize", ("TURNS",), SCORES=scores, **known)
         self._left_s["diarize"] = 0.0
+        turns: str = found["TURNS"]
         return turns
 
-    def _embeddings(self, pieces: Sequence[tuple[int, int]], scores: Array) -> Iterator[Array]:
+    def _embeddings(self, pieces: Sequence[tuple[int, int]], scores: Array) -> Array:
+        embeddings = _Whole(len(scores))
+        self._num_to_diarize = len(pieces)
         for first, last in pieces:
-            pcm = self._cut(*SEGMENTATION.samples(first, last))
-            found = self._run(
-                "diarize", "diarize", ("EMBEDDINGS",), PCM=pcm, SCORES=scores[first:last]
-            )
+            pcm = self._pcm.samples(*SEGMENTATION.samples(first, last))
+            found = self._run("diarize", ("EMBEDDINGS",), PCM=pcm, SCORES=scores[first:last])
+            embeddings.put(first, self._call.array(found["EMBEDDINGS"]))
             self._num_diarized += 1
             self._left_s["diarize"] = self._length_s * (1 - self._num_diarized / len(pieces))
-            yield self._call.array(found["EMBEDDINGS"])
+        return embeddings.array
 
     def diarized(self) -> Event:
         """Progress of `diarize`."""
@@ -214,17 +241,16 @@ class _Recording:
     ) -> Document:
         """The aligned document of some chunks."""
         first, last = _samples(group)
-        pcm = self._cut(first, last)
+        pcm = self._pcm.samples(first, last)
         asked = json.dumps({**speech, "regions": [], "chunks": group, "first_sample": first})
-        found = self._run("recognize", "recognize", options=options, PCM=pcm, SPEECH=asked)
+        found = self._run("recognize", options=options, PCM=pcm, SPEECH=asked)
         segments = found["SEGMENTS"]
-        timed = self._run("align", "align", options=options, PCM=pcm, SEGMENTS=segments)
+        timed = self._run("align", options=options, PCM=pcm, SEGMENTS=segments)
         document: Document = json.loads(timed["ALIGNED"])
         return document
 
     def _run(
         self,
-        lane: str,
         model: str,
         outputs: Sequence[str] = (),
         options: TranscribeOptions | None = None,
@@ -232,7 +258,7 @@ class _Recording:
     ) -> Mapping[str, Any]:
         """Call `model` when it is this recording's turn."""
         settings = (options or self._options).to_json()
-        with self._gate.turn(lane, max(self._left_s.values()), self._check):
+        with self._gate.turn(model, max(self._left_s.values()), self._check):
             self._check()
             return self._call(model, outputs, OPTIONS=settings, **inputs)
 
@@ -243,11 +269,29 @@ class _Recording:
 
     def _pieces(self) -> list[tuple[int, int]]:
         """Windows [first, last) of each piece."""
-        return list(SEGMENTATION.parts(len(self._samples), self._config.windows_per_piece))
+        return list(SEGMENTATION.parts(self._num_samples, self._config.windows_per_piece))
 
-    def _cut(self, first: int, last: int) -> Array:
-        """Samples [first, last), as far as there are any: every model copies what it is sent."""
-        return self._samples[first:last]
+    def _whole(self) -> Array:
+        """PCM for what cannot be had in pieces."""
+        return self._pcm.samples(0, self._num_samples)
+
+    def _length(self) -> Array:
+        """NUM_SAMPLES."""
+        return np.array([self._num_samples], np.int64)
+
+
+class _Whole:
+    """An array that comes in parts, each of which is let go as soon as it is in its place."""
+
+    def __init__(self, num_rows: int) -> None:
+        self._num_rows = num_rows
+        self.array: Array = np.zeros(0)
+
+    def put(self, first: int, part: Array) -> None:
+        """Rows from `first` on; the first part tells what a row is."""
+        if not len(self.array):
+            self.array = np.zeros((self._num_rows, *part.shape[1:]), part.dtype)
+        self.array[first : first + len(part)] = part
 
 
 def _progress(stage: str, done: int, total: int) -> Event:

@@ -20,6 +20,7 @@ SHARED = (
     "tests/test_quality.py",
     "tests/test_readme_python.py",
     "tests/test_triage.py",
+    "tests/test_uploads.py",
     "tests/backends/test_llm_server.py",
     "tests/backends/test_whisper_server.py",
     "tests/client/test_docs.py",

@@ -9,6 +9,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from tritonclient.grpc import service_pb2_grpc
 from onecard_client import _channel, _wire
 from onecard_client._errors import CallContext, OnecardError, from_rpc, unfinished
 from onecard_client._retry import Attempts
-from onecard_client._wire import E, Model
+from onecard_client._wire import E, Model, Requests
 
 S = TypeVar("S", bound="AsyncConnection")
 
@@ -93,11 +94,11 @@ class AsyncConnection:
         attempts = Attempts(context, self._max_retries)
         # in a thread, because reading a large file would hold up the event loop
         content = await asyncio.to_thread(read)
-        request = _wire.request(model, content, options, context.request_id or "")
+        requests = _wire.requests(model, content, options, context.request_id or "")
         is_final = False
         while True:
             try:
-                async with aclosing(self._events(model, request, context, attempts)) as events:
+                async with aclosing(self._events(model, requests, context, attempts)) as events:
                     async for event in events:
                         repeats = repeats_all or isinstance(event, _wire.REPEATABLE)
                         is_final = is_final or not repeats
@@ -109,17 +110,22 @@ class AsyncConnection:
                 await asyncio.sleep(attempts.delay_s(error))
 
     async def _events(
-        self, model: Model[E], request: Any, context: CallContext, attempts: Attempts
+        self, model: Model[E], requests: Requests, context: CallContext, attempts: Attempts
     ) -> AsyncGenerator[E, None]:
+        # Raised at the end of the stream, which follows at once. Triton 2.51 can count a request as
+        # running for ever whose stream is cancelled between its error and its end.
+        failure: OnecardError | None = None
+
+        async def sent() -> AsyncIterator[Any]:
+            for request in takewhile(lambda _: failure is None, requests()):
+                yield request
+
         call = self._open_stub().ModelStreamInfer(
-            _once(request),
+            sent(),
             timeout=attempts.remaining_s(),
             metadata=self._metadata,
         )
         is_whole = False
-        # Raised at the end of the stream, which follows at once. Triton 2.51 can count a request as
-        # running for ever whose stream is cancelled between its error and its end.
-        failure: OnecardError | None = None
         try:
             async for response in call:
                 failure = failure or _wire.error(response, context)
@@ -134,7 +140,3 @@ class AsyncConnection:
             call.cancel()
         if not is_whole:
             raise failure or unfinished(context)
-
-
-async def _once(request: Any) -> AsyncIterator[Any]:
-    yield request

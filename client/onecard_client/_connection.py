@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from onecard_client import _channel, _wire
 from onecard_client._errors import CallContext, OnecardError, from_rpc, unfinished
 from onecard_client._interrupt import held_back
 from onecard_client._retry import Attempts
-from onecard_client._wire import E, Model
+from onecard_client._wire import E, Model, Requests
 
 S = TypeVar("S", bound="Connection")
 
@@ -93,11 +94,11 @@ class Connection:
             repeats_all: whether to try again even if more than progress was yielded.
         """
         attempts = Attempts(context, self._max_retries)
-        request = _wire.request(model, read(), options, context.request_id or "")
+        requests = _wire.requests(model, read(), options, context.request_id or "")
         is_final = False
         while True:
             try:
-                for event in self._events(model, request, context, attempts):
+                for event in self._events(model, requests, context, attempts):
                     repeats = repeats_all or isinstance(event, _wire.REPEATABLE)
                     is_final = is_final or not repeats
                     yield event
@@ -108,16 +109,17 @@ class Connection:
                 time.sleep(attempts.delay_s(error))
 
     def _events(
-        self, model: Model[E], request: Any, context: CallContext, attempts: Attempts
+        self, model: Model[E], requests: Requests, context: CallContext, attempts: Attempts
     ) -> Generator[E, None, None]:
         open_stream = self._open_stub().ModelStreamInfer
         timeout_s = attempts.remaining_s()
-        with held_back():
-            call = open_stream(iter([request]), timeout=timeout_s, metadata=self._metadata)
-        is_whole = False
         # Raised at the end of the stream, which follows at once. Triton 2.51 can count a request as
         # running for ever whose stream is cancelled between its error and its end.
         failure: OnecardError | None = None
+        sent = takewhile(lambda _: failure is None, requests())
+        with held_back():
+            call = open_stream(sent, timeout=timeout_s, metadata=self._metadata)
+        is_whole = False
         try:
             for response in _responses(call):
                 failure = failure or _wire.error(response, context)

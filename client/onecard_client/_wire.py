@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -40,12 +41,14 @@ class Model(Generic[E]):
         content: the name of its input beside OPTIONS.
         events: how each kind of event is read.
         last: the event that a stream has to end with.
+        takes_parts: whether its content may come in several requests.
     """
 
     name: str
     content: str
     events: Mapping[str, Decode[E]]
     last: type[E]
+    takes_parts: bool = False
 
 
 def _inside(key: str, kind: type[E]) -> Decode[E]:
@@ -72,6 +75,7 @@ TRANSCRIBE: Model[Event] = Model(
         "result": lambda document: Transcript.from_dict(document.get("result")),
     },
     last=Transcript,
+    takes_parts=True,
 )
 CHAT: Model[ChatEvent] = Model(
     "chat",
@@ -114,6 +118,9 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 # Names, shapes, ids and length prefixes around content and OPTIONS; about 200 bytes in fact.
 ENVELOPE_BYTES = 4096
 MAX_CONTENT_BYTES = MAX_MESSAGE_BYTES - ENVELOPE_BYTES
+# Parameters of a request that holds a part of the audio (`onecard.uploads` is their other side).
+UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
+PART_BYTES = 2**20
 # Every BYTES element is preceded by its length: 4 bytes, little-endian (KServe v2, binary data).
 _LENGTH = struct.Struct("<I")
 # A stream carries an error's text and no status, so the models are asked to begin the text with a
@@ -122,14 +129,42 @@ _LENGTH = struct.Struct("<I")
 CODE_IN_MESSAGE = "code_in_message"
 
 
-def request(model: Model[Any], content: bytes, options: Mapping[str, Any], request_id: str) -> Any:
-    """The ModelInferRequest that hands `content` and `options` to `model`.
+Requests = Callable[[], Iterator[Any]]
+
+
+def requests(
+    model: Model[Any], content: bytes, options: Mapping[str, Any], request_id: str
+) -> Requests:
+    """What makes the ModelInferRequests that hand `content` and `options` to `model`, in order.
+
+    Audio of more than a part goes in parts, which the server writes to disk as they come. Each
+    attempt is another upload.
 
     Raises:
         InvalidRequest: an option is not JSON, or the message would be larger than gRPC can carry.
     """
     options_json = options_to_json(options)
     verify_size(len(content) + len(options_json))
+    if model.takes_parts and len(content) > PART_BYTES:
+        return lambda: _parts(model, content, options_json, request_id)
+    whole = _request(model, content, options_json, request_id)
+    return lambda: iter([whole])
+
+
+def _parts(
+    model: Model[Any], content: bytes, options_json: bytes, request_id: str
+) -> Iterator[Any]:
+    upload = uuid.uuid4().hex
+    for number, start in enumerate(range(0, len(content), PART_BYTES)):
+        end = start + PART_BYTES
+        message = _request(model, content[start:end], options_json, request_id)
+        message.parameters[UPLOAD].string_param = upload
+        message.parameters[PART].int64_param = number
+        message.parameters[IS_LAST].bool_param = end >= len(content)
+        yield message
+
+
+def _request(model: Model[Any], content: bytes, options_json: bytes, request_id: str) -> Any:
     message = service_pb2.ModelInferRequest(model_name=model.name, id=request_id)
     message.parameters[CODE_IN_MESSAGE].bool_param = True
     for name, element in ((model.content, content), ("OPTIONS", options_json)):

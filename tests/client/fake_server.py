@@ -199,6 +199,19 @@ def content(request: Any) -> bytes:
     return bytes(request.raw_input_contents[0][4:])
 
 
+def whole(requests: Iterator[Any]) -> Any:
+    """The first request, with the content of the parts that follow it."""
+    first = next(requests)
+    last, found = first, [content(first)]
+    while "is_last" in last.parameters and not last.parameters["is_last"].bool_param:
+        last = next(requests)
+        assert last.parameters["upload"] == first.parameters["upload"]
+        assert last.parameters["part"].int64_param == len(found)
+        found.append(content(last))
+    first.raw_input_contents[0] = raw(b"".join(found))
+    return first
+
+
 class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
     """Answers the n-th call with the n-th step of `script`; the last step serves all further ones.
 
@@ -243,7 +256,7 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         return json.loads(content(self.requests[index]))
 
     def ModelStreamInfer(self, requests: Any, context: Any) -> Iterator[Any]:
-        request = next(requests)
+        request = whole(requests)
         step, done = self._step(request, context)
         yield from step(request, context) or ()
         done.set()

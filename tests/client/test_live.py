@@ -123,7 +123,7 @@ def test_bad_request(audio: bytes, options: Any, reason: str, server: Any, conne
 
 def test_unknown_model_as_triton_says_it(server: Any) -> None:
     """It arrives as a text without a code: no model was there to begin it with one."""
-    request = _wire.request(_wire.TRANSCRIBE, b"audio", {}, "r-1")
+    (request,) = _wire.requests(_wire.TRANSCRIBE, b"audio", {}, "r-1")()
     request.model_name = "no_such_model"
     context = CallContext(server.grpc_url, request_id="r-1")
     with grpc.insecure_channel(server.grpc_url) as channel:

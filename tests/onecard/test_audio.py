@@ -89,6 +89,12 @@ def wav(pcm: np.ndarray, rate: int = 16_000, channels: int = 1) -> bytes:
     return out.getvalue()
 
 
+def decode_raw(data: bytes, *form: object) -> tuple[np.ndarray, audio.Clip]:
+    blocks = [audio.NO_SAMPLES]
+    clip = audio.decode_raw(data, *form, blocks.append)
+    return np.concatenate(blocks), clip
+
+
 def refused(data: bytes, limits: audio.Limits = LIMITS) -> str:
     with pytest.raises(InvalidRequest) as caught:
         audio.decode(data, limits)
@@ -219,13 +225,33 @@ def test_a_playlist_cannot_read_the_servers_files(tmp_path: Path, monkeypatch) -
         assert "no audio file" in refused(playlist.encode())
 
 
+@pytest.mark.parametrize("form", [*FORMATS, *SILENT_ABOUT_DURATION], ids=lambda form: form[1])
+def test_a_file_on_disk_gives_what_its_bytes_give(tmp_path: Path, form: tuple) -> None:
+    path = tmp_path / "audio"
+    path.write_bytes(write(*form))
+    wanted, clip = audio.decode(path.read_bytes(), LIMITS)
+    blocks: list[np.ndarray] = []
+    with path.open("rb") as file:
+        file.read(7)  # wherever it was
+        assert audio.decode_into(file, LIMITS, blocks.append) == clip
+    assert np.array_equal(np.concatenate(blocks), wanted)
+    assert max(map(len, blocks)) < len(wanted) / 2
+
+
+def test_an_empty_file_on_disk_is_told_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "audio"
+    path.touch()
+    with path.open("rb") as file, pytest.raises(InvalidRequest, match="is empty"):
+        audio.decode_into(file, LIMITS, print)
+
+
 def test_raw_pcm_of_both_encodings() -> None:
     pcm = tone(1.0, 16_000)
-    same, clip = audio.decode_raw(pcm.tobytes(), "pcm_s16le", 16_000, 1, LIMITS)
+    same, clip = decode_raw(pcm.tobytes(), "pcm_s16le", 16_000, 1, LIMITS)
     assert np.array_equal(same, pcm)
     assert clip == audio.Clip(1.0, 16_000, 1, "raw", "pcm_s16le")
     floats = np.repeat(tone(1.0, 48_000) / 32_768, 2).astype("<f4")
-    resampled, _ = audio.decode_raw(floats.tobytes(), "pcm_f32le", 48_000, 2, LIMITS)
+    resampled, _ = decode_raw(floats.tobytes(), "pcm_f32le", 48_000, 2, LIMITS)
     assert len(resampled) == 16_000
     assert np.abs(resampled[200:-200].astype(int) - pcm[200:-200]).max() < 40
 
@@ -241,7 +267,7 @@ def test_raw_pcm_of_both_encodings() -> None:
 )
 def test_wrong_raw_pcm(data: bytes, encoding: str, channels: int, wanted: str) -> None:
     with pytest.raises(InvalidRequest, match=wanted):
-        audio.decode_raw(data, encoding, 16_000, channels, LIMITS)
+        decode_raw(data, encoding, 16_000, channels, LIMITS)
 
 
 def test_a_stream_may_change_its_rate_on_the_way() -> None:

@@ -1,5 +1,6 @@
 """The order of events, and that groups join to what one call would have given."""
 
+import contextlib
 import dataclasses
 import json
 import threading
@@ -8,21 +9,25 @@ import time
 import numpy as np
 import pytest
 
-from onecard import audio, streaming, windows
+from onecard import audio, spool, streaming, windows
 from onecard.errors import Cancelled, InvalidRequest
 from onecard.options import TranscribeOptions
+from tests.spools import open_spools
 
 CONFIG = streaming.Config(
-    max_streams=1, windows_per_piece=4, chunks_per_piece=2, diarize_in_pieces=True, places=2,
-    detect_places=1, recognize_places=2, align_places=1, diarize_places=1,
+    max_streams=1, max_audio_bytes=1, windows_per_piece=4, chunks_per_piece=2,
+    diarize_in_pieces=True, places=2, detect_places=1, recognize_places=2, align_places=1,
+    diarize_places=1,
 )  # fmt: skip
 AUDIO = np.zeros(5 * audio.SAMPLE_RATE, np.int16)  # a window: one piece
 LONG = np.zeros(20 * audio.SAMPLE_RATE, np.int16)  # 31 windows
 
 
 def events(call, pcm=AUDIO, config=CONFIG, gate=None, **options):
+    sent = spool.Spool()
+    sent.write(pcm.tobytes())
     options = TranscribeOptions(**options)
-    return streaming.events(call, pcm, options, config, gate or config.gate())
+    return streaming.events(call, sent, options, config, gate or config.gate())
 
 
 def numbered(pcm):
@@ -54,18 +59,21 @@ class Models:
     def check(self):
         pass
 
-    def decode_audio(self, AUDIO, OPTIONS):
-        return {"PCM": AUDIO, "CLIP": "{}"}
+    def decode_audio(self, AUDIO_FILE, PCM_FILE, OPTIONS):
+        with spool.opened(AUDIO_FILE) as source, spool.opened(PCM_FILE) as target:
+            target.write(source.read())
+        return {"CLIP": "{}"}
 
-    def detect_speech(self, PCM, OPTIONS, SCORES=None):
+    def detect_speech(self, OPTIONS, PCM=None, NUM_SAMPLES=None, SCORES=None):
         chunks = [{"start": float(n), "end": n + 0.5} for n in range(self.num_chunks)]
         scores = numbered(PCM) if SCORES is None else SCORES
         return {"SPEECH": json.dumps({"chunks": chunks}), "SCORES": scores}
 
-    def diarize(self, PCM, SCORES, OPTIONS, EMBEDDINGS=None):
+    def diarize(self, SCORES, OPTIONS, PCM=None, NUM_SAMPLES=None, EMBEDDINGS=None):
         """An embedding is its window's score, so that what belongs together shows."""
         embeddings = SCORES if EMBEDDINGS is None else EMBEDDINGS
-        assert len(SCORES) == windows.SEGMENTATION.count(len(PCM))
+        num_samples = len(PCM) if NUM_SAMPLES is None else NUM_SAMPLES[0]
+        assert len(SCORES) == windows.SEGMENTATION.count(num_samples)
         assert np.array_equal(embeddings, SCORES)
         return {"TURNS": "{}", "EMBEDDINGS": embeddings}
 
@@ -165,10 +173,20 @@ def test_when_one_branch_fails_the_other_begins_nothing_more(fails):
 
 def test_who_goes_away_leaves_the_queue():
     gate = CONFIG.gate()
-    with gate.turn("detect", 0.0, lambda: None), pytest.raises(Cancelled):
+    with gate.turn("detect_speech", 0.0, lambda: None), pytest.raises(Cancelled):
         list(events(Gone(1), gate=gate))
     assert not gate._waiting
     assert [e["event"] for e in events(Models(1), gate=gate)][-1] == "result"
+
+
+def test_the_files_of_a_recording_are_closed_with_it():
+    for models in (Models(1), Models(3, "align")):
+        with contextlib.suppress(InvalidRequest):
+            list(events(models))
+    running = events(Models(9))
+    next(running)
+    running.close()
+    assert open_spools() == []
 
 
 class Gone(Models):

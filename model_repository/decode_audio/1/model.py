@@ -1,9 +1,13 @@
 """The bytes of a file, or raw PCM, to 16 kHz mono samples."""
 
+import contextlib
 import json
 from dataclasses import asdict
+from typing import Any
 
-from onecard import audio, backend, parameters
+import numpy as np
+
+from onecard import audio, backend, parameters, spool
 from onecard.options import TranscribeOptions
 
 
@@ -17,11 +21,21 @@ class TritonPythonModel:
 
     def _decode(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
-        data = backend.data(request, "AUDIO")
+        blocks = [audio.NO_SAMPLES]
+        source: audio.Source
+        sink: Any = blocks.append
+        with contextlib.ExitStack() as stack:
+            if reference := backend.text(request, "AUDIO_FILE", ""):
+                source = stack.enter_context(spool.opened(reference))
+            else:
+                source = backend.data(request, "AUDIO")
+            if reference := backend.text(request, "PCM_FILE", ""):
+                sink = stack.enter_context(spool.opened(reference)).write
+            clip = self._decode_into(source, options, sink)
+        return backend.reply(PCM=np.concatenate(blocks), CLIP=json.dumps(asdict(clip)))
+
+    def _decode_into(self, source, options, sink):
         if options.sample_rate is None or options.channels is None:  # a file says so itself
-            pcm, clip = audio.decode(data, self.limits)
-        else:
-            pcm, clip = audio.decode_raw(
-                data, options.encoding, options.sample_rate, options.channels, self.limits
-            )
-        return backend.reply(PCM=pcm, CLIP=json.dumps(asdict(clip)))
+            return audio.decode_into(source, self.limits, sink)
+        raw = options.encoding, options.sample_rate, options.channels
+        return audio.decode_raw(source, *raw, self.limits, sink)

@@ -1,6 +1,7 @@
 """Samples to speech regions, chunks of them, and the segmentation scores."""
 
 import json
+from typing import Any
 
 import torch
 
@@ -26,6 +27,9 @@ class TritonPythonModel:
 
     def _detect(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
-        pcm, known = backend.tensor(request, "PCM"), backend.tensor_or_none(request, "SCORES")
+        pcm, known = backend.recording(request), backend.tensor_or_none(request, "SCORES")
         speech, scores = self.detector.detect(pcm, options, known)
-        return backend.reply(SPEECH=json.dumps(speech), SCORES=scores)
+        outputs: dict[str, Any] = {"SPEECH": json.dumps(speech)}
+        if "SCORES" in request.requested_output_names():
+            outputs["SCORES"] = scores
+        return backend.reply(**outputs)

@@ -6,7 +6,7 @@ A long recording is asked for its embeddings part by part and for its turns at t
 import json
 from typing import Any
 
-from onecard import backend, diarization, parameters
+from onecard import audio, backend, diarization, parameters
 from onecard.options import TranscribeOptions
 
 
@@ -21,13 +21,13 @@ class TritonPythonModel:
 
     def _diarize(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
-        pcm, scores = backend.tensor(request, "PCM"), backend.tensor(request, "SCORES")
+        pcm, scores = backend.recording(request), backend.tensor(request, "SCORES")
         known = backend.tensor_or_none(request, "EMBEDDINGS")
         wanted = request.requested_output_names()
         outputs: dict[str, Any] = {}
         if "EMBEDDINGS" in wanted:
             if known is None:
-                known = self.diarizer.embed(pcm, scores, options)
+                known = self.diarizer.embed(audio.needed(pcm), scores, options)
             outputs["EMBEDDINGS"] = known
         if "TURNS" in wanted:
             turns = self.diarizer.diarize(pcm, scores, options, known)

@@ -2,12 +2,10 @@
 
 from functools import partial
 
-import triton_python_backend_utils as pb_utils
-
 from onecard import backend, parameters, presence, streaming
-from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
 from onecard.streams import Stream, Streams
+from onecard.uploads import Part, Uploads
 
 
 class TritonPythonModel:
@@ -15,21 +13,33 @@ class TritonPythonModel:
         backend.self_test()
         self.config = parameters.parse(streaming.Config, backend.params(args))
         self.gate = self.config.gate()
+        self.uploads = Uploads(self.config.max_audio_bytes)
         self.streams = Streams("streamed transcriptions", self.config.max_streams)
 
     def execute(self, requests):
         for request in requests:
-            self.streams.add(Stream(backend.Caller(request), partial(self._events, request)))
+            caller = backend.Caller(request)
+            try:
+                self._take(request, caller)
+            except Exception as error:  # the boundary: nothing may escape into the stub
+                caller.end(error)
 
-    def _events(self, request, stream):
-        audio = pb_utils.get_input_tensor_by_name(request, "AUDIO")
-        if audio is None:
-            raise InvalidRequest("input `AUDIO` is missing; send it")
+    def _take(self, request, caller):
+        part, data = Part.of(request.parameters()), backend.data(request, "AUDIO")
+        if part.number:
+            self.uploads.add(part, data)
+            caller.end(None)
+            return
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
+        upload = self.uploads.begin(part, data)
+        self.streams.add(Stream(caller, partial(self._events, upload, options)))
 
-        calls = backend.Calls(stream.check)
-        with presence.speech():
-            yield from streaming.events(calls, audio, options, self.config, self.gate)
+    def _events(self, upload, options, stream):
+        with upload.spool as audio:
+            upload.wait(stream.check)
+            calls = backend.Calls(stream.check)
+            with presence.speech():
+                yield from streaming.events(calls, audio, options, self.config, self.gate)
 
     def finalize(self):
         self.streams.close()

@@ -1,0 +1,118 @@
+"""Files without a name that hold one recording while it is worked on, and their way to a model.
+
+A recording of hours is bytes that somebody sends and samples that they decode to, of which every
+step needs a few seconds at a time: both belong on disk, not in the memory of each process that
+handles them. A spool has no name, so nothing is left of it when its process ends, however it ends.
+Another process of the same user reaches it through the one that holds it (`/proc/PID/fd`, proc(5)).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import tempfile
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from onecard.audio import Pcm
+from onecard.errors import InvalidRequest, Unavailable
+
+_ITEM_BYTES = np.dtype(np.int16).itemsize
+_REFERENCE = re.compile(r"(\d+)/(\d+)/(onecard-[0-9a-f]{32})")
+
+
+class Spool:
+    """One file, in the directory for temporary files; closed with its block, or with the last user.
+
+    Raises:
+        Unavailable: there is no room for it.
+        OSError: the directory cannot be written to.
+
+    Attributes:
+        size: bytes written with `write`.
+        reference: what `opened` takes in another process; nobody can guess it.
+        close: may be called more than once.
+    """
+
+    def __init__(self) -> None:
+        name = f"onecard-{secrets.token_hex(16)}"
+        path = Path(tempfile.gettempdir()) / name
+        with _room():
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self.close = weakref.finalize(self, os.close, self._descriptor)
+        path.unlink()
+        self.size = 0
+        self.reference = f"{os.getpid()}/{self._descriptor}/{name}"
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        left = memoryview(data)
+        with _room():
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        self.size += len(data)
+
+    @property
+    def num_samples(self) -> int:
+        """Samples that another process has written."""
+        return os.fstat(self._descriptor).st_size // _ITEM_BYTES
+
+    def samples(self, first: int, last: int) -> Pcm:
+        """Samples [first, last), as far as there are any; threads may share a spool."""
+        start, end = first * _ITEM_BYTES, min(last, self.num_samples) * _ITEM_BYTES
+        return np.frombuffer(os.pread(self._descriptor, max(0, end - start), start), np.int16)
+
+
+@contextlib.contextmanager
+def opened(reference: str) -> Iterator[BinaryIO]:
+    """The file of another process's spool, to read and write.
+
+    Raises:
+        InvalidRequest: `reference` is no spool's, or the spool has been closed.
+        Unavailable: there is no room for what is written in the block.
+    """
+    found = _REFERENCE.fullmatch(reference)
+    if not found:
+        raise InvalidRequest(f"`{reference}` is no reference of a spool; send AUDIO instead")
+    pid, descriptor, name = found.groups()
+    path = Path("/proc") / pid / "fd" / descriptor
+    # Anybody can count through numbers; only the holder knows the name that the file had.
+    wanted = f"{Path(tempfile.gettempdir()) / name} (deleted)"
+    try:
+        file = path.open("r+b")
+    except OSError:
+        raise _is_not_open(reference) from None
+    with _room(), file:
+        if os.readlink(f"/proc/self/fd/{file.fileno()}") != wanted:
+            raise _is_not_open(reference)
+        yield file
+
+
+def _is_not_open(reference: str) -> InvalidRequest:
+    return InvalidRequest(f"the spool `{reference}` is not open; send AUDIO instead")
+
+
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Unavailable(
+            f"`{tempfile.gettempdir()}` has no room for the recording; try again later, or let "
+            "whoever runs the server free some, or set TMPDIR"
+        ) from error

@@ -1,0 +1,86 @@
+"""Files without a name: what is written comes back in every process that was told of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onecard import spool
+from onecard.errors import InvalidRequest, Unavailable
+from tests.spools import open_spools
+
+DECODES = """
+import sys
+from onecard import spool
+with spool.opened(sys.argv[1]) as source, spool.opened(sys.argv[2]) as target:
+    target.write(source.read()[::-1])
+"""
+
+
+def test_another_process_reads_and_writes_what_it_was_told_of() -> None:
+    with spool.Spool() as source, spool.Spool() as target:
+        source.write(bytes([2, 0, 1]))
+        source.write(bytes([0]))
+        files = source.reference, target.reference
+        subprocess.run([sys.executable, "-c", DECODES, *files], check=True)
+        assert source.size == 4
+        assert target.num_samples == 2
+        assert target.samples(0, 2).tolist() == [256, 512]
+
+
+def test_samples_end_where_they_end() -> None:
+    pcm = np.arange(100, dtype=np.int16)
+    with spool.Spool() as held:
+        held.write(pcm.tobytes())
+        assert held.samples(90, 200).tolist() == list(range(90, 100))
+        assert held.samples(100, 200).tolist() == []
+        assert held.samples(300, 400).tolist() == []
+        assert held.samples(0, 0).tolist() == []
+
+
+def test_nothing_has_a_name_and_nothing_stays(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with spool.Spool() as held:
+        held.write(b"secret")
+        assert list(tmp_path.iterdir()) == []
+        assert len(open_spools()) == 1
+        descriptor = int(held.reference.split("/")[1])
+        assert os.fstat(descriptor).st_mode & 0o777 == 0o600
+    assert open_spools() == []
+
+
+def test_who_guesses_gets_nothing(tmp_path: Path) -> None:
+    """Numbers can be counted through, so a number alone opens nothing."""
+    other = tmp_path / "other"
+    other.write_bytes(b"secret")
+    with spool.Spool() as held, other.open("rb") as file:
+        pid, descriptor, name = held.reference.split("/")
+        guesses = [
+            f"{pid}/{file.fileno()}/{name}",  # another file's number
+            f"{pid}/{descriptor}/onecard-{'0' * 32}",
+            f"{pid}/{int(descriptor) + 1000}/{name}",
+            f"999999999/{descriptor}/{name}",
+        ]
+        for guess in guesses:
+            with pytest.raises(InvalidRequest, match="is not open"), spool.opened(guess):
+                pass
+        for nonsense in ("", "/etc/passwd", f"{pid}/{descriptor}/../{name}", f"{held.reference}\n"):
+            with pytest.raises(InvalidRequest, match="no reference"), spool.opened(nonsense):
+                pass
+    with pytest.raises(InvalidRequest, match="is not open"), spool.opened(held.reference):
+        pass
+
+
+def test_a_full_disk_is_told_as_one(monkeypatch) -> None:
+    """`/dev/full` is the kernel's own full disk."""
+    with spool.Spool() as held, open("/dev/full", "r+b") as full:
+        monkeypatch.setattr(held, "_descriptor", full.fileno())
+        with pytest.raises(Unavailable, match=re.escape(tempfile.gettempdir())):
+            held.write(b"x")

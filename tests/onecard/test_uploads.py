@@ -1,0 +1,131 @@
+"""Recordings in several requests: in order, whole, and gone with whoever held them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from onecard import uploads
+from onecard.errors import Cancelled, InvalidRequest, Unavailable
+from onecard.uploads import Part, Uploads
+from tests.spools import open_spools
+
+
+def part(number: int, is_last: bool = False, upload: str = "a") -> Part:
+    return Part(upload, number, is_last)
+
+
+def content(upload: uploads.Upload) -> bytes:
+    return upload.spool.samples(0, 1000).tobytes()
+
+
+def do_nothing() -> None:
+    pass
+
+
+def test_parts_join_in_order_while_somebody_waits() -> None:
+    under_way = Uploads(max_bytes=100)
+    upload = under_way.begin(part(0), b"ab")
+    waiting = threading.Thread(target=upload.wait, args=(do_nothing,))
+    waiting.start()
+    under_way.add(part(1), b"cd")
+    assert waiting.is_alive()
+    under_way.add(part(2, is_last=True), b"ef")
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert content(upload) == b"abcdef"
+
+
+def test_a_request_that_says_nothing_is_whole() -> None:
+    for parameters in ("", "{}", '{"code_in_message": true}'):
+        assert Part.of(parameters) == Part()
+    upload = Uploads(max_bytes=100).begin(Part(), b"abcd")
+    upload.wait(do_nothing)
+    assert content(upload) == b"abcd"
+
+
+def test_what_a_request_says_is_read() -> None:
+    said = {"code_in_message": True, "upload": "a", "part": 3, "is_last": True}
+    assert Part.of(json.dumps(said)) == Part("a", 3, True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"upload": ""}, {"upload": 1}, {"part": -1}, {"part": True}, {"part": "0"}, {"is_last": 1},
+        {"upload": None}, {"part": None}, {"is_last": None},
+    ],
+)  # fmt: skip
+def test_half_of_what_is_to_be_said_is_refused(changed: dict[str, object]) -> None:
+    said = {"upload": "a", "part": 0, "is_last": False, **changed}
+    said = {name: value for name, value in said.items() if value is not None}
+    with pytest.raises(InvalidRequest, match="or none of them"):
+        Part.of(json.dumps(said))
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_part_out_of_order_ends_the_upload(number: int) -> None:
+    under_way = Uploads(max_bytes=100)
+    upload = under_way.begin(part(0), b"ab")
+    with pytest.raises(InvalidRequest, match=f"part {number} of the upload came, must be part 1"):
+        under_way.add(part(number), b"cd")
+    with pytest.raises(InvalidRequest, match="must be part 1"):
+        upload.wait(do_nothing)
+
+
+def test_a_part_after_the_last_one_is_refused() -> None:
+    under_way = Uploads(max_bytes=100)
+    upload = under_way.begin(part(0), b"ab")
+    under_way.add(part(1, is_last=True), b"cd")
+    with pytest.raises(InvalidRequest, match="no upload `a` under way"):
+        under_way.add(part(2), b"ef")
+    upload.wait(do_nothing)
+    assert content(upload) == b"abcd"
+
+
+def test_more_than_is_served_is_refused_as_soon_as_it_is_more() -> None:
+    before = open_spools()
+    under_way = Uploads(max_bytes=3)
+    with pytest.raises(InvalidRequest, match="more than 3 bytes"):
+        under_way.begin(part(0), b"abcd")
+    upload = under_way.begin(part(0), b"ab")
+    with pytest.raises(InvalidRequest, match="more than 3 bytes"):
+        under_way.add(part(1), b"cd")
+    with pytest.raises(InvalidRequest, match="more than 3 bytes"):
+        upload.wait(do_nothing)
+    assert open_spools() == before
+
+
+def test_an_upload_has_one_name_and_is_gone_with_its_holder() -> None:
+    before = open_spools()
+    under_way = Uploads(max_bytes=100)
+    upload = under_way.begin(part(0), b"ab")
+    other = under_way.begin(part(0, upload="b"), b"xy")
+    with pytest.raises(InvalidRequest, match="`a` has begun already"):
+        under_way.begin(part(0), b"cd")
+    del upload
+    with pytest.raises(InvalidRequest, match="no upload `a` under way"):
+        under_way.add(part(1), b"cd")
+    assert len(set(open_spools()) - set(before)) == 1
+    assert content(other) == b"xy"
+
+
+def test_who_goes_away_is_noticed_before_everything_came() -> None:
+    def check() -> None:
+        raise Cancelled("the caller cancelled the request")
+
+    upload = Uploads(max_bytes=100).begin(part(0), b"ab")
+    with pytest.raises(Cancelled):
+        upload.wait(check)
+
+
+def test_who_sends_nothing_more_is_given_up(monkeypatch) -> None:
+    monkeypatch.setattr(uploads, "PATIENCE_S", 0.2)
+    upload = Uploads(max_bytes=100).begin(part(0), b"ab")
+    started_s = time.monotonic()
+    with pytest.raises(Unavailable, match=r"part 1 of the upload did not come within 0\.2 s"):
+        upload.wait(do_nothing)
+    assert time.monotonic() - started_s < 10

@@ -1,0 +1,202 @@
+"""Recordings in parts and on disk, against the real server: whole or refused, and never left over.
+
+What an upload is, step by step, is in tests/onecard/test_uploads.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+
+import grpc
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+from tritonclient.grpc import service_pb2_grpc
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from build_scripts import supervisor
+from evaluation import recordings
+from onecard import audio
+from onecard_client import AsyncClient, Client, Unavailable, _wire
+from tests.spools import open_spools
+
+NOTICE_TIMEOUT_S = 20
+
+
+@pytest.fixture(scope="module")
+def stub(server):
+    with grpc.insecure_channel(server.grpc_url) as channel:
+        yield service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+
+@pytest.fixture(scope="module")
+def large(conversation):
+    """The conversation with 32 bits a sample, two of the client's parts; its samples are the same.
+
+    The two low bytes are what decoding takes off again.
+    """
+    pcm, _ = audio.decode(conversation.read_bytes(), audio.Limits(60.0, 2**24))
+    data = recordings.wav(pcm)
+    header = bytearray(data[:44])
+    for offset, value in ((4, 36 + 4 * len(pcm)), (28, 64_000), (40, 4 * len(pcm))):
+        header[offset : offset + 4] = value.to_bytes(4, "little")
+    header[32:36] = (4).to_bytes(2, "little") + (32).to_bytes(2, "little")
+    return bytes(header) + (pcm.astype(np.int32) << 16).tobytes()
+
+
+def parts(content: bytes):
+    found = list(_wire.requests(_wire.TRANSCRIBE, content, {"language": "en"}, "r-1")())
+    assert len(found) == 2
+    return found
+
+
+def spools(server) -> list[str]:
+    """What the streaming model has open."""
+    found = supervisor.stubs(server.triton_pid())
+    (pid,) = (pid for pid, model in found.items() if model == "transcribe_stream")
+    return open_spools(pid)
+
+
+def wait_for_no_spool(server) -> None:
+    deadline = time.monotonic() + NOTICE_TIMEOUT_S
+    while spools(server):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def last_error(stub, requests) -> str:
+    return [one.error_message for one in stub.ModelStreamInfer(iter(requests))][-1]
+
+
+def test_parts_make_the_transcript_that_the_whole_makes(server, large, conversation):
+    with Client(server.grpc_url) as client:
+        in_parts = client.transcribe(large, language="en")
+        whole = client.transcribe(conversation, language="en")
+    assert in_parts.clip["codec"] == "pcm_s32le"
+    assert in_parts.segments == whole.segments
+    assert in_parts.turns == whole.turns
+
+
+async def in_parts_too(url: str, content: bytes):
+    async with AsyncClient(url) as client:
+        return await client.transcribe(content, language="en", diarize=False)
+
+
+def test_so_they_do_from_asyncio(server, large):
+    found = asyncio.run(in_parts_too(server.grpc_url, large))
+    assert found.duration_s == pytest.approx(30.0, abs=0.1)
+    assert found.text
+
+
+def test_one_large_message_does_as_well(server, stub, large):
+    """As other clients send it."""
+    request = _wire._request(_wire.TRANSCRIBE, large, b'{"diarize": false}', "r-1")
+    answers = list(stub.ModelStreamInfer(iter([request])))
+    assert [one.error_message for one in answers] == [""] * len(answers)
+    wait_for_no_spool(server)
+
+
+def test_who_hangs_up_in_the_middle_leaves_nothing(server, stub, large):
+    first, _ = parts(large)
+    wait_for_no_spool(server)
+
+    def half():
+        yield first
+        time.sleep(NOTICE_TIMEOUT_S)
+
+    call = stub.ModelStreamInfer(half())
+    deadline = time.monotonic() + NOTICE_TIMEOUT_S
+    while not spools(server):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    call.cancel()
+    wait_for_no_spool(server)
+
+
+def test_what_is_sent_out_of_order_is_refused(server, stub, large):
+    first, second = parts(large)
+    third = type(first)()
+    third.CopyFrom(first)
+    third.parameters["part"].int64_param = 2
+    assert last_error(stub, [second]).startswith("INVALID_ARG: there is no upload")
+    assert "part 2 of the upload came, must be part 1" in last_error(stub, [first, third])
+    second.parameters.pop("is_last")
+    assert "`is_last` (a boolean)" in last_error(stub, [second])
+    wait_for_no_spool(server)
+
+
+def test_a_refused_upload_ends_the_stream_and_is_not_sent_to_its_end(server):
+    """The server refuses the options in the first part; the client sends no gigabyte after it."""
+    sent = []
+
+    def counted(make):
+        for request in make():
+            sent.append(request)
+            time.sleep(0.01)
+            yield request
+
+    requests = _wire.requests
+    content = bytes(200 * _wire.PART_BYTES)
+    with Client(server.grpc_url) as client, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_wire, "requests", lambda *args: partial(counted, requests(*args)))
+        with pytest.raises(Exception, match="did you mean `language`"):
+            client.transcribe(content, langage="en")
+    assert 0 < len(sent) < 150
+    wait_for_no_spool(server)
+
+
+def test_more_streams_than_are_served_leave_nothing_either(server, large):
+    streams = []
+
+    def fill(client):
+        for _ in range(100):
+            streams.append(client.transcribe_stream(large, language="en"))
+            next(streams[-1])
+
+    with Client(server.grpc_url, max_retries=0) as client:
+        with pytest.raises(Unavailable, match="try again later"):
+            fill(client)
+        for stream in streams:
+            stream.close()
+    wait_for_no_spool(server)
+
+
+@pytest.mark.parametrize(
+    ("model", "texts", "numbers", "says"),
+    [
+        ("decode_audio", {"AUDIO_FILE": f"1/1/onecard-{'0' * 32}"}, {}, "is not open"),
+        ("decode_audio", {"AUDIO_FILE": "/etc/passwd"}, {}, "no reference of a spool"),
+        ("decode_audio", {}, {}, "input `AUDIO` is missing"),
+        ("detect_speech", {}, {"NUM_SAMPLES": np.array([[9]])}, "PCM is missing"),
+        ("detect_speech", {}, {}, "input `PCM` is missing"),
+        (
+            "detect_speech",
+            {},
+            {"NUM_SAMPLES": np.array([[9]]), "PCM": np.zeros((1, 9), np.int16)},
+            "come without PCM",
+        ),
+        ("detect_speech", {}, {"NUM_SAMPLES": np.array([[-9]])}, "at least 0"),
+        (
+            "diarize",
+            {},
+            {"NUM_SAMPLES": np.array([[9]]), "SCORES": np.zeros((1, 0, 0, 0), np.float32)},
+            "PCM is missing",
+        ),
+    ],
+)
+def test_a_step_says_what_it_lacks(server, model, texts, numbers, says):
+    inputs = []
+    for name, text in {"OPTIONS": "{}", **texts}.items():
+        inputs.append(triton.InferInput(name, [1, 1], "BYTES"))
+        inputs[-1].set_data_from_numpy(np.array([[text.encode()]], object))
+    for name, array in numbers.items():
+        dtype = np_to_triton_dtype(array.dtype)
+        inputs.append(triton.InferInput(name, list(array.shape), dtype))
+        inputs[-1].set_data_from_numpy(array)
+    with (
+        triton.InferenceServerClient(server.grpc_url) as client,
+        pytest.raises(InferenceServerException, match=says),
+    ):
+        client.infer(model, inputs)
