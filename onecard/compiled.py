@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import queue
 import warnings
+from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ class Compiled:
             "ENABLE_CPU_PINNING": False,  # each process would pin its threads to the same cores
         }
         compiled = openvino.Core().compile_model(model, _DEVICE, settings)
+        self._num_threads = num_threads
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(num_threads):
             self._requests.put(compiled.create_infer_request())
@@ -74,8 +76,14 @@ class Compiled:
         self._pool = ThreadPoolExecutor(num_threads)
 
     def __call__(self, batches: Iterable[tuple[Array, ...]]) -> list[Array]:
-        """The output for each batch of inputs, in order; all inputs are held at a time."""
-        return list(self._pool.map(self._infer, batches))
+        """The output for each batch of inputs, in order; few inputs are held at a time."""
+        found: list[Array] = []
+        running: deque[Future[Array]] = deque()
+        for batch in batches:
+            running.append(self._pool.submit(self._infer, batch))
+            if len(running) > self._num_threads:
+                found.append(running.popleft().result())
+        return found + [one.result() for one in running]
 
     def _infer(self, inputs: tuple[Array, ...]) -> Array:
         request = self._requests.get()

@@ -11,8 +11,8 @@ each window's factor and offset are applied to what comes out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,10 @@ from onecard.compiled import Compiled
 Array = npt.NDArray[np.float32]
 
 # Batches whose features are held at a time, 70 kB a window.
-_GROUP = 16
+_GROUP = 4
+# Windows that go through the convolutions together, which are given 2.6 MB a window and need as
+# much again; the LSTM, to which a window is little, has whole batches.
+_PART = 4
 
 
 class SlidingPyanNet:
@@ -74,11 +77,19 @@ class SlidingPyanNet:
         Returns:
             [windows, frames, speakers] in [0, 1] for each span, in order.
         """
-        shared: Iterator[tuple[Array, ...]] = map(self._shared, spans)
         scores: list[Array] = []
-        while group := self._features(islice(shared, _GROUP)):
-            scores += self._speakers((features,) for features in group)
+        spans = iter(spans)
+        while group := [self._parts(span) for span in islice(spans, _GROUP)]:
+            features = iter(self._features(map(self._shared, chain.from_iterable(group))))
+            scores += self._speakers(
+                (np.concatenate(list(islice(features, len(parts)))),) for parts in group
+            )
         return scores
+
+    def _parts(self, span: Array) -> list[Array]:
+        """The spans of at most _PART windows each."""
+        rest, step = self._window - self._step, _PART * self._step
+        return [span[start : start + step + rest] for start in range(0, len(span) - rest, step)]
 
     def _shared(self, span: Array) -> tuple[Array, Array, Array]:
         """Filtered windows [windows, 80, frames], their factors and their offsets."""

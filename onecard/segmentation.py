@@ -63,7 +63,7 @@ class Segmenter:
     """A loaded network, compiled for the CPU, and the geometry of its output.
 
     Args:
-        batch_size: windows per forward pass; each takes about 4 MB while it runs.
+        batch_size: windows per forward pass of the LSTM.
         precision: of the LSTM, as for `SlidingPyanNet`.
         num_threads: forward passes at the same time.
 
