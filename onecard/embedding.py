@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from onecard import manifest
+from onecard.compiled import Compiled
 
 with warnings.catch_warnings():
     # torchcodec is left out on purpose: pyannote is handed waveforms, not files.
@@ -44,6 +45,7 @@ PARTIAL_FRAMES = 160  # 1.6 s: the length that the network was trained on
 PARTIAL_STEP = PARTIAL_FRAMES // 2
 # Shorter speech gets no embedding: below a quarter of a partial its vector is mostly noise.
 MIN_FRAMES = PARTIAL_FRAMES // 4
+MAX_PARTIALS = 16  # at a time on a CPU: more take memory and little less time each
 TARGET_RMS = 10 ** (-30 / 20)  # -30 dBFS; quieter speech is raised to it, louder is left alone
 SILENCE_RMS = 1e-6
 
@@ -88,6 +90,7 @@ class SpeakerEmbedding(BaseInference):
 
     def __init__(self, encoder: SpeakerEncoder, device: torch.device | None = None) -> None:
         self.encoder = encoder.eval()
+        self._compiled: Compiled | None = None
         self.mel_filters = torchaudio.functional.melscale_fbanks(
             WINDOW_SAMPLES // 2 + 1,
             0.0,
@@ -127,19 +130,33 @@ class SpeakerEmbedding(BaseInference):
         rows = torch.nonzero(masks.any(dim=1))[:, 0]
         if len(rows) == 0:
             return embeddings
-        samples = waveforms[rows, 0].to(self.device)
-        kept = masks[rows].to(self.device)
-        mels = self._mel(samples * _gain(samples, _resampled(kept, num_samples)))
-        frames_kept = _resampled(kept, mels.shape[1])
         partials, owners = [], []
-        for row, mel, keep in zip(rows.tolist(), mels, frames_kept, strict=True):
-            found = _partials(mel[keep])
+        # One by one, which takes half the time: what a row needs then stays in the caches.
+        for row in rows.tolist():
+            samples = waveforms[row].to(self.device)
+            kept = masks[row : row + 1].to(self.device)
+            mel = self._mel(samples * _gain(samples, _resampled(kept, num_samples)))[0]
+            found = _partials(mel[_resampled(kept, len(mel))[0]])
             partials.append(found)
             owners += [row] * len(found)
         if owners:
-            vectors = self.encoder(torch.cat(partials))
-            _average(vectors.cpu().numpy(), np.array(owners), embeddings)
+            vectors = self._encode(torch.cat(partials))
+            _average(vectors, np.array(owners), embeddings)
         return embeddings
+
+    def _encode(self, partials: Tensor) -> npt.NDArray[np.float32]:
+        """(num_partials, PARTIAL_FRAMES, NUM_MELS) -> (num_partials, DIMENSION)"""
+        if self.device.type != "cpu":
+            vectors: Tensor = self.encoder(partials)
+            return vectors.cpu().numpy()
+        mels = partials.numpy()
+        if self._compiled is None:
+            self._compiled = Compiled(
+                self.encoder, (partials[:1],), [(-1, *mels.shape[1:])],
+                precision="float32", num_threads=torch.get_num_threads(),
+            )  # fmt: skip
+        parts = (mels[i : i + MAX_PARTIALS] for i in range(0, len(mels), MAX_PARTIALS))
+        return np.concatenate(self._compiled((part,) for part in parts))
 
     def _mel(self, samples: Tensor) -> Tensor:
         """Power mel spectrogram, no logarithm: (rows, num_samples) -> (rows, frames, NUM_MELS)."""

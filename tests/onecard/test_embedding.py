@@ -61,6 +61,16 @@ def test_vectors_are_unit_and_do_not_depend_on_the_batch(embed, spoken) -> None:
         np.testing.assert_allclose(embed(batch[i : i + 1])[0], together[i], atol=1e-5)
 
 
+def test_the_compiled_network_answers_as_torchs_own(embed, spoken) -> None:
+    """In batches, of which the last is not full."""
+    mels = torch.cat([embed._mel(samples)[0] for samples in spoken.values()])
+    partials = mels[: 40 * 38 + 160].unfold(0, 160, 38).transpose(1, 2).contiguous()
+    assert 2 * embedding.MAX_PARTIALS < len(partials) < 3 * embedding.MAX_PARTIALS
+    with torch.inference_mode():
+        wanted = embed.encoder(partials).numpy()
+    np.testing.assert_allclose(embed._encode(partials), wanted, atol=1e-5)
+
+
 def test_a_mask_keeps_what_it_keeps(embed, spoken) -> None:
     """Half of a window masked away gives what the other half alone gives."""
     diane, _, sheila, *_ = windows(spoken)
