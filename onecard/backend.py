@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from onecard import contract, parameters, presence, threads
+from onecard import contract, heap, parameters, presence, spool, threads
 from onecard.audio import Pcm
 from onecard.errors import InvalidRequest, Unavailable
 from onecard.streams import Event
@@ -131,6 +131,12 @@ def recording(request: Request) -> Pcm | int:
     return num_samples
 
 
+def array_or_none(request: Request, name: str) -> np.ndarray[Any, Any] | None:
+    """The optional input `name`, or what lies in the file that came in its place."""
+    reference = text(request, f"{name}_FILE", "")
+    return spool.rows(reference) if reference else tensor_or_none(request, name)
+
+
 def data(request: Request, name: str) -> bytes:
     """The single BYTES element of input `name`."""
     value = tensor(request, name)
@@ -205,6 +211,7 @@ def answer(
                 responses.append(respond(request))
             except Exception as error:  # the boundary: nothing may escape into the stub
                 responses.append(refusal(error, request.request_id(), request.parameters()))
+    heap.trim()
     return responses
 
 

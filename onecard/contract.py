@@ -38,6 +38,9 @@ NUM_SAMPLES = Tensor("NUM_SAMPLES", "TYPE_INT64", (1,), optional=True)  # N
 # References of `onecard.spool`: read in place of AUDIO, written in place of PCM, then empty.
 AUDIO_FILE = Tensor("AUDIO_FILE", "TYPE_STRING", (1,), optional=True)
 PCM_FILE = Tensor("PCM_FILE", "TYPE_STRING", (1,), optional=True)
+# Of an array there, in place of SCORES and EMBEDDINGS.
+SCORES_FILE = Tensor("SCORES_FILE", "TYPE_STRING", (1,), optional=True)
+EMBEDDINGS_FILE = Tensor("EMBEDDINGS_FILE", "TYPE_STRING", (1,), optional=True)
 MAY_HAVE_AUDIO = replace(AUDIO, optional=True)
 
 
@@ -69,7 +72,16 @@ PYTHON_MODELS: dict[str, Model] = {
     "recognize": Model((PCM, SPEECH, OPTIONS), (SEGMENTS,), calls=("whisper",)),
     "align": Model((PCM, SEGMENTS, OPTIONS), (ALIGNED,)),
     "diarize": Model(
-        (MAY_HAVE_PCM, NUM_SAMPLES, SCORES, MAY_HAVE_EMBEDDINGS, OPTIONS), (TURNS, EMBEDDINGS)
+        (
+            MAY_HAVE_PCM,
+            NUM_SAMPLES,
+            MAY_HAVE_SCORES,
+            SCORES_FILE,
+            MAY_HAVE_EMBEDDINGS,
+            EMBEDDINGS_FILE,
+            OPTIONS,
+        ),
+        (TURNS, EMBEDDINGS),
     ),
     "label": Model((CLIP, SPEECH, ALIGNED, TURNS, OPTIONS), (RESULT,)),
     "transcribe_stream": Model((AUDIO, OPTIONS), (EVENT,), decoupled=True, calls=TRANSCRIBE_STEPS),

@@ -23,12 +23,14 @@ from onecard import (
     embedding,
     manifest,
     pyannote_pipeline,
+    reconstruction,
     segmentation,
     turns,
 )
 from onecard.audio import SAMPLE_RATE, length, needed, to_float
 from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
+from onecard.reconstruction import WindowScores
 from onecard.windows import SEGMENTATION, STEP_RATIO
 
 with warnings.catch_warnings():
@@ -49,6 +51,7 @@ SCORES_KEY, EMBEDDINGS_KEY = "onecard_scores", "onecard_embeddings"
 Samples = npt.NDArray[np.int16]
 Scores = npt.NDArray[np.float32]
 Embeddings = npt.NDArray[np.float32]
+NO_SCORES: Scores = np.zeros((0, 0, 0), np.float32)
 NO_EMBEDDINGS: Embeddings = np.zeros((0, 0, 0), np.float32)
 
 
@@ -158,14 +161,12 @@ class LocalSpeakerDiarization(SpeakerDiarization):
         shared = file.get(SCORES_KEY)
         if shared is None:
             floats = torch.from_numpy(to_float(file["waveform"].numpy()))
-            found: SlidingWindowFeature = super().get_segmentations(
-                {**file, "waveform": floats}, hook=hook
-            )
-            return found
+            found = super().get_segmentations({**file, "waveform": floats}, hook=hook)
+            return WindowScores(found.data, found.sliding_window)
         window = SlidingWindow(
             start=0.0, duration=self._segmentation.duration, step=self._segmentation.step
         )
-        return SlidingWindowFeature(shared, window)
+        return WindowScores(shared, window)
 
     def get_embeddings(
         self, file: Mapping[str, Any], *args: Any, **kwargs: Any
@@ -175,6 +176,8 @@ class LocalSpeakerDiarization(SpeakerDiarization):
         if found is None:
             found = super().get_embeddings(file, *args, **kwargs)
         return found
+
+    reconstruct = staticmethod(reconstruction.reconstruct)  # with less memory
 
     def embed(self, file: Mapping[str, Any]) -> Embeddings:
         """(num_windows, num_speakers, dimension) of every local speaker, NaN where one is silent.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import re
 import secrets
@@ -20,11 +21,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from onecard.audio import Pcm
 from onecard.errors import InvalidRequest, Unavailable
 
 _ITEM_BYTES = np.dtype(np.int16).itemsize
+_SHAPE = re.compile(r"\d{1,9}(x\d{1,9}){0,3}")
 _REFERENCE = re.compile(r"(\d+)/(\d+)/(onecard-[0-9a-f]{32})")
 
 
@@ -72,8 +75,61 @@ class Spool:
 
     def samples(self, first: int, last: int) -> Pcm:
         """Samples [first, last), as far as there are any; threads may share a spool."""
-        start, end = first * _ITEM_BYTES, min(last, self.num_samples) * _ITEM_BYTES
-        return np.frombuffer(os.pread(self._descriptor, max(0, end - start), start), np.int16)
+        last = min(last, self.num_samples)
+        return np.frombuffer(self.read(first * _ITEM_BYTES, last * _ITEM_BYTES), np.int16)
+
+    def read(self, first: int, last: int) -> bytes:
+        """Bytes [first, last)."""
+        return os.pread(self._descriptor, max(0, last - first), first)
+
+
+class Rows:
+    """A float32 array [rows, ...] in a spool, which comes in parts and is read in parts."""
+
+    def __init__(self) -> None:
+        self._spool = Spool()
+        self._row: tuple[int, ...] = ()
+        self._num_rows = 0
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.close()
+
+    def __len__(self) -> int:
+        return self._num_rows
+
+    def append(self, part: npt.NDArray[np.float32]) -> None:
+        """More rows, each like those before."""
+        self._spool.write(np.ascontiguousarray(part, np.float32).tobytes())
+        self._row = part.shape[1:]
+        self._num_rows += len(part)
+
+    def part(self, first: int, last: int) -> npt.NDArray[np.float32]:
+        """Rows [first, last)."""
+        size = math.prod(self._row) * 4
+        data = self._spool.read(first * size, last * size)
+        return np.frombuffer(data, np.float32).reshape(last - first, *self._row)
+
+    @property
+    def reference(self) -> str:
+        """What `rows` takes in another process: the spool's, and the shape."""
+        shape = "x".join(str(length) for length in (self._num_rows, *self._row))
+        return f"{self._spool.reference}:{shape}"
+
+
+def rows(reference: str) -> npt.NDArray[np.float32]:
+    """The whole of another process's `Rows`. Raises InvalidRequest as `opened`."""
+    name, _, shape = reference.partition(":")
+    if not _SHAPE.fullmatch(shape):
+        raise InvalidRequest(f"`{reference}` has no shape, must end in one, such as `:9x293x3`")
+    with opened(name) as file:
+        found = np.fromfile(file, np.float32)
+    lengths = [int(length) for length in shape.split("x")]
+    if len(found) != math.prod(lengths):
+        raise InvalidRequest(f"`{reference}` has {len(found)} numbers, must have {shape}")
+    return found.reshape(lengths)
 
 
 @contextlib.contextmanager

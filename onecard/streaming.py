@@ -22,7 +22,7 @@ from onecard.audio import SAMPLE_RATE
 from onecard.errors import Cancelled
 from onecard.gate import Gate
 from onecard.options import TranscribeOptions
-from onecard.spool import Spool
+from onecard.spool import Rows, Spool
 from onecard.windows import SEGMENTATION
 
 Event = dict[str, Any]
@@ -101,10 +101,14 @@ def events(
     """
     settings = options.to_json()
     yield _progress("decode_audio", 0, 1)
-    with Spool() as pcm, _Recording(call, pcm, options, config, gate) as recording:
+    with (
+        Spool() as pcm,
+        Rows() as scores,
+        _Recording(call, pcm, options, config, gate) as recording,
+    ):
         with audio:
             clip = recording.decode(audio)
-        speech, scores = yield from recording.detect()
+        speech = yield from recording.detect(scores)
         turns = recording.pool.submit(recording.diarize, scores)
         aligned: list[Document] = []
         num_chunks = len(speech["chunks"])
@@ -162,51 +166,56 @@ class _Recording:
         self._num_samples = self._pcm.num_samples
         self._length_s = self._num_samples / SAMPLE_RATE
         self._left_s = {"recognize": self._length_s, "diarize": self._length_s}
+        options = self._options
+        if options.diarize and options.vad_method == "pyannote" and self._config.diarize_in_pieces:
+            self._num_to_diarize = max(1, len(self._pieces()))
         clip: str = found["CLIP"]
         return clip
 
-    def detect(self) -> Generator[Event, None, tuple[Document, Array]]:
-        """SPEECH and SCORES of the whole; yields progress."""
-        pieces = self._pieces() if self._options.vad_method == "pyannote" else []
-        if len(pieces) < 2:
+    def detect(self, scores: Rows) -> Generator[Event, None, Document]:
+        """SPEECH of the whole, and `scores`; yields progress."""
+        pieces = self._pieces()
+        if len(pieces) < 2 or self._options.vad_method != "pyannote":
             yield _progress("detect_speech", 0, 1)
             found = self._run("detect_speech", PCM=self._whole())
-            return json.loads(found["SPEECH"]), self._call.array(found["SCORES"])
-        scores = _Whole(pieces[-1][1])
-        for num_done, (first, last) in enumerate(pieces):
-            yield _progress("detect_speech", num_done, len(pieces))
-            pcm = self._pcm.samples(*SEGMENTATION.samples(first, last))
-            found = self._run("detect_speech", ("SCORES",), PCM=pcm)
-            scores.put(first, self._call.array(found["SCORES"]))
-        known: dict[str, Any] = {"NUM_SAMPLES": self._length(), "SCORES": scores.array}
-        found = self._run("detect_speech", ("SPEECH",), **known)
-        return json.loads(found["SPEECH"]), scores.array
-
-    def diarize(self, scores: Array) -> str:
-        """TURNS of the whole."""
-        pieces = self._pieces() if len(scores) and self._config.diarize_in_pieces else []
-        known: dict[str, Any]
-        if not self._options.diarize:
-            known = {"NUM_SAMPLES": self._length()}
-        elif len(pieces) > 1:
-            known = {"NUM_SAMPLES": self._length(), "EMBEDDINGS": self._embeddings(pieces, scores)}
+            scores.append(self._call.array(found["SCORES"]))
         else:
-            known = {"PCM": self._whole()}
-        found = self._run("diarize", ("TURNS",), SCORES=scores, **known)
+            for num_done, (first, last) in enumerate(pieces):
+                yield _progress("detect_speech", num_done, len(pieces))
+                pcm = self._pcm.samples(*SEGMENTATION.samples(first, last))
+                found = self._run("detect_speech", ("SCORES",), PCM=pcm)
+                scores.append(self._call.array(found["SCORES"]))
+            known: dict[str, Any] = {"NUM_SAMPLES": self._length()}
+            known["SCORES_FILE"] = scores.reference
+            found = self._run("detect_speech", ("SPEECH",), **known)
+        speech: Document = json.loads(found["SPEECH"])
+        return speech
+
+    def diarize(self, scores: Rows) -> str:
+        """TURNS of the whole."""
+        with Rows() as embeddings:
+            known: dict[str, Any] = {"SCORES_FILE": scores.reference}
+            if self._num_to_diarize > 1:
+                self._embed(scores, embeddings)
+                known["EMBEDDINGS_FILE"] = embeddings.reference
+            if self._num_to_diarize > 1 or not self._options.diarize:
+                known["NUM_SAMPLES"] = self._length()
+            else:
+                known["PCM"] = self._whole()
+            turns: str = self._run("diarize", ("TURNS",), **known)["TURNS"]
         self._left_s["diarize"] = 0.0
-        turns: str = found["TURNS"]
         return turns
 
-    def _embeddings(self, pieces: Sequence[tuple[int, int]], scores: Array) -> Array:
-        embeddings = _Whole(len(scores))
-        self._num_to_diarize = len(pieces)
-        for first, last in pieces:
+    def _embed(self, scores: Rows, embeddings: Rows) -> None:
+        for first, last in self._pieces():
             pcm = self._pcm.samples(*SEGMENTATION.samples(first, last))
-            found = self._run("diarize", ("EMBEDDINGS",), PCM=pcm, SCORES=scores[first:last])
-            embeddings.put(first, self._call.array(found["EMBEDDINGS"]))
+            known = scores.part(first, last)
+            found = self._run("diarize", ("EMBEDDINGS",), PCM=pcm, SCORES=known)
+            embeddings.append(self._call.array(found["EMBEDDINGS"]))
             self._num_diarized += 1
-            self._left_s["diarize"] = self._length_s * (1 - self._num_diarized / len(pieces))
-        return embeddings.array
+            self._left_s["diarize"] = self._length_s * (
+                1 - self._num_diarized / self._num_to_diarize
+            )
 
     def diarized(self) -> Event:
         """Progress of `diarize`."""
@@ -278,20 +287,6 @@ class _Recording:
     def _length(self) -> Array:
         """NUM_SAMPLES."""
         return np.array([self._num_samples], np.int64)
-
-
-class _Whole:
-    """An array that comes in parts, each of which is let go as soon as it is in its place."""
-
-    def __init__(self, num_rows: int) -> None:
-        self._num_rows = num_rows
-        self.array: Array = np.zeros(0)
-
-    def put(self, first: int, part: Array) -> None:
-        """Rows from `first` on; the first part tells what a row is."""
-        if not len(self.array):
-            self.array = np.zeros((self._num_rows, *part.shape[1:]), part.dtype)
-        self.array[first : first + len(part)] = part
 
 
 def _progress(stage: str, done: int, total: int) -> Event:

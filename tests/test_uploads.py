@@ -184,6 +184,12 @@ def test_more_streams_than_are_served_leave_nothing_either(server, large):
             {"NUM_SAMPLES": np.array([[9]]), "SCORES": np.zeros((1, 0, 0, 0), np.float32)},
             "PCM is missing",
         ),
+        (
+            "diarize",
+            {"SCORES_FILE": f"1/1/onecard-{'0' * 32}:1x293x3"},
+            {"NUM_SAMPLES": np.array([[9]])},
+            "is not open",
+        ),
     ],
 )
 def test_a_step_says_what_it_lacks(server, model, texts, numbers, says):

@@ -16,7 +16,7 @@ import triton_python_backend_utils as pb_utils
 from tensorrtllm_cpu import settings
 from tensorrtllm_cpu.refusal import Refusal
 
-from onecard import backend
+from onecard import backend, heap
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -46,6 +46,7 @@ class TritonPythonModel:
                 self._service.take(request, _Sender(request.get_response_sender()))
             return None
         responses = [_response(outcome) for outcome in self._service.answer(requests)]
+        heap.trim()
         if not self._settings.decoupled:
             return responses
         for request, response in zip(requests, responses, strict=True):

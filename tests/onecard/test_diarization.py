@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from pyannote.audio.pipelines import SpeakerDiarization
+from pyannote.core import SlidingWindowFeature
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 
@@ -190,6 +194,71 @@ def test_bounded_clustering_thins_evenly_and_still_separates(pcm, scores) -> Non
     found = bounded.diarize(pcm, scores, TranscribeOptions())
     assert seen == [20]
     assert found["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
+
+
+class PyannotesOwn(diarization.LocalSpeakerDiarization):
+    """With the last step as pyannote has it."""
+
+    reconstruct = SpeakerDiarization.reconstruct
+
+    def get_segmentations(self, *args: Any, **kwargs: Any) -> SlidingWindowFeature:
+        found = super().get_segmentations(*args, **kwargs)
+        return SlidingWindowFeature(found.data, found.sliding_window)
+
+
+@pytest.fixture(scope="module")
+def pyannotes_own() -> PyannotesOwn:
+    return PyannotesOwn(parameters.parse(diarization.Config, PARAMETERS))
+
+
+@pytest.fixture(scope="module")
+def minutes(diarizer, pcm, scores) -> dict[str, Any]:
+    """A file of pyannote's of 5 minutes: the conversation over and over, once without a voice."""
+    known = {
+        diarization.SCORES_KEY: scores,
+        diarization.EMBEDDINGS_KEY: diarizer.embed(pcm, scores, OPTIONS),
+    }
+    repeated = {key: np.tile(value, (12, 1, 1)) for key, value in known.items()}
+    silent = slice(2 * len(scores), 3 * len(scores))
+    repeated[diarization.SCORES_KEY][silent] = 0
+    repeated[diarization.EMBEDDINGS_KEY][silent] = np.nan
+    for value in repeated.values():
+        value.flags.writeable = False
+    unread = torch.zeros(1, 1)
+    return {"waveform": unread, "sample_rate": audio.SAMPLE_RATE, "uri": "audio", **repeated}
+
+
+@pytest.mark.filterwarnings("ignore")  # bounds that are not met
+@pytest.mark.parametrize(
+    "bounds",
+    [{}, {"num_speakers": 1}, {"num_speakers": 4}, {"min_speakers": 3}, {"max_speakers": 1}],
+    ids=str,
+)
+def test_the_last_step_is_pyannotes_own(diarizer, pyannotes_own, minutes, bounds) -> None:
+    found = diarizer.pipeline(minutes, **bounds)
+    wanted = pyannotes_own(minutes, **bounds)
+    assert len(wanted.speaker_diarization.labels()) >= bounds.get("min_speakers", 1)
+    assert found.serialize() == wanted.serialize()
+    assert np.array_equal(found.speaker_embeddings, wanted.speaker_embeddings)
+
+
+def test_the_last_step_needs_little_memory(minutes) -> None:
+    """Of twelve speakers; of clustering, whose memory is bounded by number, only its least."""
+    values = {**PARAMETERS, "max_clustered_embeddings": "300"}
+    pipeline = diarization.LocalSpeakerDiarization(parameters.parse(diarization.Config, values))
+    scores = minutes[diarization.SCORES_KEY]
+    voices = np.eye(12, embedding.DIMENSION, dtype=np.float32)
+    speakers = np.random.default_rng(0).integers(0, 12, (len(scores), 3))
+    file = {**minutes, diarization.EMBEDDINGS_KEY: voices[speakers]}
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        output = pipeline(file, num_speakers=12)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(output.speaker_diarization.labels()) == 12
+    assert peak - before < 3 * scores.nbytes  # pyannote's own: 13 times
 
 
 def test_telemetry_is_off(monkeypatch) -> None:

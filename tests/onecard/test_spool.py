@@ -78,6 +78,37 @@ def test_who_guesses_gets_nothing(tmp_path: Path) -> None:
         pass
 
 
+def test_an_array_comes_and_goes_in_parts() -> None:
+    whole = np.arange(120, dtype=np.float32).reshape(10, 3, 4)
+    with spool.Rows() as held:
+        for first in range(0, 10, 4):
+            held.append(whole[first : first + 4, :, ::1])
+        assert len(held) == 10
+        assert held.reference.endswith(":10x3x4")
+        assert np.array_equal(held.part(3, 7), whole[3:7])
+        assert np.array_equal(spool.rows(held.reference), whole)
+    assert open_spools() == []
+
+
+def test_an_array_without_rows_keeps_its_shape() -> None:
+    with spool.Rows() as held:
+        held.append(np.zeros((0, 293, 3), np.float32))
+        assert spool.rows(held.reference).shape == (0, 293, 3)
+
+
+@pytest.mark.parametrize("shape", ["", ":", ":9y9", ":9999999999", ":1x1x1x1x1"])
+def test_a_reference_of_an_array_has_a_shape(shape: str) -> None:
+    with spool.Spool() as held, pytest.raises(InvalidRequest, match="has no shape"):
+        spool.rows(held.reference + shape)
+
+
+def test_a_shape_of_something_else_is_refused() -> None:
+    with spool.Spool() as held:
+        held.write(bytes(16))
+        with pytest.raises(InvalidRequest, match="has 4 numbers, must have 2x3"):
+            spool.rows(f"{held.reference}:2x3")
+
+
 def test_a_full_disk_is_told_as_one(monkeypatch) -> None:
     """`/dev/full` is the kernel's own full disk."""
     with spool.Spool() as held, open("/dev/full", "r+b") as full:

@@ -64,17 +64,21 @@ class Models:
             target.write(source.read())
         return {"CLIP": "{}"}
 
-    def detect_speech(self, OPTIONS, PCM=None, NUM_SAMPLES=None, SCORES=None):
+    def detect_speech(self, OPTIONS, PCM=None, NUM_SAMPLES=None, SCORES_FILE=None):
         chunks = [{"start": float(n), "end": n + 0.5} for n in range(self.num_chunks)]
-        scores = numbered(PCM) if SCORES is None else SCORES
+        scores = numbered(PCM) if SCORES_FILE is None else spool.rows(SCORES_FILE)
         return {"SPEECH": json.dumps({"chunks": chunks}), "SCORES": scores}
 
-    def diarize(self, SCORES, OPTIONS, PCM=None, NUM_SAMPLES=None, EMBEDDINGS=None):
+    def diarize(
+        self, OPTIONS, PCM=None, NUM_SAMPLES=None, SCORES=None, SCORES_FILE=None,
+        EMBEDDINGS_FILE=None,
+    ):  # fmt: skip
         """An embedding is its window's score, so that what belongs together shows."""
-        embeddings = SCORES if EMBEDDINGS is None else EMBEDDINGS
+        scores = spool.rows(SCORES_FILE) if SCORES is None else SCORES
+        embeddings = scores if EMBEDDINGS_FILE is None else spool.rows(EMBEDDINGS_FILE)
         num_samples = len(PCM) if NUM_SAMPLES is None else NUM_SAMPLES[0]
-        assert len(SCORES) == windows.SEGMENTATION.count(num_samples)
-        assert np.array_equal(embeddings, SCORES)
+        assert len(scores) == windows.SEGMENTATION.count(num_samples)
+        assert np.array_equal(embeddings, scores)
         return {"TURNS": "{}", "EMBEDDINGS": embeddings}
 
     def recognize(self, PCM, SPEECH, OPTIONS):

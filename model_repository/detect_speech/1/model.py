@@ -27,7 +27,7 @@ class TritonPythonModel:
 
     def _detect(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
-        pcm, known = backend.recording(request), backend.tensor_or_none(request, "SCORES")
+        pcm, known = backend.recording(request), backend.array_or_none(request, "SCORES")
         speech, scores = self.detector.detect(pcm, options, known)
         outputs: dict[str, Any] = {"SPEECH": json.dumps(speech)}
         if "SCORES" in request.requested_output_names():

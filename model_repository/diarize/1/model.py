@@ -21,8 +21,10 @@ class TritonPythonModel:
 
     def _diarize(self, request):
         options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
-        pcm, scores = backend.recording(request), backend.tensor(request, "SCORES")
-        known = backend.tensor_or_none(request, "EMBEDDINGS")
+        pcm, scores = backend.recording(request), backend.array_or_none(request, "SCORES")
+        known = backend.array_or_none(request, "EMBEDDINGS")
+        if scores is None:
+            scores = diarization.NO_SCORES
         wanted = request.requested_output_names()
         outputs: dict[str, Any] = {}
         if "EMBEDDINGS" in wanted:
