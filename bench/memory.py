@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 from bench import recordings
 from bench.interleave import is_quick, once
 from bench.serving import Serving, serving
-from build_scripts import claim, processes
+from build_scripts import claim, processes, supervisor
 from build_scripts.settings import Settings
 
 MINUTES = (5, 5, 5, 20, 60)
@@ -25,20 +27,30 @@ PERIOD_S = 0.25
 REST_S = 3.0
 KEPT_PERIOD_S = 1.0  # of the series in the results: the highest of each second
 MIB = 2**20
+MENTIONED_MIB = 10
 SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """`own` belongs to processes, `shared` is shared memory; bytes."""
+    """Bytes: `own` of the processes of each model, and of Triton's; `shared` is shared memory."""
 
     time_s: float
-    own: int
+    own: Mapping[str, int]
     shared: int
 
     @property
     def total(self) -> int:
-        return self.own + self.shared
+        return sum(self.own.values()) + self.shared
+
+    def grown_mib(self, before: Sample) -> dict[str, float]:
+        """What each has more than `before`, the most first."""
+        grown = {
+            name: (self.own.get(name, 0) - before.own.get(name, 0)) / MIB
+            for name in {*self.own, *before.own}
+        }
+        grown["shared memory"] = (self.shared - before.shared) / MIB
+        return dict(sorted(grown.items(), key=lambda one: -one[1]))
 
 
 def measure() -> dict[str, Any]:
@@ -54,7 +66,7 @@ def measure() -> dict[str, Any]:
     longest = runs[-1]
     same = [run for run in runs if run["minutes"] == runs[0]["minutes"]]
     return {
-        "idle_mib": idle / MIB,
+        "idle_mib": idle.total / MIB,
         "runs": runs,
         "growth_ratio": once(longest["growth_mib"] / longest["pcm_mib"]),
         "third_run_ratio": once(same[2]["peak_mib"] / same[1]["peak_mib"]),
@@ -84,27 +96,40 @@ class Meter:
         """Seconds since the first sample."""
         return time.monotonic() - self._started_s
 
-    def since(self, start_s: float) -> list[int]:
-        """Total bytes of every sample taken after `start_s`."""
-        return [sample.total for sample in self.samples if sample.time_s >= start_s]
+    def peak(self, start_s: float) -> Sample:
+        """The highest of the samples taken after `start_s`."""
+        after = [sample for sample in self.samples if sample.time_s >= start_s]
+        return max(after, key=lambda sample: sample.total)
 
     def _run(self) -> None:
         while not self._is_over.wait(PERIOD_S):
-            own, shared = taken(self._settings)
-            self.samples.append(Sample(self.now_s(), own, shared))
+            self.samples.append(taken(self._settings, self.now_s()))
 
 
-def taken(settings: Settings) -> tuple[int, int]:
-    """Bytes of the processes of one server without shared memory, and of its shared memory."""
-    supervisor = claim.state(settings).get("supervisor")
-    pids = {*processes.mentioning(settings.shm_prefix), *([int(supervisor)] if supervisor else [])}
-    found = [_proportional(pid) for pid in pids]
-    mapped = sum(shared for _, shared in found)
+def taken(settings: Settings, now_s: float) -> Sample:
+    """What the processes of one server have, and its shared memory."""
+    watching = claim.state(settings).get("supervisor")
+    pids = {*processes.mentioning(settings.shm_prefix), *([int(watching)] if watching else [])}
+    own: Counter[str] = Counter()
+    mapped = 0
+    for pid in pids:
+        total, shared = _proportional(pid)
+        own[_model(pid)] += total - shared
+        mapped += shared
     regions = 0
     for region in SHARED_MEMORY.glob(f"{settings.shm_prefix}*"):
         with contextlib.suppress(OSError):
             regions += region.stat().st_blocks * 512
-    return sum(total for total, _ in found) - mapped, max(mapped, regions)
+    return Sample(now_s, own, max(mapped, regions))
+
+
+def _model(pid: int) -> str:
+    """The model that a process serves; `server` for Triton's own and whatever else."""
+    try:
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return "server"
+    return supervisor.model_of(pid, parent) or "server"
 
 
 def _proportional(pid: int) -> tuple[int, int]:
@@ -117,34 +142,37 @@ def _proportional(pid: int) -> tuple[int, int]:
     return tuple(int(fields[name].split()[0]) * 1024 for name in ("Pss", "Pss_Shmem"))  # type: ignore[return-value]
 
 
-def _rest(meter: Meter) -> int:
+def _rest(meter: Meter) -> Sample:
     """The level after a moment without requests."""
     time.sleep(REST_S)
     start_s = meter.now_s()
     time.sleep(REST_S)
-    return max(meter.since(start_s))
+    return meter.peak(start_s)
 
 
-def _run(server: Serving, meter: Meter, minutes: int, idle: int) -> dict[str, Any]:
+def _run(server: Serving, meter: Meter, minutes: int, idle: Sample) -> dict[str, Any]:
     pcm = recordings.clip(60 * minutes)
     audio = recordings.wav(recordings.fresh(pcm))
     start_s = meter.now_s()
     server.client.transcribe(audio, language="en")
     elapsed_s = meter.now_s() - start_s
-    peak = max(meter.since(start_s))
-    run = {
+    peak = meter.peak(start_s)
+    grown = peak.grown_mib(idle)
+    run: dict[str, Any] = {
         "minutes": minutes,
         "seconds": elapsed_s,
         "pcm_mib": pcm.nbytes / MIB,
-        "peak_mib": peak / MIB,
-        "growth_mib": (peak - idle) / MIB,
-        "after_mib": _rest(meter) / MIB,
+        "peak_mib": peak.total / MIB,
+        "growth_mib": (peak.total - idle.total) / MIB,
+        "grown_mib": grown,
+        "after_mib": _rest(meter).total / MIB,
     }
+    most = ", ".join(f"{name} {mib:.0f}" for name, mib in grown.items() if mib >= MENTIONED_MIB)
     print(
         f"  {minutes} min in {elapsed_s:.0f} s: peak {run['peak_mib']:.0f} MiB, "
-        f"{run['growth_mib']:.0f} over idle ({idle / MIB:.0f}), "
+        f"{run['growth_mib']:.0f} over idle ({idle.total / MIB:.0f}), "
         f"{run['growth_mib'] / run['pcm_mib']:.1f} times its PCM ({run['pcm_mib']:.0f} MiB); "
-        f"{run['after_mib']:.0f} afterwards",
+        f"{run['after_mib']:.0f} afterwards; at the peak {most}",
         flush=True,
     )
     return run
@@ -160,6 +188,6 @@ def _thinned(samples: list[Sample]) -> dict[str, list[float]]:
     kept = list(highest.values())
     return {
         "time_s": [round(sample.time_s, 1) for sample in kept],
-        "own_mib": [round(sample.own / MIB, 1) for sample in kept],
+        "own_mib": [round((sample.total - sample.shared) / MIB, 1) for sample in kept],
         "shared_mib": [round(sample.shared / MIB, 1) for sample in kept],
     }

@@ -28,17 +28,18 @@ def stubs(server_pid: int) -> dict[int, str]:
     found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
-            model = _model(folder, server_pid)
+            model = model_of(int(folder.name), server_pid)
             if model is not None:
                 found[int(folder.name)] = model
     return found
 
 
-def _model(process: Path, server_pid: int) -> str | None:
+def model_of(pid: int, server_pid: int) -> str | None:
     """The model that a process serves; None for a process that is no living stub of the server.
 
     A stub's second argument is `<repository>/<model>/<version>/model.py`. A zombie has none.
     """
+    process = Path("/proc") / str(pid)
     try:
         command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
         parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])

@@ -41,3 +41,14 @@ def test_memory_of_a_process_includes_what_it_touched():
         assert after - before > 0.9 * size
         assert shared <= after
     assert memory._proportional(2**22 + 1) == (0, 0)  # nobody
+
+
+def test_growth_is_told_by_who_has_it() -> None:
+    mib = memory.MIB
+    idle = memory.Sample(0.0, {"align": 2 * mib, "gone": mib}, 5 * mib)
+    peak = memory.Sample(1.0, {"align": 5 * mib, "new": mib}, 6 * mib)
+    wanted = {"align": 3.0, "new": 1.0, "shared memory": 1.0, "gone": -1.0}
+    assert peak.grown_mib(idle) == wanted
+    assert list(peak.grown_mib(idle))[0] == "align"
+    assert list(peak.grown_mib(idle))[-1] == "gone"
+    assert peak.total == 12 * mib
