@@ -49,6 +49,6 @@ def test_growth_is_told_by_who_has_it() -> None:
     peak = memory.Sample(1.0, {"align": 5 * mib, "new": mib}, 6 * mib)
     wanted = {"align": 3.0, "new": 1.0, "shared memory": 1.0, "gone": -1.0}
     assert peak.grown_mib(idle) == wanted
-    assert list(peak.grown_mib(idle))[0] == "align"
-    assert list(peak.grown_mib(idle))[-1] == "gone"
+    first, *_, last = peak.grown_mib(idle)
+    assert (first, last) == ("align", "gone")
     assert peak.total == 12 * mib
