@@ -68,7 +68,9 @@ ENGINES = {"whisper": False, "llm": True}
 
 PYTHON_MODELS: dict[str, Model] = {
     "decode_audio": Model((MAY_HAVE_AUDIO, AUDIO_FILE, PCM_FILE, OPTIONS), (PCM, CLIP)),
-    "detect_speech": Model((MAY_HAVE_PCM, NUM_SAMPLES, MAY_HAVE_SCORES, OPTIONS), (SPEECH, SCORES)),
+    "detect_speech": Model(
+        (MAY_HAVE_PCM, NUM_SAMPLES, MAY_HAVE_SCORES, SCORES_FILE, OPTIONS), (SPEECH, SCORES)
+    ),
     "recognize": Model((PCM, SPEECH, OPTIONS), (SEGMENTS,), calls=("whisper",)),
     "align": Model((PCM, SEGMENTS, OPTIONS), (ALIGNED,)),
     "diarize": Model(

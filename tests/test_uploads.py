@@ -6,6 +6,7 @@ What an upload is, step by step, is in tests/onecard/test_uploads.py.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from functools import partial
 
@@ -96,6 +97,26 @@ def test_one_large_message_does_as_well(server, stub, large):
     answers = list(stub.ModelStreamInfer(iter([request])))
     assert [one.error_message for one in answers] == [""] * len(answers)
     wait_for_no_spool(server)
+
+
+def test_a_recording_in_pieces_is_told_as_the_ensemble_tells_it_whole(server, conversation):
+    """More than `windows_per_piece`; the steps then get files in place of what they hold."""
+    talk, _ = audio.decode(conversation.read_bytes(), audio.Limits(60.0, 2**24))
+    speech, _ = audio.decode(recordings.jfk().path.read_bytes(), audio.Limits(60.0, 2**24))
+    content = recordings.wav(np.concatenate([talk, speech, talk]))
+    inputs = [triton.InferInput(name, [1, 1], "BYTES") for name in ("AUDIO", "OPTIONS")]
+    inputs[0].set_data_from_numpy(np.array([[content]], object))
+    inputs[1].set_data_from_numpy(np.array([[b'{"language": "en"}']], object))
+    with triton.InferenceServerClient(server.grpc_url) as client:
+        answer = client.infer("transcribe", inputs, client_timeout=120)
+    whole = json.loads(answer.as_numpy("RESULT")[0, 0])
+    with Client(server.grpc_url) as client:
+        in_pieces = client.transcribe(content, language="en").to_dict()
+    assert in_pieces["turns"] == whole["turns"]
+    assert in_pieces["speakers"] == whole["speakers"]
+    assert len(whole["speakers"]) >= 2
+    words = [word["word"] for word in whole["word_segments"]]
+    assert [word["word"] for word in in_pieces["word_segments"]] == words
 
 
 def test_who_hangs_up_in_the_middle_leaves_nothing(server, stub, large):

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from onecard import audio, spool, streaming, windows
+from onecard import audio, contract, spool, streaming, windows
 from onecard.errors import Cancelled, InvalidRequest
 from onecard.options import TranscribeOptions
 from tests.spools import open_spools
@@ -48,6 +48,7 @@ class Models:
     def __call__(self, model, /, outputs=(), **inputs):
         if model == self.fails:
             raise InvalidRequest(f"{model} says no")
+        assert set(inputs) <= {tensor.name for tensor in contract.PYTHON_MODELS[model].inputs}
         with self.lock:
             self.called.append((model, *outputs))
         found = getattr(self, model)(**inputs)
