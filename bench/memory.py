@@ -69,9 +69,16 @@ def measure() -> dict[str, Any]:
         "idle_mib": idle.total / MIB,
         "runs": runs,
         "growth_ratio": once(longest["growth_mib"] / longest["pcm_mib"]),
+        "length_ratio": once(_more(same[-1], longest, "peak_mib", "pcm_mib")),
         "third_run_ratio": once(same[2]["peak_mib"] / same[1]["peak_mib"]),
         "series": series,
     }
+
+
+def _more(shorter: dict[str, Any], longer: dict[str, Any], figure: str, over: str) -> float:
+    """How much more of one figure comes with more of another."""
+    more: float = (longer[figure] - shorter[figure]) / (longer[over] - shorter[over])
+    return more
 
 
 class Meter:
