@@ -13,6 +13,7 @@ _CHUNKS = "change speech.chunks_in_flight instead"
 _FRACTION = "it follows from the ledger; change card.headroom_gib instead"
 _ALWAYS = "no key of a plan changes it; leave it out"
 _FOLLOWS = {
+    "transcribe_stream": {"instances": "its one process gathers the parts of a recording"},
     "whisper": {
         "max_batch_size": _CHUNKS,
         "max_tokens_in_paged_kv_cache": _CHUNKS,

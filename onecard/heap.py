@@ -12,7 +12,7 @@ import time
 PERIOD_S = 5.0  # between two times in a process: what is given back has to be had again
 
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own; others have no such thing
-_last_s = 0.0
+_last_s = float("-inf")
 
 
 def trim() -> None:

@@ -46,13 +46,13 @@ class Spool:
 
     def __init__(self) -> None:
         name = f"onecard-{secrets.token_hex(16)}"
-        path = Path(tempfile.gettempdir()) / name
+        path = directory() / name
         with _room():
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        self.close = weakref.finalize(self, os.close, self._descriptor)
+            self._number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self.close = weakref.finalize(self, os.close, self._number)
         path.unlink()
         self.size = 0
-        self.reference = f"{os.getpid()}/{self._descriptor}/{name}"
+        self.reference = f"{os.getpid()}/{self._number}/{name}"
 
     def __enter__(self) -> Spool:
         return self
@@ -67,6 +67,13 @@ class Spool:
             while left:
                 left = left[os.write(self._descriptor, left) :]
         self.size += len(data)
+
+    @property
+    def _descriptor(self) -> int:
+        """Its number is another file's as soon as this one is closed."""
+        if not self.close.alive:
+            raise ValueError("the spool is closed, must be open; make a new one")
+        return self._number
 
     @property
     def num_samples(self) -> int:
@@ -137,28 +144,41 @@ def opened(reference: str) -> Iterator[BinaryIO]:
     """The file of another process's spool, to read and write.
 
     Raises:
-        InvalidRequest: `reference` is no spool's, or the spool has been closed.
+        InvalidRequest: `reference` is no spool's.
+        RuntimeError: the spool is closed or was never there, or the holder's files cannot be seen.
         Unavailable: there is no room for what is written in the block.
     """
     found = _REFERENCE.fullmatch(reference)
     if not found:
         raise InvalidRequest(f"`{reference}` is no reference of a spool; send AUDIO instead")
-    pid, descriptor, name = found.groups()
-    path = Path("/proc") / pid / "fd" / descriptor
-    # Anybody can count through numbers; only the holder knows the name that the file had.
-    wanted = f"{Path(tempfile.gettempdir()) / name} (deleted)"
-    try:
-        file = path.open("r+b")
-    except OSError:
-        raise _is_not_open(reference) from None
-    with _room(), file:
-        if os.readlink(f"/proc/self/fd/{file.fileno()}") != wanted:
-            raise _is_not_open(reference)
+    pid, number, name = found.groups()
+    link = f"/proc/{pid}/fd/{number}"
+    # Anybody can count through numbers; only the holder knows the name that the file had. After
+    # opening again, as the number may have become another file's in between.
+    _verify(link, name)
+    with _room(), open(link, "r+b") as file:
+        _verify(f"/proc/self/fd/{file.fileno()}", name)
         yield file
 
 
-def _is_not_open(reference: str) -> InvalidRequest:
-    return InvalidRequest(f"the spool `{reference}` is not open; send AUDIO instead")
+def _verify(link: str, name: str) -> None:
+    try:
+        target = os.readlink(link)
+    except OSError as error:
+        raise RuntimeError(
+            f"the spool at `{link}` cannot be seen ({error}); the processes of a server must be of "
+            "one user and see each other in /proc"
+        ) from error
+    if os.path.basename(target) != f"{name} (deleted)":
+        raise RuntimeError(f"`{link}` is `{target}`, must be the spool `{name}`; it was closed")
+
+
+def directory() -> Path:
+    """Where spools lie: TMPDIR, or where temporary files lie otherwise.
+
+    `tempfile` looks elsewhere where TMPDIR is full, which then fills next.
+    """
+    return Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
 
 
 @contextlib.contextmanager
@@ -169,6 +189,6 @@ def _room() -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise Unavailable(
-            f"`{tempfile.gettempdir()}` has no room for the recording; try again later, or let "
+            f"`{directory()}` has no room for the recording; try again later, or let "
             "whoever runs the server free some, or set TMPDIR"
         ) from error

@@ -17,7 +17,7 @@ from onecard.errors import InvalidRequest, Unavailable
 from onecard.spool import Spool
 from onecard.streams import POLL_S
 
-PATIENCE_S = 60.0  # without a part, before whoever works on an upload gives it up
+PATIENCE_S = 30.0  # without a part, before whoever works on an upload gives it up
 
 # Parameters of a request. The client's side of it is `onecard_client._wire`.
 UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
@@ -63,23 +63,25 @@ class Upload:
         self._max_bytes = max_bytes
         self._num_parts = 0
         self._is_whole = False
-        self._error: Exception | None = None
+        self._failure: tuple[type[Exception], str] | None = (
+            None  # an exception would hold its frames
+        )
         self._came_s = time.monotonic()
         self._changed = threading.Condition()
 
     def add(self, part: Part, data: bytes) -> None:
-        """Append a part. Whatever it raises, `wait` raises too, and the spool is closed.
+        """Append a part. Where that or `wait` fails, so does every later call of either.
 
         Raises:
             InvalidRequest: it is not the next part, or makes more bytes than are served.
             Unavailable: there is no room for it.
         """
         with self._changed:
+            self._check()
             try:
                 self._append(part, data)
             except Exception as error:
-                self._error = error
-                self.spool.close()
+                self._fail(error)
                 raise
             finally:
                 self._changed.notify_all()
@@ -87,7 +89,7 @@ class Upload:
     @property
     def is_over(self) -> bool:
         """Whether everything has come, or something was wrong with it."""
-        return self._is_whole or self._error is not None
+        return self._is_whole or self._failure is not None
 
     def wait(self, check: Callable[[], None]) -> None:
         """Until everything has come.
@@ -99,22 +101,43 @@ class Upload:
             Unavailable: no part came for PATIENCE_S.
         """
         with self._changed:
-            while not self._is_whole:
-                if self._error is not None:
-                    raise self._error
-                if time.monotonic() - self._came_s > PATIENCE_S:
-                    raise Unavailable(
-                        f"part {self._num_parts} of the upload did not come within {PATIENCE_S:g} "
-                        "s; send all parts one after the other"
-                    )
-                self._changed.wait(POLL_S)
-                check()
+            try:
+                while not self._is_whole:
+                    self._check()
+                    self._verify_patience()
+                    self._changed.wait(POLL_S)
+                    check()
+            except Exception as error:
+                self._fail(error)
+                raise
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            kind, message = self._failure
+            raise kind(message)
+
+    def _fail(self, error: Exception) -> None:
+        """Nobody will read what has come, and nothing more is to be written."""
+        self._failure = type(error), str(error)
+        self.spool.close()
+
+    def _verify_patience(self) -> None:
+        if time.monotonic() - self._came_s > PATIENCE_S:
+            raise Unavailable(
+                f"part {self._num_parts} of the upload did not come within {PATIENCE_S:g} s; send "
+                "all parts one after the other"
+            )
 
     def _append(self, part: Part, data: bytes) -> None:
         if part.number != self._num_parts:
             raise InvalidRequest(
                 f"part {part.number} of the upload came, must be part {self._num_parts}; send them "
                 "in order, over one stream"
+            )
+        if not data and not part.is_last:
+            raise InvalidRequest(
+                f"part {part.number} of the upload is empty, must hold something unless it is the "
+                "last one"
             )
         if self.spool.size + len(data) > self._max_bytes:
             raise InvalidRequest(

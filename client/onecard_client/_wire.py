@@ -191,7 +191,7 @@ def verify_size(num_bytes: int) -> None:
     if num_bytes > MAX_CONTENT_BYTES:
         raise InvalidRequest(
             f"the request has {num_bytes} bytes, must have at most {MAX_CONTENT_BYTES} (a gRPC "
-            "message ends at 2 GiB); compress audio, such as to FLAC or Opus, or send it in parts"
+            "message ends at 2 GiB); compress audio, such as to FLAC or Opus, or split it"
         )
 
 

@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from onecard import heap
 
+heap.PERIOD_S = 600.0
+
 def resident_mib():
     found = re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())
     return int(found[1]) / 1024

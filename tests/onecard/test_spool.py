@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +45,36 @@ def test_samples_end_where_they_end() -> None:
 
 
 def test_nothing_has_a_name_and_nothing_stays(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = open_spools()
     with spool.Spool() as held:
         held.write(b"secret")
         assert list(tmp_path.iterdir()) == []
-        assert len(open_spools()) == 1
+        assert len(open_spools()) == len(before) + 1
         descriptor = int(held.reference.split("/")[1])
         assert os.fstat(descriptor).st_mode & 0o777 == 0o600
-    assert open_spools() == []
+    assert open_spools() == before
+
+
+def test_a_link_to_the_directory_leads_there_as_well(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "link"))
+    with spool.Spool() as held:
+        held.write(b"x")
+        with spool.opened(held.reference) as file:
+            assert file.read() == b"x"
+
+
+def test_a_closed_spool_touches_no_file_that_has_its_number(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    held = spool.Spool()
+    held.close()
+    held.close()
+    with other.open("w+b"):
+        for use in (lambda: held.write(b"x"), lambda: held.read(0, 1), lambda: held.samples(0, 1)):
+            with pytest.raises(ValueError, match="the spool is closed"):
+                use()
+    assert other.read_bytes() == b""
 
 
 def test_who_guesses_gets_nothing(tmp_path: Path) -> None:
@@ -69,12 +90,12 @@ def test_who_guesses_gets_nothing(tmp_path: Path) -> None:
             f"999999999/{descriptor}/{name}",
         ]
         for guess in guesses:
-            with pytest.raises(InvalidRequest, match="is not open"), spool.opened(guess):
+            with pytest.raises(RuntimeError, match="spool"), spool.opened(guess):
                 pass
         for nonsense in ("", "/etc/passwd", f"{pid}/{descriptor}/../{name}", f"{held.reference}\n"):
             with pytest.raises(InvalidRequest, match="no reference"), spool.opened(nonsense):
                 pass
-    with pytest.raises(InvalidRequest, match="is not open"), spool.opened(held.reference):
+    with pytest.raises(RuntimeError, match="spool"), spool.opened(held.reference):
         pass
 
 
@@ -87,7 +108,6 @@ def test_an_array_comes_and_goes_in_parts() -> None:
         assert held.reference.endswith(":10x3x4")
         assert np.array_equal(held.part(3, 7), whole[3:7])
         assert np.array_equal(spool.rows(held.reference), whole)
-    assert open_spools() == []
 
 
 def test_an_array_without_rows_keeps_its_shape() -> None:
@@ -112,6 +132,6 @@ def test_a_shape_of_something_else_is_refused() -> None:
 def test_a_full_disk_is_told_as_one(monkeypatch) -> None:
     """`/dev/full` is the kernel's own full disk."""
     with spool.Spool() as held, open("/dev/full", "r+b") as full:
-        monkeypatch.setattr(held, "_descriptor", full.fileno())
-        with pytest.raises(Unavailable, match=re.escape(tempfile.gettempdir())):
+        monkeypatch.setattr(held, "_number", full.fileno())
+        with pytest.raises(Unavailable, match=re.escape(str(spool.directory()))):
             held.write(b"x")

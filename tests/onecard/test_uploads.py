@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 
 import pytest
 
-from onecard import uploads
+from onecard import spool, uploads
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
 from onecard.uploads import Part, Uploads
 from tests.spools import open_spools
@@ -66,7 +67,7 @@ def test_half_of_what_is_to_be_said_is_refused(changed: dict[str, object]) -> No
         Part.of(json.dumps(said))
 
 
-@pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.parametrize("number", [2, 7])
 def test_a_part_out_of_order_ends_the_upload(number: int) -> None:
     under_way = Uploads(max_bytes=100)
     upload = under_way.begin(part(0), b"ab")
@@ -74,6 +75,15 @@ def test_a_part_out_of_order_ends_the_upload(number: int) -> None:
         under_way.add(part(number), b"cd")
     with pytest.raises(InvalidRequest, match="must be part 1"):
         upload.wait(do_nothing)
+
+
+def test_an_empty_part_is_no_sign_of_life() -> None:
+    under_way = Uploads(max_bytes=100)
+    under_way_too = under_way.begin(part(0), b"ab")
+    with pytest.raises(InvalidRequest, match="part 1 of the upload is empty"):
+        under_way.add(part(1), b"")
+    with pytest.raises(InvalidRequest, match="is empty"):
+        under_way_too.wait(do_nothing)
 
 
 def test_a_part_after_the_last_one_is_refused() -> None:
@@ -117,9 +127,26 @@ def test_who_goes_away_is_noticed_before_everything_came() -> None:
     def check() -> None:
         raise Cancelled("the caller cancelled the request")
 
-    upload = Uploads(max_bytes=100).begin(part(0), b"ab")
+    under_way = Uploads(max_bytes=100)
+    upload = under_way.begin(part(0), b"ab")
     with pytest.raises(Cancelled):
         upload.wait(check)
+    with spool.Spool() as other:  # which may have got the number of the one that was closed
+        with pytest.raises(Cancelled):
+            under_way.add(part(1), b"cd")
+        assert other.read(0, 9) == b""
+
+
+def test_what_failed_holds_nothing_of_the_request() -> None:
+    data = bytes(range(200))
+    before = sys.getrefcount(data)
+    under_way = Uploads(max_bytes=5)
+    upload = under_way.begin(part(0), b"ab")
+    with pytest.raises(InvalidRequest):
+        under_way.add(part(1), data)
+    assert sys.getrefcount(data) == before
+    with pytest.raises(InvalidRequest):
+        upload.wait(do_nothing)
 
 
 def test_who_sends_nothing_more_is_given_up(monkeypatch) -> None:
