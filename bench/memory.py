@@ -28,6 +28,7 @@ REST_S = 3.0
 KEPT_PERIOD_S = 1.0  # of the series in the results: the highest of each second
 MIB = 2**20
 MENTIONED_MIB = 10
+SERVER = "server"  # whatever is no model's: Triton itself, and who watches it
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -121,22 +122,13 @@ def taken(settings: Settings, now_s: float) -> Sample:
     mapped = 0
     for pid in pids:
         total, shared = _proportional(pid)
-        own[_model(pid)] += total - shared
+        own[supervisor.model_of(pid) or SERVER] += total - shared
         mapped += shared
     regions = 0
     for region in SHARED_MEMORY.glob(f"{settings.shm_prefix}*"):
         with contextlib.suppress(OSError):
             regions += region.stat().st_blocks * 512
     return Sample(now_s, own, max(mapped, regions))
-
-
-def _model(pid: int) -> str:
-    """The model that a process serves; `server` for Triton's own and whatever else."""
-    try:
-        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return "server"
-    return supervisor.model_of(pid, parent) or "server"
 
 
 def _proportional(pid: int) -> tuple[int, int]:

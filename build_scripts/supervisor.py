@@ -34,8 +34,8 @@ def stubs(server_pid: int) -> dict[int, str]:
     return found
 
 
-def model_of(pid: int, server_pid: int) -> str | None:
-    """The model that a process serves; None for a process that is no living stub of the server.
+def model_of(pid: int, server_pid: int | None = None) -> str | None:
+    """The model that a process serves; None for one that is no living stub (of that server).
 
     A stub's second argument is `<repository>/<model>/<version>/model.py`. A zombie has none.
     """
@@ -45,7 +45,7 @@ def model_of(pid: int, server_pid: int) -> str | None:
         parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):  # it ended while it was being read
         return None
-    if parent != server_pid or len(command) < 2 or not command[0].endswith(STUB):
+    if server_pid not in (None, parent) or len(command) < 2 or not command[0].endswith(STUB):
         return None
     return Path(command[1]).parent.parent.name
 

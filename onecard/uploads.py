@@ -63,9 +63,8 @@ class Upload:
         self._max_bytes = max_bytes
         self._num_parts = 0
         self._is_whole = False
-        self._failure: tuple[type[Exception], str] | None = (
-            None  # an exception would hold its frames
-        )
+        # What failed, told again to everybody: the exception itself would hold its frames.
+        self._failure: tuple[type[Exception], str] | None = None
         self._came_s = time.monotonic()
         self._changed = threading.Condition()
 
