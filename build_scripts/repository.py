@@ -120,6 +120,8 @@ def _queue(config: pb.ModelConfig, model: ModelPlan) -> None:
         return
     batching = config.dynamic_batching
     batching.max_queue_delay_microseconds = model.max_queue_delay_us or 0
+    if model.max_queue_size is None and model.default_timeout_us is None:
+        return
     policy = batching.default_queue_policy
     policy.max_queue_size = model.max_queue_size or 0
     policy.allow_timeout_override = True

@@ -22,6 +22,7 @@ from build_scripts.plan import Plan, verify_known
 WHISPER_NEW_TOKENS = TEXT_POSITIONS - 4
 
 MAX_AUDIO_BYTES = 2_000_000_000  # of one recording as it is sent
+MAX_QUEUED = 64  # requests that may wait for a model; more are refused
 
 # What runs the engines without a card, by the `backend` of their manifests.
 CPU_WHISPER = "ctranslate2"
@@ -69,7 +70,7 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
     # twice and can crash (server issues #7368, #8034, mended later). So `align` gets one request at
     # a time there; its forward is batched over that request's segments, and over requests where the
     # server is newer.
-    queued = {} if plan.card is None else {"max_queue_size": 64}
+    queued = {} if plan.card is None else {"max_queue_size": MAX_QUEUED}
     table = [
         ModelPlan("transcribe"),
         ModelPlan("transcribe_stream", parameters=_transcribe_stream(plan)),
@@ -108,7 +109,7 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
         ModelPlan(
             "llm",
             max_batch_size=plan.llm.sequences_in_flight,
-            max_queue_size=64,  # requests that may wait; more are refused
+            **_llm_queue(plan),
             parameters=_llm(plan, caps),
         ),
         ModelPlan("chat", parameters=_chat(plan, caps)),
@@ -212,7 +213,6 @@ def _align(plan: Plan) -> dict[str, str]:
         # Cross-attention of a CTranslate2 Whisper, or none.
         attention_model="none" if on_gpu else _engine(plan, "whisper"),
         attention_compute_type="int8",
-        attention_batch_size=8,
     )
 
 
@@ -242,6 +242,7 @@ def _llm(plan: Plan, caps: Knobs) -> dict[str, str]:
             "cpu_compute_type": "float32",
             "cpu_share": 1.0,
             "cpu_nice": 10,  # speech comes first
+            "cpu_max_queue_size": MAX_QUEUED,
             "cpu_max_num_tokens": plan.llm.max_num_tokens,
         }
     return _texts(
@@ -260,6 +261,18 @@ def _llm(plan: Plan, caps: Knobs) -> dict[str, str]:
         **_capped(caps["llm"]),
         **here,
     )
+
+
+def _llm_queue(plan: Plan) -> dict[str, int]:
+    """How many may wait: on a card Triton says it, and NVIDIA's executor reads it there.
+
+    A queue with limits costs Triton's batcher its foresight: a request that comes while the one
+    instance takes another wakes nobody, and is seen when the batcher looks again, half a second
+    later (server 2.51, rate_limiter.cc `PayloadSlotAvailable`, scheduler_utils.cc
+    `support_prefetching_`). Taking a request is a moment's work on a card, and milliseconds in
+    Python; there the engine keeps count itself.
+    """
+    return {"max_queue_delay_us": 0} if plan.card is None else {"max_queue_size": MAX_QUEUED}
 
 
 def _chat(plan: Plan, caps: Knobs) -> dict[str, str]:

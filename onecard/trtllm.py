@@ -215,6 +215,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     # Ours, of which NVIDIA's backend takes no notice.
     Parameter("cpu_model_path", "text", cpu=True),  # read in place of the two engine paths
     Parameter("cpu_compute_type", "text", cpu=True, choices=COMPUTE_TYPES),
+    Parameter("cpu_max_queue_size", "int", cpu=True),
     Parameter("cpu_share", "float", cpu=True),
     Parameter("cpu_nice", "int", cpu=True),  # yields the cores to models of a lower value
     Parameter("cpu_max_num_tokens", "int", cpu=True),  # of all sequences in one step

@@ -11,7 +11,7 @@ import llm_calls as calls
 import numpy as np
 import pytest
 from llm_calls import END, PROMPT, Incoming, Receiver
-from tensorrtllm_cpu import answer, request, settings
+from tensorrtllm_cpu import answer, inflight, request, settings
 from tensorrtllm_cpu.llm import LlmService
 from tensorrtllm_cpu.metrics import (
     INPUT_LENGTHS,
@@ -176,6 +176,18 @@ def test_company_changes_nothing(engine):
             assert receiver.wait().ids == alone[index].ids
             found = receiver.joined("output_log_probs")
             assert found == alone[index].joined("output_log_probs")
+
+
+def test_those_that_come_together_are_read_in_one_step(engine, monkeypatch):
+    assert engine.is_idle()
+    monkeypatch.setattr(inflight, "COMPANY_S", 10.0)  # however slow this machine is to send four
+    forward, steps = engine.service.model.forward, []
+    monkeypatch.setattr(
+        engine.service.model, "forward", lambda slices: steps.append(slices) or forward(slices)
+    )
+    for receiver in [engine.start(num_tokens=3) for _ in range(4)]:
+        receiver.wait()
+    assert [len(piece.tokens) for piece in steps[0]] == 4 * [len(PROMPT)]
 
 
 def test_a_short_request_overtakes_a_long_one_that_runs(engine):

@@ -23,6 +23,9 @@ from tensorrtllm_cpu.request import Array
 from tensorrtllm_cpu.sampler import Sampler, ends_with
 
 MIN_CHUNK = 3  # of a prompt; see `_chunk`
+# How long an idle engine waits for company. Requests that are sent at once come some milliseconds
+# apart; who comes during a step waits for its end, ten times as long.
+COMPANY_S = 0.003
 
 
 class Caller(Protocol):
@@ -186,6 +189,7 @@ class InFlight:
                 if not self._running:
                     self._num_context_tokens = 0
                     self._changed.wait()
+                    self._gather()
                     continue
             try:
                 self._step(self._compose())
@@ -193,6 +197,11 @@ class InFlight:
                 self._log(f"a step failed: {error!r}")
                 for sequence in self._running:
                     self._refuse(sequence, error)
+
+    def _gather(self) -> None:
+        """Wait for those that come together with the first, so that one step reads all prompts."""
+        while len(self._waiting) < self._max_sequences and self._changed.wait(COMPANY_S):
+            pass
 
     def _join(self) -> None:
         """Let in who waits, in order, while there is room for the next one.

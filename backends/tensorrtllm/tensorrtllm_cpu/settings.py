@@ -93,7 +93,7 @@ def read(config: Mapping[str, Any], num_threads: int) -> Settings:
         compute_type=values.get("cpu_compute_type", _default_type(values)),
         num_threads=num_threads,
         nice=values.get("cpu_nice", 0),
-        max_queue_size=int(queue.get("max_queue_size", 0)),
+        max_queue_size=values.get("cpu_max_queue_size", int(queue.get("max_queue_size", 0))),
         max_num_tokens=values.get("cpu_max_num_tokens", DEFAULT_STEP_TOKENS),
         tokenizer_info=Path(values["xgrammar_tokenizer_info_path"]) if is_guided else None,
         cancellation_check_s=values.get("cancellation_check_period_ms", CANCELLATION_CHECK_MS)
