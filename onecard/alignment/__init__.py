@@ -31,7 +31,6 @@ class Config:
     pocketsphinx: bool  # English without an acoustic network
     attention_model: str  # directory of a CTranslate2 Whisper, or `none`
     attention_compute_type: str
-    attention_batch_size: int
 
 
 NONE = "none"
@@ -70,7 +69,6 @@ def load(config: Config, num_threads: int) -> list[Aligner]:
             Attention(
                 config.attention_model,
                 compute_type=config.attention_compute_type,
-                batch_size=config.attention_batch_size,
                 num_threads=num_threads,
             )
         )

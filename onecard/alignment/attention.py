@@ -32,7 +32,10 @@ _MIN_MEL_FRAMES = 2 * _MEDIAN_FILTER_WIDTH
 
 
 class Attention:
-    """A Whisper model as an aligner, up to 30 s and `batch_size` segments at a time.
+    """A Whisper model as an aligner, up to 30 s at a time.
+
+    One segment after the other: a processor gains nothing from batches, and the encoder's scores
+    of all positions by all positions take 155 MiB for one segment and 760 for eight (base).
 
     Raises:
         ManifestError: the directory is incomplete or damaged.
@@ -40,9 +43,7 @@ class Attention:
 
     name = "attention"
 
-    def __init__(
-        self, directory: str, *, compute_type: str, batch_size: int, num_threads: int
-    ) -> None:
+    def __init__(self, directory: str, *, compute_type: str, num_threads: int) -> None:
         manifest.verify(directory)
         self._model: Any = ctranslate2.models.Whisper(
             directory, device="cpu", compute_type=compute_type, intra_threads=num_threads
@@ -51,27 +52,16 @@ class Attention:
         self._vocabulary = Tokenizer(path)
         self._bytes = tokenizers.Tokenizer.from_file(str(path))
         self._languages = {code: token for token, code in self._vocabulary.languages.items()}
-        self._batch_size = batch_size
 
     def speaks(self, language: str) -> bool:
         return language in (self._languages or {"en"})
 
     def align(self, utterances: Sequence[Utterance]) -> list[Alignment | Failure]:
-        tokens = [self._vocabulary.encode(utterance.text) for utterance in utterances]
-        outcomes: list[Alignment | Failure | None] = [
-            self._refusal(utterance, ids) for utterance, ids in zip(utterances, tokens, strict=True)
-        ]
-        # One start sequence a batch, so one language; alike lengths, so little padding.
-        todo = [i for i, outcome in enumerate(outcomes) if outcome is None]
-        todo.sort(key=lambda i: (utterances[i].language, len(tokens[i])))
-        while todo:
-            language = utterances[todo[0]].language
-            batch = [i for i in todo[: self._batch_size] if utterances[i].language == language]
-            todo = todo[len(batch) :]
-            found = self._batch([utterances[i] for i in batch], [tokens[i] for i in batch])
-            for i, outcome in zip(batch, found, strict=True):
-                outcomes[i] = outcome
-        return [outcome for outcome in outcomes if outcome is not None]
+        return [self._align(utterance) for utterance in utterances]
+
+    def _align(self, utterance: Utterance) -> Alignment | Failure:
+        tokens = self._vocabulary.encode(utterance.text)
+        return self._refusal(utterance, tokens) or self._found(utterance, tokens)
 
     def _refusal(self, utterance: Utterance, tokens: list[int]) -> Failure | None:
         if len(utterance.pcm) > mel.NUM_SAMPLES:
@@ -84,21 +74,16 @@ class Attention:
             return Failure("its text spells a special token of Whisper's")
         return None
 
-    def _batch(self, utterances: list[Utterance], tokens: list[list[int]]) -> list[Alignment]:
-        num_mels = int(self._model.n_mels)
-        features = np.stack([mel.log_mel(utterance.pcm, num_mels).T for utterance in utterances])
-        view = ctranslate2.StorageView.from_array(np.ascontiguousarray(features, np.float32))
-        results = self._model.align(
-            view,
-            self._start(utterances[0].language),
-            tokens,
-            [len(utterance.pcm) // _SAMPLES_PER_MEL_FRAME for utterance in utterances],
+    def _found(self, utterance: Utterance, tokens: list[int]) -> Alignment:
+        features = mel.log_mel(utterance.pcm, int(self._model.n_mels)).T[np.newaxis]
+        (result,) = self._model.align(
+            ctranslate2.StorageView.from_array(np.ascontiguousarray(features, np.float32)),
+            self._start(utterance.language),
+            [tokens],
+            [len(utterance.pcm) // _SAMPLES_PER_MEL_FRAME],
             median_filter_width=_MEDIAN_FILTER_WIDTH,
         )
-        return [
-            self._timed(utterance, ids, result)
-            for utterance, ids, result in zip(utterances, tokens, results, strict=True)
-        ]
+        return self._timed(utterance, tokens, result)
 
     def _start(self, language: str) -> list[int]:
         start = [self._vocabulary.start]

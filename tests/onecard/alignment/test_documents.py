@@ -22,7 +22,7 @@ from tests.onecard.alignment import recorded
 CONFIG = alignment.Config(
     ctc_models="none", ctc_preload="none", ctc_max_loaded=1, ctc_batch_size=8, ctc_device="cpu",
     ctc_dtype="float32", pocketsphinx=True, attention_model="engines/cpu/whisper",
-    attention_compute_type="int8", attention_batch_size=4,
+    attention_compute_type="int8",
 )  # fmt: skip
 # PocketSphinx and Whisper's attention on Whisper's own text; measured: 11 ms and 87 %, 91 ms.
 MAX_SPHINX_MEDIAN_S, MIN_SPHINX_WITHIN_100_MS = 0.025, 0.75
