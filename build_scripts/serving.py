@@ -109,7 +109,7 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
         ModelPlan(
             "llm",
             max_batch_size=plan.llm.sequences_in_flight,
-            **_llm_queue(plan),
+            max_queue_size=MAX_QUEUED,
             parameters=_llm(plan, caps),
         ),
         ModelPlan("chat", parameters=_chat(plan, caps)),
@@ -119,7 +119,28 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
     for name, override in plan.overrides.items():
         verify_known("models", name, list(served))
         served[name] = _overridden(served[name], override)
+    if plan.card is None:
+        served["llm"] = _queued_by_the_engine(served["llm"])
     return served
+
+
+def _queued_by_the_engine(model: ModelPlan) -> ModelPlan:
+    """The engine keeps count of who waits, as NVIDIA's executor does, and Triton's queue does not.
+
+    A batcher whose queue has a limit or timeouts does not prefetch: a request that comes while the
+    only instance takes another one wakes nobody, and is seen when the batcher looks again, half a
+    second later (triton-inference-server/core, rate_limiter.cc, `PayloadSlotAvailable`, and
+    scheduler_utils.cc, `support_prefetching_`). Taking a request is milliseconds of Python here;
+    NVIDIA's backend reads its limit from the batcher's policy, and takes requests too fast for
+    that to happen often.
+    """
+    limit = {"cpu_max_queue_size": str(model.max_queue_size or 0)}
+    return dataclasses.replace(
+        model,
+        max_queue_size=None,
+        max_queue_delay_us=model.max_queue_delay_us or 0,
+        parameters={**model.parameters, **limit},
+    )
 
 
 def _transcribe_stream(plan: Plan) -> dict[str, str]:
@@ -242,7 +263,6 @@ def _llm(plan: Plan, caps: Knobs) -> dict[str, str]:
             "cpu_compute_type": "float32",
             "cpu_share": 1.0,
             "cpu_nice": 10,  # speech comes first
-            "cpu_max_queue_size": MAX_QUEUED,
             "cpu_max_num_tokens": plan.llm.max_num_tokens,
         }
     return _texts(
@@ -261,18 +281,6 @@ def _llm(plan: Plan, caps: Knobs) -> dict[str, str]:
         **_capped(caps["llm"]),
         **here,
     )
-
-
-def _llm_queue(plan: Plan) -> dict[str, int]:
-    """How many may wait: on a card Triton says it, and NVIDIA's executor reads it there.
-
-    A queue with limits costs Triton's batcher its foresight: a request that comes while the one
-    instance takes another wakes nobody, and is seen when the batcher looks again, half a second
-    later (server 2.51, rate_limiter.cc `PayloadSlotAvailable`, scheduler_utils.cc
-    `support_prefetching_`). Taking a request is a moment's work on a card, and milliseconds in
-    Python; there the engine keeps count itself.
-    """
-    return {"max_queue_delay_us": 0} if plan.card is None else {"max_queue_size": MAX_QUEUED}
 
 
 def _chat(plan: Plan, caps: Knobs) -> dict[str, str]:

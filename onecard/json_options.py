@@ -83,7 +83,7 @@ def verify_types(options: Any) -> None:
 
 @functools.cache
 def _hints(kind: type) -> Mapping[str, Any]:
-    """Types by field; reading annotations takes half of the time that a short request has."""
+    """Types by field, read once: that took half of what `chat` does ahead of the engine."""
     return typing.get_type_hints(kind)
 
 

@@ -32,9 +32,9 @@ _MIN_MEL_FRAMES = 2 * _MEDIAN_FILTER_WIDTH
 
 
 class Attention:
-    """A Whisper model as an aligner, up to 30 s at a time.
+    """A Whisper model as an aligner of segments of up to 30 s.
 
-    One segment after the other: a processor gains nothing from batches, and the encoder's scores
+    They go one after the other: a processor gains nothing from batches, and the encoder's scores
     of all positions by all positions take 155 MiB for one segment and 760 for eight (base).
 
     Raises:

@@ -185,7 +185,11 @@ def test_those_that_come_together_are_read_in_one_step(engine, monkeypatch):
     monkeypatch.setattr(
         engine.service.model, "forward", lambda slices: steps.append(slices) or forward(slices)
     )
-    for receiver in [engine.start(num_tokens=3) for _ in range(4)]:
+    receivers = []
+    for _ in range(4):
+        receivers.append(engine.start(num_tokens=3))
+        time.sleep(0.02)  # time enough to begin without the others
+    for receiver in receivers:
         receiver.wait()
     assert [len(piece.tokens) for piece in steps[0]] == 4 * [len(PROMPT)]
 

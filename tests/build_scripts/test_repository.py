@@ -89,13 +89,13 @@ def test_the_plans_state_what_a_model_of_the_llm_reads_and_nothing_else(name, co
 def test_the_llm_refuses_when_its_queue_is_full_and_is_no_encoder_decoder():
     for path, config in CONFIGS.items():
         if config.name == "llm":
-            policy = config.dynamic_batching.default_queue_policy
-            if "cpu_max_queue_size" in config.parameters:
+            batching, limit = config.dynamic_batching, str(serving.MAX_QUEUED)
+            if path == repository.REPOSITORY / "llm" / "config.pbtxt":  # the CPU's
                 # A limit in the batcher would cost requests that come together half a second.
-                assert not config.dynamic_batching.HasField("default_queue_policy"), path
-                assert int(config.parameters["cpu_max_queue_size"].string_value) > 0, path
+                assert not batching.HasField("default_queue_policy")
+                assert config.parameters["cpu_max_queue_size"].string_value == limit
             else:
-                assert policy.max_queue_size == serving.MAX_QUEUED, path
+                assert str(batching.default_queue_policy.max_queue_size) == limit, path
             # NVIDIA's backend takes the model for an encoder-decoder, or refuses it, with these
             forbidden = {"cross_kv_cache_fraction", "encoder_model_path"}
             assert not forbidden & set(config.parameters), path
@@ -201,7 +201,9 @@ def test_an_engine_s_other_settings_may_be_overridden():
         "llm": {"max_queue_size": 0, "parameters": {"batch_scheduler_policy": "max_utilization"}}
     }
     found = serving.models(replace(plan.load("cpu"), overrides=given))["llm"]
-    assert found.max_queue_size == 0
+    assert found.parameters["cpu_max_queue_size"] == "0"
+    card = serving.models(replace(plan.load("rtx3090"), overrides=given))["llm"]
+    assert card.max_queue_size == 0
     assert found.parameters["batch_scheduler_policy"] == "max_utilization"
 
 

@@ -23,8 +23,9 @@ from tensorrtllm_cpu.request import Array
 from tensorrtllm_cpu.sampler import Sampler, ends_with
 
 MIN_CHUNK = 3  # of a prompt; see `_chunk`
-# How long an idle engine waits for company. Requests that are sent at once come some milliseconds
-# apart; who comes during a step waits for its end, ten times as long.
+# How long an idle engine waits for the next of several requests before it begins: those that are
+# sent at once come one to five milliseconds apart, and who misses the first step waits for its end,
+# 30 ms or more. A request that comes alone begins so much later.
 COMPANY_S = 0.003
 
 
@@ -59,6 +60,11 @@ class Sequence:
     is_cancelled: bool = False
     is_finished: bool = False
     refusal: Refusal | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is in line: one whose guide is still being compiled is not yet."""
+        return self.guide is None or self.guide.done()
 
     @property
     def num_left(self) -> int:
@@ -200,21 +206,25 @@ class InFlight:
 
     def _gather(self) -> None:
         """Wait for those that come together with the first, so that one step reads all prompts."""
-        while len(self._waiting) < self._max_sequences and self._changed.wait(COMPANY_S):
-            pass
+        before, ready = 0, self._num_ready()
+        while before < ready < self._max_sequences:
+            self._changed.wait(COMPANY_S)
+            before, ready = ready, self._num_ready()
+
+    def _num_ready(self) -> int:
+        return sum(one.is_ready and not one.is_cancelled for one in self._waiting)
 
     def _join(self) -> None:
         """Let in who waits, in order, while there is room for the next one.
 
-        Nobody overtakes a request that waits for room, or a large one might wait for ever. One
-        whose guide is still being compiled is not in line yet.
+        Nobody overtakes a request that waits for room, or a large one might wait for ever.
         """
         is_full = False
         for sequence in list(self._waiting):
             if sequence.is_cancelled or self._is_closing:
                 self._waiting.remove(sequence)
                 self._end(sequence)
-            elif not is_full and (sequence.guide is None or sequence.guide.done()):
+            elif not is_full and sequence.is_ready:
                 has_room = self._num_used_blocks + sequence.num_blocks <= self._max_blocks
                 is_full = not (has_room and self._free_slots)
                 if not is_full:

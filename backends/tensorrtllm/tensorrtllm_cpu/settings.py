@@ -27,7 +27,8 @@ class SettingsError(Exception):
 class Settings:
     """`max_kv_tokens` and `max_attention_window` (in tokens) are None where the plan sets no cap.
 
-    `max_queue_size`: requests that may wait for a place in the batch, 0 for any number;
+    `max_queue_size`: requests that may wait for a place in the batch, 0 for any number, as
+    `cpu_max_queue_size` says or else Triton's queue policy;
     `max_num_tokens`: of all sequences in one step; `nice`: added to the process's own.
     `tokenizer_info`: what guided decoding needs of the tokenizer, None where it is not set up.
     `without_effect`: the parameters that are given and that only a GPU has a use for.
@@ -139,3 +140,8 @@ def _verify(values: Mapping[str, Any]) -> None:
     for key in ("max_beam_width", "max_tokens_in_paged_kv_cache", "cpu_max_num_tokens"):
         if values.get(key, 1) < 1:
             raise SettingsError(f"`{key}` is `{values[key]}`, must be at least 1; change the plan")
+    if values.get("cpu_max_queue_size", 0) < 0:
+        raise SettingsError(
+            f"`cpu_max_queue_size` is `{values['cpu_max_queue_size']}`, must be at least 0; change "
+            "the plan"
+        )
