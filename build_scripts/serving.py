@@ -131,8 +131,8 @@ def _queued_by_the_engine(model: ModelPlan) -> ModelPlan:
     only instance takes another one wakes nobody, and is seen when the batcher looks again, half a
     second later (triton-inference-server/core, rate_limiter.cc, `PayloadSlotAvailable`, and
     scheduler_utils.cc, `support_prefetching_`). Taking a request is milliseconds of Python here;
-    NVIDIA's backend reads its limit from the batcher's policy, and takes requests too fast for
-    that to happen often.
+    NVIDIA's backend reads its limit from the batcher's policy, and takes requests in C++, which
+    should make that rare.
     """
     limit = {"cpu_max_queue_size": str(model.max_queue_size or 0)}
     return dataclasses.replace(

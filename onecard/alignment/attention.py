@@ -34,8 +34,8 @@ _MIN_MEL_FRAMES = 2 * _MEDIAN_FILTER_WIDTH
 class Attention:
     """A Whisper model as an aligner of segments of up to 30 s.
 
-    They go one after the other: a processor gains nothing from batches, and the encoder's scores
-    of all positions by all positions take 155 MiB for one segment and 760 for eight (base).
+    They go one after the other: a processor gains nothing from batches, and eight at a time took
+    760 MiB over the model where one takes 155 (base).
 
     Raises:
         ManifestError: the directory is incomplete or damaged.

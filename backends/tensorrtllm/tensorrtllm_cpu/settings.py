@@ -137,11 +137,11 @@ def _verify(values: Mapping[str, Any]) -> None:
             "`guided_decoding_backend` is set and `xgrammar_tokenizer_info_path` is not, must be "
             "the tokenizer's facts; change the plan"
         )
-    for key in ("max_beam_width", "max_tokens_in_paged_kv_cache", "cpu_max_num_tokens"):
-        if values.get(key, 1) < 1:
-            raise SettingsError(f"`{key}` is `{values[key]}`, must be at least 1; change the plan")
-    if values.get("cpu_max_queue_size", 0) < 0:
-        raise SettingsError(
-            f"`cpu_max_queue_size` is `{values['cpu_max_queue_size']}`, must be at least 0; change "
-            "the plan"
-        )
+    least = dict.fromkeys(
+        ("max_beam_width", "max_tokens_in_paged_kv_cache", "cpu_max_num_tokens"), 1
+    )
+    for key, bound in {**least, "cpu_max_queue_size": 0}.items():
+        if values.get(key, bound) < bound:
+            raise SettingsError(
+                f"`{key}` is `{values[key]}`, must be at least {bound}; change the plan"
+            )
