@@ -21,6 +21,7 @@ from onecard import (
     complex_abs,
     devices,
     embedding,
+    linkage,
     manifest,
     pyannote_pipeline,
     reconstruction,
@@ -38,8 +39,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="(?s).*torchcodec")
     from pyannote.audio import Audio
     from pyannote.audio.core.plda import PLDA
-    from pyannote.audio.pipelines import SpeakerDiarization
-    from pyannote.audio.pipelines.clustering import AgglomerativeClustering
+    from pyannote.audio.pipelines import SpeakerDiarization, clustering
     from pyannote.audio.telemetry import metrics as telemetry
     from pyannote.audio.utils.signal import binarize
     from pyannote.core import SlidingWindow, SlidingWindowFeature
@@ -75,14 +75,19 @@ class Config:
     clustering_method: str
     clustering_threshold: float  # distance of unit vectors, 0..2
     min_cluster_size: int
-    max_clustered_embeddings: int  # clustering needs memory that grows with its square
+    max_clustered_embeddings: int  # clustering needs time that grows with its square
 
 
-class BoundedClustering(AgglomerativeClustering):
+# Of every clustering of pyannote's that is a tree: it has no other place to say whose.
+clustering.linkage = linkage.linkage
+
+
+class BoundedClustering(clustering.AgglomerativeClustering):
     """pyannote's clustering on at most `max_embeddings`, spread evenly over the recording.
 
-    Linkage keeps the distance of every pair, 8 bytes each, twice. The embeddings left out are
-    assigned to the nearest centroid afterwards, as pyannote does with every embedding anyway.
+    Linkage's time grows with the square of their number, and without fastcluster its memory. The
+    embeddings left out are assigned to the nearest centroid afterwards, as pyannote does with every
+    embedding anyway.
     """
 
     def __init__(self, metric: str, max_embeddings: int) -> None:

@@ -13,6 +13,7 @@ from pyannote.audio.pipelines import SpeakerDiarization
 from pyannote.core import SlidingWindowFeature
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
+from scipy.cluster import hierarchy
 
 from build_scripts import plan, serving
 from onecard import audio, diarization, embedding, parameters, segmentation, windows
@@ -234,8 +235,11 @@ def minutes(diarizer, pcm, scores) -> dict[str, Any]:
     [{}, {"num_speakers": 1}, {"num_speakers": 4}, {"min_speakers": 3}, {"max_speakers": 1}],
     ids=str,
 )
-def test_the_last_step_is_pyannotes_own(diarizer, pyannotes_own, minutes, bounds) -> None:
+def test_the_last_step_is_pyannotes_own(
+    diarizer, pyannotes_own, minutes, bounds, monkeypatch
+) -> None:
     found = diarizer.pipeline(minutes, **bounds)
+    monkeypatch.setattr(diarization.clustering, "linkage", hierarchy.linkage)
     wanted = pyannotes_own(minutes, **bounds)
     assert len(wanted.speaker_diarization.labels()) >= bounds.get("min_speakers", 1)
     assert found.serialize() == wanted.serialize()
@@ -243,9 +247,8 @@ def test_the_last_step_is_pyannotes_own(diarizer, pyannotes_own, minutes, bounds
 
 
 def test_the_last_step_needs_little_memory(minutes) -> None:
-    """Of twelve speakers; of clustering, whose memory is bounded by number, only its least."""
-    values = {**PARAMETERS, "max_clustered_embeddings": "300"}
-    pipeline = diarization.LocalSpeakerDiarization(parameters.parse(diarization.Config, values))
+    """Of twelve speakers."""
+    pipeline = diarization.LocalSpeakerDiarization(parameters.parse(diarization.Config, PARAMETERS))
     scores = minutes[diarization.SCORES_KEY]
     voices = np.eye(12, embedding.DIMENSION, dtype=np.float32)
     speakers = np.random.default_rng(0).integers(0, 12, (len(scores), 3))
