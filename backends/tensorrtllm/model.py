@@ -82,6 +82,7 @@ def _whisper(found: settings.Settings, version: str) -> tuple[Any, str]:
     from tensorrtllm_cpu.service import Service
     from tensorrtllm_cpu.whisper import WhisperEngine
 
+    heap.keep()  # a third of the encoder's time went into pages of blocks that it had just freed
     engine = WhisperEngine(found)
     return Service(engine, found, backend.warn), engine.description
 

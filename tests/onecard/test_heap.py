@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-# In a process of its own, whose heap nothing else fills.
-PROGRAM = """
-import re
+# Each in a process of its own, whose heap nothing else fills.
+TRIMMED = """
+import re, time
 from pathlib import Path
 from onecard import heap
 
-heap.PERIOD_S = 600.0
+heap.PERIOD_S = 0.5
 
 def resident_mib():
     found = re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())
@@ -22,23 +22,52 @@ for _ in range(5_000):  # 100 MiB, and what stays in between
     freed.append(bytes(20_000))
     kept.append(bytes(600))
 before = resident_mib()
-freed.clear()
-held = resident_mib()
 heap.trim()
-after = resident_mib()
-freed = [bytes(20_000) for _ in range(5_000)]
-again = resident_mib()
 freed.clear()
-heap.trim()
-print(before, held, after, again, resident_mib())
+for _ in range(100):
+    heap.trim()  # it is on its way
+at_once = resident_mib()
+time.sleep(1.5)
+print(before, at_once, resident_mib())
+"""
+KEPT = """
+import resource, sys, threading
+from onecard import heap
+
+if sys.argv[1] == "keep":
+    heap.keep()
+
+def work():
+    for _ in range(10):
+        b"1" * (heap.KEPT - 2**20)
+
+def in_a_thread():
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+in_a_thread()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+in_a_thread()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def test_what_was_freed_is_given_back_now_and_then() -> None:
+def run(program: str, *arguments: str) -> list[float]:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
     )
-    before, held, after, again, at_once = map(float, done.stdout.split())
-    assert held > before - 30  # the library kept it
-    assert after < held - 60
-    assert at_once > again - 30  # a moment later it may keep it
+    return [float(figure) for figure in done.stdout.split()]
+
+
+def test_what_was_freed_is_given_back_a_while_later() -> None:
+    before, at_once, later = run(TRIMMED)
+    assert at_once > before - 30  # the library kept it
+    assert later < before - 60
+
+
+def test_large_blocks_are_used_again_by_threads() -> None:
+    (mapped_anew,) = run(KEPT, "leave")
+    (kept,) = run(KEPT, "keep")
+    assert mapped_anew > 10_000  # pages of ten times 79 MiB
+    assert kept < mapped_anew / 20
