@@ -21,7 +21,7 @@ from bench.serving import serving
 from bench.whisperx import WhisperX
 from onecard_client import Client
 
-ROUNDS = 3
+ROUNDS = 5
 NUM_LATER = 5
 SETTLE_S = 1.0  # between ready and the first request
 CHAT_TOKENS = 64
