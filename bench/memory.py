@@ -25,7 +25,7 @@ from onecard import heap
 MINUTES = (5, 5, 5, 20, 60)
 QUICK_MINUTES = (5, 5, 5, 20)
 PERIOD_S = 0.25
-REST_S = heap.PERIOD_S + 1.0  # by then what was freed is given back
+REST_S = heap.PERIOD_S + 1.0  # by then every process has given back what it freed
 KEPT_PERIOD_S = 1.0  # of the series in the results: the highest of each second
 MIB = 2**20
 MENTIONED_MIB = 10

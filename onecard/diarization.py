@@ -75,7 +75,7 @@ class Config:
     clustering_method: str
     clustering_threshold: float  # distance of unit vectors, 0..2
     min_cluster_size: int
-    max_clustered_embeddings: int  # clustering needs time that grows with its square
+    max_clustered_embeddings: int  # clustering's time grows at least with its square
 
 
 # Of every clustering of pyannote's that is a tree: it has no other place to say whose.
@@ -85,9 +85,9 @@ clustering.linkage = linkage.linkage
 class BoundedClustering(clustering.AgglomerativeClustering):
     """pyannote's clustering on at most `max_embeddings`, spread evenly over the recording.
 
-    Linkage's time grows with the square of their number, and without fastcluster its memory. The
-    embeddings left out are assigned to the nearest centroid afterwards, as pyannote does with every
-    embedding anyway.
+    Linkage's time grows at least with the square of their number, without fastcluster its memory
+    too. The embeddings left out are assigned to the nearest centroid afterwards, as pyannote does
+    with every embedding anyway.
     """
 
     def __init__(self, metric: str, max_embeddings: int) -> None:

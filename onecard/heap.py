@@ -1,19 +1,20 @@
-"""Memory that was freed: kept for the next time where that is faster, given back when none comes.
+"""Memory that was freed: kept for the next time where that is faster, and given back now and then.
 
 A process that works through a long recording frees as much as it takes, in pieces that the library
-would rather keep for later; of several processes these add up. Of large blocks it keeps none: each
-is mapped anew, and the kernel clears every page of it again.
+would rather keep for later; of several processes these add up. Of blocks above 32 MiB it keeps
+none: each is mapped anew, and the kernel clears every page of it again.
 """
 
 from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable
 
-PERIOD_S = 5.0  # from a call of `trim` to its effect: what is given back has to be had again
-# Of the two blocks in which Whisper's encoder weighs all positions against each other, base's:
-# 8 heads, 1500 by 1500 positions, 4 bytes: 69 MiB, twice in each of its layers.
+PERIOD_S = 5.0  # between two times in a process: what is given back has to be had again
+# Whisper's encoder weighs all positions against each other in two blocks a layer. Those of base
+# have 69 MiB each (8 heads, 1500 by 1500 positions, 4 bytes); a larger model's stay as they were.
 KEPT = 80 << 20
 
 # glibc's own; others have no such things. Parameters of mallopt(3), from malloc.h.
@@ -21,29 +22,38 @@ _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 _mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
 
-_is_due = threading.Lock()  # held from a call until it has had its effect
+_is_due = threading.Lock()  # held from a call of `trim` until what it asked for begins
+_next_s = 0.0  # of time.monotonic
 
 
 def keep() -> None:
     """Have freed blocks of up to KEPT bytes used again until they are trimmed.
 
-    To be called before there are threads: only the first one's heap can hold such blocks, so all
-    have to use it (M_ARENA_MAX).
+    To be called before there are threads that want such blocks: only the first one's heap can hold
+    them, so all have to use it (M_ARENA_MAX). glibc takes the size from 2.35 on.
     """
-    if _mallopt is not None:
-        _mallopt(_ARENA_MAX, 1)
-        for parameter in (_MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD):
-            _mallopt(parameter, KEPT)
+    if _mallopt is not None and _mallopt(_MMAP_THRESHOLD, KEPT):
+        for parameter, value in ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, KEPT), (_TOP_PAD, KEPT)):
+            _mallopt(parameter, value)
 
 
 def trim() -> None:
-    """Give back what will be free PERIOD_S from now (malloc_trim(3)), in a thread."""
-    if _trim is not None and _is_due.acquire(blocking=False):
-        timer = threading.Timer(PERIOD_S, _give_back, [_trim])
-        timer.daemon = True  # a process that ends gives back everything
+    """Give back what is free (malloc_trim(3)): at once, or PERIOD_S after the last time.
+
+    In a thread, so that nobody's answer waits for it. Where no thread can be had, nothing is done.
+    """
+    if _trim is None or not _is_due.acquire(blocking=False):
+        return
+    timer = threading.Timer(max(0.0, _next_s - time.monotonic()), _give_back, [_trim])
+    timer.daemon = True  # a process that ends gives back everything
+    try:
         timer.start()
+    except RuntimeError:
+        _is_due.release()
 
 
 def _give_back(trim_now: Callable[[int], int]) -> None:
-    _is_due.release()
+    global _next_s
+    _next_s = time.monotonic() + PERIOD_S
+    _is_due.release()  # first: a call that comes meanwhile may be too late for this time
     trim_now(0)

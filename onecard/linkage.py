@@ -1,7 +1,7 @@
 """Agglomerative clustering that does not keep the distance of every pair.
 
 It knows vectors and trees of merges; it knows nothing of speakers. SciPy's `linkage` keeps those
-distances twice, 16 bytes a pair: 181 MiB for 5,000 vectors, and four times that for twice as many.
+distances twice, 16 bytes a pair: 191 MiB for 5,000 vectors, and four times that for twice as many.
 fastcluster finds them again whenever it needs one (D. Müllner, "fastcluster: Fast Hierarchical,
 Agglomerative Clustering Routines for R and Python", Journal of Statistical Software 53 (9), 2013).
 """
@@ -28,8 +28,8 @@ def linkage(
 ) -> npt.NDArray[np.float64]:
     """SciPy's `linkage`, within rounding: [num_vectors - 1, 4], a merge a row.
 
-    Centroid, median and ward linkage need little more memory than the vectors, and 2 to 3 times the
-    time of SciPy's; the others, and all where fastcluster is not installed, are SciPy's.
+    Centroid, median and ward linkage need a few copies of the vectors in float64, and some three
+    times as long as SciPy; the others, and all where fastcluster is not installed, are SciPy's.
 
     Args:
         vectors: [num_vectors, dimension], two at least.
