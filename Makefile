@@ -68,7 +68,7 @@ repository: setup ## write model_repository/*/config.pbtxt from plans/
 	@$(BIN)/python -m build_scripts repository
 
 lock: setup ## resolve requirements.lock anew from pyproject.toml
-	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip compile pyproject.toml --extra server --extra dev --universal --python-version 3.10 --generate-hashes --output-file requirements.lock --custom-compile-command "make lock" --quiet
+	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip compile pyproject.toml --extra server --extra mail --extra dev --universal --python-version 3.10 --generate-hashes --output-file requirements.lock --custom-compile-command "make lock" --quiet
 
 clean: ## remove caches, logs and half-finished downloads; never models or .venv
 	@$(BUILD) clean
