@@ -14,6 +14,10 @@ from typing import Any
 from onecard_client._errors import InvalidRequest
 
 
+# Fields that servers before 0.2 refuse.
+_NEWER = ("cc", "reply_to", "authentication", "labels", "hidden_text")
+
+
 @dataclass(frozen=True)
 class Email:
     """One email; of `subject` and `body` one has to be there.
@@ -22,6 +26,9 @@ class Email:
         id: names the email in its verdict; no two of one request may share it.
         date: as ISO 8601 or as the email says it.
         sender: `from` in JSON, which is no name that Python allows.
+        authentication: what the receiving server says of the sender (Authentication-Results).
+        labels: the folders or labels that the mailbox gives it, with commas between.
+        hidden_text: `body` lacks text that the email has and no reader sees.
     """
 
     id: str
@@ -30,11 +37,19 @@ class Email:
     sender: str = ""
     to: str = ""
     date: str = ""
+    cc: str = ""
+    reply_to: str = ""
+    authentication: str = ""
+    labels: str = ""
+    hidden_text: bool = False
 
-    def to_dict(self) -> dict[str, str]:
-        """An element of EMAILS."""
-        document: dict[str, str] = dataclasses.asdict(self)
+    def to_dict(self) -> dict[str, Any]:
+        """An element of EMAILS; what older servers do not know is left out where it is empty."""
+        document: dict[str, Any] = dataclasses.asdict(self)
         document["from"] = document.pop("sender")
+        for name in _NEWER:
+            if not document[name]:
+                del document[name]
         return document
 
 
