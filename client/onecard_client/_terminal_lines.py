@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from onecard_client._console import is_terminal
+from onecard_client._console import complain, is_terminal
 from onecard_client._question import Lines
 
 try:
@@ -24,6 +24,9 @@ else:
 # A paste without marks arrives in pieces, as the terminal and ssh send it; nobody types so fast.
 PASTE_GAP_S = 0.05
 READ_BYTES = 65536
+# What a terminal that edits lines itself drops the rest of (Linux, termios(3), "Canonical and
+# noncanonical mode").
+MAX_LINE_BYTES = 4095
 
 
 def open_lines() -> Lines:
@@ -86,6 +89,11 @@ class PlainLines:
                 break
             self._held += block
         line, _, self._held = self._held.partition(b"\n")
+        if len(line) == MAX_LINE_BYTES:
+            complain(
+                f"a line has {MAX_LINE_BYTES} bytes, the most that the terminal gives, and what "
+                "followed is lost; give a long text as a file: onecard chat < FILE"
+            )
         return line.decode(self._charset, "replace")
 
     def are_waiting(self) -> bool:
@@ -113,8 +121,7 @@ def is_readable(fd: int) -> bool:
 def _keys_unedited(fd: int) -> Iterator[None]:
     """Between two lines of readline the terminal neither shows what arrives nor cuts it.
 
-    A terminal that edits lines itself drops what is beyond 4095 bytes of a line (Linux, termios(3),
-    "Canonical and noncanonical mode").
+    It would cut at `MAX_LINE_BYTES`.
     """
     before = termios.tcgetattr(fd)
     tty.setcbreak(fd, termios.TCSANOW)  # its default would drop what waits
