@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 PROMPT = "> "
@@ -94,7 +95,7 @@ def is_open(text: str) -> bool:
     begun = text.lstrip()
     if not begun.startswith(MARK):
         return False
-    return not any(line.rstrip().endswith(MARK) for line in begun[len(MARK) :].split("\n"))
+    return not any(ends(line) for line in begun[len(MARK) :].split("\n"))
 
 
 def unmarked(text: str) -> str:
@@ -106,16 +107,18 @@ def unmarked(text: str) -> str:
     marked = text.strip()
     if not marked.startswith(MARK) or is_open(marked):
         return text
-    inner = marked[len(MARK) :]
-    first = next(line for line in inner.split("\n") if line.rstrip().endswith(MARK))
-    end = inner.index(first) + len(first)
-    return inner[: -len(MARK)] if end == len(inner) else text
+    lines = marked[len(MARK) :].split("\n")
+    num_last = next(number for number, line in enumerate(lines) if ends(line))
+    if num_last + 1 < len(lines):
+        return text
+    return "\n".join([*lines[:-1], lines[-1].removesuffix(MARK)])
+
+
+def ends(line: str) -> bool:
+    return line.rstrip().endswith(MARK)
 
 
 def trimmed(text: str) -> str:
     """`text` without blank lines around it; the indentation of several lines stays."""
-    lines = text.split("\n")
-    while lines and not lines[0].strip():
-        lines.pop(0)
-    whole = "\n".join(lines).rstrip()
+    whole = re.sub(r"\A\s*\n", "", text).rstrip()
     return whole if "\n" in whole else whole.strip()

@@ -49,7 +49,7 @@ class EditedLines:
         if "libedit" not in (readline.__doc__ or "") and os.environ.get("TERM", "dumb") != "dumb":
             readline.parse_and_bind("set enable-bracketed-paste on")
         if hasattr(sys.stdin, "reconfigure"):  # what is no text must not end the conversation
-            sys.stdin.reconfigure(errors="surrogateescape")
+            sys.stdin.reconfigure(errors="replace")
 
     def read(self, prompt: str) -> str:
         return input(prompt)
