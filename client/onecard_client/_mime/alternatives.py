@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 # Texts of which so much is not in the other one are two texts.
@@ -19,7 +20,10 @@ MIN_WORDS_TOLD = 3
 ONLY_IN_HTML = "[only in the HTML of this mail, which most mail programs show:]"
 ONLY_IN_PLAIN = "[only in the plain text of this mail, which few mail programs show:]"
 
-_ADDRESS = re.compile(r"<?\b(?:https?://|www\.)[^\s<>]+>?|<[\w.-]+\.\w+>|[^\s<>]+@[^\s<>]+|\[image: |\[cid:[^\]]*\]", re.I)  # fmt: skip
+_ADDRESS = re.compile(
+    r"<?\b(?:https?://|www\.)[^\s<>]+>?|<[\w.-]+\.\w+>|[^\s<>]+@[^\s<>]+|\[image: |\[cid:[^\]]*\]",
+    re.I,
+)
 _HOST = re.compile(
     r"(?:https?://|www\.|<)(?:www\.)?([\w-]+(?:\.[\w-]+)+)|@([\w-]+(?:\.[\w-]+)+)", re.I
 )
@@ -51,11 +55,8 @@ def chosen(branches: list[list[Block]]) -> list[Block]:
     """The text of the branches without repetition, and everybody's notes."""
     plain = _best(branches, "plain")
     html = _best(branches, "html")
-    told: list[Block]
-    if plain and html and plain is not html:
-        told = _both(plain, html)
-    else:
-        told = html or plain
+    has_both = plain and html and plain is not html
+    told = _both(plain, html) if has_both else html or plain
     others = [branch for branch in branches if branch is not plain and branch is not html]
     for branch in others:
         told = _with_difference(told, branch)
@@ -134,7 +135,7 @@ def _lines(text: str) -> list[_Line]:
 def _only_in(lines: list[_Line], others: list[_Line]) -> list[_Line]:
     """Those of `lines` that say what no line of `others` does, in the order of the text."""
     known = [word for line in others for word in line.words]
-    pairs = set(zip(known, known[1:], strict=False))
+    pairs = set(pairwise(known))
     words = set(known)
     hosts = {host for line in others for host in line.hosts}
     sequence = [word for line in lines for word in line.words]
@@ -153,7 +154,7 @@ def _is_new(sequence: list[str], pairs: set[tuple[str, str]], words: set[str]) -
     """Of each word, whether the other text has it beside neither of its neighbours."""
     if len(sequence) == 1:
         return [sequence[0] not in words]
-    shared = [pair in pairs for pair in zip(sequence, sequence[1:], strict=False)]
+    shared = [pair in pairs for pair in pairwise(sequence)]
     return [
         not (before or after)
         for before, after in zip([False, *shared], [*shared, False], strict=True)

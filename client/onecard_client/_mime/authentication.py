@@ -10,8 +10,13 @@ from onecard_client._mime.words import header_text
 MAX_RESULTS = 12
 
 _COMMENT = re.compile(r"\([^()]*\)")
-_RESULT = re.compile(r"(?:^|[;\s])(spf|dkim|dmarc|arc|compauth|auth|iprev|dkim-adsp|sender-id|bimi)\s*(?:/\s*1)?\s*=\s*([a-z]+)", re.I)  # fmt: skip
-_HEADERS = ("authentication-results", "arc-authentication-results", "x-original-authentication-results")  # fmt: skip
+_METHODS = "spf|dkim|dmarc|arc|compauth|auth|iprev|dkim-adsp|sender-id|bimi"
+_RESULT = re.compile(rf"(?:^|[;\s])({_METHODS})\s*(?:/\s*1)?\s*=\s*([a-z]+)", re.I)
+_HEADERS = (
+    "authentication-results",
+    "arc-authentication-results",
+    "x-original-authentication-results",
+)
 
 
 def authentication(part: Part) -> str:

@@ -18,45 +18,79 @@ MAX_WRONG_SHARE = 0.2
 
 # Longer ones first: UTF-32's mark begins with UTF-16's.
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
-)  # fmt: skip
+)
 # Labels that mails use and WHATWG's table lacks, or refuses for the sake of browsers
 # (https://encoding.spec.whatwg.org/#names-and-labels: ISO-2022-KR and HZ are `replacement` there).
-_LABELS = {
-    "gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "csgb2312": "gb18030", "gb_2312": "gb18030",
-    "gb_2312-80": "gb18030", "gb18030": "gb18030", "chinese": "gb18030", "cp936": "gb18030", "x-euc-cn": "gb18030", "euc-cn": "gb18030",
-    "cn-gb": "gb18030", "x-cn-gb": "gb18030", "hz-gb-2312": "hz", "hz": "hz", "iso-2022-kr": "iso2022_kr", "csiso2022kr": "iso2022_kr",
-    "cp949": "cp949", "uhc": "cp949", "x-windows-949": "cp949", "ks_c_5601": "cp949", "x-johab": "johab", "euc_kr": "cp949",
-    "big5-hkscs": "big5hkscs", "cp950": "cp950", "x-windows-950": "cp950", "cn-big5": "cp950",
-    "iso-2022-jp": "iso-2022-jp", "iso-2022-jp-1": "iso-2022-jp", "iso-2022-jp-2": "iso-2022-jp", "iso-2022-jp-3": "iso-2022-jp",
-    "iso-2022-jp-ms": "iso-2022-jp", "csiso2022jp": "iso-2022-jp", "cp50220": "iso-2022-jp", "cp50221": "iso-2022-jp",
-    "cp50222": "iso-2022-jp", "jis": "iso-2022-jp", "jis7": "iso-2022-jp", "iso2022jp": "iso-2022-jp",
-    "cp51932": "euc_jp", "eucjp": "euc_jp", "eucjp-ms": "euc_jp", "eucjp-win": "euc_jp", "cp932": "cp932", "sjis-win": "cp932", "cp943": "cp932",
-    "utf-7": "utf-7", "unicode-1-1-utf-7": "utf-7", "x-unicode-2-0-utf-7": "utf-7", "utf-7-imap": "utf-7",
-    "utf-16": "utf-16", "utf-32": "utf-32", "ucs-2": "utf-16", "ucs-4": "utf-32", "iso-10646-ucs-2": "utf-16", "unicode": "utf-16",
-    "x-mac-ce": "mac-latin2", "x-mac-centraleurroman": "mac-latin2", "x-mac-greek": "mac-greek", "x-mac-turkish": "mac-turkish",
-    "x-mac-icelandic": "mac-iceland", "x-mac-japanese": "cp932", "x-mac-chinesesimp": "gb18030", "x-mac-chinesetrad": "cp950",
-    "x-mac-korean": "cp949", "x-mac-romanian": "mac-romanian", "x-mac-croatian": "mac-croatian", "x-mac-arabic": "mac-arabic",
-}  # fmt: skip
-# These say nothing: bytes beyond ASCII under them are of a charset that nobody named.
+_LABELS_OF_CODECS = {
+    "gb18030": "gb2312 gbk x-gbk csgb2312 gb_2312 gb_2312-80 gb18030 chinese cp936 ms936 936 "
+    "x-euc-cn euc-cn cn-gb x-cn-gb x-mac-chinesesimp",
+    "hz": "hz hz-gb-2312",
+    "iso2022_kr": "iso-2022-kr csiso2022kr",
+    "cp949": "cp949 uhc x-windows-949 ks_c_5601 euc_kr x-mac-korean",
+    "johab": "x-johab",
+    "big5hkscs": "big5-hkscs",
+    "cp950": "cp950 x-windows-950 cn-big5 x-mac-chinesetrad",
+    "iso-2022-jp": "iso-2022-jp iso-2022-jp-1 iso-2022-jp-2 iso-2022-jp-3 iso-2022-jp-ms "
+    "csiso2022jp iso2022jp cp50220 cp50221 cp50222 jis jis7",
+    "euc_jp": "cp51932 eucjp eucjp-ms eucjp-win",
+    "cp932": "cp932 sjis-win cp943 x-mac-japanese",
+    "utf-7": "utf-7 unicode-1-1-utf-7 x-unicode-2-0-utf-7 utf-7-imap",
+    "utf-16": "utf-16 ucs-2 iso-10646-ucs-2 unicode",
+    "utf-32": "utf-32 ucs-4",
+    "mac-latin2": "x-mac-ce x-mac-centraleurroman",
+    "mac-greek": "x-mac-greek",
+    "mac-turkish": "x-mac-turkish",
+    "mac-iceland": "x-mac-icelandic",
+    "mac-romanian": "x-mac-romanian",
+    "mac-croatian": "x-mac-croatian",
+    "mac-arabic": "x-mac-arabic",
+}
+_LABELS = {label: codec for codec, labels in _LABELS_OF_CODECS.items() for label in labels.split()}
+# These say nothing: bytes beyond ASCII under them are of a charset that nobody named. The last
+# are Python's, and no charsets of mails: decoding punycode takes a time with the square of length.
 _NO_CHARSETS = {
-    "", "us-ascii", "ascii", "ansi_x3.4-1968", "ansi_x3.110-1983", "iso646-us", "unknown-8bit", "x-unknown", "unknown", "default", "default_charset",
-    "x-user-defined", "binary", "8bit", "7bit", "none", "null", "utf", "ansi", "_autodetect", "_autodetect_all", "charset",
-    # Python's, and no charsets of mails; decoding punycode takes a time with the square of its length
-    "idna", "punycode", "raw-unicode-escape", "raw_unicode_escape", "unicode-escape", "unicode_escape", "undefined", "mbcs", "oem",
-}  # fmt: skip
+    "",
+    *[
+        "us-ascii",
+        "ascii",
+        "ansi_x3.4-1968",
+        "ansi_x3.110-1983",
+        "iso646-us",
+        "unknown-8bit",
+        "x-unknown",
+    ],
+    *[
+        "unknown",
+        "default",
+        "default_charset",
+        "x-user-defined",
+        "binary",
+        "8bit",
+        "7bit",
+        "none",
+        "null",
+        "utf",
+        "ansi",
+    ],
+    *["_autodetect", "_autodetect_all", "charset", "idna", "punycode", "undefined", "mbcs", "oem"],
+    *["raw-unicode-escape", "raw_unicode_escape", "unicode-escape", "unicode_escape"],
+}
 _FAMILIES = (
-    (re.compile(r"(?:x-)?(?:cs)?iso[-_ ]?(?:ir[-_ ]?)?(?:8859|8559|8858)[-_ ]?(\d\d?)\b.*"), "iso-8859-{}"),
-    (re.compile(r"8859[-_ ]?(\d\d?)"), "iso-8859-{}"),
-    (re.compile(r"(?:x-)?(?:ms-?|microsoft-?)?(?:win|windows|cp|ansi|wincp)[-_ ]*(125\d|874)"), "windows-{}"),
-    (re.compile(r"(125\d)"), "windows-{}"),
-    (re.compile(r"(?:x-)?(?:cs)?(?:ms-?)?(?:cp|ibm|dos|windows|win|oem|pc)[-_ ]*0*(\d{3,5})"), "cp{}"),
-    (re.compile(r"(?:x-)?(?:unicode-\d-\d-)?utf[-_ ]?8.*"), "utf-8"),
-    (re.compile(r"(?:x-)?utf[-_ ]?(16|32)[-_ ]?([lb]e)?"), "utf-{}{}"),
-    (re.compile(r"(?:x-)?(?:koi8|koi)[-_ ]?([ru])(?:u)?"), "koi8-{}"),
-)  # fmt: skip
-_STATEFUL = ("utf-7", "hz", "iso-2022-jp", "iso2022_kr", "utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # fmt: skip
+    (r"(?:x-)?(?:cs)?iso[-_ ]?(?:ir[-_ ]?)?(?:8859|8559|8858)[-_ ]?(\d\d?)\b.*", "iso-8859-{}{}"),
+    (r"8859[-_ ]?(\d\d?)", "iso-8859-{}{}"),
+    (r"(?:x-)?(?:ms-?|microsoft-?)?(?:win|windows|cp|ansi)[-_ ]*(125\d|874)", "windows-{}{}"),
+    (r"(125\d)", "windows-{}{}"),
+    (r"(?:x-)?(?:cs)?(?:ms-?)?(?:cp|ibm|dos|windows|win|oem|pc)[-_ ]*0*(\d{3,5})", "cp{}{}"),
+    (r"(?:x-)?(?:unicode-\d-\d-)?utf[-_ ]?8.*", "utf-8"),
+    (r"(?:x-)?utf[-_ ]?(16|32)[-_ ]?([lb]e)?", "utf-{}{}"),
+    (r"(?:x-)?(?:koi8|koi)[-_ ]?([ru])u?", "koi8-{}{}"),
+)
+_PATTERNS = tuple((re.compile(pattern), form) for pattern, form in _FAMILIES)
+_STATEFUL = ("utf-7", "hz", "iso-2022-jp", "iso2022_kr", "utf-16", "utf-32")
 _KOREAN_ESCAPE = b"\x1b$)C"
 _JAPANESE_ESCAPE = re.compile(rb"\x1b(?:\$[@B]|\$\([@BDOPQ]|\([IJ])")
 # Single bytes: whatever is in them decodes, so UTF-8 is tried first.
@@ -79,11 +113,11 @@ def codec_of_label(label: str) -> str:
 
 
 def _in_family(name: str) -> str:
-    for pattern, form in _FAMILIES:
+    for pattern, form in _PATTERNS:
         match = pattern.fullmatch(name)
         if match:
-            groups = [group or "" for group in match.groups()]
-            return form.format(groups[0] if groups else "", f"-{groups[1]}" if groups[1:] and groups[1] else "")  # fmt: skip
+            number, order = (*(group or "" for group in match.groups()), "", "")[:2]
+            return form.format(number, f"-{order}" if order else "")
     return ""
 
 
@@ -114,7 +148,7 @@ def decoded(content: bytes, declared: str = "", *hints: str) -> str:
         if content.startswith(mark) and (codec == "utf-8" or len(content) % 2 == 0):
             return sound(content[len(mark) :].decode(codec, "replace"))
     codec = _by_escapes(content) or codec_of_label(declared)
-    if content.isascii() and codec not in _STATEFUL:
+    if content.isascii() and not codec.startswith(_STATEFUL):
         return sound(content.decode("ascii"))
     for candidate in _candidates(content, codec, hints):
         try:

@@ -38,7 +38,7 @@ def _run(content: bytes, mode: bytes, errors: str) -> str:
 
 
 def _shift_jis(content: bytes) -> bytes:
-    """Two bytes of JIS X 0208 as Shift JIS has them (RFC 1468's table is rows and cells of both)."""
+    """Two bytes of JIS X 0208 as Shift JIS has them."""
     shifted = bytearray()
     at = 0
     while at < len(content):

@@ -7,15 +7,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from onecard_client._mime.alternatives import Block
-
-try:
-    from onecard_client._mime.armour import without_armour
-except ImportError:
-
-    def without_armour(text):
-        return text
-
-
+from onecard_client._mime.armour import without_armour
 from onecard_client._mime.attachments import size
 from onecard_client._mime.authentication import authentication
 from onecard_client._mime.bounds import MAX_BODY_CHARACTERS, NotAMail, shortened, sound

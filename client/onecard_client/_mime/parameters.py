@@ -1,4 +1,4 @@
-"""A header of the form `value; name=value`: Content-Type and Content-Disposition as mails have them.
+"""A header of the form `value; name=value`: Content-Type, Content-Disposition as mails have them.
 
 RFC 2231's continued and encoded parameters are read, and what lacks its quotes or semicolons.
 """
@@ -18,7 +18,10 @@ MAX_PARAMETERS = 200
 _VALUE = re.compile(r"[\s\"'<]*([\w.+-]+)(?:\s*[/\\]\s*([\w.+-]+))?")
 _SEPARATORS = re.compile(r"[\s;,\"]*")
 _NAME = re.compile(r"([A-Za-z][\w.-]*)(?:\*(\d{1,3}))?(\*)?\s*=\s*")
-_KNOWN = r"(?:charset|name|filename|boundary|format|delsp|size|type|method|component|creation-date|modification-date|read-date|reply-type|report-type|protocol|micalg|smime-type)"  # fmt: skip
+_KNOWN = (
+    "(?:charset|name|filename|boundary|format|delsp|size|type|method|component|creation-date|"
+    "modification-date|read-date|reply-type|report-type|protocol|micalg|smime-type)"
+)
 # A quote ends a value where something new follows; else it is one of the name's own.
 _QUOTED = re.compile(
     rf'"(.*?)(?<!\\)"(?=\s*(?:;|$)|\s+\(|[\s,]*{_KNOWN}\*?\d*\*?\s*=)', re.S | re.I

@@ -8,18 +8,24 @@ from collections.abc import Callable
 from onecard_client._html import declared_charset, html_to_text, looks_like_html
 from onecard_client._html.unseen import without_unseen
 from onecard_client._mime.alternatives import Block, chosen, says_the_same
-from onecard_client._mime.attachments import attachment, is_attached, names, size
+from onecard_client._mime.attachments import attachment, is_attached, names
 from onecard_client._mime.bounds import MAX_DEPTH, MAX_PARTS, NotAMail
 from onecard_client._mime.charsets import codec_of_label, decoded
 from onecard_client._mime.structure import Part, parse
-from onecard_client._mime.transfer import from_uuencode
 
 OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 TNEF_SIGNATURE = b"\x78\x9f\x3e\x22"
 
 _HTML = ("text/html", "application/xhtml+xml", "text/xhtml", "text/x-html")
 _MAILS = ("message/rfc822", "message/global", "message/news", "text/rfc822")
-_REPORTS = ("message/delivery-status", "message/global-delivery-status", "message/disposition-notification", "message/global-disposition-notification", "message/feedback-report", "message/tracking-status")  # fmt: skip
+_REPORTS = (
+    "message/delivery-status",
+    "message/global-delivery-status",
+    "message/disposition-notification",
+    "message/global-disposition-notification",
+    "message/feedback-report",
+    "message/tracking-status",
+)
 _CALENDARS = (
     "text/calendar",
     "application/ics",
@@ -27,11 +33,10 @@ _CALENDARS = (
     "application/calendar",
     "text/ics",
 )
-_BINARY = re.compile(rb"%PDF-|PK\x03\x04|\x89PNG|\xff\xd8\xff|GIF8|Rar!|7z\xbc|\x1f\x8b|MZ.\0|\xd0\xcf\x11\xe0", re.S)  # fmt: skip
-_ENRICHED_TAG = re.compile(r"<param>[^<]*</param>|</?[a-z][a-z-]{0,60}>", re.I)
-_UUENCODED = re.compile(
-    rb"^begin [0-7]{3,4} ([^\n]{1,200})\n((?:[ -`]{2,90}\n)+)(?:[` ]?\n)?end[ \t]*$", re.M
+_BINARY = re.compile(
+    rb"%PDF-|PK\x03\x04|\x89PNG|\xff\xd8\xff|GIF8|Rar!|7z\xbc|\x1f\x8b|MZ.\0|\xd0\xcf\x11\xe0", re.S
 )
+_ENRICHED_TAG = re.compile(r"<param>[^<]*</param>|</?[a-z][a-z-]{0,60}>", re.I)
 # A bit for each of many letters without width.
 _BITS = re.compile("[\u200b\u200c\u200d\u2060\ufeff]{16,}")
 
@@ -119,7 +124,8 @@ def _reader(
         return _calendar
     if content.startswith(TNEF_SIGNATURE):
         return _tnef
-    if content.startswith(OLE_SIGNATURE) and (kind == "application/vnd.ms-outlook" or name.endswith(".msg")):  # fmt: skip
+    is_outlook = kind == "application/vnd.ms-outlook" or name.endswith(".msg")
+    if content.startswith(OLE_SIGNATURE) and is_outlook:
         return _outlook_mail
     if name.endswith(".eml") and _is_mail(content):
         return _named_mail
@@ -137,18 +143,17 @@ def _calendar(content: bytes, part: Part, depth: int) -> list[Block]:
 def _tnef(content: bytes, part: Part, depth: int) -> list[Block]:
     from onecard_client._mime.outlook import mime_of_tnef
 
-    inner = parse(mime_of_tnef(content), *part.hints)
-    return [_note(attachment(part, content)), *blocks(inner, depth + 1)]
+    return blocks(parse(mime_of_tnef(content), *part.hints), depth + 1)
 
 
 def _outlook_mail(content: bytes, part: Part, depth: int) -> list[Block]:
     from onecard_client._mime.outlook import mime_of_msg
 
+    named = _note(attachment(part, content))
     try:
-        mail = mime_of_msg(content)
+        return [named, *_attached_mail(mime_of_msg(content), part, depth)]
     except NotAMail:
-        return [_note(attachment(part, content))]
-    return _attached_mail(mail, part, depth)
+        return [named]
 
 
 def _named_mail(content: bytes, part: Part, depth: int) -> list[Block]:
@@ -168,22 +173,12 @@ def _text_blocks(part: Part, content: bytes) -> list[Block]:
         return [_html_block(part, content)]
     if not part.raw("content-type") and looks_like_html(decoded(content[:4000], "", *part.hints)):
         return [_html_block(part, content)]
-    files = [
-        _note(
-            f"[attachment: {_uu_name(match[1])}, uuencoded, {size(len(from_uuencode(match[0])))}]"
-        )
-        for match in _UUENCODED.finditer(content)
-    ]
-    text = decoded(_UUENCODED.sub(b"", content) if files else content, part.type.get("charset"), *part.hints)  # fmt: skip
+    text = decoded(content, part.type.get("charset"), *part.hints)
     if part.type.value in ("text/enriched", "text/richtext"):
         text = _ENRICHED_TAG.sub("", text).replace("<<", "<")
     if part.type.get("delsp").lower() == "yes":  # RFC 3676, 4.2
         text = re.sub(r" \r?\n", "", text)
-    return [plain_block(text), *files]
-
-
-def _uu_name(name: bytes) -> str:
-    return decoded(name).strip()
+    return [plain_block(text)]
 
 
 def plain_block(text: str) -> Block:

@@ -70,7 +70,7 @@ class Part:
         return children
 
     def hidden_children(self) -> list[Part]:
-        """Parts in a text that says nothing of them: the header that named their boundary is lost."""
+        """Parts in a text without Content-Type: the header that named their boundary is lost."""
         return [] if self.raw("content-type") else self._found_children("")
 
     def content(self) -> bytes:

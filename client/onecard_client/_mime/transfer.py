@@ -6,8 +6,33 @@ import binascii
 import re
 
 _TOKEN = re.compile(r"[a-z0-9_ \-]+")
-_BASE64 = ("base64", "base-64", "base_64", "base 64", "b64", "b", "mime64", "x-base64", "bas64", "base46", "based64")  # fmt: skip
-_QUOTED = ("quoted-printable", "quoted printable", "quoted_printable", "quotedprintable", "quote-printable", "qouted-printable", "quoted-printible", "quoted-printeable", "quoted", "qp", "q", "x-quoted-printable")  # fmt: skip
+_BASE64 = (
+    *[
+        "base64",
+        "base-64",
+        "base_64",
+        "base46",
+        "bas64",
+        "based64",
+        "base",
+        "b64",
+        "b",
+        "mime64",
+        "x-base64",
+    ],
+    "base 64",
+)
+_QUOTED = (
+    *[
+        "quoted-printable",
+        "quoted_printable",
+        "quotedprintable",
+        "quote-printable",
+        "qouted-printable",
+    ],
+    *["quoted-printible", "quoted-printeable", "quoted", "qp", "q", "x-quoted-printable"],
+    "quoted printable",
+)
 _UUENCODE = ("x-uuencode", "uuencode", "x-uue", "uue", "x-uu", "uu")
 _AS_IT_IS = ("7bit", "8bit", "binary", "7-bit", "8-bit", "7 bit", "8 bit", "none", "")
 
@@ -35,7 +60,7 @@ def without_encoding(content: bytes, encoding: str) -> bytes:
     if name in _QUOTED:
         return _from_quoted(content)
     if name in _UUENCODE:
-        return from_uuencode(content)
+        return _from_uuencode(content)
     return content if name in _AS_IT_IS else _by_its_looks(content)
 
 
@@ -104,7 +129,7 @@ def _from_quoted(content: bytes) -> bytes:
     return binascii.a2b_qp(_SOFT_BREAK.sub(b"=", content))
 
 
-def from_uuencode(content: bytes) -> bytes:
+def _from_uuencode(content: bytes) -> bytes:
     """The file between `begin` and `end`, or all of `content` where neither is."""
     begin = _UU_BEGIN.search(content)
     lines = content[begin.end() if begin else 0 :].splitlines()

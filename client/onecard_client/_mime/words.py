@@ -36,7 +36,7 @@ def header_text(value: bytes, *hints: str) -> str:
         hints: charsets that the mail names elsewhere, for raw bytes.
     """
     pieces = _pieces(value[: bounds.MAX_HEADER_BYTES])
-    texts = []
+    texts: list[str] = []
     for is_words, group in groupby(pieces, key=lambda piece: isinstance(piece, _Word)):
         if is_words:
             texts.append(_words_text([piece for piece in group if isinstance(piece, _Word)]))
