@@ -146,8 +146,8 @@ def _meaning(fields: _Fields) -> str:
         return f"({status})" if status else ""
     if code[1] == "2":
         return f"({status})"
-    meaning = " failure, about ".join(filter(None, (_CLASSES[code[1]], _SUBJECTS.get(code[2], ""))))
-    return f"({status}: {meaning})"
+    about = f", about {_SUBJECTS[code[2]]}" if code[2] in _SUBJECTS else ""
+    return f"({status}: {_CLASSES[code[1]]} failure{about})"
 
 
 def _address(fields: _Fields) -> str:

@@ -33,6 +33,7 @@ _BOMS = (
 # A fold may stand between two bytes of one character (RFC 5545, section 3.1).
 _FOLD = re.compile(rb"(?:\r\n?|\n)[ \t]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_TIME = re.compile(r"DT|DUE|DURATION|RECURRENCE", re.IGNORECASE)
 _PROPERTY = re.compile(r"[A-Za-z0-9-]+[;:]")
 # `TZID=(UTC+01:00) Berlin:2025...`: a name with a colon has to be quoted, and often is not.
 _ZONE_WITH_COLON = re.compile(r';TZID=([^":;]+:[^":;]+):')
@@ -100,14 +101,14 @@ def _with_offset(offsets: str, season: str, value: str) -> str:
 
 
 def _lines(content: bytes) -> Iterator[str]:
-    """Properties, each whole; what is none goes on with the one before."""
+    """Properties, each whole; what is none goes on with the one before, if that is no time."""
     before = ""
     for line in _LINE_END.split(_decoded(content)):
         if _PROPERTY.match(line.lstrip()):
             if before:
                 yield before
             before = line.strip()
-        elif before and line.strip() and len(before) < MAX_TEXT_CHARACTERS:
+        elif line.strip() and not _TIME.match(before) and 0 < len(before) < MAX_TEXT_CHARACTERS:
             # wrapped by a program that does not fold, or by quoted-printable of vCalendar 1.0
             before = before[:-1] if before.endswith("=") else before + " "
             before += line.strip()
