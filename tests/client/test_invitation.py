@@ -310,8 +310,8 @@ def test_hostile_calendar_is_short_in_the_end(content: str) -> None:
 
 _PIECES = st.sampled_from(
     ["BEGIN:VEVENT", "END:VEVENT", "BEGIN:VCALENDAR", "DTSTART", "DTEND;TZID=", "RRULE:FREQ=", ":",
-     ";", "SUMMARY:", 'ATTENDEE;CN="', "ORGANIZER:", "20250711T140000", "Z", "\n", "\r\n ", "=", ",",
-     "\ufeff", "DURATION:P", "\\", "ATTACH;ENCODING=BASE64:", "X-ALT-DESC:<p>", "99999999"]
+     ";", "SUMMARY:", 'ATTENDEE;CN="', "ORGANIZER:", "20250711T140000", "Z", "\n", "\r\n ", "=",
+     ",", "\ufeff", "DURATION:P", "\\", "ATTACH;ENCODING=BASE64:", "X-ALT-DESC:<p>", "99999999"]
 )  # fmt: skip
 
 
