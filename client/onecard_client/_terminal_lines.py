@@ -31,6 +31,8 @@ MAX_LINE_BYTES = 4095
 
 def open_lines() -> Lines:
     """The lines of standard input, which has to be a terminal."""
+    if os.name == "nt":
+        return ConsoleLines()
     if is_terminal(sys.stdout):  # else `input` edits nothing
         with contextlib.suppress(ImportError):
             return EditedLines(importlib.import_module("readline"))
@@ -44,12 +46,19 @@ class EditedLines:
         self._readline = readline
         self._fd = sys.stdin.fileno()
         readline.set_auto_history(False)  # a question of several lines is one entry
-        # A paste is then one text, whatever is in it. Python turns that off, for its own prompt's
-        # sake (python/cpython#86985). libedit has nothing of the kind, and dumb terminals neither.
-        if "libedit" not in (readline.__doc__ or "") and os.environ.get("TERM", "dumb") != "dumb":
-            readline.parse_and_bind("set enable-bracketed-paste on")
+        if "libedit" not in (readline.__doc__ or ""):
+            self._set_up_gnu()
         if hasattr(sys.stdin, "reconfigure"):  # what is no text must not end the conversation
             sys.stdin.reconfigure(errors="replace")
+
+    def _set_up_gnu(self) -> None:
+        # A paste is then one text, whatever is in it. Python turns that off, for its own prompt's
+        # sake (python/cpython#86985). Dumb terminals have nothing of the kind.
+        if os.environ.get("TERM", "dumb") != "dumb":
+            self._readline.parse_and_bind("set enable-bracketed-paste on")
+        # Ctrl-D while an answer is written: Linux keeps it for a terminal that edits lines, and
+        # gives readline a NUL in its place.
+        self._readline.parse_and_bind('"\\C-@": "\\C-d"')
 
     def read(self, prompt: str) -> str:
         return input(prompt)
@@ -109,11 +118,24 @@ class PlainLines:
             return b""
 
 
+class ConsoleLines:
+    """As the console of Windows edits them, which does not tell what waits."""
+
+    def read(self, prompt: str) -> str:
+        return input(prompt)
+
+    def are_waiting(self) -> bool:
+        return False
+
+    def remember(self, question: str) -> None:
+        """The console has a history of its own, of lines."""
+
+
 def is_readable(fd: int) -> bool:
     """Whether something can be read, now or after a moment."""
     try:
         return bool(select.select([fd], [], [], PASTE_GAP_S)[0])
-    except (OSError, ValueError):  # Windows asks sockets only
+    except (OSError, ValueError):  # the terminal is gone
         return False
 
 

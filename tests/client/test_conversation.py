@@ -274,7 +274,8 @@ def test_lines_between_marks(edited: bool, fake: Any) -> None:
     assert questions(server) == ["a\n\nb"]
 
 
-def test_lines_typed_while_an_answer_is_written_are_asked_next(fake: Any) -> None:
+@pytest.mark.parametrize("end", ["/quit\n", "\x04"])
+def test_lines_typed_while_an_answer_is_written_are_asked_next(end: str, fake: Any) -> None:
     asked = threading.Event()
     typed = threading.Event()
 
@@ -287,7 +288,7 @@ def test_lines_typed_while_an_answer_is_written_are_asked_next(fake: Any) -> Non
     talk = Conversation(server)
     talk.say("one\n")
     assert asked.wait(PATIENCE_S)
-    talk.say("two\nthree\n/quit\n")
+    talk.say(f"two\nthree\n{end}")
     typed.set()
     assert talk.end()[0] == 0
     assert questions(server) == ["one", "two\nthree"]
