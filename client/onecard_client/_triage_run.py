@@ -14,6 +14,7 @@ from onecard_client._console import EXIT_FAILED, EXIT_OK, complain, plural
 from onecard_client._errors import Cancelled, DeadlineExceeded, OnecardError, Unavailable
 from onecard_client._judge import Judge
 from onecard_client._mailboxes import STDIN, read, with_own_ids
+from onecard_client._mime import CannotReadMails
 from onecard_client._progress import Silent
 from onecard_client._verdict_output import Show
 from onecard_client._verdict_store import Journal, Store
@@ -77,7 +78,7 @@ class TriageRun:
     def _mails(self) -> Iterator[Email]:
         """All of the PATHs, counted."""
         self._progress.show(Progress("reading", 0, 0))
-        for email in read(self._options.paths, self._report):
+        for email in read(self._options.paths, self._report, self._note):
             self._num_mails += 1
             self._progress.show(Progress("reading", self._num_mails, 0))
             yield email
@@ -91,6 +92,12 @@ class TriageRun:
         self._num_problems += 1
         self._progress.clear()
         complain(problem)
+
+    def _note(self, text: str) -> None:
+        """What is passed over as it should be."""
+        if self._options.verbose:
+            self._progress.clear()
+            complain(text)
 
     def _say_what_was_there(self) -> None:
         store = self._output.store
@@ -107,6 +114,8 @@ class TriageRun:
                 for verdict, email in self._judge.verdicts(self._arrivals(inbox, keys)):
                     self._output.show(verdict, email)
                     inbox.mark(keys.pop(email.id))
+            except CannotReadMails:
+                raise
             except TRANSIENT as error:
                 complain(f"{error}; {plural(len(keys), 'mail')} will be tried again")
                 keys = {}

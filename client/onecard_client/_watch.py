@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from onecard_client._mailboxes import maildir_files, read_file, reason
+from onecard_client._mailboxes import maildir_files, maildir_key, read_file, reason
 from onecard_client._mime import NotAMail
 from onecard_client.mail import Email
 
@@ -18,17 +18,23 @@ class Inbox:
 
     Args:
         only_later: take `new` as seen, too.
+
+    Raises:
+        OSError: it cannot be read.
     """
 
     def __init__(self, folder: Path, *, only_later: bool = False) -> None:
         self._folder = folder
         there = maildir_files(folder)
-        self._seen = {_key(file) for file in there if only_later or file.parent.name == "cur"}
+        self._seen = {
+            maildir_key(file.name) for file in there if only_later or file.parent.name == "cur"
+        }
+        self._is_lost = False
 
     def arrivals(self, report: Callable[[str], None]) -> Iterator[tuple[str, Email]]:
         """Key and content of every mail that is not marked; those that are none are reported."""
-        for file in maildir_files(self._folder):
-            key = _key(file)
+        for file in self._files(report):
+            key = maildir_key(file.name)
             if key in self._seen:
                 continue
             try:
@@ -39,11 +45,18 @@ class Inbox:
                 report(f"{file}: {reason(error)}")
                 self.mark(key)
 
+    def _files(self, report: Callable[[str], None]) -> list[Path]:
+        """What lies there. A folder that cannot be read is told once; it may come back."""
+        try:
+            files = maildir_files(self._folder)
+        except OSError as error:
+            if not self._is_lost:
+                report(f"{self._folder}: {reason(error)}; it is looked for again and again")
+            self._is_lost = True
+            return []
+        self._is_lost = False
+        return files
+
     def mark(self, key: str) -> None:
         """The mail `key` is done with."""
         self._seen.add(key)
-
-
-def _key(file: Path) -> str:
-    """A mail's name for life: flags follow a colon (https://cr.yp.to/proto/maildir.html)."""
-    return file.name.partition(":")[0]

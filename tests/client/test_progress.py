@@ -26,6 +26,16 @@ def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert drawn[-1] == ""
 
 
+def test_count_where_nobody_knows_how_much_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    bar = _progress.display("triage", wanted=None, verbose=True)
+    bar.show(Progress("reading", 17, 0))
+    for done in range(18, 40):  # no more often than anything else
+        bar.show(Progress("reading", done, 0))
+    assert terminal.getvalue() == "\r\033[Ktriage: reading 17 0:00"
+
+
 def test_lines_elsewhere(capsys: Any) -> None:
     lines = _progress.display("talk.wav", wanted=None, verbose=True)
     for done in (0, 2, 4, 4):

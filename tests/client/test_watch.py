@@ -133,6 +133,72 @@ def test_watch_survives_mails_and_servers_that_fail(fake: Any, maildir: Maildir)
     assert [one["id"] for one in json.loads(content(server.requests[-1]))] == ["5@b.c"]
 
 
+def test_watch_goes_on_after_a_restart(fake: Any, maildir: Maildir, tmp_path: Path) -> None:
+    """What is in the file is not judged again, however its mail was moved or numbered."""
+    server = fake(decides)
+    out = tmp_path / "verdicts.jsonl"
+    copy = mail(1).replace(b"text", b"the copy that came over the list")
+
+    def asked() -> list[str]:
+        return [
+            one["id"] for index in range(len(server.requests)) for one in server.document(index)
+        ]
+
+    def watch_until(num_lines: int) -> str:
+        process = spawn(
+            server.url, "triage", "--watch", maildir.folder, "--interval", "0.05", "-o", out
+        )
+        wait_until(lambda: out.exists() and out.read_text().count("\n") == num_lines, process)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 143, said
+        return said
+
+    for number in (1, 2):
+        maildir.deliver(number)
+    first = maildir.folder / "new" / "1751360001.M1P1.host"
+    assert f"2 verdicts came, and are in `{out}`" in watch_until(2)
+    maildir.deliver(3)
+    maildir.deliver(4, raw=copy)
+    said = watch_until(4)
+    assert "2 verdicts were there already" in said
+    assert asked() == ["1@b.c", "2@b.c", "3@b.c", "1@b.c"]
+    maildir.see(first)
+    with out.open("a") as file:
+        file.write('{"id": "5@b.c", "cat')
+    maildir.deliver(5)
+    assert "3 verdicts were there already" in watch_until(5)  # the copy among them
+    maildir.deliver(2, raw=mail(2).replace(b"text", b"another text"))
+    watch_until(6)
+    assert asked()[4:] == ["5@b.c", "2@b.c"]
+    assert ids_of(out.read_text()) == asked()
+
+
+def test_watch_takes_over_what_another_run_left(
+    fake: Any, maildir: Maildir, tmp_path: Path
+) -> None:
+    server = fake(decides)
+    out = tmp_path / "verdicts.jsonl"
+    maildir.deliver(1)
+    assert main(["triage", str(maildir.folder), "-o", str(out), "--url", server.url]) == 0
+    partial = out.rename(tmp_path / "verdicts.jsonl.partial")
+    maildir.deliver(2)
+    process = spawn(
+        server.url, "triage", "--watch", maildir.folder, "--interval", "0.05", "-o", out
+    )
+    wait_until(lambda: out.exists() and out.read_text().count("\n") == 2, process)
+    assert not partial.exists()
+    refused = spawn(server.url, "triage", maildir.folder, "-o", out)
+    _, said = refused.communicate(timeout=PATIENCE_S)
+    assert refused.returncode == 1
+    assert "another onecard" in said
+    process.kill()
+    process.communicate(timeout=PATIENCE_S)
+    assert ids_of(out.read_text()) == ["1@b.c", "2@b.c"]
+    assert len(server.requests) == 2
+
+
 def test_watch_without_a_server(maildir: Maildir, capsys: Any) -> None:
     line = ["triage", "--watch", str(maildir.folder), "--url", "no-such-host.invalid"]
     assert main(line) == 3
