@@ -35,11 +35,6 @@ REQUEST_OPTIONS: RequestOptions = {
     "temperature": (float, "T", "0 for the likeliest token every time"),
     "top_p": (float, "P", "sample among the likeliest tokens that have this probability together"),
     "top_k": (int, "K", "sample among this many of the likeliest tokens"),
-    "min_p": (
-        float,
-        "P",
-        "no tokens that have less than this share of the likeliest's probability",
-    ),
     "seed": (int, "N", "the same seed gives the same answer"),
     "repetition_penalty": (float, "X", "above 1: tokens seen before are less likely"),
     "presence_penalty": (float, "X", "above 0: tokens of the answer are less likely"),

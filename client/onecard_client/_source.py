@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from onecard_client._wire import MAX_CONTENT_BYTES, verify_size
+from onecard_client._sendable import MAX_CONTENT_BYTES, verify_size
 
 AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 

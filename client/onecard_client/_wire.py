@@ -5,7 +5,6 @@ It knows the models' names, tensors and events; it does no input or output.
 
 from __future__ import annotations
 
-import json
 import struct
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,10 +17,10 @@ from onecard_client._documents import Mismatch, decode, parse
 from onecard_client._errors import (
     BadResponse,
     CallContext,
-    InvalidRequest,
     OnecardError,
     from_text,
 )
+from onecard_client._sendable import options_to_json, verify_id, verify_size
 from onecard_client.chat import ChatEnd, ChatEvent, ChatUsage, Delta, WholeAnswer
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
@@ -125,18 +124,11 @@ MODELS = (
 )
 EVENT = "EVENT"
 
-# protobuf and gRPC count a message's bytes in a signed 32-bit integer, on both sides.
-MAX_MESSAGE_BYTES = 2**31 - 1
-# Names, shapes, ids and length prefixes around content and OPTIONS; about 200 bytes in fact.
-ENVELOPE_BYTES = 4096
-MAX_CONTENT_BYTES = MAX_MESSAGE_BYTES - ENVELOPE_BYTES
 # Parameters of a request that holds a part of the audio (`onecard.uploads` is their other side).
 UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
 PART_BYTES = 2**20
 # Every BYTES element is preceded by its length: 4 bytes, little-endian (KServe v2, binary data).
 _LENGTH = struct.Struct("<I")
-# Of what is wrong a message shows so much.
-MAX_SHOWN_CHARS = 200
 # A stream carries an error's text and no status, so the models are asked to begin the text with a
 # code (`onecard.backend.refusal`). Triton has a way of its own: the metadata `triton_grpc_error`
 # ends the stream with the status. In 2.51 that can crash the server, at a few errors of a hundred.
@@ -158,23 +150,13 @@ def requests(
         InvalidRequest: an option is not JSON, the request id is no UTF-8, or the message would be
             larger than gRPC can carry.
     """
-    _verify_id(request_id)
+    verify_id(request_id)
     options_json = options_to_json(options)
     verify_size(len(content) + len(options_json))
     if model.takes_parts and len(content) > PART_BYTES:
         return lambda: _parts(model, content, options_json, request_id)
     whole = _request(model, content, options_json, request_id)
     return lambda: iter([whole])
-
-
-def _verify_id(request_id: str) -> None:
-    try:
-        request_id.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidRequest(
-            f"the request id is `{_shown(request_id)}`, must be a text that UTF-8 has ({error}); "
-            "leave it out, or give letters and digits"
-        ) from error
 
 
 def _parts(
@@ -197,36 +179,6 @@ def _request(model: Model[Any], content: bytes, options_json: bytes, request_id:
         message.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
         message.raw_input_contents.append(_LENGTH.pack(len(element)) + element)
     return message
-
-
-def options_to_json(options: Mapping[str, Any]) -> bytes:
-    """OPTIONS. Names and values are the server's to judge; here they only have to be JSON."""
-    for name, value in options.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidRequest(
-                f"option `{name}` is `{_shown(value)}`, must be something that JSON has ({error}); "
-                "give a text, a number, True, False or None"
-            ) from error
-    return json.dumps(dict(options)).encode()
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # whatever a foreign class raises, and what is nested too deeply
-        return f"of type {type(value).__name__}"
-    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "..."
-
-
-def verify_size(num_bytes: int) -> None:
-    """Raises InvalidRequest if a request with so many bytes of content cannot be sent."""
-    if num_bytes > MAX_CONTENT_BYTES:
-        raise InvalidRequest(
-            f"the request has {num_bytes} bytes, must have at most {MAX_CONTENT_BYTES} (a gRPC "
-            "message ends at 2 GiB); compress audio, such as to FLAC or Opus, or split it"
-        )
 
 
 def error(response: Any, context: CallContext) -> OnecardError | None:

@@ -23,7 +23,8 @@ class TokenLogprob:
 
     Attributes:
         bytes: those of the token, each 0 to 255; None where the server does not tell. A character
-            may take several tokens: `token` is then no text, and the bytes of all of them are.
+            may take several tokens: `token` is then as `bytes:\\xc3`, and the bytes together are
+            text.
     """
 
     token: str

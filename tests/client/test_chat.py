@@ -110,8 +110,8 @@ def test_length_is_told(fake: Any, connect: Any) -> None:
 
 def test_bytes_of_a_character_in_two_tokens(fake: Any, connect: Any) -> None:
     halves = [
-        {"token": "\ufffd", "logprob": -0.5, "bytes": [195]},
-        {"token": "\ufffd", "logprob": -0.25, "bytes": [164]},
+        {"token": "bytes:\\xc3", "logprob": -0.5, "bytes": [195]},
+        {"token": "bytes:\\xa4", "logprob": -0.25, "bytes": [164]},
     ]
     delta = {"event": "delta", "text": "ä", "logprobs": halves}
     answer = connect(fake(events(delta, USAGE, DONE)).url).chat("Hi", logprobs=True)

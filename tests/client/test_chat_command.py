@@ -151,9 +151,9 @@ def test_logprobs_are_a_part_of_the_json(fake: Any, stdin: Any, capsys: Any) -> 
     ]
     delta = {"event": "delta", "text": "Good?", "logprobs": logprobs}
     server = fake(events(delta, USAGE, DONE))
-    assert chat(server, "Hi", "--json", "--logprobs", "--min-p", "0.1") == 0
+    assert chat(server, "Hi", "--json", "--logprobs") == 0
     assert json.loads(capsys.readouterr().out)["logprobs"] == logprobs
-    assert server.options() == {"logprobs": True, "min_p": 0.1}
+    assert server.options() == {"logprobs": True}
     with pytest.raises(SystemExit) as caught:
         chat(server, "Hi", "--logprobs")
     assert caught.value.code == 2
