@@ -5,6 +5,7 @@ It knows errors and exit codes; the commands know the rest.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return EXIT_FAILED
     except OSError as error:  # such as a full disk behind `>`
-        _discard_output()
+        with contextlib.suppress(OSError):
+            _discard_output()
         complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         return EXIT_FAILED
 

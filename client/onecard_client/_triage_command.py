@@ -48,9 +48,10 @@ REQUEST_OPTIONS: RequestOptions = {
 }
 
 _EPILOG = f"""\
-A PATH is a mail (.eml), an mbox, a Maildir, a folder with .eml files in it, JSON (a list of objects
-with id, from, to, date, subject, body) or JSONL; `-` is one of these on standard input. Mailboxes
-are only read: nothing is moved, flagged or sent. What is not a mail is reported, and the others
+A PATH is a mail (.eml, .emlx, .msg), an mbox, a Maildir, or a folder with such files at any depth;
+or JSON: a list, one document, or one on each line, of objects with id, from, to, date, subject,
+body, or as Microsoft Graph, Gmail and JMAP answer. `-` is one of these on standard input. Mailboxes
+are only read: nothing is moved, flagged or sent. What cannot be read is reported, and the others
 follow.
 
 A terminal gets a table; --output gets a verdict as JSON on each line, and so does standard output

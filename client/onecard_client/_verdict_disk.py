@@ -57,6 +57,7 @@ class Appender:
                 raise OSError(errno.EINVAL, "Not a regular file", str(path))
             os.ftruncate(self._file, num_bytes)
             self._end_line()
+            _sync_folder(path)
         except BaseException:
             os.close(self._file)
             raise
@@ -172,6 +173,11 @@ def replace(new: Path, path: Path) -> None:
     with contextlib.suppress(OSError):
         new.chmod(stat.S_IMODE(path.stat().st_mode))
     os.replace(new, path)
+    _sync_folder(path)
+
+
+def _sync_folder(path: Path) -> None:
+    """Makes the name of a file outlive a power cut."""
     with contextlib.suppress(OSError):  # a folder that cannot be opened, as on Windows
         folder = os.open(path.parent, os.O_RDONLY)
         try:

@@ -40,7 +40,7 @@ class Store:
         again: judge all anew.
 
     Attributes:
-        num_kept: mails that have their verdict from an earlier run.
+        num_kept: mails that have their verdict from an earlier run, and of which nothing was said.
     """
 
     def __init__(self, path: Path, options: Mapping[str, Any], *, again: bool) -> None:

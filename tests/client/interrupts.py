@@ -13,7 +13,7 @@ import pytest
 from fake_server import ANSWER, DELTAS, PATIENCE_S, events, hangs
 
 from onecard_client import Client
-from onecard_client._interrupt import held_back
+from onecard_client._interrupt import Terminated, held_back, raised
 
 
 def press() -> None:
@@ -31,6 +31,33 @@ def test_interrupt_is_raised_at_the_end_and_not_before() -> None:
         work()
     assert order == ["cancelled", "went on"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_ending_signal_is_raised_at_the_end_and_not_before(number: signal.Signals) -> None:
+    order: list[str] = []
+
+    def work() -> None:
+        os.kill(os.getpid(), number)
+        order.append("went on")
+
+    with pytest.raises(Terminated) as ended, raised(), held_back(lambda: order.append("cancelled")):
+        work()
+    assert order == ["cancelled", "went on"]
+    assert ended.value.code == 128 + number
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_ending_signal_between_calls_is_raised_at_once_and_once() -> None:
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("went on")
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)  # whoever is impatient tears nothing
+
+    with pytest.raises(Terminated), raised():
+        work()
 
 
 def test_interrupt_hides_the_error_of_the_call_that_it_cancelled() -> None:
