@@ -204,7 +204,7 @@ def test_the_server_takes_every_mail(tmp_path: Path) -> None:
     for number, raw in enumerate([*box, box[1]]):
         (tmp_path / f"{number}.eml").write_bytes(raw)
     (tmp_path / "a.json").write_text('[{"body": 7, "from": null, "extra": []}, {"subject": "x"}]')
-    mails, problems = read_all(tmp_path, tmp_path / "a.json")
+    mails, problems = read_all(tmp_path)
     assert problems == []
     parsed = servers_mail.parse(emails_to_json(mails).decode())
     assert [one.id for one in parsed] == [one.id for one in mails]

@@ -12,6 +12,9 @@ from onecard_client._mime import NotAMail
 
 Report = Callable[[str], None]
 
+# About one file; a list of a million numbers is told of in fewer lines.
+MAX_REPORTS = 100
+
 # A shell's `<(...)` and standard input by name: pipes whose other end is there already.
 _STREAMS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/", "/dev/null")
 _KINDS = (
@@ -33,6 +36,26 @@ class Tell(NamedTuple):
 
     report: Report
     note: Report
+
+
+class Reports:
+    """The first reports about a file, and how many more there would have been."""
+
+    def __init__(self, name: str, report: Report) -> None:
+        self._name = name
+        self._report = report
+        self._num_problems = 0
+
+    def __call__(self, problem: str) -> None:
+        self._num_problems += 1
+        if self._num_problems <= MAX_REPORTS:
+            self._report(problem)
+
+    def end(self) -> None:
+        """Tell of those that were not told."""
+        if self._num_problems > MAX_REPORTS:
+            num_more = self._num_problems - MAX_REPORTS
+            self._report(f"{self._name}: {num_more} more problems of the same file")
 
 
 def open_file(path: Path) -> BinaryIO:

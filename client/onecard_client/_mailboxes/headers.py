@@ -14,7 +14,7 @@ _KNOWN = re.compile(
     rb"(from|to|subject|date|message-id|received|return-path|sender)[ \t]*:", re.IGNORECASE
 )
 _FROM = re.compile(rb">*From (?![ \t]*:)")
-MAX_FROM_LINES = 3
+MAX_FROM_LINES = 1
 MAX_BROKEN_LINES = 3
 
 

@@ -14,6 +14,11 @@ from onecard_client._mime import NotAMail
 # A list is read whole; one mail on each line is not.
 MAX_WHOLE_BYTES = 1 << 30
 _MAX_DIGITS = 18
+_PIECE_CHARACTERS = 1 << 15
+# An escape may be cut in two at the end of a piece.
+_CUT_CHARACTERS = 20
+# What giving up on a deep document costs, in letters of others.
+_DEEP_COST = 5_000
 _MAX_PEEKED_BYTES = 1 << 24
 
 # What stands between documents; RS is RFC 7464's.
@@ -22,8 +27,8 @@ _BETWEEN = re.compile(r"[\s,;\x1e]*")
 _LIST = re.compile(
     r'\[|\{[^{}\[\]]{0,2000}?"(?:value|messages|emails|mails|items|data|results|list)"\s*:\s*\['
 )
-_NEXT_ON_LINE = re.compile(r"\}\s*,?\s*(?=\{)")
-_NEXT_LINE = re.compile(r"\n(?=[{\[])")
+_FIRST_KEY = re.compile(r'\{\s*("[^"\\]{0,100}")')
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[{}\[\]]', re.DOTALL)
 
 _Failure = (ValueError, RecursionError)
 
@@ -144,7 +149,7 @@ class Documents:
                 yield document
                 continue
             except _Failure as error:
-                num_wasted += max(0, getattr(error, "pos", position) - position)
+                num_wasted += _DEEP_COST * _is_deep(error) + _cost(error)
                 problem = error
             start = None if is_in_list or _is_deep(problem) else _LIST.match(text, position)
             if start is not None:
@@ -173,6 +178,11 @@ class Documents:
         self._held = ""
 
 
+def _cost(error: Exception) -> int:
+    """How many letters were gone through in vain."""
+    return error.pos if isinstance(error, json.JSONDecodeError) else 0
+
+
 def _is_deep(error: Exception) -> bool:
     return isinstance(error, RecursionError)
 
@@ -185,10 +195,21 @@ def _any_decoded(line: str, position: int) -> tuple[Any, int]:
 
 
 def _decoded_at(text: str, position: int, *, is_wary: bool) -> tuple[Any, int]:
-    if not is_wary:
-        return _STRICT.raw_decode(text, position)
-    document, length = _STRICT.raw_decode(text[position : _line_end(text, position)])
-    return document, position + length
+    """The document at `position`; a wary look goes no further than its line.
+
+    A piece is tried first, because an error counts the lines from the beginning of what is decoded.
+    """
+    end = _line_end(text, position) if is_wary else position + _PIECE_CHARACTERS
+    piece = text[position:end]
+    try:
+        document, length = _STRICT.raw_decode(piece)
+        if length < len(piece) or is_wary or end >= len(text):
+            return document, position + length
+    except json.JSONDecodeError as error:
+        is_cut = error.pos > len(piece) - _CUT_CHARACTERS or error.msg.startswith("Unterminated")
+        if is_wary or end >= len(text) or not is_cut:
+            raise
+    return _STRICT.raw_decode(text, position)
 
 
 def _is_document(line: str) -> bool:
@@ -210,15 +231,25 @@ def _line_end(text: str, position: int) -> int:
 
 
 def _next_start(text: str, position: int) -> int:
-    """Where the next document may begin: on a line of its own, or within the line."""
+    """Where the next document may begin: on a line of its own, or behind this one's brackets."""
     line_start = text.rfind("\n", 0, position) + 1
     indent = text[line_start:position]
     if not indent.strip():
+        # lists within it are further in, if it goes over several lines at all
         pattern = re.compile(rf"\n(?=[ \t]{{0,{min(len(indent), 100)}}}[{{\[])")
         found = pattern.search(text, position + 1)
-    else:
-        found = _NEXT_ON_LINE.search(text, position) or _NEXT_LINE.search(text, position)
-    return found.end() if found else len(text)
+        return found.end() if found else len(text)
+    # elements of a list begin alike, which is seen even if this one is not closed
+    key = _FIRST_KEY.match(text, position)
+    found = key and re.compile(rf",\s*(?={{\s*{re.escape(key[1])})").search(text, position)
+    if found:
+        return found.end()
+    depth = 0
+    for token in _BRACKET.finditer(text, position):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token.group(), 0)
+        if depth <= 0 and token.group() in "}]":
+            return token.end()
+    return len(text)
 
 
 def _decoded(raw: bytes) -> str:

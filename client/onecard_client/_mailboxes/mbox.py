@@ -14,6 +14,7 @@ FROM = b"From "
 MMDF = b"\1\1\1\1"
 # What stays before a line that may begin a mail, to see whether an empty line stands there.
 _CONTEXT_BYTES = 256
+_MAX_BLANK_BYTES = 40
 _MAX_FROM_LINE_BYTES = 1_000
 
 _LINE_ENDS = b"\r\n\0"
@@ -158,23 +159,29 @@ class Splitter:
         window = self._window
         behind = window.line_end(at, _MAX_FROM_LINE_BYTES)
         line = bytes(window.data[at : min(behind, at + _MAX_FROM_LINE_BYTES)])
-        words = line[len(FROM) :].split()
-        if not line.startswith(FROM) or (words and words[0].startswith(b":")):
+        if not line.startswith(FROM) or line[len(FROM) :].lstrip().startswith(b":"):
             return False
-        has_time = bool(_TIME.search(line))
-        is_dated = has_time and bool(_YEAR.search(line))
         has_blank = has_blank or self._has_blank_before(at)
-        num_headers = known_headers(window, behind, is_tolerant=is_dated)
-        if not num_headers:
-            self.num_doubtful += is_dated and has_blank
+        is_dated = bool(_TIME.search(line) and _YEAR.search(line))
+        num_wanted = self._num_headers_wanted(line, has_blank=has_blank, is_dated=is_dated)
+        if not num_wanted:
             return False
+        num_headers = known_headers(window, behind, is_tolerant=is_dated, enough=num_wanted)
+        self.num_doubtful += is_dated and has_blank and not num_headers
+        return num_headers >= num_wanted
+
+    def _num_headers_wanted(self, line: bytes, *, has_blank: bool, is_dated: bool) -> int:
+        """After how many headers of a mail a `From ` line is believed; 0 for never."""
         if self._is_strict:
-            return is_dated and has_blank
+            return int(is_dated and has_blank)
         if is_dated:
-            return True
+            return 1
+        words = line[len(FROM) :].split(maxsplit=2)
         is_sender = len(words) <= 1 or b"@" in words[0]
-        return has_blank if has_time else is_sender and (has_blank or num_headers > 1)
+        if has_blank:
+            return int(is_sender or bool(_TIME.search(line)))
+        return 2 * is_sender
 
     def _has_blank_before(self, at: int) -> bool:
-        before = bytes(self._window.data[max(0, at - _CONTEXT_BYTES) : at])
+        before = bytes(self._window.data[max(0, at - _MAX_BLANK_BYTES) : at])
         return _BLANK_BEFORE.search(before) is not None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from onecard_client._mailboxes.files import Report, Tell, open_file, reason, shown
+from onecard_client._mailboxes.files import Report, Reports, Tell, open_file, reason, shown
 from onecard_client._mailboxes.folders import Folder, MailFile
 from onecard_client._mailboxes.foreign import foreign
 from onecard_client._mailboxes.json_emails import emails_in_json
@@ -112,6 +112,8 @@ def _in_file(file: MailFile, tell: Tell) -> Iterator[Email]:
 def _in_window(
     window: Window, name: str, tell: Tell, *, is_single: bool = False
 ) -> Iterator[Email]:
+    reports = Reports(name, tell.report)
+    tell = Tell(reports, tell.note)
     try:
         if is_single:
             email = email_in(window, name, tell)
@@ -121,6 +123,7 @@ def _in_window(
     except NotAMail as error:
         if not window.failure:
             tell.report(f"{name}: {error}")
+    reports.end()
     if window.failure:
         tell.report(f"{name}: ends early ({window.failure}); what came before is read")
 
@@ -139,7 +142,7 @@ def _by_first_bytes(window: Window, name: str, tell: Tell) -> Iterator[Email]:
     if is_foreign or is_emlx(window) or (is_named_single and not has_separator):
         email = email_in(window, name, tell)
         yield from [email] if email is not None else []
-    elif window.data.lstrip()[:1] in (b"[", b"{"):
+    elif window.data.lstrip().startswith((b"[", b"{")):
         yield from emails_in_json(window, name, tell)
     else:
         is_strict = is_named_single or not has_separator

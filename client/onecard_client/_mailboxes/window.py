@@ -17,7 +17,7 @@ MAX_GROWTH = 200
 MIN_GROWN_BYTES = 100_000_000
 
 _GZIP = b"\x1f\x8b"
-_BLANK = re.compile(rb"(?:\xef\xbb\xbf|[ \t]*[\r\n\0])*")
+_BLANK = re.compile(rb"(?:\xef\xbb\xbf|[\r\n\0]+|[ \t]+(?=[\r\n\0]))*")
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)?")
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
