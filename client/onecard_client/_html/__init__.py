@@ -1,11 +1,19 @@
-"""HTML of emails as text: what their readers see."""
+"""HTML of emails as text: what their readers see.
+
+What parses HTML is imported when the first is read, for it is of the extra `mail`.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from onecard_client._html.declared_charset import declared_charset
-from onecard_client._html.markup import MAX_HTML_CHARACTERS
 from onecard_client._html.recognition import looks_like_html
-from onecard_client._html.text import HtmlText, html_to_text
+
+if TYPE_CHECKING:
+    from onecard_client._html.markup import MAX_HTML_CHARACTERS
+    from onecard_client._html.text import HtmlText, html_to_text
 
 __all__ = [
     "MAX_HTML_CHARACTERS",
@@ -14,3 +22,11 @@ __all__ = [
     "html_to_text",
     "looks_like_html",
 ]
+_HOMES = {"MAX_HTML_CHARACTERS": "markup", "HtmlText": "text", "html_to_text": "text"}
+
+
+def __getattr__(name: str) -> Any:
+    """What needs the parser."""
+    if name not in _HOMES:
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -47,6 +47,9 @@ class Layout:
     def begin_item(self) -> None:
         self._bullet = "- "
 
+    def end_item(self) -> None:
+        self._bullet = ""
+
     def change_quotes(self, num_more: int) -> None:
         self._num_quotes = max(0, self._num_quotes + num_more)
 

@@ -6,116 +6,27 @@ import re
 
 MAX_LOOKED_AT = 200_000
 # Elements of mails, https://html.spec.whatwg.org/#elements-3 and what came before it.
-ELEMENTS = frozenset(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "address",
-        "area",
-        "article",
-        "aside",
-        "b",
-        "base",
-        "bdi",
-        "bdo",
-        "big",
-        "blockquote",
-        "body",
-        "br",
-        "button",
-        "caption",
-        "center",
-        "cite",
-        "code",
-        "col",
-        "colgroup",
-        "dd",
-        "del",
-        "details",
-        "dfn",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "em",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "font",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "head",
-        "header",
-        "hr",
-        "html",
-        "i",
-        "iframe",
-        "img",
-        "input",
-        "ins",
-        "kbd",
-        "label",
-        "legend",
-        "li",
-        "link",
-        "main",
-        "map",
-        "mark",
-        "menu",
-        "meta",
-        "nav",
-        "nobr",
-        "noscript",
-        "ol",
-        "optgroup",
-        "option",
-        "p",
-        "pre",
-        "q",
-        "s",
-        "samp",
-        "script",
-        "section",
-        "select",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "style",
-        "sub",
-        "summary",
-        "sup",
-        "table",
-        "tbody",
-        "td",
-        "textarea",
-        "tfoot",
-        "th",
-        "thead",
-        "title",
-        "tr",
-        "tt",
-        "u",
-        "ul",
-        "var",
-        "video",
-        "wbr",
-    ]
-)
-_DOCUMENT = re.compile(
-    r"\s*(?:<!--.*?-->\s*)?(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html[\s>])", re.I
-)
+ELEMENTS = frozenset({
+    "a", "abbr", "acronym", "address", "article", "aside", "b", "base", "bdi", "bdo", "big",
+    "blockquote", "body", "br", "button", "caption", "center", "cite", "code", "col", "colgroup",
+    "dd", "del", "details", "dfn", "div", "dl", "dt", "em", "fieldset", "figcaption", "figure",
+    "font", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hr", "html",
+    "i", "iframe", "img", "input", "ins", "kbd", "label", "legend", "li", "link", "main", "map",
+    "mark", "meta", "nav", "nobr", "noscript", "ol", "optgroup", "option", "p", "pre", "q", "s",
+    "samp", "script", "section", "select", "small", "span", "strike", "strong", "style", "sub",
+    "summary", "sup", "svg", "table", "tbody", "td", "template", "textarea", "tfoot", "th", "thead",
+    "title", "tr", "tt", "u", "ul", "var", "video", "wbr",
+})  # fmt: skip
+# Without an end tag, these still say that it is HTML.
+_ALONE = frozenset({"br", "hr", "img", "input", "link", "meta", "wbr"})
+_DOCUMENT = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html\b|html[\s>]|!--\[if)", re.I)
 _TAG = re.compile(
-    r"<(/?)([a-z][a-z0-9]*)((?:\s+[a-z_:][\w:.-]*(?:\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'|[^\s\"'<>=]+))?)*)\s*(/?)>",
+    r"<(?P<end>/?)(?P<name>[a-z][a-z0-9:.-]*)"
+    r"(?P<rest>(?:[\s/]+(?:[^\s\"'<>/=]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]+))?)?)*)>",
     re.I,
 )
+# What stands in code, or in a fence of Markdown, is quoted.
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|'<[^'\n]*>'|\"<[^\"\n]*>\"", re.DOTALL)
 
 
 def looks_like_html(text: str) -> bool:
@@ -125,6 +36,14 @@ def looks_like_html(text: str) -> bool:
         return False
     if _DOCUMENT.match(text):
         return True
-    names = [match[2].lower() for match in _TAG.finditer(text)]
-    known = sum(name in ELEMENTS for name in names)
-    return known > 0 and known * 2 > len(names)
+    if text.lstrip()[:1] in ("{", "[") or text.lstrip().startswith("<?xml"):
+        return False
+    tags = list(_TAG.finditer(_CODE.sub(" ", text)))
+    known = [tag for tag in tags if tag["name"].lower() in ELEMENTS]
+    if len(known) * 2 <= len(tags):
+        return False  # XML, or addresses in brackets
+    begun = {tag["name"].lower() for tag in known if not tag["end"]}
+    ended = {tag["name"].lower() for tag in known if tag["end"]}
+    has_values = any("=" in tag["rest"] for tag in known)
+    begins_so = bool(known) and not text[: tags[0].start()].strip()
+    return bool(begun & ended or begun & _ALONE or has_values or begins_so)

@@ -17,99 +17,36 @@ from onecard_client._html.colours import is_colour
 # Of one mail. A newsletter has some hundred rules.
 MAX_CSS_CHARACTERS = 300_000
 MAX_SELECTOR_CHARACTERS = 200
-# Selectors times elements that are tried; a selector takes a microsecond for ten elements.
-MAX_TRIALS = 30_000_000
+# Selectors times elements that are tried, and steps from element to element.
+MAX_TRIALS = 5_000_000
 # A reading pane; wider than every `max-width` that is meant for telephones.
 SCREEN_WIDTH = 1024
-# Units in pixels, for lengths of which the size of letters does not matter.
+# The specificity of an element's own style.
 _INLINE = (1, 0, 0)
 
 # What tells whether text is seen, and how it lies.
-READ = frozenset(
-    [
-        "display",
-        "visibility",
-        "opacity",
-        "font-size",
-        "color",
-        "background-color",
-        "background-image",
-        "overflow",
-        "overflow-x",
-        "overflow-y",
-        "width",
-        "max-width",
-        "height",
-        "max-height",
-        "min-height",
-        "padding-bottom",
-        "line-height",
-        "mso-hide",
-        "position",
-        "left",
-        "right",
-        "top",
-        "bottom",
-        "text-indent",
-        "margin-left",
-        "margin-top",
-        "transform",
-        "translate",
-        "scale",
-        "clip",
-        "clip-path",
-        "filter",
-        "content-visibility",
-        "white-space",
-        "animation",
-        "animation-name",
-        "text-shadow",
-        "background-clip",
-        "-webkit-background-clip",
-        "-webkit-text-fill-color",
-        "list-style-type",
-        "float",
-    ]
-)
-_KEYWORDS = {
-    "display": re.compile(r"(-?[a-z-]+)( [a-z-]+){0,2}"),
-    "visibility": re.compile("visible|hidden|collapse|inherit|initial|unset"),
-}
-_DISPLAYS = frozenset(
-    [
-        "none",
-        "block",
-        "inline",
-        "inline-block",
-        "flex",
-        "inline-flex",
-        "grid",
-        "inline-grid",
-        "table",
-        "inline-table",
-        "contents",
-        "list-item",
-        "table-row",
-        "table-cell",
-        "table-row-group",
-        "table-header-group",
-        "table-footer-group",
-        "table-column",
-        "table-column-group",
-        "table-caption",
-        "flow",
-        "flow-root",
-        "run-in",
-        "inherit",
-        "initial",
-        "unset",
-        "revert",
-        "-webkit-box",
-        "-ms-flexbox",
-        "-webkit-flex",
-        "-moz-box",
-    ]
-)
+READ = frozenset({
+    "animation", "animation-name", "background-clip", "background-color", "background-image",
+    "bottom", "clip", "clip-path", "color", "content-visibility", "display", "filter", "font-size",
+    "height", "left", "line-height", "margin-left", "margin-top", "max-height", "max-width",
+    "min-height", "mso-hide", "opacity", "overflow", "overflow-x", "overflow-y", "padding-bottom",
+    "position", "right", "scale", "text-indent", "text-shadow", "top", "transform", "translate",
+    "visibility", "-webkit-background-clip", "-webkit-text-fill-color", "white-space", "width",
+})  # fmt: skip
+_VISIBILITIES = frozenset({
+    "visible", "hidden", "collapse", "inherit", "initial", "unset", "revert",
+})  # fmt: skip
+_DISPLAYS = frozenset({
+    "none", "block", "inline", "inline-block", "flex", "inline-flex", "grid", "inline-grid",
+    "table", "inline-table", "contents", "list-item", "table-row", "table-cell", "table-caption",
+    "table-row-group", "table-header-group", "table-footer-group", "table-column",
+    "table-column-group", "flow", "flow-root", "run-in", "inherit", "initial", "unset", "revert",
+    "-webkit-box", "-webkit-flex", "-webkit-inline-box",
+})  # fmt: skip
+# Of a selector: the pseudo-classes that take a time with the square of the mail's length.
+_SLOW = re.compile(r":(?:nth|has|is|where|matches|any|(?:first|last|only)-of)|:not\([^)]*[\s>+~(]")
+_COMBINATOR = re.compile(r"\s*([>+~])\s*|\s+")
+_BLOCKED = re.compile(r"\[[^\]]*\]|\([^)]*\)")
 
 
 class Declaration(NamedTuple):
@@ -130,40 +67,87 @@ class Rule(NamedTuple):
 class Styles:
     """The styles of one document."""
 
-    def __init__(self, document: LexborHTMLParser, sheets: list[str], num_elements: int) -> None:
+    def __init__(self, document: LexborHTMLParser, sheets: list[str]) -> None:
+        self._document = document
         self._of_element: dict[int, list[Declaration]] = {}
-        num_trials = 0
-        for order, rule in enumerate(_rules("\n".join(sheets)[:MAX_CSS_CHARACTERS])):
-            num_trials += num_elements
-            if num_trials > MAX_TRIALS:
+        self._of_compound: dict[str, list[LexborNode]] = {}
+        self._num_trials = 0
+        num_elements = len(document.css("*")) if sheets else 0
+        rules = (rule for sheet in sheets for rule in _rules(sheet[:MAX_CSS_CHARACTERS]))
+        for order, rule in enumerate(rules):
+            self._num_trials += num_elements
+            if self._num_trials > MAX_TRIALS:
                 break
-            self._apply(document, rule, order)
+            self._apply(rule, order)
 
     def of(self, element: LexborNode, style: str | None) -> dict[str, str]:
         """The values by name, in lower case; those of `style`, its attribute, among them."""
         declared = self._of_element.get(element.mem_id, [])
         if style:
-            own = declarations(style)
             declared = declared + [
                 Declaration((important, _INLINE, order), name, value)
-                for order, (name, value, important) in enumerate(own)
+                for order, (name, value, important) in enumerate(declarations(style))
             ]
         if not declared:
             return {}
         return {item.name: item.value for item in sorted(declared)}
 
-    def _apply(self, document: LexborHTMLParser, rule: Rule, order: int) -> None:
+    def _apply(self, rule: Rule, order: int) -> None:
         weight = _specificity(rule.selector)
-        try:
-            elements = document.css(rule.selector)
-        except (SelectolaxError, ValueError, RuntimeError):
-            return  # for another program, `:hover` or `::before`
         items = [
             Declaration((important, weight, order), name, value)
             for name, value, important in rule.declarations
         ]
-        for element in elements:
+        for element in self._selected(rule.selector):
             self._of_element.setdefault(element.mem_id, []).extend(items)
+
+    def _selected(self, selector: str) -> list[LexborNode]:
+        """From left to right; a parser's own way takes a time exponential in the blanks."""
+        if _SLOW.search(selector):
+            return []
+        compounds, combinators = _taken_apart(selector)
+        elements = self._matched(compounds[0])
+        for compound, combinator in zip(compounds[1:], combinators, strict=True):
+            if not elements:
+                return []
+            before = {element.mem_id for element in elements}
+            elements = [
+                element
+                for element in self._matched(compound)
+                if self._follows(element, combinator, before)
+            ]
+        return elements
+
+    def _matched(self, compound: str) -> list[LexborNode]:
+        if compound not in self._of_compound:
+            try:
+                self._of_compound[compound] = self._document.css(compound)
+            except (SelectolaxError, ValueError, RuntimeError):
+                self._of_compound[compound] = []  # for another program, `:hover` or `::before`
+        return self._of_compound[compound]
+
+    def _follows(self, element: LexborNode, combinator: str, before: set[int]) -> bool:
+        is_sibling = combinator in ("+", "~")
+        other = element.prev if is_sibling else element.parent
+        while other is not None and self._num_trials < MAX_TRIALS:
+            self._num_trials += 1
+            if other.mem_id in before:
+                return True
+            if combinator == ">" or (combinator == "+" and other.is_element_node):
+                return False
+            other = other.prev if is_sibling else other.parent
+        return False
+
+
+def _taken_apart(selector: str) -> tuple[list[str], list[str]]:
+    """Its compounds, `td.x`, and the combinators between them."""
+    blocked = _BLOCKED.sub(lambda match: "_" * len(match[0]), selector)
+    compounds, combinators, start = [], [], 0
+    for match in _COMBINATOR.finditer(blocked):
+        compounds.append(selector[start : match.start()])
+        combinators.append(match[1] or " ")
+        start = match.end()
+    return [*compounds, selector[start:]], combinators
 
 
 def declarations(source: str) -> list[tuple[str, str, bool]]:
@@ -187,7 +171,7 @@ def _is_valid(name: str, value: str) -> bool:
     if name == "display":
         return bool(value) and value.split()[0] in _DISPLAYS
     if name == "visibility":
-        return _KEYWORDS["visibility"].fullmatch(value) is not None
+        return value in _VISIBILITIES
     if name in ("color", "background-color", "-webkit-text-fill-color"):
         return is_colour(value)
     return bool(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
@@ -10,12 +9,15 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 from onecard_client._html.layout import BLOCKS, PARAGRAPHS, Layout
 from onecard_client._html.links import Links
 from onecard_client._html.markup import bounded
+from onecard_client._html.replaced import field, form, image
 from onecard_client._html.styles import Styles
 from onecard_client._html.unseen import without_unseen
-from onecard_client._html.visibility import Attributes, Look, look_of
+from onecard_client._html.visibility import NOT_TEXT, Attributes, Look, look_of
 
-_FILE_NAME = re.compile(r"\S+\.(?:png|jpe?g|gif|bmp|webp|svg)", re.I)
 _CELLS = frozenset({"td", "th"})
+_BLOCK_DISPLAYS = frozenset(
+    {"block", "flex", "grid", "table", "list-item", "table-row", "flow-root"}
+)
 
 
 class HtmlText(NamedTuple):
@@ -28,6 +30,7 @@ class HtmlText(NamedTuple):
 def html_to_text(html: str) -> HtmlText:
     """Lines of text; blockquotes begin with `> `, list items with `- `. Never raises."""
     markup = bounded(html)
+    # without events: `<selectedcontent>` would copy every option
     document = LexborHTMLParser(markup.html, options=LexborDocumentOptions.WO_EVENTS)
     reader = _Reader(document)
     reader.read()
@@ -41,101 +44,119 @@ class _Open(NamedTuple):
     tag: str
     look: Look
     is_block: bool
-    target: str
-    num_characters: int
+    target: str | None  # of a link
+    num_texts: int  # before a link
 
 
 class _Reader:
     def __init__(self, document: LexborHTMLParser) -> None:
         self.layout = Layout()
         self.hides_text = False
-        sheets = [style.text() for style in document.css("style")]
-        num_elements = len(document.css("*")) if sheets else 0
-        self._styles = Styles(document, sheets, num_elements)
         self._root = document.root
-        self._links = Links()
-        self._link_text: list[str] = []
-        self._open: list[_Open] = []
+        self._styles = Styles(document, [style.text() for style in document.css("style")])
+        base = document.css_first("base[href]")
+        self._links = Links((base.attributes.get("href") or "") if base else "")
+        self._link_texts: list[str] = []
+        self._num_links = 0  # that are open
+        self._open = [_Open("", Look(), False, None, 0)]
 
     def read(self) -> None:
+        """Walks the document without recursion, as it may be deep."""
         node = self._root
         while node is not None:
             child = self._enter(node)
             if child is not None:
                 node = child
                 continue
-            while node is not None:
-                following = node.next
-                if following is not None:
-                    node = following
-                    break
+            while (following := node.next) is None:
                 node = node.parent
-                if node is None or not self._open:
+                if node is None or len(self._open) == 1:
                     return
                 self._leave()
+            node = following
 
     def _enter(self, node: LexborNode) -> LexborNode | None:
+        """The first child, if the element stays open."""
         if node.is_text_node:
             self._add(node.text_content or "")
             return None
-        child = node.first_child
         tag = node.tag or ""
+        child = node.first_child
         if tag.startswith("-"):
             return None
         attributes = node.attributes
         styles = self._styles.of(node, attributes.get("style"))
-        parent = self._open[-1].look if self._open else Look()
-        look = look_of(tag, attributes, styles, parent)
-        is_block = self._begin(tag, attributes, styles, look)
+        look = look_of(tag, attributes, styles, self._open[-1].look)
+        is_block = not look.is_out and self._begin(tag, styles)
+        if look.shows_images:
+            self._replace(tag, attributes, styles)
         if child is not None:
             target = attributes.get("href") if tag == "a" else None
-            self._open.append(_Open(tag, look, is_block, target or "", len(self._link_text)))
+            self._num_links += target is not None
+            self._open.append(_Open(tag, look, is_block, target, len(self._link_texts)))
+        elif is_block:
+            self._end(tag)
         return child
 
-    def _begin(self, tag: str, attributes: Attributes, styles: dict[str, str], look: Look) -> bool:
+    def _begin(self, tag: str, styles: dict[str, str]) -> bool:
+        """Whether it is a block."""
         display = styles.get("display", "")
-        is_block = (
-            tag in BLOCKS
-            if display in ("", "inherit")
-            else display
-            in ("block", "flex", "grid", "table", "list-item", "table-row", "flow-root")
-        )
         if tag == "br":
             self.layout.end_line()
-        elif is_block:
+            return False
+        is_cell = tag in _CELLS or display == "table-cell"
+        is_block = tag in BLOCKS if display in ("", "inherit", "none") else False
+        is_block = is_block or display in _BLOCK_DISPLAYS
+        if is_block and not is_cell:
             self.layout.end_block(tag in PARAGRAPHS)
         if tag == "blockquote":
             self.layout.change_quotes(+1)
         elif tag == "li":
             self.layout.begin_item()
-        elif tag in _CELLS or display == "table-cell":
+        elif is_cell:
             self.layout.add(" ")
-        elif tag == "img":
-            self._add_image(attributes, look)
-        return is_block
+        return is_block and not is_cell
+
+    def _replace(self, tag: str, attributes: Attributes, styles: dict[str, str]) -> None:
+        """Writes what an element says that is not text."""
+        if tag in ("img", "image"):
+            self._write(image(attributes, styles, self._num_links > 0))
+        elif tag == "input":
+            self.layout.add(f" {field(attributes)} ")
+        elif tag == "form":
+            self.layout.add(f"{form(attributes)} ")
 
     def _leave(self) -> None:
         closed = self._open.pop()
+        if closed.target is not None:
+            self._num_links -= 1
+            self._end_link(closed, closed.target)
         if closed.is_block:
-            self.layout.end_block(closed.tag in PARAGRAPHS)
-        if closed.tag == "blockquote":
+            self._end(closed.tag)
+
+    def _end(self, tag: str) -> None:
+        self.layout.end_block(tag in PARAGRAPHS)
+        if tag == "blockquote":
             self.layout.change_quotes(-1)
-        elif closed.target and closed.look.shows_images:
-            text = "".join(self._link_text[closed.num_characters :])
-            note = self._links.note(text, closed.target) if text.strip() else ""
-            self.layout.add(f" {note}" if note else "")
+        elif tag == "li":
+            self.layout.end_item()
+
+    def _end_link(self, link: _Open, target: str) -> None:
+        text = "".join(self._link_texts[link.num_texts :]).strip()
+        if self._num_links == 0:
+            self._link_texts.clear()
+        note = self._links.note(text, target) if text else ""
+        if note:
+            self.layout.add(f" {note}")
 
     def _add(self, text: str) -> None:
-        look = self._open[-1].look if self._open else Look()
+        look = self._open[-1].look
         if look.shows_text:
-            self._link_text.append(text)
-            self.layout.add(text, look.keeps_lines)
-        elif not self.hides_text and self._open[-1].tag not in ("script", "style", "title"):
-            self.hides_text = any(character.isalnum() for character in text)
+            self._write(text, look.keeps_lines)
+        elif not self.hides_text and self._open[-1].tag not in NOT_TEXT:
+            self.hides_text = any(map(str.isalnum, text))
 
-    def _add_image(self, attributes: Attributes, look: Look) -> None:
-        alt = (attributes.get("alt") or "").strip()
-        if alt and look.shows_images and not _FILE_NAME.fullmatch(alt):
-            text = f"[image: {alt}]"
-            self._link_text.append(text)
-            self.layout.add(text)
+    def _write(self, text: str, keeps_lines: bool = False) -> None:
+        if self._num_links:
+            self._link_texts.append(text)
+        self.layout.add(text, keeps_lines)

@@ -9,9 +9,9 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]+"
 )
-# Between letters that do not join.
+# Between letters that do not join; elsewhere they belong to Persian, Hindi and emoji.
 _JOINERS = re.compile(
-    "(?<![^\\x00-\u024f\\s])[\u200c\u200d]+|[\u200c\u200d]+(?![^\\x00-\u024f\\s])"
+    "(?<=[\x00-\u024f])[\u200c\u200d]+|^[\u200c\u200d]+|[\u200c\u200d]+(?=[\x00-\u024f])"
 )
 # Letters as tags, https://www.unicode.org/reports/tr51/#Emoji_Tag_Sequences: only flags have them.
 _TAGS = re.compile("(\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f)|[\U000e0000-\U000e007f]+")

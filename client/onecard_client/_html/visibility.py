@@ -27,7 +27,7 @@ FAR_RIGHT_PX = 3000.0
 # Elements that are not text, or not the mail's.
 NOT_TEXT = frozenset({"script", "style", "title", "head", "meta", "link", "base"})
 # Elements whose text is not shown.
-NEVER_SHOWN = frozenset({"template", "noscript", "svg", "math-annotation", "iframe", "datalist"})
+NEVER_SHOWN = frozenset({"datalist", "x-unseen"})
 
 _LENGTH = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)([a-z]*|%)")
 _PX = {
@@ -78,7 +78,7 @@ def look_of(tag: str, attributes: Attributes, styles: dict[str, str], parent: Lo
         return replace(parent, is_out=True)
     if tag in ("pre", "listing", "textarea", "xmp", "plaintext"):
         parent = replace(parent, keeps_lines=True)
-    if not styles and not attributes:
+    if not styles and not attributes and tag != "dialog":
         return parent
     look = _painted(tag, attributes, styles, _sized(styles, parent))
     is_out = look.is_out or _is_out(tag, attributes, styles, look)
