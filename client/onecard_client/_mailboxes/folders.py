@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -18,6 +19,7 @@ from onecard_client._mailboxes.maildir import (
     is_maildir,
     is_trashed,
     listed,
+    maildir_key,
 )
 from onecard_client._mailboxes.mbox import FROM, MMDF
 from onecard_client._mailboxes.single import SINGLE_SUFFIXES, is_emlx
@@ -108,20 +110,27 @@ class Folder:
         waiting.extend(reversed(deeper))
 
     def _mails_of(self, maildir: Path, deeper: list[Path]) -> Iterator[MailFile]:
+        """Listed before the first is read, so that one which is seen meanwhile comes once."""
+        paths: dict[str, list[Path]] = {}
         for folder in MAIL_FOLDERS:
             try:
-                paths = listed(maildir / folder)
+                paths[folder] = listed(maildir / folder)
             except OSError as error:
                 self._report(maildir / folder, f"cannot be read ({reason(error)})")
-                continue
-            for path in paths:
-                if path.is_dir():
-                    deeper.append(path)
-                elif is_trashed(path.name):
-                    self._num_trashed += 1
-                else:
-                    self._num_taken += 1
-                    yield MailFile(path, is_single=True)
+        seen = {maildir_key(path.name) for path in paths.get("cur", [])}
+        news = [
+            path
+            for path in paths.get("new", [])
+            if maildir_key(path.name) not in seen or os.path.lexists(path)
+        ]
+        for path in news + paths.get("cur", []):
+            if path.is_dir():
+                deeper.append(path)
+            elif is_trashed(path.name):
+                self._num_trashed += 1
+            else:
+                self._num_taken += 1
+                yield MailFile(path, is_single=True)
 
     def _is_entered(self, path: Path, names: set[str], is_in_maildir: bool) -> bool:
         if is_in_maildir and path.name in (*MAIL_FOLDERS, "tmp"):
@@ -150,13 +159,12 @@ class Folder:
                 return False
             if is_named or looks_like_mail(path):
                 return True
-        except FileNotFoundError:
-            if is_named:
-                self._report(path, "is a link that leads nowhere")
-                return False
         except (NotAMail, OSError) as error:
-            self._report(path, reason(error))
-            return False
+            leads_nowhere = getattr(error, "errno", None) in (errno.ENOENT, errno.ELOOP)
+            if is_named or not leads_nowhere:
+                what = "is a link that leads nowhere" if leads_nowhere else reason(error)
+                self._report(path, what)
+                return False
         self._num_others += 1
         if len(self._others) < _MAX_NAMED:
             self._others.append(shown(path.name))
@@ -221,7 +229,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_link_within(path: Path, folder: Path) -> bool:
     """What it leads to is read where it lies."""
-    return path.is_symlink() and folder.resolve() in path.resolve(strict=True).parents
+    if not path.is_symlink():
+        return False
+    return folder.resolve() in Path(os.path.realpath(path, strict=True)).parents
 
 
 def _order(name: str) -> list[tuple[int, str]]:
