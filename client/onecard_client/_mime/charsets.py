@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-import webencodings
+import webencodings  # type: ignore[import-untyped]
 
 from onecard_client._mime import iso_2022_jp
 from onecard_client._mime.bounds import sound

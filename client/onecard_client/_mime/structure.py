@@ -20,7 +20,13 @@ from onecard_client._mime.words import header_text
 _BOUNDARY_LINE = re.compile(
     rb"^--([^\s-][^\n]{0,199}?|-[^\n]{1,199}?)[ \t]*\n(?=content-[\w-]+[ \t]*:)", re.I | re.M
 )
-_TEXTUAL = ("html", "plain", "text", "enriched", "markdown", "calendar")
+# Of a type that lacks its second half, or its first.
+_WHOLE_TYPES = {
+    "html": "text/html",
+    "calendar": "text/calendar",
+    "enriched": "text/enriched",
+    "multipart": "multipart/mixed",
+}
 
 
 class Part:
@@ -100,8 +106,7 @@ class Part:
         if not value:
             value = self._message.get_default_type()
         elif "/" not in value:
-            value = f"text/{value}" if value in _TEXTUAL else "text/plain"
-            value = "text/plain" if value == "text/text" else value
+            value = _WHOLE_TYPES.get(value, "text/plain")
         declared.value = value
         return declared
 

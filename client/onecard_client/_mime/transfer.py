@@ -65,7 +65,7 @@ def without_encoding(content: bytes, encoding: str) -> bytes:
 
 
 def _name(encoding: str) -> str:
-    without_comment = re.sub(r"[(;].*", "", encoding.lower(), flags=re.DOTALL)
+    without_comment = re.sub(r"\([^)]*\)|[(;].*", "", encoding.lower(), flags=re.DOTALL)
     match = _TOKEN.search(without_comment)
     name = match[0].strip(" -_") if match else ""
     known = (*_BASE64, *_QUOTED, *_UUENCODE, *_AS_IT_IS)
@@ -85,7 +85,7 @@ def _by_its_looks(content: bytes) -> bytes:
 
 def _from_base64(content: bytes) -> bytes:
     """Padded pieces one after the other; text that a list put behind them stays."""
-    if _OF_THE_WEB.fullmatch(content) and b"\n--" not in content:
+    if b" " not in content and _OF_THE_WEB.fullmatch(content):
         content = content.translate(bytes.maketrans(b"-_", b"+/"))
     head, tail = _before_text(content)
     letters = head.translate(None, _JUNK)
@@ -114,7 +114,11 @@ def _before_text(content: bytes) -> tuple[bytes, bytes]:
 
 def _next_end(content: bytes, at: int) -> int:
     """The line that ends with padding, or the empty one, from `at` on."""
-    found = [where for where in (content.find(b"=", at), content.find(b"\n\n", at)) if where >= 0]
+    found = [
+        where
+        for where in (content.find(b"=", at), content.find(b"\n\n", max(0, at - 1)))
+        if where >= 0
+    ]
     if not found:
         return len(content)
     return max(at, content.rfind(b"\n", at, min(found)) + 1)
@@ -126,7 +130,8 @@ def _from_piece(piece: bytes) -> bytes:
 
 
 def _from_quoted(content: bytes) -> bytes:
-    return binascii.a2b_qp(_SOFT_BREAK.sub(b"=", content))
+    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return binascii.a2b_qp(_SOFT_BREAK.sub(b"=", lines))
 
 
 def _from_uuencode(content: bytes) -> bytes:

@@ -61,7 +61,7 @@ def _pieces(value: bytes) -> Iterator[bytes | _Word]:
 
 def _words_text(words: list[_Word]) -> str:
     """Words of one charset are joined before they are decoded: many a program cuts letters."""
-    texts = []
+    texts: list[str] = []
     for charset, group in groupby(words, key=lambda word: word.charset.lower()):
         run = list(group)
         if codec_of_label(charset).startswith(_STATEFUL):  # each word begins anew (RFC 2047, 3)
