@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from onecard_client._mime.attachments import size
+
 # Of a wall of base64 that nothing announces: as many lines of one length, or letters without a
 # blank. Links, names and code are shorter, or hold other characters.
 MIN_WALL_LINES = 4
@@ -84,12 +86,6 @@ def without_armour(text: str) -> str:
     return _TOKEN.sub(_token_mark, "\n".join(kept))
 
 
-def size_text(num_bytes: int) -> str:
-    if num_bytes < 1000:
-        return f"{num_bytes} bytes"
-    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"
-
-
 def _unquoted(line: str, quote: str) -> str:
     return line.strip().removeprefix(quote.strip()).strip()
 
@@ -132,7 +128,7 @@ def _armour(lines: list[str], number: int, begin: re.Match[str]) -> _Block | Non
     if end == headers.end:
         return None
     name = "; ".join([_WHAT.get(kind) or kind.lower(), *headers.comments])
-    return _Block(end, f"{quote}[{name}, {size_text(num_characters)}]")
+    return _Block(end, f"{quote}[{name}, {size(num_characters)}]")
 
 
 def _is_data(line: str) -> bool:
@@ -187,7 +183,7 @@ def _uuencoded(lines: list[str], number: int, begin: re.Match[str]) -> _Block | 
         num_characters += len(line)
     if num_characters < MIN_DATA_CHARACTERS:
         return None
-    return _Block(end, f"{quote}[file within the text: {name}, {size_text(num_characters)}]")
+    return _Block(end, f"{quote}[file within the text: {name}, {size(num_characters)}]")
 
 
 def _is_mixed(text: str) -> bool:
@@ -203,7 +199,7 @@ def _is_mixed(text: str) -> bool:
 def _base64_mark(first: str, num_characters: int) -> str:
     what = next((name for start, name in _FILES.items() if first.startswith(start)), "")
     of_what = f" of {what}" if what else ""
-    return f"[base64{of_what}, {size_text(num_characters)}]"
+    return f"[base64{of_what}, {size(num_characters)}]"
 
 
 def _token_mark(match: re.Match[str]) -> str:
@@ -212,4 +208,4 @@ def _token_mark(match: re.Match[str]) -> str:
 
 
 def _data_mark(match: re.Match[str]) -> str:
-    return f"[data within the text: {match[1] or 'text'}, {size_text(len(match[2]))}]"
+    return f"[data within the text: {match[1] or 'text'}, {size(len(match[2]))}]"
