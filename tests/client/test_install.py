@@ -1,4 +1,4 @@
-"""What the client brings along: not torch, not the server."""
+"""What the client brings along: not torch, not the server; what reads mails only to read mails."""
 
 from __future__ import annotations
 
@@ -7,31 +7,80 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import onecard_client
 
 PACKAGE = Path(onecard_client.__file__).parent
 ALLOWED = {"grpc", "tritonclient", "onecard_client"}
+# Of the extra `mail`, with what comes along with python-oxmsg, and where they may be imported.
+MAIL = {
+    "charset_normalizer",
+    "icalendar",
+    "olefile",
+    "oxmsg",
+    "selectolax",
+    "tinycss2",
+    "tnefparse",
+    "webencodings",
+}
+READS_MAILS = {"_html", "_mailboxes", "_mime"}
+
+
+def imported(path: Path) -> set[str]:
+    """The packages that a file imports, beyond Python's own."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names)
 
 
 def test_imports_nothing_beyond_its_dependencies() -> None:
-    imported = set()
+    of_client, of_mails = set(), set()
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                imported.add(node.module.split(".")[0])
-    assert imported - set(sys.stdlib_module_names) == ALLOWED
+        if path.relative_to(PACKAGE).parts[0] in READS_MAILS:
+            of_mails |= imported(path)
+        else:
+            of_client |= imported(path)
+    assert of_client == ALLOWED
+    assert of_mails <= {"onecard_client", *MAIL}
+
+
+def run_without(missing: set[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command where `missing` cannot be imported."""
+    code = (
+        "import sys\n"
+        f"for name in {sorted(missing)}:\n"
+        "    sys.modules[name] = None\n"  # makes an import of it fail
+        "from onecard_client.__main__ import main\n"
+        f"sys.exit(main({list(arguments)}))\n"
+    )
+    path = {"PYTHONPATH": str(PACKAGE.parent)}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=path)
 
 
 def test_runs_where_torch_and_the_server_cannot_be_imported() -> None:
-    code = (
-        "import sys\n"
-        "for name in ('torch', 'onecard', 'triton_python_backend_utils', 'ctranslate2', 'av'):\n"
-        "    sys.modules[name] = None\n"  # makes an import of it fail
-        "from onecard_client.__main__ import main\n"
-        "main(['--version'])\n"
-    )
-    path = {"PYTHONPATH": str(PACKAGE.parent)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=path)
+    server = {"torch", "onecard", "triton_python_backend_utils", "ctranslate2", "av"}
+    done = run_without(server, "--version")
     assert done.stdout.startswith("onecard "), done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["chat", "--help"], ["transcribe", "--help"]]
+)
+def test_runs_where_what_reads_mails_cannot_be_imported(arguments: list[str]) -> None:
+    done = run_without(MAIL, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "onecard" in done.stdout
+
+
+def test_reading_mails_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "one.eml").write_text("Subject: s\n\nhi")
+    done = run_without(MAIL, "triage", str(tmp_path / "one.eml"))
+    assert done.returncode == 1
+    assert "reading emails needs more packages" in done.stderr
+    assert "pip install 'onecard[mail]'" in done.stderr
+    assert "Traceback" not in done.stderr
