@@ -55,7 +55,7 @@ def is_mail(found: Any) -> bool:
         return False
     lists = ("content", "message", "data", "source")  # which may as well hold the mails
     return any(_has(plain.get(key)) for key in _MAIL_KEYS - set(lists)) or any(
-        isinstance(plain.get(key), str) for key in lists
+        isinstance(plain.get(key), str) or _is_buffer(plain.get(key)) for key in lists
     )
 
 
@@ -91,7 +91,12 @@ def email_from_json(found: Any, made_up_id: str) -> Email:
 
 
 def _has(value: Any) -> bool:
-    return value not in (None, "", [], {})
+    return value is not False and value not in (None, "", [], {})
+
+
+def _is_buffer(value: Any) -> bool:
+    """Bytes as Node writes them."""
+    return isinstance(value, dict) and isinstance(value.get("data"), list) and len(value) == 2
 
 
 def _plain_names(found: dict[str, Any]) -> set[str]:
@@ -105,7 +110,7 @@ def _raw(plain: dict[str, Any]) -> bytes:
         return mail_of_payload(payload)
     for key in _WHOLE:
         value = plain.get(key)
-        if isinstance(value, dict) and isinstance(value.get("data"), list):  # Node's Buffer
+        if isinstance(value, dict) and _is_buffer(value):
             value = _of_numbers(value["data"])
         if isinstance(value, str) and value.strip():
             if _RAW_MAIL.match(value):

@@ -178,7 +178,7 @@ class Splitter:
             return 1
         words = line[len(FROM) :].split(maxsplit=2)
         is_sender = len(words) <= 1 or b"@" in words[0]
-        if has_blank:
+        if has_blank and words:
             return int(is_sender or bool(_TIME.search(line)))
         return 2 * is_sender
 

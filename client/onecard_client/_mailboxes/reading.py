@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from onecard_client._mailboxes.files import Report, Reports, Tell, open_file, reason, shown
-from onecard_client._mailboxes.folders import Folder, MailFile
+from onecard_client._mailboxes.folders import JSON_SUFFIXES, Folder, MailFile
 from onecard_client._mailboxes.foreign import foreign
+from onecard_client._mailboxes.headers import MAX_HEADER_BYTES, known_headers
 from onecard_client._mailboxes.json_emails import emails_in_json
 from onecard_client._mailboxes.maildir import moved
 from onecard_client._mailboxes.mbox import FROM, MMDF
@@ -142,8 +143,19 @@ def _by_first_bytes(window: Window, name: str, tell: Tell) -> Iterator[Email]:
     if is_foreign or is_emlx(window) or (is_named_single and not has_separator):
         email = email_in(window, name, tell)
         yield from [email] if email is not None else []
-    elif window.data.lstrip().startswith((b"[", b"{")):
+    elif _is_json(window, name):
         yield from emails_in_json(window, name, tell)
     else:
         is_strict = is_named_single or not has_separator
         yield from emails_in_mbox(window, name, tell, is_strict=is_strict)
+
+
+def _is_json(window: Window, name: str) -> bool:
+    """It begins so, or goes on so behind a line that is broken."""
+    if window.data.lstrip(b" \t\r\n\x1e").startswith((b"[", b"{")):
+        return True
+    if window.data.startswith((FROM, MMDF)) or known_headers(window, 0, enough=1):
+        return False
+    second = window.line_end(0, MAX_HEADER_BYTES)
+    window.line_end(second, MAX_HEADER_BYTES)
+    return Path(name).suffix.lower() in JSON_SUFFIXES or window.data.startswith(b'{"', second)
