@@ -37,6 +37,23 @@ from onecard_client._html import MAX_HTML_CHARACTERS, html_to_text
         ("so\u00adft zero\u200bwidth\u034f", "soft zerowidth"),
         ("<o:p>Word</o:p>", "Word"),
         ("<p>&#x1F600;&#0;</p>", "\U0001f600\ufffd"),
+        ("10<sup>2</sup> for 19<sup>99</sup>, a<sup>b</sup>", "10^2 for 19^99, ab"),
+        ("<ul><li><p>one</p></li><li> </li></ul>end", "- one\n\nend"),
+        ("a<br><br><br>b<p></p><p>&nbsp;</p>c", "a\n\nb\n\nc"),
+        ("<span style='display:block'>a</span><span style='display:block'>b</span>", "a\nb"),
+        ("<div style='white-space:pre-wrap'>a\nb</div>", "a\nb"),
+        ("a<p/>b<div/>c<span/>d", "a\n\nb\n\ncd"),
+        ("<p>a<b>b<p>c</b>d", "ab\n\ncd"),
+        ("<math><mi>x</mi><mo>=</mo><mn>2</mn></math>", "x=2"),
+        ("<textarea>a<b>c\nd</textarea>", "a<b>c\nd"),
+        ("&#128; &notit; &amp;lt;p&amp;gt; &nbsp;x", "\u20ac \u00acit; &lt;p&gt; x"),
+        ("x\ud800y\0z", "x?yz"),
+        ("<a href=http://x.de><div>Hi</div></a>z", "Hi <x.de>\nz"),
+        ("<iframe>a</iframe><object>b</object><video>c</video>", "bc"),
+        ('a <b title="x > y">b</b> <i title=\'"\'>c</i>', "a b c"),
+        ('<a href="http://x.de>x</a> and the rest', "x and the rest"),
+        ("a <b", "a <b"),
+        ("a</p>b</br>c", "a\n\nb\nc"),
     ],
 )  # fmt: skip
 def test_examples(html: str, text: str) -> None:
@@ -59,6 +76,23 @@ def test_never_raises_and_leaves_no_blank_edges(html: str) -> None:
     assert "\n\n\n" not in text
 
 
+STYLE_FRAGMENTS = """\
+display font color background clip-path transform margin : ; none 0 / rect( ) , -9e9px % !important
+{ } @media a . # > [ ] \\ var(--x) calc("""
+STYLES = st.sampled_from(STYLE_FRAGMENTS.split())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STYLES | st.text(max_size=3), max_size=15).map("".join))
+def test_no_style_raises_or_takes_the_rest_away(style: str) -> None:
+    style = style.replace("<", "")
+    quoted = style.replace("&", "&amp;").replace('"', "&quot;")
+    html = f'<style>{style}</style><i style="{quoted}">a</i><a href="{quoted}">b</a>'
+    sheet = "<style>u{display:inline!important;color:#000!important}</style>"
+    html_to_text(html + sheet).text.encode()
+    assert html_to_text(f'<i style="{quoted}">a</i> rest').text.endswith("rest")
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), min_size=1, max_size=20))
 def test_every_word_outside_of_tags_stays(words: list[str]) -> None:
@@ -66,9 +100,48 @@ def test_every_word_outside_of_tags_stays(words: list[str]) -> None:
     assert html_to_text(html).text.split() == words
 
 
-@pytest.mark.parametrize(
-    "piece", ["<!--", "<", "<a ", "<a b='", "<a b=\">'", "</", "<script>", "<blockquote>", "<![if "]
-)
+HOSTILE = [
+    "<!--", "<", "<a ", "<a b='", "<a b=\">'", "</", "<script>", "<blockquote>", "<![if ",
+    "<div>", "<ul><li>", "<dl><dd>", "<option><div>", "<span><div></span>", "<b a=1><div></b>",
+    "<div><table><td></div></table>", "<svg><div></svg>", "<table>", "<table><td>", "<?", "<!x",
+    "<script></scr", "<p style='color:red'>", "<select><selectedcontent>x<option>y", "<template>",
+    "\u202e", "<a href=//a.b.c.d.>a.b.c.d.", "<!-- a b c d e f", "\0<", "\ud800<p>", "&#x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_html_takes_no_time_to_speak_of(piece: str) -> None:
     """A megabyte of some of these keeps html.parser busy for hours; pytest would give up."""
     html_to_text(piece * (2 * MAX_HTML_CHARACTERS // len(piece)))
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<a " + " ".join(f"a{n}" for n in range(100_000)) + ">x</a>",
+        "".join(f"<html a{n}>" for n in range(50_000)),
+        "".join(f"<b a{n}>" for n in range(5_000)) + "<div>x" * 10_000 + "</b>" * 5_000,
+        "".join(f"<b a{n}>" for n in range(40)) + "<p>x" * 200_000,
+        "<div>" * 500 + "<p></x>" * 100_000,
+        "<style>"
+        + "i div div div div b{display:none}" * 5_000
+        + "</style>"
+        + "<div>" * 500
+        + "<b>",
+        "<style>" + "i ~ p ~ p ~ p ~ b{display:none}" * 5_000 + "</style>" + "<p>x</p>" * 5_000,
+        "<style>p:nth-last-child(2n),:has(b){display:none}</style>" + "<p>x</p>" * 50_000,
+        "<style>" + "{" * 100_000 + "</style>",
+        "<style>" + "@media all{" * 30_000 + "</style>",
+        "<p style='" + "(" * 100_000 + "'>x",
+        "<p style='" + "color:red;" * 50_000 + "'>x",
+        "<a href='" + "a." * 100_000 + "'>" + "a." * 100_000 + "</a>",
+    ],
+    ids=lambda html: html[:30],
+)
+def test_hostile_documents_neither(html: str) -> None:
+    html_to_text(html)
+
+
+def test_what_is_nested_too_deeply_is_read_and_told() -> None:
+    html = "<div>" * 5_000 + "deep" + "</div>" * 5_000 + "after"
+    assert html_to_text(html) == ("deep\nafter", True)

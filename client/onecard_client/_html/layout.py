@@ -38,6 +38,17 @@ class Layout:
             self.end_line()
             self._line.append(line)
 
+    def add_note(self, note: str) -> None:
+        """Text about what was written last, on the same line."""
+        has_begun = any(piece.strip() for piece in self._line)
+        if has_begun or not self._lines:
+            self._line.append(f" {note}")
+        else:
+            self._lines[-1] += f" {note}"
+
+    def ends_with_digit(self) -> bool:
+        return bool(self._line) and self._line[-1][-1:].isdigit()
+
     def end_block(self, is_paragraph: bool) -> None:
         """A block begins or ends here."""
         if any(piece.strip() for piece in self._line):

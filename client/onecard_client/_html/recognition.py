@@ -17,8 +17,13 @@ ELEMENTS = frozenset({
     "summary", "sup", "svg", "table", "tbody", "td", "template", "textarea", "tfoot", "th", "thead",
     "title", "tr", "tt", "u", "ul", "var", "video", "wbr",
 })  # fmt: skip
-# Without an end tag, these still say that it is HTML.
-_ALONE = frozenset({"br", "hr", "img", "input", "link", "meta", "wbr"})
+# Outlook's own.
+_OFFICE = ("o:", "v:", "w:", "st1:")
+_JSON = re.compile(r"\s*(?:\{\s*\"|\[\s*[\[{\"])")
+# A break within text; between blanks it is spoken of.
+_BREAK = re.compile(
+    r"(?:[^\s<]|^)<br[\s/]*>|<br[\s/]*>(?:[^\s<]|$)|(?:<br[\s/]*>\s*){2}", re.I | re.M
+)
 _DOCUMENT = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html\b|html[\s>]|!--\[if)", re.I)
 _TAG = re.compile(
     r"<(?P<end>/?)(?P<name>[a-z][a-z0-9:.-]*)"
@@ -31,19 +36,24 @@ _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|'<[^'\n]*>'|\"<[^\"\n]*>\"", re.
 
 def looks_like_html(text: str) -> bool:
     """Tells HTML from a text that mentions `<tags>` or says `a < b`."""
-    text = text[:MAX_LOOKED_AT]
+    text = text[:MAX_LOOKED_AT].lstrip("\ufeff")
     if "<" not in text:
         return False
     if _DOCUMENT.match(text):
         return True
-    if text.lstrip()[:1] in ("{", "[") or text.lstrip().startswith("<?xml"):
+    if _JSON.match(text) or text.lstrip().startswith("<?xml"):
         return False
-    tags = list(_TAG.finditer(_CODE.sub(" ", text)))
-    known = [tag for tag in tags if tag["name"].lower() in ELEMENTS]
+    text = _CODE.sub(" ", text)
+    tags = list(_TAG.finditer(text))
+    known = [tag for tag in tags if _is_known(tag["name"].lower())]
     if len(known) * 2 <= len(tags):
         return False  # XML, or addresses in brackets
     begun = {tag["name"].lower() for tag in known if not tag["end"]}
     ended = {tag["name"].lower() for tag in known if tag["end"]}
     has_values = any("=" in tag["rest"] for tag in known)
-    begins_so = bool(known) and not text[: tags[0].start()].strip()
-    return bool(begun & ended or begun & _ALONE or has_values or begins_so)
+    begins_so = not text[: tags[0].start()].strip() if known else False
+    return bool(begun & ended or has_values or begins_so or _BREAK.search(text))
+
+
+def _is_known(name: str) -> bool:
+    return name in ELEMENTS or name.startswith(_OFFICE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import tinycss2
@@ -150,6 +151,7 @@ def _taken_apart(selector: str) -> tuple[list[str], list[str]]:
     return [*compounds, selector[start:]], combinators
 
 
+@lru_cache(maxsize=256)  # a mail has few styles, and each often
 def declarations(source: str) -> list[tuple[str, str, bool]]:
     """Those of a `style` attribute that are read, shorthands taken apart."""
     return list(_read(tinycss2.parse_blocks_contents(source[:MAX_CSS_CHARACTERS])))

@@ -147,11 +147,13 @@ class _Reader:
             self._link_texts.clear()
         note = self._links.note(text, target) if text else ""
         if note:
-            self.layout.add(f" {note}")
+            self.layout.add_note(note)
 
     def _add(self, text: str) -> None:
         look = self._open[-1].look
         if look.shows_text:
+            if self._open[-1].tag == "sup" and text[:1].isdigit() and self.layout.ends_with_digit():
+                text = f"^{text}"  # neither 10 squared is 102, nor a price of 19.99 is 1999
             self._write(text, look.keeps_lines)
         elif not self.hides_text and self._open[-1].tag not in NOT_TEXT:
             self.hides_text = any(map(str.isalnum, text))
