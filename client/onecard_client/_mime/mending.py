@@ -31,8 +31,10 @@ _KNOWN = re.compile(
 )  # fmt: skip
 _ONCE = (b"from", b"to", b"subject", b"date", b"message-id", b"content-type", b"mime-version")
 _PARAMETER = re.compile(rb"[\w*-]+\s*=")
-_ATTACHED_MAIL = re.compile(rb"^content-type[ \t]*:\s*\"?message/(?:rfc822|global)\b", re.I | re.M)
-_ENCODED = re.compile(rb"^content-transfer-encoding[ \t]*:\s*(?:base64|quoted)", re.I | re.M)
+# Python's `email` parses mails within mails, and what it makes of them has lost bytes: under other
+# names they are content, which is mended and parsed when its turn comes.
+_MAIL_TYPE = re.compile(rb"^(content-type:\s*\"?)(message/|multipart/)(?=(digest)?)", re.I | re.M)
+HIDDEN_TYPES = {"x-message/": "message/", "multipart/x-digest": "multipart/digest"}
 
 
 class Mended(NamedTuple):
@@ -64,7 +66,8 @@ def mended(raw: bytes) -> Mended:
         if start < done:
             continue
         stop = _blank_line(content, start)
-        pieces += [content[done:start], _with_headers_only(content[start:stop])]
+        headers = _with_headers_only(content[start:stop])
+        pieces += [content[done:start], _MAIL_TYPE.sub(_under_another_name, headers)]
         done = stop
     pieces.append(content[done:end])
     num_left_out = max(0, len(raw) - MAX_MAIL_BYTES)
@@ -96,7 +99,7 @@ def _regions(content: bytes, boundaries: set[bytes]) -> tuple[list[int], int]:
     Every part costs kilobytes and half a millisecond, and every line is held against the
     boundaries of all parts that are open.
     """
-    regions = [0, *_attached(content, 0)]
+    regions = [0]
     is_open: list[bytes] = []
     at = -1 if content.startswith(b"--") else content.find(b"\n--")
     while at >= -1 and (at >= 0 or not is_open):
@@ -109,7 +112,7 @@ def _regions(content: bytes, boundaries: set[bytes]) -> tuple[list[int], int]:
             is_open += [name] if name not in is_open else []
             if len(regions) > MAX_PARTS or len(is_open) > MAX_DEPTH + 4:
                 return regions, max(0, at)
-            regions += [stop + 1, *_attached(content, stop + 1)]
+            regions.append(stop + 1)
         following = content.find(b"\n--", max(at + 1, 0))
         if following < 0:
             break
@@ -117,17 +120,10 @@ def _regions(content: bytes, boundaries: set[bytes]) -> tuple[list[int], int]:
     return regions, len(content)
 
 
-def _attached(content: bytes, start: int) -> list[int]:
-    """Where the headers of mails begin that are a part's whole content."""
-    found: list[int] = []
-    for _ in range(MAX_DEPTH):
-        stop = _blank_line(content, start)
-        headers = content[start:stop]
-        if not _ATTACHED_MAIL.search(headers) or _ENCODED.search(headers):
-            break
-        start = stop + 1
-        found.append(start)
-    return found
+def _under_another_name(match: re.Match[bytes]) -> bytes:
+    if match[2].lower() == b"message/":
+        return match[1] + b"x-" + match[2]
+    return match[1] + match[2] + (b"x-" if match[3] else b"")
 
 
 def _blank_line(content: bytes, start: int) -> int:

@@ -12,7 +12,7 @@ from email.message import Message
 from typing import Any
 
 from onecard_client._mime import parameters
-from onecard_client._mime.mending import mended
+from onecard_client._mime.mending import HIDDEN_TYPES, mended
 from onecard_client._mime.parameters import Parameters
 from onecard_client._mime.transfer import without_encoding
 from onecard_client._mime.words import header_text
@@ -92,11 +92,6 @@ class Part:
 
     def undecoded(self) -> bytes:
         """The bytes between this part's headers and the next boundary."""
-        if self._message.is_multipart():  # a mail in a mail, which Python's `email` has parsed
-            policy = email.policy.compat32
-            inner = self._message.get_payload()
-            pieces = [each.as_bytes(policy=policy) for each in inner if isinstance(each, Message)]
-            return b"\n".join(piece.lstrip(b"\n") for piece in pieces)
         del self._message["content-transfer-encoding"]  # so that nothing is decoded
         payload = self._message.get_payload(decode=True)
         return payload if isinstance(payload, bytes) else b""
@@ -107,6 +102,9 @@ class Part:
             value = self._message.get_default_type()
         elif "/" not in value:
             value = _WHOLE_TYPES.get(value, "text/plain")
+        for hidden, name in HIDDEN_TYPES.items():
+            if value.startswith(hidden):
+                value = name + value[len(hidden) :]
         declared.value = value
         return declared
 
