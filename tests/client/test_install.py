@@ -13,15 +13,13 @@ import onecard_client
 
 PACKAGE = Path(onecard_client.__file__).parent
 ALLOWED = {"grpc", "tritonclient", "onecard_client"}
-# Of the extra `mail`, with what comes along with python-oxmsg, and where they may be imported.
+# Of the extra `mail`, and where they may be imported.
 MAIL = {
     "charset_normalizer",
     "icalendar",
     "olefile",
-    "oxmsg",
     "selectolax",
     "tinycss2",
-    "tnefparse",
     "webencodings",
 }
 READS_MAILS = {"_html", "_mailboxes", "_mime"}
