@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from onecard_client._mailboxes import maildir_files, maildir_key, read_file, reason
+from onecard_client._mailboxes import lasting, maildir_files, maildir_key, read_file, reason, shown
 from onecard_client._mime import NotAMail
 from onecard_client.mail import Email
 
@@ -38,7 +38,7 @@ class Inbox:
             if key in self._seen:
                 continue
             try:
-                yield key, read_file(file, key)
+                yield key, read_file(file, shown(lasting(file)))
             except FileNotFoundError:
                 continue  # a mail program moved it, and it is found again next time
             except (NotAMail, OSError) as error:

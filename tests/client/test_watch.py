@@ -175,6 +175,26 @@ def test_watch_goes_on_after_a_restart(fake: Any, maildir: Maildir, tmp_path: Pa
     assert ids_of(out.read_text()) == asked()
 
 
+def test_mail_without_an_id_keeps_the_one_it_is_given(
+    fake: Any, maildir: Maildir, tmp_path: Path
+) -> None:
+    """It arrives while somebody watches, is then seen and flagged, and is read as a PATH."""
+    server = fake(decides)
+    out = tmp_path / "verdicts.jsonl"
+    nameless = maildir.deliver(1, raw=b"From: a@b.c\nSubject: hello\n\ntext\n")
+    process = spawn(
+        server.url, "triage", "--watch", maildir.folder, "--interval", "0.05", "-o", out
+    )
+    wait_until(lambda: out.exists() and out.read_text().count("\n") == 1, process)
+    process.kill()
+    process.communicate(timeout=PATIENCE_S)
+    for flags in ("S", "FRS"):
+        nameless = maildir.see(nameless, flags)
+        assert main(["triage", str(maildir.folder), "-o", str(out), "--url", server.url]) == 0
+    assert ids_of(out.read_text()) == [str(maildir.folder / "1751360001.M1P1.host")]
+    assert len(server.requests) == 1
+
+
 def test_watch_takes_over_what_another_run_left(
     fake: Any, maildir: Maildir, tmp_path: Path
 ) -> None:

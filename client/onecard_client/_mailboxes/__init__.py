@@ -1,7 +1,13 @@
 """Emails from wherever a user has them: files, folders, mailboxes, standard input; only read."""
 
 from onecard_client._mailboxes.files import Report, reason, shown
-from onecard_client._mailboxes.maildir import MAIL_FOLDERS, is_maildir, maildir_files, maildir_key
+from onecard_client._mailboxes.maildir import (
+    MAIL_FOLDERS,
+    is_maildir,
+    lasting,
+    maildir_files,
+    maildir_key,
+)
 from onecard_client._mailboxes.reading import (
     MAX_ID_CHARACTERS,
     STDIN,
@@ -16,6 +22,7 @@ __all__ = [
     "STDIN",
     "Report",
     "is_maildir",
+    "lasting",
     "maildir_files",
     "maildir_key",
     "read",

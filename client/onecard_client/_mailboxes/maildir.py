@@ -55,6 +55,12 @@ def maildir_key(name: str) -> str:
     return _FLAGS.sub("", name)
 
 
+def lasting(file: Path) -> Path:
+    """A path that names a mail for life: without `new` or `cur`, and without flags."""
+    folder = file.parent.parent if file.parent.name in MAIL_FOLDERS else file.parent
+    return folder / maildir_key(file.name)
+
+
 def moved(file: Path) -> Path | None:
     """Where a mail is that a mail program has flagged or seen since its folder was listed."""
     key = maildir_key(file.name)

@@ -17,7 +17,7 @@ from onecard_client._mailboxes.folders import JSON_SUFFIXES, Folder, MailFile
 from onecard_client._mailboxes.foreign import foreign
 from onecard_client._mailboxes.headers import MAX_HEADER_BYTES, known_headers
 from onecard_client._mailboxes.json_emails import emails_in_json
-from onecard_client._mailboxes.maildir import moved
+from onecard_client._mailboxes.maildir import lasting, moved
 from onecard_client._mailboxes.mbox import FROM, MMDF
 from onecard_client._mailboxes.mbox_emails import emails_in_mbox
 from onecard_client._mailboxes.single import EMPTY, SINGLE_SUFFIXES, email_in, is_emlx
@@ -105,7 +105,9 @@ def _in_file(file: MailFile, tell: Tell) -> Iterator[Email]:
                 raise
             stream = open_file(found)
         with stream:
-            yield from _in_window(opened(stream), name, tell, is_single=file.is_single)
+            for email in _in_window(opened(stream), name, tell, is_single=file.is_single):
+                is_made_up = file.is_single and email.id == name
+                yield replace(email, id=shown(lasting(path))) if is_made_up else email
     except (NotAMail, OSError, ValueError) as error:
         tell.report(f"{name}: {reason(error)}")
 
