@@ -99,6 +99,7 @@ SENTENCES = {
     "addressee": b"From me to you\nTo: the point",
     "person": b"From bob@x.de I hear\nthat it rains",
     "sign": b"From the desk of Bob\nSubject: painting\nDate: July",
+    "one word": b"From Monday\nReason: x\nFrom: x",
     "no blank": b"text\nFrom bob\nSubject: painting",
     "asctime": b"From x Tue Jul  1 10:00:00 2025\nnothing that a mail has",
     "from header": b"From : Bob\nDate : July",
@@ -121,6 +122,21 @@ def test_a_separator_without_a_mail_is_told(tmp_path: Path) -> None:
     assert (subjects(emails), problems) == (["One", "Two"], [])
     assert "no headers at all" in emails[0].body
     assert "1 `From ` lines with a date have no mail behind them" in notes[0]
+
+
+def test_an_attached_mail_keeps_its_from_line(tmp_path: Path) -> None:
+    outer = (
+        b"From: a@x.de\nSubject: One\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
+        b"Content-Type: message/rfc822;\n name=x.eml\nContent-Disposition: inline\n\n"
+    )
+    emails, problems, _ = read_bytes(
+        tmp_path, FROM + outer + FROM + TWO + b"--b--\n\n" + FROM + TWO
+    )
+    assert (subjects(emails), problems) == (["One", "Two"], [])
+    empty = b"Subject: One\nContent-Type: message/rfc822\n\n"  # a mail without a body
+    emails, _, _ = read_bytes(tmp_path, FROM + empty + FROM + TWO)
+    assert subjects(emails)[-1] == "Two"
+    assert len(emails) == 2
 
 
 # what stands before the first one

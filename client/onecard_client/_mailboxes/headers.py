@@ -51,3 +51,9 @@ def known_headers(window: Window, at: int, *, is_tolerant: bool = False, enough:
         if len(kinds) >= enough:
             break
     return len(kinds)
+
+
+def is_known_header(window: Window, at: int) -> bool:
+    """A header that only mails have stands at `at`."""
+    window.line_end(at, MAX_HEADER_BYTES)
+    return _KNOWN.match(window.data, at) is not None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from onecard_client._mailboxes.headers import known_headers
+from onecard_client._mailboxes.headers import is_known_header, known_headers
 from onecard_client._mailboxes.window import CHUNK_BYTES, Window
 from onecard_client._mime import MAX_MAIL_BYTES
 
@@ -15,6 +15,7 @@ MMDF = b"\1\1\1\1"
 # What stays before a line that may begin a mail, to see whether an empty line stands there.
 _CONTEXT_BYTES = 256
 _MAX_BLANK_BYTES = 40
+_MAX_PART_HEADER_BYTES = 1_000
 _MAX_FROM_LINE_BYTES = 1_000
 
 _LINE_ENDS = b"\r\n\0"
@@ -27,6 +28,11 @@ _HEADERS_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|[\r\n]From ")
 _MAX_HEADERS_BYTES = 1 << 18
 _LENGTH = re.compile(rb"[\r\n]Content-Length[ \t]*:[ \t]*(\d{1,12})[ \t]*[\r\n]", re.IGNORECASE)
 _LANDING = re.compile(rb"(?:\r\n|\n|\r){0,2}")
+# A boundary of MIME, the headers of its part, and an empty line.
+_PART_HEADER = re.compile(
+    rb"[\r\n]--[^\r\n]+(?:\r\n|\n|\r)(?:(?:[!-9;-~]+:|[ \t]+\S)[^\r\n]*(?:\r\n|\n|\r))+"
+    rb"(?:\r\n|\n|\r)\Z"
+)
 _TIME = re.compile(rb"\b\d{1,2}:\d\d\b")
 _YEAR = re.compile(rb"\b(?:19|20)\d\d\b")
 
@@ -163,24 +169,38 @@ class Splitter:
             return False
         has_blank = has_blank or self._has_blank_before(at)
         is_dated = bool(_TIME.search(line) and _YEAR.search(line))
-        num_wanted = self._num_headers_wanted(line, has_blank=has_blank, is_dated=is_dated)
+        num_wanted = self._num_headers_wanted(
+            line,
+            has_blank=has_blank,
+            is_dated=is_dated,
+            begins_known=is_known_header(window, behind),
+        )
         if not num_wanted:
             return False
         num_headers = known_headers(window, behind, is_tolerant=is_dated, enough=num_wanted)
         self.num_doubtful += is_dated and has_blank and not num_headers
-        return num_headers >= num_wanted
+        return num_headers >= num_wanted and not self._is_attached(at)
 
-    def _num_headers_wanted(self, line: bytes, *, has_blank: bool, is_dated: bool) -> int:
+    def _num_headers_wanted(
+        self, line: bytes, *, has_blank: bool, is_dated: bool, begins_known: bool
+    ) -> int:
         """After how many headers of a mail a `From ` line is believed; 0 for never."""
         if self._is_strict:
             return int(is_dated and has_blank)
         if is_dated:
             return 1
         words = line[len(FROM) :].split(maxsplit=2)
-        is_sender = len(words) <= 1 or b"@" in words[0]
-        if has_blank and words:
-            return int(is_sender or bool(_TIME.search(line)))
-        return 2 * is_sender
+        is_address = bool(words) and b"@" in words[0]
+        if has_blank and (is_address or _TIME.search(line)):
+            return 1
+        if has_blank and len(words) == 1:
+            return 1 if begins_known else 2
+        return 2 if is_address or not words else 0
+
+    def _is_attached(self, at: int) -> bool:
+        """A mail within a mail begins here, with the `From ` line that it once had."""
+        before = bytes(self._window.data[max(0, at - _MAX_PART_HEADER_BYTES) : at])
+        return b"message/" in before and _PART_HEADER.search(before) is not None
 
     def _has_blank_before(self, at: int) -> bool:
         before = bytes(self._window.data[max(0, at - _MAX_BLANK_BYTES) : at])
