@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with raised():
                 return _run(sys.argv[1:] if arguments is None else arguments)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # `>&-`
+                sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough, such as `head`
         _discard_output()
         return EXIT_FAILED

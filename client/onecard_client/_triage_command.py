@@ -163,6 +163,8 @@ def _output(
     if options.output != STDIN and is_terminal(sys.stdout):
         shows.append(_verdict_output.rows(sys.stdout))
     elif options.output in (STDIN, None):
+        if sys.stdout is None:
+            raise OutputFailed("standard output is closed, must be open; or give `--output FILE`")
         shows.append(_verdict_output.lines(sys.stdout))
 
     def show(verdict: Verdict, email: Email) -> None:

@@ -42,7 +42,9 @@ def rows(stream: TextIO) -> Show:
             verdict.review_reason if verdict.needs_review else verdict.action,
             verdict.due or "",
         )
-        stream.write("".join(header) + table.row([cell or "" for cell in cells]) + "\n")
+        row = "".join(header) + table.row([cell or "" for cell in cells]) + "\n"
+        charset = stream.encoding or "utf-8"
+        stream.write(row.encode(charset, "replace").decode(charset))
         stream.flush()
         header.clear()
 
@@ -53,7 +55,13 @@ def lines(stream: TextIO) -> Show:
     """JSONL: each verdict as the server sent it."""
 
     def show(verdict: Verdict, mail: Email) -> None:
-        stream.write(json.dumps(verdict.to_dict(), ensure_ascii=False) + "\n")
+        document = verdict.to_dict()
+        line = json.dumps(document, ensure_ascii=False)
+        try:
+            line.encode(stream.encoding or "utf-8")
+        except UnicodeEncodeError:  # another charset, or half an emoji: escapes are always JSON
+            line = json.dumps(document)
+        stream.write(line + "\n")
         stream.flush()
 
     return show

@@ -450,6 +450,32 @@ def test_reader_that_has_seen_enough(fake: Any, job: Job) -> None:
     assert (process.returncode, said) == (1, "")
 
 
+def test_standard_output_that_was_closed(fake: Any, job: Job) -> None:
+    """As in `onecard triage ... >&-`."""
+    desk = Desk(fake)
+    process = spawn(desk.url, "triage", job.mails, preexec_fn=partial(os.close, 1))
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    assert said.startswith("onecard: standard output is closed")
+    process = job.start(desk, preexec_fn=partial(os.close, 1))
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, len(lines(job.file))) == (0, 6), said
+
+
+def test_text_that_the_charset_of_standard_output_lacks(
+    fake: Any, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    actions = {mail_id: f"zahle {mail_id} \u20ac \U0001f600 \ud83d" for mail_id in job.ids[:4]}
+    found = [verdict(mail_id, action=action) for mail_id, action in actions.items()]
+    server = fake(events(*found, summary(*actions)), decides)
+    process = spawn(server.url, "triage", job.mails)
+    shown, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, said
+    documents = [json.loads(line) for line in shown.splitlines()]
+    assert [document["action"] for document in documents[:4]] == list(actions.values())
+
+
 def test_folder_that_cannot_be_written(fake: Any, job: Job, capsys: Any) -> None:
     job.partial.mkdir()
     desk = Desk(fake)
