@@ -6,8 +6,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-import tinycss2
-from tinycss2.color4 import parse_color
+import tinycss2  # type: ignore[import-untyped]
+from tinycss2.color4 import parse_color  # type: ignore[import-untyped]
 
 # Below these, no reader tells letters from their ground: WCAG's ratio (4.5 is called readable),
 # and the difference in red, green or blue. Footers have #ccc on white, 1.6 and 51.
@@ -27,7 +27,8 @@ class Colour(NamedTuple):
         """What is seen where it lies on `ground`."""
         pairs = zip(self[:3], ground[:3], strict=True)
         mixed = (self.alpha * top + (1 - self.alpha) * below for top, below in pairs)
-        return Colour(*mixed)
+        red, green, blue = mixed
+        return Colour(red, green, blue)
 
 
 WHITE = Colour(1, 1, 1)
@@ -49,8 +50,11 @@ def colour(value: str) -> Colour | None:
         red, green, blue = parsed.to("srgb").coordinates[:3]
     except (ValueError, TypeError, NotImplementedError, ZeroDivisionError):
         return None
-    return Colour(*(min(1.0, max(0.0, float(part or 0))) for part in (red, green, blue)),
-                  float(parsed.alpha))  # fmt: skip
+    return Colour(_share(red), _share(green), _share(blue), _share(parsed.alpha))
+
+
+def _share(part: float | None) -> float:
+    return min(1.0, max(0.0, float(part or 0)))
 
 
 def attribute_colour(value: str) -> Colour | None:

@@ -57,7 +57,7 @@ class Markup(NamedTuple):
     hides_text: bool
 
 
-class _Tag(NamedTuple):
+class Tag(NamedTuple):
     name: str
     is_end: bool
     is_closed: bool  # `<br/>`
@@ -106,12 +106,12 @@ class _Writer:
                 yield self._escaped("<")
         yield self._text(self._at, len(html))
 
-    def _tag(self, at: int) -> _Tag | None:
+    def _tag(self, at: int) -> Tag | None:
         """The tag whose name begins there; None if the rest of the mail would be its attributes."""
         if self._is_lenient:
             end = self._search(_TAG_END, at)
-            return _tag(self._html[at : end.end()], 0, at) if end else None
-        tag = _tag(self._html, at, 0)
+            return tag_at(self._html[at : end.end()], 0, at) if end else None
+        tag = tag_at(self._html, at, 0)
         # A quote is not closed, and browsers drop all that follows; the mail was not meant to be
         # empty, hence tags end with the next `>` from here on.
         self._is_lenient = tag is None
@@ -144,7 +144,7 @@ class _Writer:
     def _escaped(self, text: str) -> str:
         return "" if self._num_drawings else escape(text, quote=False)
 
-    def _element(self, tag: _Tag) -> Iterator[str]:
+    def _element(self, tag: Tag) -> Iterator[str]:
         name = tag.name
         if self._num_drawings and not self._is_after_drawing(tag):
             return
@@ -160,7 +160,7 @@ class _Writer:
         elif self.elements.begin(name, tuple(tag.attributes.items())):
             yield _written(tag)
 
-    def _is_after_drawing(self, tag: _Tag) -> bool:
+    def _is_after_drawing(self, tag: Tag) -> bool:
         if tag.name == "svg" and not tag.is_closed:
             self._num_drawings += -1 if tag.is_end else 1
         elif tag.name in AFTER_DRAWINGS and not tag.is_end:
@@ -175,7 +175,7 @@ class _Writer:
         self.hides_text = self.hides_text or any(map(str.isalnum, text))
         return ""
 
-    def _raw_text(self, tag: _Tag) -> Iterator[str]:
+    def _raw_text(self, tag: Tag) -> Iterator[str]:
         """An element that holds text only, whatever is within."""
         if tag.is_closed and tag.name == "title":
             return
@@ -195,7 +195,7 @@ def _speaks(comment: str) -> bool:
     return not _CODE.search(comment) and len(_WORDS.findall(comment[:1000])) >= MIN_COMMENT_WORDS
 
 
-def _tag(html: str, at: int, num_before: int) -> _Tag | None:
+def tag_at(html: str, at: int, num_before: int = 0) -> Tag | None:
     """The tag whose name begins there, read as the specification says; None if it has no end."""
     is_end = html[at] == "/"
     match = _TAG_NAME.match(html, at)
@@ -208,14 +208,14 @@ def _tag(html: str, at: int, num_before: int) -> _Tag | None:
         at = match.end()
         if match["end"]:
             is_closed = html[at - 2] == "/"
-            return _Tag(UNSEEN.get(name, name), is_end, is_closed, attributes, num_before + at)
+            return Tag(UNSEEN.get(name, name), is_end, is_closed, attributes, num_before + at)
         key = match["name"].lower()
         if len(attributes) < MAX_ATTRIBUTES and key not in attributes:
             attributes[key] = match["double"] or match["single"] or match["bare"] or ""
     return None
 
 
-def _written(tag: _Tag) -> str:
+def _written(tag: Tag) -> str:
     """The tag with every value in quotes; names that need them are left out."""
     parts = [tag.name]
     for name, value in tag.attributes.items():

@@ -5,6 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from onecard_client._html.boxes import (
+    LENGTH,
+    is_clipped,
+    is_far,
+    is_off_screen,
+    is_transformed_away,
+    number_of,
+    pixels,
+)
 from onecard_client._html.colours import (
     BLACK,
     LINK,
@@ -19,21 +28,11 @@ from onecard_client._html.colours import (
 # Smaller letters are dots; legal notices have 6 to 8.
 MIN_FONT_PX = 4.0
 MIN_OPACITY = 0.1
-# A box of this is a line.
-MAX_LINE_PX = 2.0
-# Beyond every reading pane.
-FAR_PX = 500.0
-FAR_RIGHT_PX = 3000.0
 # Elements that are not text, or not the mail's.
 NOT_TEXT = frozenset({"script", "style", "title", "head", "meta", "link", "base"})
 # Elements whose text is not shown.
 NEVER_SHOWN = frozenset({"datalist", "x-unseen"})
 
-_LENGTH = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)([a-z]*|%)")
-_PX = {
-    "": 1.0, "px": 1.0, "pt": 4 / 3, "pc": 16.0, "in": 96.0, "cm": 37.8, "mm": 3.78, "q": 0.945,
-    "rem": 16.0, "ex": 8.0, "ch": 8.0, "vw": 10.24, "vh": 7.68, "vmin": 7.68, "vmax": 10.24,
-}  # fmt: skip
 _FONT_SIZES = {
     "xx-small": 9.0, "x-small": 10.0, "small": 13.0, "medium": 16.0, "large": 18.0,
     "x-large": 24.0, "xx-large": 32.0, "xxx-large": 48.0, "initial": 16.0,
@@ -101,15 +100,15 @@ def _sized(styles: dict[str, str], parent: Look) -> Look:
         look = replace(look, is_flat=_is_flat(line_height, look.font_px))
     indent = styles.get("text-indent")
     if indent:
-        look = replace(look, is_indented=_is_far(indent, look.font_px, is_right_far=True))
+        look = replace(look, is_indented=is_far(indent, look.font_px, is_right_far=True))
     return look
 
 
 def _painted(tag: str, attributes: Attributes, styles: dict[str, str], look: Look) -> Look:
-    opacity = _number(styles.get("opacity", "1"), 1.0)
+    opacity = number_of(styles.get("opacity", "1"), 1.0)
     faded = re.search(r"opacity\(\s*([\d.]+%?)\s*\)", styles.get("filter", ""))
     if faded:
-        opacity = min(opacity, _number(faded[1], 1.0))
+        opacity = min(opacity, number_of(faded[1], 1.0))
     if opacity < 1 and not _is_animated(styles):
         look = replace(look, opacity=look.opacity * opacity)
     letters = _letters(tag, attributes, styles, look)
@@ -172,112 +171,10 @@ def _is_out(tag: str, attributes: Attributes, styles: dict[str, str], look: Look
         return True
     return (
         styles.get("content-visibility") == "hidden"
-        or _is_clipped(tag, styles, look)
-        or _is_off_screen(styles, look)
-        or (_is_transformed_away(styles, look) and not _is_animated(styles))
+        or is_clipped(tag, styles, look.font_px)
+        or is_off_screen(styles, look.font_px)
+        or (is_transformed_away(styles, look.font_px) and not _is_animated(styles))
     )
-
-
-def _is_clipped(tag: str, styles: dict[str, str], look: Look) -> bool:
-    """Whether a box of no size cuts its text off, or a clip does."""
-    overflow = " ".join(styles.get(f"overflow{axis}", "") for axis in ("", "-x", "-y"))
-    if any(word in overflow for word in ("hidden", "clip", "scroll", "auto")):
-        sides = ["max-width"] if tag in ("td", "th") else ["width", "max-width"]
-        is_padded = _px(styles.get("padding-bottom", "0"), look.font_px) > MAX_LINE_PX
-        is_tall = _px(styles.get("min-height", "0"), look.font_px) > MAX_LINE_PX
-        if not is_padded and not is_tall:
-            sides += ["height", "max-height"]
-        if any(_is_thin(styles.get(side), look.font_px) for side in sides):
-            return True
-    if styles.get("position") in ("absolute", "fixed") and _is_cut(styles.get("clip", "")):
-        return True
-    return _is_clip_path_empty(styles.get("clip-path", ""), look.font_px)
-
-
-def _is_thin(value: str | None, font_px: float) -> bool:
-    if not value:
-        return False
-    match = _LENGTH.fullmatch(value)
-    return match is not None and _px(value, font_px) <= MAX_LINE_PX
-
-
-def _is_cut(clip: str) -> bool:
-    match = re.fullmatch(r"rect\(([^)]*)\)", clip)
-    if not match:
-        return False
-    sides = re.split(r"[\s,]+", match[1].strip())
-    if len(sides) != 4 or "auto" in sides:
-        return False
-    top, right, bottom, left = (_px(side, 16.0) for side in sides)
-    return right - left <= MAX_LINE_PX or bottom - top <= MAX_LINE_PX
-
-
-def _is_clip_path_empty(path: str, font_px: float) -> bool:
-    match = re.match(r"(inset|circle|ellipse|polygon)\(([^)]*)\)", path)
-    if not match:
-        return False
-    values = match[2].split(" round ")[0].split(" at ")[0]
-    if match[1] == "polygon":
-        points = [point.split() for point in values.split(",")]
-        return any(len({p[axis] for p in points if len(p) > axis}) <= 1 for axis in (0, 1))
-    lengths = re.split(r"[\s,]+", values.strip())
-    if match[1] == "inset":
-        sides = (lengths + [""] * 4)[:4]
-        top, right = sides[0], sides[1] or sides[0]
-        bottom, left = sides[2] or top, sides[3] or right
-        return _percent(top) + _percent(bottom) >= 100 or _percent(right) + _percent(left) >= 100
-    return bool(values.strip()) and any(
-        _LENGTH.fullmatch(length) and _px(length, font_px) <= 1 for length in lengths
-    )
-
-
-def _percent(value: str) -> float:
-    return _number(value.rstrip("%"), 0.0) if value.endswith("%") else 0.0
-
-
-def _is_off_screen(styles: dict[str, str], look: Look) -> bool:
-    names = ["margin-left", "margin-top"]
-    if styles.get("position", "static") in ("absolute", "fixed", "relative", "sticky"):
-        names += ["left", "right", "top", "bottom"]
-    return any(
-        _is_far(styles[name], look.font_px, is_right_far=name in ("left", "top", "margin-left"))
-        for name in names
-        if name in styles
-    )
-
-
-def _is_far(value: str, font_px: float, is_right_far: bool) -> bool:
-    match = _LENGTH.fullmatch(value)
-    if not match:
-        return False
-    if match[2] == "%":
-        return float(match[1]) <= -100
-    length = _px(value, font_px)
-    return length <= -FAR_PX or (is_right_far and length >= FAR_RIGHT_PX)
-
-
-_FUNCTION = re.compile(r"([a-z0-9]+)\(([^)]*)\)")
-
-
-def _is_transformed_away(styles: dict[str, str], look: Look) -> bool:
-    functions = _FUNCTION.findall(styles.get("transform", ""))
-    functions += [
-        (name, styles[name].replace(" ", ",")) for name in ("translate", "scale") if name in styles
-    ]
-    for name, arguments in functions:
-        values = [value.strip() for value in arguments.split(",")]
-        if name.startswith("translate") and any(
-            _is_far(value, look.font_px, is_right_far=True) for value in values
-        ):
-            return True
-        numbers = [_number(value, 1.0) for value in values]
-        if name.startswith("scale") and any(abs(number) < 0.1 for number in numbers[:2]):
-            return True
-        if name == "matrix" and len(numbers) == 6 and abs(numbers[0]) + abs(numbers[1]) < 0.1:
-            return True
-        if name in ("rotatex", "rotatey") and values[0] in ("90deg", "-90deg", "270deg"):
-            return True
-    return False
 
 
 def _is_animated(styles: dict[str, str]) -> bool:
@@ -290,34 +187,18 @@ def _font_px(value: str, parent_px: float) -> float:
         return _FONT_SIZES[value]
     if value in ("smaller", "larger"):
         return parent_px * (0.83 if value == "smaller" else 1.2)
-    match = _LENGTH.fullmatch(value)
+    match = LENGTH.fullmatch(value)
     if not match or float(match[1]) < 0:
         return parent_px
     if match[2] == "%":
         return float(match[1]) / 100 * parent_px
-    return _px(value, parent_px)
+    return pixels(value, parent_px)
 
 
 def _is_flat(value: str, font_px: float) -> bool:
-    match = _LENGTH.fullmatch(value)
+    match = LENGTH.fullmatch(value)
     if not match or float(match[1]) < 0:
         return False
     factor = {"": font_px, "%": font_px / 100}.get(match[2])
-    height = float(match[1]) * factor if factor is not None else _px(value, font_px)
+    height = float(match[1]) * factor if factor is not None else pixels(value, font_px)
     return height <= 1 and font_px > 0
-
-
-def _px(value: str, font_px: float) -> float:
-    """A length in pixels; one that cannot be told is that of a line."""
-    match = _LENGTH.fullmatch(value)
-    if not match:
-        return 16.0
-    unit = {"em": font_px, "%": 1.0}.get(match[2]) or _PX.get(match[2], 1.0)
-    return float(match[1]) * unit
-
-
-def _number(value: str, default: float) -> float:
-    match = _LENGTH.fullmatch(value)
-    if not match or match[2] not in ("", "%"):
-        return default
-    return float(match[1]) / (100 if match[2] == "%" else 1)
