@@ -46,6 +46,7 @@ def both(plain: str, html: str) -> str:
         ("> old\n\nnew", "<blockquote>old</blockquote>new"),
         ("请付款给我们公司。谢谢", "<p>请付款给<b>我们</b>公司。</p><p>谢谢</p>"),
         ("Hi Ann,\nlunch?", "<div>Hi Ann,</div><div>lunch?</div>"),
+        (LETTER, '<img src="cid:1" alt="Our logo">' + as_html(LETTER)),
     ],
 )
 def test_what_both_say_is_told_once_and_plain(plain: str, html: str) -> None:

@@ -341,3 +341,35 @@ def test_html_that_hides_text_is_told() -> None:
     for raw in (mail(html.encode(), b"Content-Type: text/html"),
                 multipart("alternative", text_part("Pay"), text_part(html, "html"))):  # fmt: skip
         assert (read(raw).body, read(raw).hidden_text) == ("Pay", True)
+
+
+def as_der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    head = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    return bytes([tag]) + head + content
+
+
+DATA_OID = bytes.fromhex("06092a864886f70d010701")
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_a_mail_within_its_signature_is_read(in_pieces: bool) -> None:
+    entity = b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + TEXT.encode()
+    octets = as_der(0x04, entity)
+    if in_pieces:
+        pieces = [as_der(0x04, entity[at : at + 10]) for at in range(0, len(entity), 10)]
+        octets = b"\x24\x80" + b"".join(pieces) + b"\0\0"
+    signed = as_der(0x30, as_der(0x02, b"\x01") + as_der(0x30, DATA_OID + as_der(0xA0, octets)))
+    kind = "Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m"
+    found = body(base64.encodebytes(signed), kind, "Content-Transfer-Encoding: base64")
+    assert found.startswith("[attachment: smime.p7m, application/pkcs7-mime, ")
+    assert found.endswith(TEXT)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", DATA_OID, DATA_OID + b"\x30\x05abcde", DATA_OID + b"\xa0\x80\x04"]
+)
+def test_what_is_encrypted_or_cut_off_within_a_signature_is_named(content: bytes) -> None:
+    found = body(content, "Content-Type: application/pkcs7-mime; name=smime.p7m")
+    assert found.startswith("[attachment: smime.p7m, ")
+    assert "\n" not in found

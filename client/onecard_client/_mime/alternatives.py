@@ -162,6 +162,8 @@ def _is_new(sequence: list[str], pairs: set[tuple[str, str]], words: set[str]) -
 
 
 def _is_telling(news: list[str], line: _Line, known: set[str]) -> bool:
+    if line.text.startswith("[image: ") and len(line.words) < MIN_WORDS_TOLD:
+        return False  # a logo
     if len(news) >= min(MIN_WORDS_TOLD, len(line.words)) and news:
         return any(word not in known for word in news) or len(news) >= MIN_WORDS_TOLD
     return any(word.isdigit() and word not in known for word in line.words)

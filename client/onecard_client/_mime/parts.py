@@ -11,6 +11,7 @@ from onecard_client._mime.alternatives import Block, chosen, says_the_same
 from onecard_client._mime.attachments import attachment, is_attached, names
 from onecard_client._mime.bounds import MAX_DEPTH, MAX_PARTS, NotAMail
 from onecard_client._mime.charsets import codec_of_label, decoded
+from onecard_client._mime.signed import signed_content
 from onecard_client._mime.structure import Part, parse
 
 OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -33,6 +34,7 @@ _CALENDARS = (
     "application/calendar",
     "text/ics",
 )
+_SIGNED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 _BINARY = re.compile(
     rb"%PDF-|PK\x03\x04|\x89PNG|\xff\xd8\xff|GIF8|Rar!|7z\xbc|\x1f\x8b|MZ.\0|\xd0\xcf\x11\xe0", re.S
 )
@@ -129,6 +131,8 @@ def _reader(
         return _outlook_mail
     if name.endswith(".eml") and _is_mail(content):
         return _named_mail
+    if kind in _SIGNED or name.endswith(".p7m"):
+        return _signed
     return None
 
 
@@ -154,6 +158,12 @@ def _outlook_mail(content: bytes, part: Part, depth: int) -> list[Block]:
         return [named, *_attached_mail(mime_of_msg(content), part, depth)]
     except NotAMail:
         return [named]
+
+
+def _signed(content: bytes, part: Part, depth: int) -> list[Block]:
+    named = _note(attachment(part, content))
+    inner = signed_content(content)
+    return [named, *blocks(parse(inner, *part.hints), depth + 1)] if inner else [named]
 
 
 def _named_mail(content: bytes, part: Part, depth: int) -> list[Block]:
