@@ -28,6 +28,8 @@ font-size:1px
 font-size:1pt
 font-size:.01em
 font-size:0%
+font-size:calc(0px)
+zoom:0.01
 font:0/0 a
 font:1px/1px Arial, sans-serif
 font:bold 0px/1 Arial
@@ -93,6 +95,10 @@ opacity:1
 opacity:0.5
 opacity:0;animation:fade 1s forwards
 font-size:6px
+font-size:calc(1em + 2px)
+zoom:1
+zoom:0.9
+zoom:100%
 font-size:0.5em
 font-size:10px
 font-size:small

@@ -33,6 +33,7 @@ READ = frozenset({
     "min-height", "mso-hide", "opacity", "overflow", "overflow-x", "overflow-y", "padding-bottom",
     "position", "right", "scale", "text-indent", "text-shadow", "top", "transform", "translate",
     "visibility", "-webkit-background-clip", "-webkit-text-fill-color", "white-space", "width",
+    "zoom",
 })  # fmt: skip
 _VISIBILITIES = frozenset({
     "visible", "hidden", "collapse", "inherit", "initial", "unset", "revert",
@@ -47,6 +48,7 @@ _DISPLAYS = frozenset({
 # Of a selector: the pseudo-classes that take a time with the square of the mail's length.
 _SLOW = re.compile(r":(?:nth|has|is|where|matches|any|(?:first|last|only)-of)|:not\([^)]*[\s>+~(]")
 _COMBINATOR = re.compile(r"\s*([>+~])\s*|\s+")
+_CALC = re.compile(r"calc\(\s*([^()\s]+)\s*\)")
 _BLOCKED = re.compile(r"\[[^\]]*\]|\([^)]*\)")
 
 
@@ -162,7 +164,7 @@ def _read(nodes: list[Any]) -> Iterator[tuple[str, str, bool]]:
         if node.type != "declaration":
             continue
         value = tinycss2.serialize([token for token in node.value if token.type != "comment"])
-        value = " ".join(value.lower().split())
+        value = _CALC.sub(r"\1", " ".join(value.lower().split()))
         for name, part in _longhands(node.lower_name, value):
             if name in READ and _is_valid(name, part):
                 yield name, part, node.important

@@ -95,6 +95,9 @@ def _sized(styles: dict[str, str], parent: Look) -> Look:
     font_size = styles.get("font-size")
     if font_size:
         look = replace(look, font_px=_font_px(font_size, parent.font_px))
+    zoom = number_of(styles.get("zoom", "1"), 1.0)
+    if 0 < zoom < 1:
+        look = replace(look, font_px=look.font_px * zoom)
     line_height = styles.get("line-height")
     if line_height:
         look = replace(look, is_flat=_is_flat(line_height, look.font_px))
