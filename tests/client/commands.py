@@ -11,9 +11,13 @@ from typing import Any
 
 
 def spawn(
-    url: str, *arguments: object, term: str = "dumb", **streams: Any
+    url: str, *arguments: object, term: str = "dumb", behind: str = "", **streams: Any
 ) -> subprocess.Popen[str]:
-    """`onecard ARGUMENTS` for the server at `url`; standard output and error are pipes."""
+    """`onecard ARGUMENTS` for the server at `url`; standard output and error are pipes.
+
+    Args:
+        behind: what a shell does before it becomes the command.
+    """
     environment = {
         **os.environ,
         "ONECARD_URL": url,
@@ -21,8 +25,9 @@ def spawn(
         "TERM": term,
     }
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    shell = ["/bin/sh", "-c", f'{behind}; exec "$0" "$@"'] if behind else []
     return subprocess.Popen(
-        [sys.executable, "-m", "onecard_client", *map(str, arguments)],
+        [*shell, sys.executable, "-m", "onecard_client", *map(str, arguments)],
         env=environment, text=True, **streams,
     )  # fmt: skip
 

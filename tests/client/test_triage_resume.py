@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +140,7 @@ def test_signal_says_what_came_and_where_it_is(
 def test_hangup_that_is_ignored_stays_so(fake: Any, job: Job) -> None:
     """As under `nohup`."""
     desk = Desk(fake, stop_after=2)
-    process = job.start(desk, preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_IGN))
+    process = job.start(desk, behind="trap '' HUP")
     job.until(2, process)
     process.send_signal(signal.SIGHUP)
     time.sleep(0.3)
@@ -413,16 +411,16 @@ def test_full_disk_is_one_sentence_and_the_rest_follows(fake: Any, tmp_path: Pat
 
 def test_limit_of_a_file_tears_no_line(fake: Any, job: Job) -> None:
     """`ulimit -f` cuts a write in the middle, as a quota can."""
-    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (1000, 1000))
-    process = job.start(Desk(fake), preexec_fn=limit)
+    process = job.start(Desk(fake), behind="ulimit -f 2")
     _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert "File too large" in said
     assert "Traceback" not in said
-    assert [document["id"] for document in lines(job.partial)] == ["m0", "m1"]
+    kept = [document["id"] for document in lines(job.partial)]
+    assert 1 <= len(kept) < 6
     desk = Desk(fake)
     assert job.run(desk) == 0
-    assert desk.asked == ["m2", "m3", "m4", "m5"]
+    assert desk.asked == job.ids[len(kept) :]
 
 
 def test_device_that_takes_nothing(fake: Any, job: Job, capsys: Any) -> None:
@@ -453,11 +451,11 @@ def test_reader_that_has_seen_enough(fake: Any, job: Job) -> None:
 def test_standard_output_that_was_closed(fake: Any, job: Job) -> None:
     """As in `onecard triage ... >&-`."""
     desk = Desk(fake)
-    process = spawn(desk.url, "triage", job.mails, preexec_fn=partial(os.close, 1))
+    process = spawn(desk.url, "triage", job.mails, behind="exec >&-")
     _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert said.startswith("onecard: standard output is closed")
-    process = job.start(desk, preexec_fn=partial(os.close, 1))
+    process = job.start(desk, behind="exec >&-")
     _, said = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, len(lines(job.file))) == (0, 6), said
 
