@@ -99,6 +99,7 @@ def test_what_is_no_charset(label: str) -> None:
         ("", KOREAN.encode("iso2022_kr"), KOREAN),
         ("", THAI.encode("cp874"), THAI),
         ("", GERMAN.encode("utf-16"), GERMAN),
+        ("", b"one\xa0two", "one\xa0two"),
         ("", codecs.BOM_UTF8 + GERMAN.encode(), GERMAN),
         # one that says nothing, or is wrong
         ("us-ascii", RUSSIAN.encode("cp1251"), RUSSIAN),

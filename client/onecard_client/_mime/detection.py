@@ -10,6 +10,8 @@ from onecard_client._mime.frequent_letters import LETTERS
 MAX_SAMPLE_BYTES = 16_384
 # Under this a reading is no better than chance.
 MIN_SCORE = 0.3
+# Bytes beyond ASCII that `charset-normalizer` needs.
+MIN_STRUCTURE_BYTES = 32
 
 _NOT_IN_MAILS = [
     "utf_7",
@@ -25,6 +27,14 @@ _NOT_IN_MAILS = [
 _LATIN = ("cp1252", "cp1250", "cp1254")
 # Alphabets that share their bytes: how often each letter comes tells them apart.
 _RANKED = ("cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp874")
+# The first bytes of the letters that the standards of these languages put first.
+_COMMON_LEADS = {
+    "gb18030": range(0xB0, 0xD8),
+    "euc_jp": range(0xB0, 0xD0),
+    "big5": range(0xA4, 0xC7),
+    "cp932": range(0x88, 0x98),
+    "cp949": range(0xB0, 0xC9),
+}
 _HIGH = re.compile(rb"[\x80-\xff]")
 _LONG_RUN = re.compile(r"[^\x00-\x7f]{4,}")
 _FROM_LOWER_TO_UPPER = re.compile(r"(?<=[\u0430-\u044f])[\u0410-\u042f]")
@@ -46,7 +56,9 @@ def codec_of_bytes(content: bytes) -> str:
     sample = _sample(content)
     scores = {codec: _score(sample, codec) for codec in LETTERS}
     best = max(scores, key=lambda codec: scores[codec])
-    return best if scores[best] >= MIN_SCORE else _by_structure(sample)
+    if scores[best] >= MIN_SCORE:
+        return best
+    return _by_structure(sample) if len(_HIGH.findall(sample)) >= MIN_STRUCTURE_BYTES else ""
 
 
 def _sample(content: bytes) -> bytes:
@@ -64,14 +76,13 @@ def _score(sample: bytes, codec: str) -> float:
         if error.start < len(sample) - 3 or len(sample) < MAX_SAMPLE_BYTES:
             return -1.0
         text = sample[: error.start].decode(codec)  # the sample's end may cut a letter
-    num_bytes = len(_HIGH.findall(sample)) or 1
-    width = 1 if codec in _RANKED or codec in _LATIN else 2
-    points = sum(_points(letter, codec) for letter in text if letter > "\x7f") * width
+    letters = [letter for letter in text if letter > "\x7f"]
+    points = sum(_points(letter, codec) for letter in letters)
     if codec in _LATIN:
         points -= sum(len(run) for run in _LONG_RUN.findall(text)) * 1.5
     if codec in _RANKED:
         points -= len(_FROM_LOWER_TO_UPPER.findall(text)) + len(_MIXED_WORD.findall(text))
-    return points / num_bytes
+    return points / max(1, len(letters))
 
 
 def _points(letter: str, codec: str) -> float:
@@ -82,6 +93,9 @@ def _points(letter: str, codec: str) -> float:
         return 0.6 * weights[letter.lower()]
     if "\uff61" <= letter <= "\uff9f":  # katakana of half width, which nearly any bytes decode to
         return -0.5
+    if codec in _COMMON_LEADS:
+        encoded = letter.encode(codec, "replace")
+        return 0.4 if encoded[0] in _COMMON_LEADS[codec] and len(encoded) == 2 else 0.1
     return 0.2 if letter.isalpha() else -0.5
 
 
