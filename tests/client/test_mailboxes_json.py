@@ -306,6 +306,12 @@ REFUSED: dict[str, tuple[Any, str]] = {
 }
 
 
+def test_a_bare_id_among_mails_costs_itself(tmp_path: Path) -> None:
+    bare = json.dumps({"id": "1", "threadId": "2"})
+    emails, problems = read_text(tmp_path, f"{bare}\n{LINES[0]}\n[{bare}, {bare}]\n{LINES[1]}")
+    assert ([email.id for email in emails], len(problems)) == (["a", "b"], 2)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_other_shapes_are_refused_by_name(tmp_path: Path, name: str) -> None:
     found, wanted = REFUSED[name]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from onecard_client._mailboxes.files import Tell
-from onecard_client._mailboxes.json_fields import email_from_json, is_bare, is_mail
+from onecard_client._mailboxes.json_fields import BARE, email_from_json, is_bare, is_mail
 from onecard_client._mailboxes.json_text import Documents
 from onecard_client._mailboxes.window import Window
 from onecard_client._mime import NotAMail
@@ -15,10 +15,6 @@ from onecard_client.mail import Email
 MAX_WRAPPERS = 4
 # Of Microsoft Graph, Gmail, JMAP, and of APIs in general.
 _LISTS = ("value", "messages", "emails", "mails", "list", "items", "data", "results")
-_BARE = (
-    "has ids alone (`id`, `threadId`), as Gmail's users.messages.list gives them, must have the "
-    "mails; fetch each with users.messages.get (`format=full` or `raw`)"
-)
 
 
 def emails_in_json(window: Window, name: str, tell: Tell) -> Iterator[Email]:
@@ -28,13 +24,15 @@ def emails_in_json(window: Window, name: str, tell: Tell) -> Iterator[Email]:
         name: of the file, for ids (`name@number`) and reports.
 
     Raises:
-        NotAMail: nothing in it is JSON, or it has no mails but where they are.
+        NotAMail: nothing in it is JSON.
     """
     number = 0
     for document in Documents(window, name, tell):
         found = list(_unwrapped(document, 0))
-        if found and all(is_bare(each) for each in found):
-            raise NotAMail(_BARE)
+        if len(found) > 1 and all(is_bare(each) for each in found):
+            tell.report(f"{name}: has {len(found)} mails, each of which {BARE}")
+            number += len(found)
+            continue
         for each in found:
             number += 1
             try:

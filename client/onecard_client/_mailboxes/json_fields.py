@@ -42,6 +42,10 @@ _WRAPPERS = ("json", "message", "email", "mail", "data", "source")
 _HEADER_LISTS = ("headers", "internetmessageheaders", "headerlines")
 _MAIL_KEYS = {"subject", "payload", "textashtml", *_TEXTS, *_HTMLS, *_PREVIEWS, *_WHOLE}
 _BARE_KEYS = {"id", "threadid", "historyid"}
+BARE = (
+    "has ids alone (`id`, `threadId`), as Gmail's users.messages.list gives them, must have its "
+    "content; fetch it with users.messages.get (`format=full` or `raw`)"
+)
 _RAW_MAIL = re.compile(r"(?:>?From |[!-9;-~]+[ \t]*:)[^\n]*\n")
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bq]\?", re.IGNORECASE)
 
@@ -85,7 +89,7 @@ def email_from_json(found: Any, made_up_id: str) -> Email:
             if isinstance(plain.get(key), dict) and plain[key]:
                 return email_from_json(plain[key], made_up_id)
     if is_bare(found):
-        raise NotAMail("has an id and no content, must have one; fetch it (`format=full`)")
+        raise NotAMail(BARE)
     raw = _raw(plain)
     return _overlaid(raw, plain, made_up_id) if raw else _by_fields(found, plain, made_up_id)
 
