@@ -103,6 +103,11 @@ def test_who_sent_a_mail_that_names_no_author(headers: str, told: str) -> None:
     assert read(f"{headers}\nSubject: s\n\nhi").sender == told
 
 
+def test_the_first_id_counts() -> None:
+    raw = "Message-Id: <1@x>\nMessage-Id: <2@x>\nSubject: s\nSubject: t\n\nhi"
+    assert (read(raw).id, read(raw).subject) == ("1@x", "s, t")
+
+
 # encoded words
 
 
@@ -130,6 +135,7 @@ def test_who_sent_a_mail_that_names_no_author(headers: str, told: str) -> None:
         ("=?utf-8?x?abc?=", "=?utf-8?x?abc?="),
         ("=?utf-8?Q?never ends", "=?utf-8?Q?never ends"),
         ("=?no-such?Q?gr=FCn?=", "grün"),
+        ("=?utf-8?Q?=3D=3Futf-8=3FQ=3Fx=3F=3D?=", "=?utf-8?Q?x?="),  # decoded once
         ("=?utf-8?Q?gr=FCn?=", "grün"),  # says UTF-8 and is Latin-1
         (word("gb2312", "朱镕基".encode("gb18030")), "朱镕基"),
         (word("windows-874", "ชำระเงิน".encode("cp874")), "ชำระเงิน"),

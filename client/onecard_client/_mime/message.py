@@ -41,7 +41,7 @@ def read(raw: bytes, made_up_id: str) -> Email:
     subject = part.text("subject")
     body = shortened(joined(found), MAX_BODY_CHARACTERS)
     return Email(
-        id=part.text("message-id").strip("<> ") or made_up_id,
+        id=header_text(part.raw("message-id")).strip("<> ") or made_up_id,
         subject=subject,
         body=body if body or subject else "[empty mail]",
         sender=part.text("from") or part.text("sender") or part.text("return-path"),

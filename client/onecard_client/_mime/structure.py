@@ -12,6 +12,7 @@ from email.message import Message
 from typing import Any
 
 from onecard_client._mime import parameters
+from onecard_client._mime.bounds import MAX_HEADER_CHARACTERS, shortened
 from onecard_client._mime.mending import HIDDEN_TYPES, mended
 from onecard_client._mime.parameters import Parameters
 from onecard_client._mime.transfer import without_encoding
@@ -63,7 +64,8 @@ class Part:
         """Every header of these names on one line, decoded, with commas between."""
         values = (value for name in names for key, value in self._headers if key == name)
         texts = dict.fromkeys(header_text(value, *self.hints) for value in values)
-        return header_text(", ".join(text for text in texts if text).encode())
+        joined = ", ".join(text for text in texts if text)
+        return shortened(joined, MAX_HEADER_CHARACTERS, "left out")
 
     def children(self) -> list[Part]:
         """The parts of a multipart; a boundary that is lost is looked for."""
