@@ -147,6 +147,9 @@ def test_notes_of_every_branch_are_told_once() -> None:
     )
     related += b"\r\n--C\r\n" + image + b"\r\n--C--"
     assert body(text_part("Hi Ann"), related) == "Hi Ann\n\n[attachment: a.png, image/png, 1 bytes]"
+    assert body(text_part("Use HTML."), related) == (
+        f"Hi Ann\n\n[attachment: a.png, image/png, 1 bytes]\n\n{ONLY_IN_PLAIN}\nUse HTML."
+    )
 
 
 def test_twins_in_a_mixed_mail_are_told_once() -> None:

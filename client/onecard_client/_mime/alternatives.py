@@ -106,7 +106,7 @@ def _with_difference(told: list[Block], branch: list[Block]) -> list[Block]:
 
 
 def _hiding(branch: list[Block], hides: bool) -> list[Block]:
-    return [replace(block, hides_text=hides) for block in branch]
+    return [block if block.kind == "note" else replace(block, hides_text=hides) for block in branch]
 
 
 def _told(label: str, lines: list[_Line]) -> list[Block]:
