@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from onecard import contract, heap, parameters, presence, spool, threads
+from onecard import contract, heap, json_options, parameters, presence, spool, threads
 from onecard.audio import Pcm
 from onecard.errors import InvalidRequest, Unavailable
+from onecard.json_options import Options
 from onecard.streams import Event
 
 Request = Any
@@ -153,6 +154,18 @@ def text(request: Request, name: str, default: str | None = None) -> str:
         return data(request, name).decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"input `{name}` is not UTF-8 ({error}); send UTF-8 text") from error
+
+
+def options(request: Request, kind: type[Options]) -> Options:
+    """OPTIONS, which may be left out, together with the options among the request's parameters.
+
+    Args:
+        kind: the dataclass whose fields are the options.
+
+    Raises:
+        InvalidRequest: as `onecard.json_options.parse`.
+    """
+    return json_options.parse(kind, text(request, "OPTIONS", default=""), request.parameters())
 
 
 def to_tensor(name: str, value: Any) -> Any:

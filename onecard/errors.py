@@ -3,6 +3,16 @@
 Each message states what was found, what was wanted, and what to do.
 """
 
+from __future__ import annotations
+
+import reprlib
+from typing import Any
+
+MAX_SHOWN_LETTERS = 80  # of a value that a message quotes
+
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = _repr.maxlong = MAX_SHOWN_LETTERS
+
 
 class InvalidRequest(Exception):
     """The request cannot be served as it is; sending it again unchanged will not help."""
@@ -14,3 +24,22 @@ class Unavailable(Exception):
 
 class Cancelled(Unavailable):
     """Nobody waits for the answer any more: its caller went away, or its time has passed."""
+
+
+def shown(value: Any) -> str:
+    """A caller's value as a message quotes it: between back-quotes, and cut where it is long."""
+    return f"`{_repr.repr(value)}`"
+
+
+def named(name: str) -> str:
+    """A caller's name for something as a message quotes it, cut in the middle where it is long."""
+    return f"`{clipped(name, MAX_SHOWN_LETTERS)}`"
+
+
+def clipped(text: str, max_letters: int) -> str:
+    """At most `max_letters` of `text`: its beginning and its end, and a mark between them."""
+    if len(text) <= max_letters:
+        return text
+    mark = " ... "
+    head = (max_letters - len(mark)) // 2
+    return text[:head] + mark + text[-(max_letters - len(mark) - head) :]
