@@ -5,10 +5,15 @@ Each message states what was found, what was wanted, and what to do.
 
 from __future__ import annotations
 
+import re
 import reprlib
 from typing import Any
 
 MAX_SHOWN_LETTERS = 80  # of a value that a message quotes
+MAX_MESSAGE_LETTERS = 2000
+
+# Triton's errors are C strings and leave as UTF-8: no NUL, and no half of a character.
+_UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f]+|[\ud800-\udfff]")
 
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = _repr.maxlong = MAX_SHOWN_LETTERS
@@ -43,3 +48,13 @@ def clipped(text: str, max_letters: int) -> str:
     mark = " ... "
     head = (max_letters - len(mark)) // 2
     return text[:head] + mark + text[-(max_letters - len(mark) - head) :]
+
+
+def message(text: str, max_letters: int = MAX_MESSAGE_LETTERS) -> str:
+    """`text` as an error can carry it: one line of UTF-8, cut in the middle where it is long."""
+    text = clipped(text, 2 * max_letters)  # before what takes time for each letter
+    return clipped(_UNSENDABLE.sub(_sendable, text), max_letters)
+
+
+def _sendable(found: re.Match[str]) -> str:
+    return "\ufffd" if found[0] >= "\ud800" else " "

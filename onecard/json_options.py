@@ -31,10 +31,11 @@ _JSON_NAMES: dict[Any, str] = {
 }
 _WANTED = "a JSON object, or `{}` for the defaults"
 
-# Parameters of a request that are no options. Triton reads the first row itself and leaves some of
-# them there; the second is ours (`onecard.backend`, `onecard.uploads`).
+# Parameters of a request that are no options. The first row is Triton's: it reads them itself, and
+# leaves them to the model where they come by way of `generate`. The second is ours
+# (`onecard.backend`, `onecard.uploads`).
 _NO_OPTIONS = {
-    "binary_data_output", "headers", "priority", "timeout",
+    "binary_data_output", "headers", "id", "priority", "timeout",
     "code_in_message", "upload", "part", "is_last",
 }  # fmt: skip
 # Triton's own, and HTTP headers where an operator forwards them (`--http-header-forward-pattern`).
@@ -96,7 +97,11 @@ def _object(text: str | bytes) -> dict[str, Any]:
 
 def _beside(parameters: str, hints: Mapping[str, Any]) -> dict[str, Any]:
     """The options among a request's parameters."""
-    found = documents.read("the request's parameters", parameters or "{}", "single values")
+    found = _parameters(parameters)
+    if not _is_time(found.get("timeout", 0)):
+        raise wrong(
+            "timeout", found["timeout"], "a whole number of microseconds, or 0 for no limit"
+        )
     given = {
         name: value
         for name, value in found.items()
@@ -105,6 +110,27 @@ def _beside(parameters: str, hints: Mapping[str, Any]) -> dict[str, Any]:
     }
     verify_names("the request beside OPTIONS", given, list(hints))
     return {name: _parameter(value, _members(hints[name])) for name, value in given.items()}
+
+
+def timeout_s(parameters: str) -> float | None:
+    """KServe's `timeout` where `generate` leaves it among the parameters, in microseconds there.
+
+    None is no limit. What is no time is passed over here and refused by `asked`.
+    """
+    try:
+        found = _parameters(parameters).get("timeout")
+    except InvalidRequest:
+        return None
+    return found / 1e6 if _is_time(found) and found else None
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = documents.read("the request's parameters", text or "{}", "one of each")
+    return found
 
 
 def _parameter(value: Any, allowed: tuple[Any, ...]) -> Any:

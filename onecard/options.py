@@ -83,6 +83,21 @@ class TranscribeOptions:
         return json.dumps(self.to_dict())
 
 
+@dataclass(frozen=True)
+class StreamOptions(TranscribeOptions):
+    """The same of a streamed transcription, and how it is told.
+
+    `stream`: false for the result as the only event.
+    """
+
+    stream: bool = True
+
+    def pipeline(self) -> TranscribeOptions:
+        """What the models of the pipeline are asked."""
+        names = [field.name for field in dataclasses.fields(TranscribeOptions)]
+        return TranscribeOptions(**{name: getattr(self, name) for name in names})
+
+
 # name -> (lowest, highest), both allowed
 _RANGES: dict[str, tuple[float, float]] = {
     "beam_size": (1, MAX_BEAM_SIZE),

@@ -179,7 +179,8 @@ def test_every_option_of_chat_and_triage_has_one_here() -> None:
     elsewhere = {"stop", "response_format", "logprobs"}  # --stop, --json-schema; and none
     assert set(_chat_command.REQUEST_OPTIONS) | elsewhere == fields
     fields = {field.name for field in dataclasses.fields(TriageOptions)}
-    assert set(_triage_command.REQUEST_OPTIONS) | {"drafts"} == fields
+    elsewhere = {"drafts", "stream"}  # --no-drafts; and none, every answer is a stream here
+    assert set(_triage_command.REQUEST_OPTIONS) | elsewhere == fields
 
 
 def test_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

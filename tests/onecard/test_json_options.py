@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import typing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,8 @@ import pytest
 
 from onecard import json_options
 from onecard.errors import InvalidRequest
+from onecard.options import StreamOptions
+from onecard.triage_options import TriageOptions
 
 
 @dataclass(frozen=True)
@@ -118,4 +121,30 @@ def test_other_parameters_are_refused(parameters, says):
     "name", ["sequence_id", "priority", "timeout", "triton_x", "upload", "x-request-id"]
 )
 def test_what_is_no_option_of_any_model_is_passed_over(name):
-    assert json_options.parse(Options, "", json.dumps({name: "7"})) == Options()
+    assert json_options.parse(Options, "", json.dumps({name: 7})) == Options()
+
+
+def test_a_time_that_generate_leaves_among_the_parameters_counts():
+    assert json_options.timeout_s('{"timeout": 1500000}') == 1.5
+    assert json_options.timeout_s('{"timeout": 0}') is None
+    assert json_options.timeout_s("") is None
+    assert json_options.timeout_s('{"timeout": "soon"}') is None
+    with pytest.raises(InvalidRequest, match="`timeout` is `'soon'`, must be a whole number"):
+        json_options.parse(Options, "", '{"timeout": "soon"}')
+
+
+@pytest.mark.parametrize("kind", [TriageOptions, StreamOptions])
+def test_every_number_has_a_least_and_a_greatest_value(kind):
+    """Beyond them are 32 and 64 bits, and floats that hold no more."""
+    fields = {name for name, hint in typing.get_type_hints(kind).items() if _is_number(hint)}
+    assert fields
+    for name in fields:
+        for value in (2**31, -(2**31) - 1, 2**63, -(2**64), 10**299, 1e300):
+            if name == "seed" and 0 <= value < 2**64:
+                continue
+            with pytest.raises(InvalidRequest, match=f"`{name}` is .*, must be"):
+                json_options.parse(kind, json.dumps({name: value}))
+
+
+def _is_number(hint: object) -> bool:
+    return bool({int, float} & {hint, *typing.get_args(hint)})
