@@ -35,7 +35,7 @@ def read(text: str) -> list[Message]:
         found = documents.read("MESSAGES", text, _WANTED)
     except InvalidRequest:
         if text.strip() and text.lstrip()[0] not in '[{"':
-            raise InvalidRequest(f"MESSAGES is {shown(text)}, not JSON; send {_WANTED}") from None
+            raise InvalidRequest(f"MESSAGES is {named(text)}, not JSON; send {_WANTED}") from None
         raise
     if isinstance(found, dict):
         found = _messages(found)

@@ -17,7 +17,7 @@ from onecard.json_schema.keywords import MAX_SCHEMA_LETTERS, refusal
 
 Schema = dict[str, Any]
 
-MAX_REFERENCES = 100_000  # followed in checking one answer
+MAX_REFERENCES = 20_000  # followed in checking one answer
 _OWN = ("$id", "id", "$anchor", "$dynamicAnchor")  # what gives a subschema a name of its own
 
 

@@ -8,12 +8,13 @@ Sources: mlc-ai/xgrammar, cpp/json_schema_converter.cc (`SchemaParser`); the res
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from onecard.errors import InvalidRequest, shown
-from onecard.json_schema import keywords, merging, typed
+from onecard.json_schema import endings, keywords, merging, typed
 from onecard.json_schema.disjoint import are_disjoint
 from onecard.json_schema.document import Document
 from onecard.json_schema.keywords import NothingFits, nothing_fits, refusal
@@ -47,16 +48,21 @@ class _Rewriting:
         self._definitions: dict[str, Schema] = {}
 
     def whole(self) -> Schema:
-        root = self.rewritten(self.document.root, "#")
+        root, reason = self.rewritten(self.document.root, "#"), None
         while self._waiting:
             name, schema, place = self._waiting.pop()
-            self._definitions[name] = self._settled(schema, place)
-        _verify_ends(root, self._definitions)
-        return {**root, "$defs": self._definitions} if self._definitions else root
+            try:
+                self._definitions[name] = self._settled(schema, place)
+            except NothingFits as error:
+                self._definitions[name], reason = endings.NOTHING, reason or error
+        found = endings.pruned(root, self._definitions)
+        if found is None:
+            raise reason or nothing_fits("#", "it refers to itself without end")
+        return found
 
     def rewritten(self, schema: Any, place: str) -> Schema:
         """One place of the schema in the form that engines follow."""
-        if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
+        if isinstance(schema, dict) and ("$ref" in schema or "allOf" in schema):
             return self._defined(schema, place)
         return self._settled(schema, place)
 
@@ -138,19 +144,24 @@ class _Rewriting:
             except NothingFits:
                 continue
             branches.append((branch if not rest else plain, plain, where))
-        if not branches:
-            raise nothing_fits(f"{place}/{keyword}", "no branch of it can be fulfilled")
         if keyword == "oneOf":
             self._verify_apart([plain for _, plain, _ in branches], f"{place}/oneOf")
-        options = [
-            self._defined(branch, where) if rest else self.rewritten(branch, where)
-            for branch, _, where in branches
-        ]
+        options = []
+        for branch, _, where in branches:
+            with contextlib.suppress(NothingFits):
+                place_of = self._defined if rest else self.rewritten
+                options.append(place_of(branch, where))
+        if not options:
+            raise nothing_fits(f"{place}/{keyword}", "no branch of it can be fulfilled")
         return options[0] if len(options) == 1 else {"anyOf": options}
 
     def _verify_apart(self, branches: list[Schema], place: str) -> None:
+        known: dict[int, Schema] = {}  # by what is part of `branches`, and lives as long
+
         def resolve(schema: Any) -> Mapping[str, Any]:
-            return self.plain(schema, place)
+            if id(schema) not in known:
+                known[id(schema)] = self.plain(schema, place)
+            return known[id(schema)]
 
         for index, one in enumerate(branches):
             for number, other in enumerate(branches[index + 1 :], index + 1):
@@ -196,49 +207,3 @@ def _verify_exact(value: Any, place: str) -> None:
     elif isinstance(value, int) and abs(value) > keywords.MAX_EXACT:
         cure = f"give numbers up to {keywords.MAX_EXACT}, or a text"
         raise refusal("enum", place, cure, f"{shown(value)} is not written exactly")
-
-
-def _verify_ends(root: Schema, definitions: Mapping[str, Schema]) -> None:
-    """Refuse what can only be fulfilled by JSON without an end, or by reading in circles."""
-    finite: set[str] = set()
-
-    def ends(schema: Schema) -> bool:
-        if "$ref" in schema:
-            return schema["$ref"].rsplit("/", 1)[-1] in finite
-        if "anyOf" in schema:
-            return any(ends(option) for option in schema["anyOf"])
-        needed = [schema["properties"][name] for name in schema.get("required", ())]
-        if schema.get("minItems", 0) > len(schema.get("prefixItems", ())):
-            needed.append(schema["items"])
-        if schema.get("minItems", 0) or schema.get("prefixItems"):
-            needed += schema.get("prefixItems", [])
-        return all(ends(inner) for inner in needed)
-
-    size = -1
-    while size < len(finite):
-        size = len(finite)
-        finite |= {name for name, schema in definitions.items() if ends(schema)}
-    if not ends(root):
-        raise nothing_fits("#", "it refers to itself without end")
-    _verify_no_circle(definitions)
-
-
-def _verify_no_circle(definitions: Mapping[str, Schema]) -> None:
-    """A definition that begins with itself, which grammars cannot read."""
-
-    def begins_with(schema: Schema) -> set[str]:
-        if "$ref" in schema:
-            return {schema["$ref"].rsplit("/", 1)[-1]}
-        return set().union(*(begins_with(option) for option in schema.get("anyOf", ())))
-
-    firsts = {name: begins_with(schema) for name, schema in definitions.items()}
-    for start in firsts:
-        seen: set[str] = set()
-        waiting = list(firsts[start])
-        while waiting:
-            name = waiting.pop()
-            if name == start:
-                raise nothing_fits("#", "a `$ref` leads back to itself")
-            if name not in seen:
-                seen.add(name)
-                waiting += firsts[name]

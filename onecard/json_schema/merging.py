@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from onecard.json_schema.keywords import nothing_fits, refusal
+from onecard.json_schema.keywords import MAX_BRANCHES, nothing_fits, refusal
 
 Schema = dict[str, Any]
 
@@ -52,7 +52,7 @@ def _one(keyword: str, first: Schema, second: Schema, place: str) -> Any:
         "additionalProperties": lambda: _subschemas(one, other),
         "propertyNames": lambda: _subschemas(one, other),
         "uniqueItems": lambda: one or other,
-        "anyOf": lambda: _product(one, other),
+        "anyOf": lambda: _product(one, other, place),
     }
     is_tuple = bool((first.keys() | second.keys()) & {"prefixItems"}) or isinstance(one, list)
     if keyword == "items" and not is_tuple and not isinstance(other, list):
@@ -98,7 +98,10 @@ def _subschemas(one: Any, other: Any) -> Any:
     return {"allOf": [one, other]}
 
 
-def _product(one: list[Any], other: list[Any]) -> list[Any]:
+def _product(one: list[Any], other: list[Any], place: str) -> list[Any]:
+    if len(one) * len(other) > MAX_BRANCHES:
+        why = f"combined, they have more than {MAX_BRANCHES} branches"
+        raise refusal("anyOf", place, "offer fewer", why)
     return [{"allOf": [first, second]} for first in one for second in other]
 
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
-from onecard.json_schema.patterns import MAX_COUNT, Unfollowed, count_of, is_repeat, parse
+from onecard.json_schema.patterns import Unfollowed, count_of, is_repeat, parse
 
-# What `re` may be given without taking more than milliseconds: repetitions without an end that do
-# not lie within each other, in texts of this length.
-MAX_OPEN_REPEATS = 2
 MAX_CHECKED_LETTERS = 500
+# Ways in which the repetitions of a pattern can share out a text; `re` tries them all.
+MAX_WAYS = 1_000_000
 
 
 def found(pattern: str, text: str) -> bool:
     """Whether `pattern` is in `text`, as JSON Schema means it: anywhere.
 
-    True as well where looking for it could take long.
+    True as well where looking for it could take long: the engine was held to it.
     """
     if len(text) > MAX_CHECKED_LETTERS or can_explode(pattern):
         return True
@@ -29,26 +29,30 @@ def found(pattern: str, text: str) -> bool:
 def can_explode(pattern: str) -> bool:
     """Whether `re` could take very long to look for it, as far as its tree tells."""
     try:
-        counts = _open_repeats(parse(pattern))
+        tree = parse(pattern)
     except Unfollowed:
         return True
-    return max(counts) > 1 or len(counts) - 1 > MAX_OPEN_REPEATS
+    is_anchored = bool(tree) and str(tree[0][0]) == "AT"
+    return _ways(tree, False) * (1 if is_anchored else MAX_CHECKED_LETTERS) > MAX_WAYS
 
 
-def _open_repeats(tree: Sequence[Any], depth: int = 0) -> list[int]:
-    """How deep each repetition without an end lies in others, from 1; and 0 for the whole."""
-    found = [0]
+def _ways(tree: Sequence[Any], is_repeated: bool) -> float:
+    """Infinite where choices lie within repetitions: their number grows with each round."""
+    ways = 1.0
     for node in tree:
         name, value = str(node[0]), node[1]
         if is_repeat(node):
-            inner_depth = depth + (count_of(value[1]) > MAX_COUNT)
-            found += [inner_depth] * (inner_depth > depth)
-            found += _open_repeats(value[2], inner_depth)[1:]
+            low, high = int(value[0]), min(count_of(value[1]), MAX_CHECKED_LETTERS)
+            if high > low:
+                ways *= math.inf if is_repeated else high - low + 1
+            ways *= _ways(value[2], is_repeated or high > 1)
         elif name == "SUBPATTERN":
-            found += _open_repeats(value[3], depth)[1:]
+            ways *= _ways(value[3], is_repeated)
         elif name == "BRANCH":
-            for branch in value[1]:
-                found += _open_repeats(branch, depth)[1:]
-        elif name in ("ASSERT", "ASSERT_NOT"):
-            found += _open_repeats(value[1], depth)[1:]
-    return found
+            ways *= math.inf if is_repeated else sum(_ways(part, False) for part in value[1])
+        elif name not in _SIMPLE:
+            return math.inf
+    return ways
+
+
+_SIMPLE = ("AT", "LITERAL", "NOT_LITERAL", "ANY", "IN", "CATEGORY")

@@ -49,8 +49,14 @@ def rewritten(kind: str, schema: Schema, place: str, rewriting: Rewriting) -> Sc
     return {"type": kind}
 
 
+def _between(schema: Schema, least: str, most: str) -> tuple[int, float]:
+    """Two counts, which JSON may write as `2.0`."""
+    high = schema.get(most, math.inf)
+    return int(schema.get(least, 0)), high if math.isinf(high) else int(high)
+
+
 def _string(schema: Schema, place: str) -> Schema:
-    shortest, longest = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+    shortest, longest = _between(schema, "minLength", "maxLength")
     if shortest > longest:
         raise nothing_fits(place, f"`minLength` {shortest} is more than `maxLength` {longest}")
     form = schema.get("format")
@@ -153,7 +159,7 @@ def _array(schema: Schema, place: str, rewriting: Rewriting) -> Schema:
     if isinstance(rest, list):  # before draft 2020-12
         first, rest = rest, schema.get("additionalItems")
     rest = schema.get("unevaluatedItems") if rest is None else rest
-    low, high = schema.get("minItems", 0), schema.get("maxItems", math.inf)
+    low, high = _between(schema, "minItems", "maxItems")
     if schema.get("uniqueItems") and high > 1:
         raise refusal("uniqueItems", place, keywords.CURES["uniqueItems"])
     for name, number in (("minItems", low), ("maxItems", high)):
@@ -271,8 +277,7 @@ class _Object:
 
     def _numbers(self, properties: Schema) -> Schema:
         """How many properties. Names that come twice count once, and engines count them twice."""
-        low = self._schema.get("minProperties", 0)
-        high = self._schema.get("maxProperties", math.inf)
+        low, high = _between(self._schema, "minProperties", "maxProperties")
         is_open = bool(self._patterns) or self._extra is not False
         if low > high or len(self._required) > high or (not is_open and low > len(properties)):
             raise nothing_fits(self._place, f"it is to have {low} to {high} properties")
