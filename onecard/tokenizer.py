@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tokenizers
 
-from onecard.errors import InvalidRequest, shown
+from onecard.errors import InvalidRequest, named
 from onecard.options import TranscribeOptions
 
 # Half of the decoder's context less one: what OpenAI leaves for previous text (448 // 2 - 1).
@@ -77,7 +77,7 @@ class Tokenizer:
         known = sorted(self.languages.values()) or ["en"]
         if code.lower() not in known:
             raise InvalidRequest(
-                f"option `language` is {shown(code)}, the model knows {', '.join(known)}; "
+                f"option `language` is {named(code)}, the model knows {', '.join(known)}; "
                 "choose one of them, or leave `language` out to have it detected"
             )
         return code.lower()
@@ -135,7 +135,7 @@ class Tokenizer:
         for part in parts:
             if not re.fullmatch(r"-1|\d{1,9}", part) or int(part) >= num_tokens:
                 raise InvalidRequest(
-                    f"option `suppress_tokens` holds {shown(part)}, must be token numbers below "
+                    f"option `suppress_tokens` holds {named(part)}, must be token numbers below "
                     f"{num_tokens}, separated by commas; `-1` stands for the non-speech tokens"
                 )
         return {int(part) for part in parts}
