@@ -83,8 +83,8 @@ class _Rewriting:
         if "const" in schema:
             kept = self._with_values(kept, schema, place)
         reference, parts = kept.pop("$ref", None), kept.pop("allOf", [])
-        for name in keywords.CURES.keys() & schema.keys():
-            if "enum" not in kept and schema[name] is not False:
+        for name in keywords.CURES:
+            if "enum" not in kept and schema.get(name, False) is not False:
                 raise refusal(name, f"{place}/{name}", keywords.CURES[name])
         inner = [self.plain(part, f"{place}/allOf/{index}") for index, part in enumerate(parts)]
         if reference is not None:

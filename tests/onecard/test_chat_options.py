@@ -171,7 +171,7 @@ def test_options_may_stand_among_the_parameters():
 
 def test_the_page_names_every_option_and_no_other():
     page = PAGE.read_text(encoding="utf-8")
-    section = page.split("## OPTIONS")[1].split("\n## ")[0]
+    section = page.split("## OPTIONS")[1].split("\n`response_format` is")[0]
     rows = [line for line in section.splitlines() if line.startswith("| ")]
     named = {name for row in rows for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
     own = {field.name for field in dataclasses.fields(ChatOptions)}
