@@ -1,26 +1,38 @@
 """The only importer of Triton's Python backend: tensors in, replies out, errors mapped once.
 
-It knows nothing of audio or text. Error path: `InvalidRequest` -> INVALID_ARG, `Unavailable` ->
-UNAVAILABLE, anything else -> traceback to the server log, "internal error" and the request id to
-the caller. A request that fails never fails the others of its batch.
+Error path: `InvalidRequest` -> INVALID_ARG, `Unavailable` -> UNAVAILABLE, anything else ->
+traceback to the server log, "internal error" and the request id to the caller. A request that
+fails never fails the others of its batch, and whatever fails while it is told so, it is told.
 
 `triton_python_backend_utils` exists only inside a Triton stub process, hence the loose types here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from onecard import contract, heap, parameters, presence, spool, threads
+from onecard import (
+    contract,
+    documents,
+    errors,
+    heap,
+    json_options,
+    parameters,
+    presence,
+    spool,
+    threads,
+)
 from onecard.audio import Pcm
 from onecard.errors import InvalidRequest, Unavailable
+from onecard.json_options import Options
 from onecard.streams import Event
 
 Request = Any
@@ -29,6 +41,7 @@ Response = Any
 # A request parameter of calls from model to model: a failed BLS response arrives with its message
 # and always the code INTERNAL (seen in Triton 2.51), so these calls ask for the code in words.
 CODE_IN_MESSAGE = "code_in_message"
+MAX_LOGGED_LETTERS = 20_000
 # What Triton says of a model whose process ended, until it is loaded again.
 RESTARTING = ("is not healthy", "is not ready", "has no available versions")
 
@@ -82,11 +95,19 @@ def self_test() -> None:
 
 
 def log(message: str) -> None:
-    pb_utils.Logger.log_info(message)
+    pb_utils.Logger.log_info(documents.valid(message))
 
 
 def warn(message: str) -> None:
-    pb_utils.Logger.log_warn(message)
+    pb_utils.Logger.log_warn(documents.valid(message))
+
+
+def _log_failure(what: str, error: Exception) -> None:
+    """Where it may be the text that is wrong, or its length."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    whole = "\n".join(errors.message(line) for line in (what, *lines))
+    with contextlib.suppress(Exception):
+        pb_utils.Logger.log_error(errors.clipped(whole, MAX_LOGGED_LETTERS))
 
 
 def tensor(request: Request, name: str) -> np.ndarray[Any, Any]:
@@ -155,6 +176,45 @@ def text(request: Request, name: str, default: str | None = None) -> str:
         raise InvalidRequest(f"input `{name}` is not UTF-8 ({error}); send UTF-8 text") from error
 
 
+def document(request: Request, name: str, wanted: str) -> dict[str, Any]:
+    """The JSON object of input `name`; `wanted` says in messages what to send.
+
+    Raises:
+        InvalidRequest: as `onecard.documents.read`, or it is no object.
+    """
+    found = documents.read(name, text(request, name), wanted)
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"{name} is {documents.kind(found)}, must be an object; send {wanted}")
+    return found
+
+
+def options(request: Request, kind: type[Options]) -> Options:
+    """OPTIONS, which may be left out, together with the options among the request's parameters.
+
+    Args:
+        kind: the dataclass whose fields are the options.
+
+    Raises:
+        InvalidRequest: as `onecard.json_options.parse`.
+    """
+    document = text(request, "OPTIONS", default="")
+    return json_options.parse(kind, document, request_parameters(request))
+
+
+def request_parameters(request: Request) -> str:
+    """A JSON object of texts, numbers and booleans.
+
+    Raises InvalidRequest where they are no UTF-8.
+    """
+    try:
+        found: str = request.parameters()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"the request's parameters are not UTF-8 ({error}); send UTF-8 text"
+        ) from error
+    return found
+
+
 def to_tensor(name: str, value: Any) -> Any:
     """A Triton tensor with the leading batch dimension of 1; text becomes one BYTES element.
 
@@ -163,7 +223,7 @@ def to_tensor(name: str, value: Any) -> Any:
     if isinstance(value, pb_utils.Tensor):
         return value
     if isinstance(value, str):
-        value = value.encode()
+        value = documents.valid(value).encode()
     if isinstance(value, bytes):
         value = np.array([value], dtype=np.object_)
     return pb_utils.Tensor(name, value[np.newaxis])
@@ -173,8 +233,24 @@ def reply(**outputs: str | np.ndarray[Any, Any]) -> Response:
     return pb_utils.InferenceResponse([to_tensor(name, value) for name, value in outputs.items()])
 
 
+@dataclass(frozen=True)
+class _About:
+    """What a request says of itself; empty where it is no UTF-8."""
+
+    request_id: str = ""
+    parameters: str = ""
+
+    @classmethod
+    def of(cls, request: Request) -> _About:
+        found = {}
+        for name in ("request_id", "parameters"):
+            with contextlib.suppress(Exception):  # such as UnicodeDecodeError
+                found[name] = getattr(request, name)()
+        return cls(**found)
+
+
 def refusal(error: Exception, request_id: str, parameters: str) -> Response:
-    """The response that carries `error`, as this module's docstring maps it.
+    """The response that carries `error`, as this module's docstring maps it; never raises.
 
     `request_id`, `parameters`: those of the request, as Triton gives them.
     """
@@ -184,14 +260,13 @@ def refusal(error: Exception, request_id: str, parameters: str) -> Response:
         code, message = "UNAVAILABLE", str(error)
     else:
         request_id = request_id or "without an id"
-        lines = "".join(traceback.format_exception(error))
-        pb_utils.Logger.log_error(f"request {request_id}: {lines}")
+        _log_failure(f"request {request_id}:", error)
         code = "INTERNAL"
         message = f"internal error (request {request_id}); the server log has the traceback"
     if CODE_IN_MESSAGE in parameters:
         message = f"{code}: {message}"
     return pb_utils.InferenceResponse(
-        error=pb_utils.TritonError(message, getattr(pb_utils.TritonError, code))
+        error=pb_utils.TritonError(errors.message(message), getattr(pb_utils.TritonError, code))
     )
 
 
@@ -210,7 +285,7 @@ def answer(
             try:
                 responses.append(respond(request))
             except Exception as error:  # the boundary: nothing may escape into the stub
-                responses.append(refusal(error, request.request_id(), request.parameters()))
+                responses.append(refusal(error, *astuple(_About.of(request))))
     heap.trim()
     return responses
 
@@ -294,14 +369,42 @@ class Caller:
     """
 
     def __init__(self, request: Request) -> None:
-        self._about = request.request_id(), request.parameters()
         self._sender = request.get_response_sender()
-        self.timeout_s = request.timeout() / 1e6 or None
+        self._about = _About.of(request)
+        self.timeout_s = request.timeout() / 1e6 or json_options.timeout_s(self._about.parameters)
         self.is_gone = self._sender.is_cancelled
 
     def send(self, event: Event) -> None:
-        self._sender.send(reply(EVENT=json.dumps(event, ensure_ascii=False)))
+        self._sender.send(reply(EVENT=documents.write(event)))
 
     def end(self, error: Exception | None) -> None:
-        last = () if error is None else (refusal(error, *self._about),)
-        self._sender.send(*last, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+        """The end, with `error` if there is one; with less of it rather than not at all."""
+        ways: list[Callable[[], tuple[Response, ...]]] = [tuple]
+        if error is not None:
+            about = astuple(self._about)
+            plain = InvalidRequest("the request was refused; the server log has the reason")
+            ways = [lambda: (refusal(error, *about),), lambda: (refusal(plain, "", ""),), tuple]
+        for make in ways:
+            try:
+                self._sender.send(*make(), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+                return
+            except Exception as failure:  # the boundary: whoever asked must not wait for ever
+                _log_failure("the end of an answer could not be sent:", failure)
+
+
+def stream(requests: Sequence[Request], take: Callable[[Request, Caller], None]) -> None:
+    """`execute` of a decoupled model: what `take` raises is the end of that request's answer.
+
+    Args:
+        take: starts what answers a request, and returns; whatever it raises is sent to the caller.
+    """
+    for request in requests:
+        try:
+            caller = Caller(request)
+        except Exception as error:  # nobody can be told
+            _log_failure("a request could not be taken:", error)
+            continue
+        try:
+            take(request, caller)
+        except Exception as error:  # the boundary: nothing may escape into the stub
+            caller.end(error)

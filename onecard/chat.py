@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onecard import llm_tokenizer, manifest
+from onecard import llm_tokenizer, manifest, vocabulary
 from onecard.chat_options import ChatOptions
 from onecard.errors import Cancelled, InvalidRequest
 from onecard.generation import Generation, Llm, Piece
@@ -59,7 +59,24 @@ def load(config: Config) -> Chat:
         ValueError: the tokenizer's directory lacks something.
     """
     facts = manifest.engine(config)
-    return Chat(llm_tokenizer.load(config.tokenizer_dir), config, facts)
+    size = vocabulary.size(config.engine_dir)
+    return Chat(llm_tokenizer.load(config.tokenizer_dir), config, facts, size)
+
+
+def joined(events: Iterable[Event]) -> Event:
+    """All events of one answer as a single one."""
+    answer: Event = {"event": "answer", "text": ""}
+    for event in events:
+        members = {name: value for name, value in event.items() if name != "event"}
+        if event["event"] == "delta":
+            answer["text"] += members["text"]
+            if "logprobs" in members:
+                answer.setdefault("logprobs", []).extend(members["logprobs"])
+        elif event["event"] == "usage":
+            answer["usage"] = members
+        else:
+            answer |= members
+    return answer
 
 
 class Chat:
@@ -67,12 +84,20 @@ class Chat:
 
     Args:
         facts: of the engine, for the answer's `engine` block.
+        vocab_size: of the engine, None where it does not tell.
     """
 
-    def __init__(self, tokenizer: Tokenizer, config: Config, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        config: Config,
+        facts: Mapping[str, Any],
+        vocab_size: int | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self._config = config
         self._facts = dict(facts)
+        self._vocab_size = vocab_size
 
     def events(
         self, messages: Sequence[Message], options: ChatOptions, llm: Llm
@@ -85,7 +110,9 @@ class Chat:
             Unavailable: the engine is overloaded.
             Cancelled: before there was anything of the answer.
         """
-        asked = self._asked(self.tokenizer.encode_chat(messages), options)
+        form = options.form
+        prompt_ids = self.tokenizer.encode_chat(messages, options.continue_final_message)
+        asked = self._asked(prompt_ids, options)
         answer = _Answer(self.tokenizer, asked, options)
         try:
             yield from answer.deltas(llm)
@@ -95,6 +122,10 @@ class Chat:
                 raise
             reason = "cancelled"
         yield from answer.rest()
+        done: Event = {"event": "done", "finish_reason": reason, "engine": self._facts}
+        problem = form.problem(answer.text) if form is not None and reason == "stop" else None
+        if problem is not None:
+            done |= {"finish_reason": "invalid", "problem": problem}
         yield {
             "event": "usage",
             "prompt_tokens": len(asked.prompt_ids),
@@ -103,32 +134,53 @@ class Chat:
             "context_tokens": self._config.max_seq_len,
             "max_tokens": asked.max_tokens,
         }
-        yield {"event": "done", "finish_reason": reason, "engine": self._facts}
+        yield done
 
     def _asked(self, prompt_ids: Sequence[int], options: ChatOptions) -> Generation:
         temperature = options.temperature
+        end_ids = (*self.tokenizer.end_ids, *(options.stop_token_ids or ()))
+        self._verify_tokens("stop_token_ids", options.stop_token_ids or ())
+        self._verify_tokens("logit_bias", options.biases)
+        form = options.form
         return Generation(
             prompt_ids=prompt_ids,
             max_tokens=self._max_tokens(len(prompt_ids), options),
-            end_ids=self.tokenizer.end_ids,
+            end_ids=tuple(dict.fromkeys(end_ids)),
             temperature=self._config.temperature if temperature is None else temperature,
-            top_k=options.top_k,
+            top_k=max(0, options.top_k),
             top_p=options.top_p,
             seed=options.seed,
             repetition_penalty=options.repetition_penalty,
             presence_penalty=options.presence_penalty,
             frequency_penalty=options.frequency_penalty,
             min_tokens=options.min_tokens,
-            guide=options.guide(),
+            guide=None if form is None else form.guide,
             logprobs=options.logprobs,
+            biases=options.biases,
+            vocab_size=self._vocab_size or 0,
         )
+
+    def _verify_tokens(self, name: str, tokens: Iterable[int]) -> None:
+        """Refuse tokens that the engine has not; what it says to them is no caller's language."""
+        size = self._vocab_size
+        for token in tokens:
+            if size is None:
+                raise InvalidRequest(
+                    f"option `{name}` has the token {token}, and the engine does not tell how many "
+                    "tokens it has; leave the option out"
+                )
+            if token >= size:
+                raise InvalidRequest(
+                    f"option `{name}` has the token {token}, must be below {size}; use ids of this "
+                    "model's own tokenizer"
+                )
 
     def _max_tokens(self, num_prompt_tokens: int, options: ChatOptions) -> int:
         """What a request asks for, else the plan's or what is left of the context."""
         limit = self._config.max_seq_len
         left = limit - num_prompt_tokens
         default = self._config.max_tokens
-        wanted = options.max_tokens or (min(default, left) if left > 0 else default)
+        wanted = options.limit or (min(default, left) if left > 0 else default)
         if wanted > left:
             raise InvalidRequest(
                 f"the conversation takes {num_prompt_tokens} tokens and the answer may take "
@@ -148,18 +200,20 @@ class _Answer:
 
     Attributes:
         num_tokens: of the answer so far, without an end token.
+        text: what was told of it so far.
         reason: why it ended, unless it was cancelled.
     """
 
     def __init__(self, tokenizer: Tokenizer, asked: Generation, options: ChatOptions) -> None:
         self._tokenizer = tokenizer
         self._asked = asked
-        self._text = tokenizer.detokenizer()
+        self._detokenizer = tokenizer.detokenizer(options.continue_final_message)
         self._stops = StopStrings(options.stops)
         self._ready = ""
         self._logprobs: list[Event] = []
         self._has_ended = False
         self.num_tokens = 0
+        self.text = ""
 
     @property
     def reason(self) -> str:
@@ -182,7 +236,7 @@ class _Answer:
 
     def rest(self) -> Generator[Event, None, None]:
         """What is left when no token comes any more."""
-        self._ready += self._stops.push(self._text.flush()) + self._stops.flush()
+        self._ready += self._stops.push(self._detokenizer.flush()) + self._stops.flush()
         if self._ready or self._logprobs:
             yield self._delta()
 
@@ -194,10 +248,14 @@ class _Answer:
                 self._has_ended = True
                 break
         self.num_tokens += len(ids)
-        self._ready += self._stops.push(self._text.push(ids))
+        self._ready += self._stops.push(self._detokenizer.push(ids))
         if piece.log_probs:
             self._logprobs += [
-                {"token": self._tokenizer.token(token_id), "logprob": log_prob}
+                {
+                    "token": self._tokenizer.token(token_id),
+                    "logprob": log_prob,
+                    "bytes": list(self._detokenizer.bytes_of(token_id)),
+                }
                 for token_id, log_prob in zip(ids, piece.log_probs, strict=False)
             ]
 
@@ -205,5 +263,6 @@ class _Answer:
         delta: Event = {"event": "delta", "text": self._ready}
         if self._asked.logprobs:
             delta["logprobs"] = self._logprobs
+        self.text += self._ready
         self._ready, self._logprobs = "", []
         return delta

@@ -1,26 +1,27 @@
-"""What a caller may ask of a chat: the conversation and the options, validated in one place.
+"""What a caller may ask of an answer, validated in one place.
 
-Names are OpenAI's, where OpenAI has the option. It knows nothing of tokens, engines or Triton.
+Names are OpenAI's, where OpenAI has the option, else vLLM's. Options of theirs that are no fields
+here are `onecard.openai_options`.
 """
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
-from onecard import json_options
-from onecard.errors import InvalidRequest
-from onecard.generation import MAX_SEED, Guide
-from onecard.llm_tokenizer import Message
+from onecard import json_options, openai_options, response_format
+from onecard.errors import InvalidRequest, shown
+from onecard.generation import MAX_SEED
+from onecard.response_format import Form
 
-ROLES = ("system", "user", "assistant")
 MAX_STOP_STRINGS = 16
 MAX_STOP_LETTERS = 256  # of one
-# The engines' own guide for any JSON lets lists through as well.
-ANY_OBJECT = {"type": "object", "additionalProperties": True}
+MAX_BIASES = 1024
+MAX_BIAS = 100.0  # OpenAI's: as good as a ban, or as nothing else
+MAX_INT32 = 2**31 - 1
 # Which stream runs first where some have to wait.
 RANKS = {"high": 0, "normal": 1, "low": 2}
 
@@ -29,10 +30,12 @@ RANKS = {"high": 0, "normal": 1, "low": 2}
 class ChatOptions:
     """Options of one chat request; the defaults are what an empty object means.
 
-    `max_tokens`, `temperature`: None is the plan's. `top_k`: 0 is the whole vocabulary.
+    `max_tokens`, `temperature`: None is the plan's. `top_k`: 0, like -1, is the whole vocabulary.
+    `max_completion_tokens`: OpenAI's newer name of `max_tokens`.
     """
 
     max_tokens: int | None = None
+    max_completion_tokens: int | None = None
     min_tokens: int = 0
     temperature: float | None = None
     top_p: float = 1.0
@@ -41,16 +44,33 @@ class ChatOptions:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
+    logit_bias: dict[str, float] | None = None
     stop: str | list[str] | None = None
+    stop_token_ids: list[int] | None = None
     response_format: dict[str, Any] | None = None
     logprobs: bool = False
+    stream: bool = True
+    continue_final_message: bool = False
     priority: Literal["high", "normal", "low"] = "normal"
 
     def __post_init__(self) -> None:
         json_options.verify_types(self)
         json_options.verify_ranges(self, _RANGES)
         _verify_stop(self.stops)
-        self.guide()
+        _verify_tokens(self.stop_token_ids or [])
+        _verify_biases(self.logit_bias or {})
+        response_format.verify(self.response_format)
+        given = {self.max_tokens, self.max_completion_tokens} - {None}
+        if len(given) > 1:
+            raise InvalidRequest(
+                f"option `max_tokens` is {self.max_tokens} and `max_completion_tokens`, which "
+                f"means the same, is {self.max_completion_tokens}; give one of them"
+            )
+
+    @property
+    def limit(self) -> int | None:
+        """Of the answer's tokens; None is the plan's."""
+        return self.max_tokens or self.max_completion_tokens
 
     @property
     def stops(self) -> list[str]:
@@ -59,24 +79,54 @@ class ChatOptions:
         return [self.stop] if isinstance(self.stop, str) else self.stop
 
     @property
+    def biases(self) -> dict[int, float]:
+        """What is added to the logits of tokens, by their ids."""
+        return {int(token): float(bias) for token, bias in (self.logit_bias or {}).items()}
+
+    @property
     def rank(self) -> int:
         return RANKS[self.priority]
 
-    def guide(self) -> Guide | None:
-        """What `response_format` makes the engine follow.
+    @cached_property
+    def form(self) -> Form | None:
+        """What `response_format` makes the engine follow; None where any text will do.
 
         Raises:
-            InvalidRequest: it is none of OpenAI's three forms.
+            InvalidRequest: the engine cannot be held to its schema.
         """
-        return None if self.response_format is None else _guide(self.response_format)
+        return response_format.read(self.response_format)
+
+
+_Asked = dataclasses.make_dataclass(
+    "_Asked",
+    [(name, object, None) for name in openai_options.NAMES],
+    bases=(ChatOptions,),
+    frozen=True,
+)
+
+
+def read(text: str, parameters: str = "") -> ChatOptions:
+    """Options from the JSON object `text` (or none) and a request's parameters.
+
+    Raises:
+        InvalidRequest: as `onecard.json_options.asked`, what ChatOptions refuses, or an option of
+            another server that cannot be honoured.
+    """
+    given = json_options.asked(_Asked, text, parameters)
+    others = {name: given.pop(name) for name in openai_options.NAMES if name in given}
+    if given.get("continue_final_message") is True and others.get("add_generation_prompt") is False:
+        del others["add_generation_prompt"]  # vLLM wants both
+    openai_options.verify(others)
+    return ChatOptions(**given)
 
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "max_tokens": (1, math.inf),
-    "min_tokens": (0, math.inf),
+    "max_tokens": (1, MAX_INT32),
+    "max_completion_tokens": (1, MAX_INT32),
+    "min_tokens": (0, MAX_INT32),
     "temperature": (0.0, 2.0),
     "top_p": (0.001, 1.0),
-    "top_k": (0, math.inf),
+    "top_k": (-1, MAX_INT32),
     "seed": (0, MAX_SEED),
     "presence_penalty": (-2.0, 2.0),
     "frequency_penalty": (-2.0, 2.0),
@@ -94,68 +144,27 @@ def _verify_stop(stops: list[Any]) -> None:
             raise json_options.wrong("stop", stop, f"texts of 1 to {MAX_STOP_LETTERS} letters")
 
 
-def _guide(form: Mapping[str, Any]) -> Guide | None:
-    kind = form.get("type")
-    known = ["type", "json_schema"] if kind == "json_schema" else ["type"]
-    json_options.verify_names("option `response_format`", form, known)
-    if kind == "text":
-        return None
-    if kind == "json_object":
-        return Guide("json_schema", json.dumps(ANY_OBJECT))
-    if kind != "json_schema":
-        raise json_options.wrong(
-            "response_format.type", kind, "one of `text`, `json_object`, `json_schema`"
-        )
-    schema = form.get("json_schema")
-    # OpenAI puts it into an object with a name; a schema by itself has no `schema` inside.
-    if isinstance(schema, dict) and isinstance(schema.get("schema"), dict):
-        schema = schema["schema"]
-    if not isinstance(schema, dict):
-        raise json_options.wrong("response_format.json_schema", schema, "a JSON schema")
-    return Guide("json_schema", json.dumps(schema, ensure_ascii=False))
-
-
-def messages(text: str) -> list[Message]:
-    """The conversation that the JSON `text` holds.
-
-    Raises:
-        InvalidRequest: it holds anything but a list of roles and what they said.
-    """
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise InvalidRequest(f"MESSAGES is not JSON ({error}); send {_WANTED}") from error
-    if not isinstance(found, list) or not found:
-        what = "an empty list" if found == [] else f"a JSON {type(found).__name__}"
-        raise InvalidRequest(f"MESSAGES is {what}; send {_WANTED}")
-    return [_message(index, turn) for index, turn in enumerate(found)]
-
-
-_WANTED = 'a list of messages, as in `[{"role": "user", "content": "Hello"}]`'
-
-
-def _message(index: int, turn: Any) -> Message:
-    if not isinstance(turn, dict) or set(turn) != {"role", "content"}:
-        found = sorted(turn) if isinstance(turn, dict) else type(turn).__name__
+def _verify_tokens(tokens: list[Any]) -> None:
+    if len(tokens) > MAX_STOP_STRINGS:
         raise InvalidRequest(
-            f"message {index} has `{found}`, must have `role` and `content` and nothing else"
+            f"option `stop_token_ids` has {len(tokens)} tokens, must have at most "
+            f"{MAX_STOP_STRINGS}"
         )
-    if turn["role"] not in ROLES:
-        raise InvalidRequest(
-            f"message {index} has the role `{turn['role']}`, must be one of {', '.join(ROLES)}"
-        )
-    return Message(turn["role"], _content(index, turn["content"]))
+    for token in tokens:
+        if type(token) is not int or not 0 <= token <= MAX_INT32:
+            raise json_options.wrong("stop_token_ids", token, "ids of tokens of this model")
 
 
-def _content(index: int, content: Any) -> str:
-    """The text; of OpenAI's list of parts, their texts joined."""
-    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
-    texts = [
-        part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"
-    ]
-    if len(texts) != len(parts) or not all(isinstance(text, str) for text in texts):
+def _verify_biases(biases: dict[Any, Any]) -> None:
+    if len(biases) > MAX_BIASES:
         raise InvalidRequest(
-            f"message {index} has a `content` that is neither a text nor a list of "
-            '`{"type": "text", "text": "..."}`; this model takes text alone'
+            f"option `logit_bias` has {len(biases)} tokens, must have at most {MAX_BIASES}"
         )
-    return "".join(map(str, texts))
+    for token, bias in biases.items():
+        if not (token.isascii() and token.isdecimal() and int(token[:20]) <= MAX_INT32):
+            raise json_options.wrong("logit_bias", token, "an object of token ids, as texts")
+        if type(bias) not in (int, float) or not math.fabs(bias) <= MAX_BIAS:
+            raise InvalidRequest(
+                f"option `logit_bias` is {shown(bias)} for the token {token}, must be a number "
+                f"between {-MAX_BIAS} and {MAX_BIAS}"
+            )

@@ -44,8 +44,8 @@ class ChatTemplate:
         self._template = environment.from_string(source)
         self._variables = dict(variables)
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """The conversation and the beginning of the answer.
+    def render(self, messages: Sequence[Message], continued: bool = False) -> str:
+        """The conversation and the beginning of the answer, unless the last message is `continued`.
 
         Raises:
             InvalidRequest: the template does not allow such a conversation.
@@ -56,7 +56,7 @@ class ChatTemplate:
                 messages=turns,
                 tools=None,
                 documents=None,
-                add_generation_prompt=True,
+                add_generation_prompt=not continued,
                 **self._variables,
             )
         except Exception as error:  # templates fail in any way that expressions can

@@ -22,8 +22,17 @@ class Detokenizer:
 
     def __init__(self, bytes_of: Callable[[int], bytes], drop_first_space: bool = False) -> None:
         self._bytes_of = bytes_of
+        self._token_space = drop_first_space
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._drop_space = drop_first_space
+
+    def bytes_of(self, token_id: int) -> bytes:
+        """What the next token adds to the text; to be asked once for each token, in order."""
+        data = self._bytes_of(token_id)
+        if self._token_space and data:
+            self._token_space = False
+            data = data.removeprefix(b" ")
+        return data
 
     def push(self, ids: Iterable[int]) -> str:
         """The text that `ids` complete."""

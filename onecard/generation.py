@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -39,6 +39,7 @@ class Generation:
 
     `end_ids`: any of them ends the generation, and may be its last token.
     `seed`: without one, each request draws its own.
+    `biases`: added to the logits of tokens, by their ids; `vocab_size` tokens have one.
     """
 
     prompt_ids: Sequence[int]
@@ -54,6 +55,8 @@ class Generation:
     min_tokens: int = 0
     guide: Guide | None = None
     logprobs: bool = False
+    biases: Mapping[int, float] = field(default_factory=dict)
+    vocab_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ def to_tensors(generation: Generation) -> dict[str, Array]:
         tensors["stop_words_list"] = _words(generation.end_ids[1:])
     if generation.min_tokens:
         tensors["min_tokens"] = np.array([generation.min_tokens], np.int32)
+    if generation.biases:
+        tensors["embedding_bias"] = _biases(generation)
     if generation.logprobs:
         tensors["return_log_probs"] = np.array([True])
     return tensors | _sampling(generation) | _penalties(generation) | _guide(generation.guide)
@@ -146,6 +151,13 @@ def _guide(guide: Guide | None) -> dict[str, Array]:
     if guide.kind != "json":
         texts["guided_decoding_guide"] = guide.text
     return {name: np.array([text.encode()], np.object_) for name, text in texts.items()}
+
+
+def _biases(generation: Generation) -> Array:
+    """One number for each token of the vocabulary, FP32 [vocab_size]."""
+    found = np.zeros(generation.vocab_size, np.float32)
+    found[list(generation.biases)] = list(generation.biases.values())
+    return found
 
 
 def _words(tokens: Sequence[int]) -> Array:

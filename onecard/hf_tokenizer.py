@@ -16,7 +16,7 @@ from typing import Any
 
 import tokenizers
 
-from onecard import chat_template
+from onecard import chat_template, llm_tokenizer, token_texts
 from onecard.chat_template import ChatTemplate
 from onecard.detokenizer import Detokenizer
 from onecard.errors import InvalidRequest
@@ -65,13 +65,19 @@ class HfTokenizer:
         self._text_bytes = cache(lambda i: b"" if i in specials else to_bytes(piece(i)))
         self.end_ids = self._ends(directory, variables)
 
-    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
-        nonce = secrets.token_hex()
+    def encode_chat(self, messages: Sequence[Message], continued: bool = False) -> list[int]:
+        nonce, end = secrets.token_hex(), secrets.token_hex()
         guarded = [Message(turn.role, self._guarded(turn.content, nonce)) for turn in messages]
+        if continued:
+            llm_tokenizer.verify_continued(messages)
+            content = guarded[-1].content.rstrip()
+            guarded[-1] = Message("assistant", content.removesuffix(nonce) + end)
         try:
-            text = self._template.render(guarded)
+            text = self._template.render(guarded, continued)
         except InvalidRequest as error:
-            raise InvalidRequest(str(error).replace(nonce, "")) from error
+            raise InvalidRequest(str(error).replace(nonce, "").replace(end, "")) from error
+        if continued:
+            text = self._opened(text, end, messages[-1].content)
         text = self._marker.sub(lambda found: self._secrets[found[0]], text)
         return self._ids(text.replace(nonce, ""))
 
@@ -79,10 +85,20 @@ class HfTokenizer:
         return len(self._ids(text))
 
     def token(self, token_id: int) -> str:
-        return self._bytes(token_id).decode(errors="replace")
+        return token_texts.shown(self._bytes(token_id))
 
-    def detokenizer(self) -> Detokenizer:
-        return Detokenizer(self._text_bytes, self._drop_first_space)
+    def detokenizer(self, continued: bool = False) -> Detokenizer:
+        return Detokenizer(self._text_bytes, self._drop_first_space and not continued)
+
+    def _opened(self, text: str, end: str, content: str) -> str:
+        """A conversation cut where its last message ends; `content` as its caller wrote it."""
+        head, found, _ = text.rpartition(end)
+        if not found:
+            raise InvalidRequest(
+                "option `continue_final_message` is true, and the model's chat template leaves the "
+                "last message out; leave the option out"
+            )
+        return head + content[len(content.rstrip()) :]
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from onecard.detokenizer import Detokenizer
+from onecard.errors import InvalidRequest
 
 TEKKEN = "tekken.json"
 HUGGING_FACE = "tokenizer.json"
@@ -34,21 +35,36 @@ class Tokenizer(Protocol):
     name: str  # the file that it reads
     end_ids: tuple[int, ...]  # tokens with which the model ends its turn; at least one
 
-    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
+    def encode_chat(self, messages: Sequence[Message], continued: bool = False) -> list[int]:
         """The prompt: the chat template applied, the answer's beginning added.
 
+        Args:
+            continued: the answer goes on from the last message, which is left open.
+
         Raises:
-            InvalidRequest: the template does not allow such a conversation; in its words.
+            InvalidRequest: the template does not allow such a conversation, in its words; or a
+                last message to be continued is not the assistant's, or is empty.
         """
 
     def count(self, text: str) -> int:
         """How many tokens `text` takes, special ones not being recognised in it."""
 
     def token(self, token_id: int) -> str:
-        """The text of one token, special ones included."""
+        """One token as callers see it, special ones included: `onecard.token_texts`."""
 
-    def detokenizer(self) -> Detokenizer:
-        """For one answer."""
+    def detokenizer(self, continued: bool = False) -> Detokenizer:
+        """For one answer; `continued`: it goes on from a text."""
+
+
+def verify_continued(messages: Sequence[Message]) -> None:
+    """Refuse a conversation whose last message no answer can go on from."""
+    last = messages[-1]
+    if last.role != "assistant" or not last.content.strip():
+        what = "is empty" if last.role == "assistant" else f"has the role `{last.role}`"
+        raise InvalidRequest(
+            f"option `continue_final_message` is true and the last message {what}, must be the "
+            "assistant's and say something; end MESSAGES with it, or leave the option out"
+        )
 
 
 def load(directory: Path | str) -> Tokenizer:

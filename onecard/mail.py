@@ -1,25 +1,24 @@
-"""EMAILS: what a caller sends to be judged, checked field by field.
-
-It knows the JSON form and what makes a mail's text safe to show; it knows no model and no tokens.
-"""
+"""EMAILS: what a caller sends to be judged, checked field by field."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from onecard import mail_text
-from onecard.errors import InvalidRequest
+from onecard import documents, mail_text
+from onecard.errors import InvalidRequest, named, shown
 
 MAX_MAILS = 1000  # of one request
 MAX_ID_LETTERS = 998  # the longest line that a mail may have, and so its Message-ID
 MAX_HEADER_LETTERS = 240  # of one; the rest of a long list of recipients tells nothing more
 
-FIELDS = ("id", "from", "to", "date", "subject", "body")
-HEADERS = ("from", "to", "date", "subject")
+# One line each, in the order in which the model sees them.
+HEADERS = ("from", "reply_to", "to", "cc", "date", "subject", "authentication", "labels")
+FIELDS = ("id", *HEADERS, "body", "hidden_text")
+MAY_BE_LISTS = ("from", "reply_to", "to", "cc", "labels")  # of texts
+_WANTED = 'a list of mails, as in `[{"id": "1", "subject": "Hello", "body": "..."}]`'
 
 
 @dataclass(frozen=True)
@@ -28,30 +27,25 @@ class Mail:
 
     Attributes:
         id: the caller's, which no model ever sees.
-        headers: those that were given, each one line.
+        headers: those that were given, each one line, by the names of HEADERS.
         shortened: something of it was left out.
+        hidden_text: the sender hid text, which is not in `body`.
     """
 
     id: str
     headers: Mapping[str, str]
     body: str
     shortened: bool = False
+    hidden_text: bool = False
 
 
 def parse(text: str) -> list[Mail]:
-    """The mails of a request, in order.
+    """The mails of a request, in order: a list, a list under the name `emails`, or a single mail.
 
     Raises:
-        InvalidRequest: not a JSON list of mails; the first wrong index and field are named.
+        InvalidRequest: it is none of these; the first wrong index and field are named.
     """
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"EMAILS is not JSON ({error}); send a JSON list of mails") from error
-    if not isinstance(found, list):
-        raise InvalidRequest(
-            f"EMAILS is a JSON {type(found).__name__}, must be a list; put a single mail into one"
-        )
+    found = _listed(documents.read("EMAILS", text, _WANTED, mended=False))  # for the ids' sake
     if len(found) > MAX_MAILS:
         raise InvalidRequest(
             f"EMAILS has {len(found)} mails, must have at most {MAX_MAILS}; send several requests"
@@ -62,21 +56,41 @@ def parse(text: str) -> list[Mail]:
     return [_mail(fields) for fields in found]
 
 
+def _listed(found: Any) -> list[Any]:
+    if isinstance(found, dict):
+        found = found["emails"] if set(found) == {"emails"} else [found]
+    if not isinstance(found, list):
+        raise InvalidRequest(f"EMAILS is {documents.kind(found)}, must be a list; send {_WANTED}")
+    return found
+
+
 def _verify(where: str, fields: Any) -> None:
     if not isinstance(fields, dict):
         raise InvalidRequest(
-            f"{where} is `{fields!r:.80}`, must be an object with the fields {', '.join(FIELDS)}"
+            f"{where} is {shown(fields)}, must be an object with the fields {', '.join(FIELDS)}"
         )
     for name, value in fields.items():
         if name not in FIELDS:
             raise InvalidRequest(
-                f"{where} has the unknown field `{name:.80}`; known are: {', '.join(FIELDS)}"
+                f"{where} has the unknown field {named(name)}; known are: {', '.join(FIELDS)}"
             )
-        if not isinstance(value, str) and (value is not None or name == "id"):
-            raise InvalidRequest(f"{where} has the `{name}` `{value!r:.80}`, must be a text")
+        _verify_type(where, name, value)
     _verify_id(where, fields.get("id"))
     if fields.get("subject") is None and fields.get("body") is None:
         raise InvalidRequest(f"{where} has neither `subject` nor `body`; send one or both")
+
+
+def _verify_type(where: str, name: str, value: Any) -> None:
+    wanted = "a text"
+    if name == "hidden_text":
+        wanted, fits = "true or false", isinstance(value, bool)
+    elif name in MAY_BE_LISTS and isinstance(value, list):
+        wanted = "a text or a list of texts"
+        fits = all(isinstance(item, str) for item in value)
+    else:
+        fits = isinstance(value, str)
+    if not fits and (value is not None or name == "id"):
+        raise InvalidRequest(f"{where} has the `{name}` {shown(value)}, must be {wanted}")
 
 
 def _verify_id(where: str, found: str | None) -> None:
@@ -87,7 +101,7 @@ def _verify_id(where: str, found: str | None) -> None:
             f"{where} has an `id` of {len(found)} letters, must have 1 to {MAX_ID_LETTERS}"
         )
     if any("\ud800" <= letter <= "\udfff" for letter in found):
-        raise InvalidRequest(f"{where} has the `id` `{found!r:.80}`, must be valid Unicode")
+        raise InvalidRequest(f"{where} has the `id` {shown(found)}, must be valid Unicode")
 
 
 def _verify_distinct(ids: list[str]) -> None:
@@ -96,18 +110,23 @@ def _verify_distinct(ids: list[str]) -> None:
             first = ids.index(mail_id)
             second = ids.index(mail_id, first + 1)
             raise InvalidRequest(
-                f"EMAILS[{second}] has the `id` `{mail_id:.80}`, which EMAILS[{first}] has too; "
+                f"EMAILS[{second}] has the `id` {named(mail_id)}, which EMAILS[{first}] has too; "
                 "no two mails of a request may share one"
             )
 
 
-def _mail(fields: Mapping[str, str | None]) -> Mail:
-    lines = {name: mail_text.line(fields.get(name) or "") for name in HEADERS}
+def _mail(fields: Mapping[str, Any]) -> Mail:
+    lines = {name: mail_text.line(_joined(fields.get(name))) for name in HEADERS}
     return Mail(
-        id=fields["id"] or "",
+        id=fields["id"],
         headers={
             name: mail_text.clip(line, MAX_HEADER_LETTERS) for name, line in lines.items() if line
         },
         body=mail_text.harmless(fields.get("body") or ""),
         shortened=any(len(line) > MAX_HEADER_LETTERS for line in lines.values()),
+        hidden_text=bool(fields.get("hidden_text")),
     )
+
+
+def _joined(value: str | list[str] | None) -> str:
+    return ", ".join(value) if isinstance(value, list) else value or ""

@@ -1,19 +1,16 @@
 """What a caller may ask of a transcription: names, defaults and limits, validated in one place.
 
-Names and defaults are WhisperX's, where it has the option. It knows nothing of Triton or of the
-models that read the options.
+Names and defaults are WhisperX's, where it has the option.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
-import types
-import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from onecard import json_options
 from onecard.errors import InvalidRequest
 
 MAX_SPEAKERS = 64
@@ -64,8 +61,8 @@ class TranscribeOptions:
     channels: int | None = None
 
     def __post_init__(self) -> None:
-        _verify_types(self)
-        _verify_ranges(self)
+        json_options.verify_types(self)
+        json_options.verify_ranges(self, _RANGES)
         _verify_speakers(self)
         _verify_encoding(self)
 
@@ -77,22 +74,7 @@ class TranscribeOptions:
             InvalidRequest: not a JSON object, an unknown name (the nearest known one is named),
                 a value of the wrong type, or one outside its limits.
         """
-        try:
-            found = json.loads(text) if text.strip() else {}
-        except ValueError as error:
-            raise InvalidRequest(
-                f"OPTIONS is not JSON ({error}); send a JSON object, or `{{}}` for the defaults"
-            ) from error
-        if not isinstance(found, dict):
-            raise InvalidRequest(
-                f"OPTIONS is a JSON {type(found).__name__}, must be an object; "
-                "send `{}` for the defaults"
-            )
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in found:
-            if name not in known:
-                raise InvalidRequest(_unknown_option(name, known))
-        return cls(**found)
+        return json_options.parse(cls, text)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -101,48 +83,19 @@ class TranscribeOptions:
         return json.dumps(self.to_dict())
 
 
-def _unknown_option(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"known options: {', '.join(known)}"
-    return f"OPTIONS has the unknown option `{name}`; {hint}"
+@dataclass(frozen=True)
+class StreamOptions(TranscribeOptions):
+    """The same of a streamed transcription, and how it is told.
 
+    `stream`: false for the result as the only event.
+    """
 
-def _wrong(name: str, value: object, wanted: str) -> InvalidRequest:
-    return InvalidRequest(f"option `{name}` is `{value!r}`, must be {wanted}")
+    stream: bool = True
 
-
-_JSON_NAMES: dict[type, str] = {
-    bool: "true or false",
-    float: "a number",
-    int: "a whole number",
-    str: "a text",
-    type(None): "null",
-}
-
-
-def _verify_types(options: TranscribeOptions) -> None:
-    hints = typing.get_type_hints(TranscribeOptions)
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        allowed = _members(hints[field.name])
-        choices = [choice for member in allowed for choice in typing.get_args(member)]
-        if choices:
-            if value not in choices:
-                raise _wrong(field.name, value, "one of " + ", ".join(f"`{c}`" for c in choices))
-        elif not any(_is_a(value, member) for member in allowed):
-            raise _wrong(field.name, value, " or ".join(_JSON_NAMES[m] for m in allowed))
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-    return typing.get_args(hint) if is_union else (hint,)
-
-
-def _is_a(value: object, kind: type) -> bool:
-    """JSON's idea of types: an int is a float, a bool is neither."""
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
+    def pipeline(self) -> TranscribeOptions:
+        """What the models of the pipeline are asked."""
+        names = [field.name for field in dataclasses.fields(TranscribeOptions)]
+        return TranscribeOptions(**{name: getattr(self, name) for name in names})
 
 
 # name -> (lowest, highest), both allowed
@@ -165,13 +118,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "sample_rate": (1_000, 384_000),
     "channels": (1, 32),
 }
-
-
-def _verify_ranges(options: TranscribeOptions) -> None:
-    for name, (low, high) in _RANGES.items():
-        value = getattr(options, name)
-        if value is not None and not low <= value <= high:
-            raise _wrong(name, value, f"between {low} and {high}")
 
 
 def _verify_speakers(options: TranscribeOptions) -> None:

@@ -88,8 +88,8 @@ class Call(Protocol):
 
 def events(
     call: Call, audio: Spool, options: TranscribeOptions, config: Config, gate: Gate
-) -> Iterator[Event]:
-    """Events of one transcription; closing the iterator ends it at the next model call.
+) -> Generator[Event, None, None]:
+    """Events of one transcription; closing the generator ends it at the next model call.
 
     Segments come without speakers, which are known only when every turn is; the result has them.
 
@@ -131,6 +131,12 @@ def events(
             OPTIONS=settings,
         )
         yield {"event": "result", "result": json.loads(labelled["RESULT"])}
+
+
+def result(events: Iterator[Event]) -> Event:
+    """The last of `events`, for those who want no other."""
+    [last] = deque(events, maxlen=1)
+    return last
 
 
 class _Recording:

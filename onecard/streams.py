@@ -1,7 +1,6 @@
 """Requests that are answered as streams of events: who runs, who waits, and who is gone.
 
-It knows threads; it knows nothing of Triton, whose requests `onecard.backend` hands in as callers,
-and nothing of what the events say.
+They are Triton's, which `onecard.backend` hands in as callers.
 """
 
 from __future__ import annotations
@@ -33,6 +32,14 @@ class Caller(Protocol):
     def is_gone(self) -> bool: ...
     def send(self, event: Event) -> None: ...
     def end(self, error: Exception | None) -> None: ...
+
+
+def whole(
+    events: Generator[Event, None, None], join: Callable[[Iterator[Event]], Event]
+) -> Generator[Event, None, None]:
+    """One event in place of all, made by `join` when they have come; closing it closes them."""
+    with contextlib.closing(events):
+        yield join(events)
 
 
 class Stream:
@@ -146,13 +153,16 @@ class Streams:
         """Start `stream`, or let it wait behind those of the same and of lower `rank`."""
         with self._changed:
             if len(self._running) < self._max_running:
-                self._start(stream)
-                return
-            if len(self._waiting) < self._max_waiting:
+                error = self._start(stream)
+                if error is None:
+                    return
+            elif len(self._waiting) < self._max_waiting:
                 self._waiting.append((rank, stream))
                 self._waiting.sort(key=lambda waiting: waiting[0])  # stable: first come, first
                 return
-        stream.end(self._refusal())
+            else:
+                error = self._refusal()
+        stream.end(error)
 
     def close(self) -> None:
         """Wait until all streams have ended, those that wait included."""
@@ -172,12 +182,19 @@ class Streams:
             "again later"
         )
 
-    def _start(self, stream: Stream) -> None:
-        self._running.append(stream)
+    def _start(self, stream: Stream) -> Exception | None:
+        """Run `stream`; why not, if it cannot be."""
         thread = threading.Thread(target=self._run, args=(stream,))
+        self._running.append(stream)
         self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # the operating system has no more of them
+            self._running.remove(stream)
+            self._threads.discard(thread)
+            return Unavailable(f"no thread could be had for the request ({error}); try again later")
         self._changed.notify_all()
+        return None
 
     def _run(self, stream: Stream) -> None:
         """Nothing may escape, or the caller would wait for ever."""
@@ -187,12 +204,24 @@ class Streams:
         finally:
             with self._changed:  # first: whoever has its answer may ask again at once
                 self._running.remove(stream)
-                if self._waiting:
-                    self._start(self._waiting.pop(0)[1])
+                unlucky = self._start_next()
                 self._changed.notify_all()
+            for other, why in unlucky:
+                other.end(why)
             stream.end(error)
             with self._changed:
                 self._threads.discard(threading.current_thread())
+
+    def _start_next(self) -> list[tuple[Stream, Exception]]:
+        """Start one that waits; those that could not be started, to be ended, and why."""
+        unlucky = []
+        while self._waiting:
+            _, stream = self._waiting.pop(0)
+            error = self._start(stream)
+            if error is None:
+                break
+            unlucky.append((stream, error))
+        return unlucky
 
     def _watch(self) -> None:
         try:
@@ -217,7 +246,8 @@ class Streams:
         with self._changed:
             streams = [*self._running, *(stream for _, stream in self._waiting)]
         for stream in streams:
-            stream.poll()
+            with contextlib.suppress(Exception):  # of one caller; the others are watched on
+                stream.poll()
 
     def _dismiss(self) -> None:
         """Those that wait for nobody need no turn."""

@@ -20,6 +20,7 @@ from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
 from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
+from onecard import llm_tokenizer, token_texts
 from onecard.detokenizer import Detokenizer
 from onecard.errors import InvalidRequest
 from onecard.llm_tokenizer import TEKKEN, Message
@@ -45,8 +46,11 @@ class TekkenTokenizer:
         self.end_ids: tuple[int, ...] = (tokenizer.eos_id,)
         self._text_bytes = cache(self._bytes)
 
-    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
+    def encode_chat(self, messages: Sequence[Message], continued: bool = False) -> list[int]:
         turns = [_MESSAGES[message.role](content=message.content) for message in messages]
+        if continued:
+            llm_tokenizer.verify_continued(messages)
+            turns[-1] = AssistantMessage(content=messages[-1].content, prefix=True)
         try:
             encoded = self._chat.encode_chat_completion(ChatCompletionRequest(messages=turns))
         except MistralCommonException as error:
@@ -61,9 +65,10 @@ class TekkenTokenizer:
         return len(self._tokenizer.encode(text, bos=False, eos=False))
 
     def token(self, token_id: int) -> str:
-        return self._tokenizer.id_to_piece(token_id)
+        data = self._text_bytes(token_id)
+        return token_texts.shown(data) if data else self._tokenizer.id_to_piece(token_id)
 
-    def detokenizer(self) -> Detokenizer:
+    def detokenizer(self, continued: bool = False) -> Detokenizer:
         return Detokenizer(self._text_bytes)
 
     def _bytes(self, token_id: int) -> bytes:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import tokenizers
 
-from onecard.errors import InvalidRequest
+from onecard.errors import InvalidRequest, named
 from onecard.options import TranscribeOptions
 
 # Half of the decoder's context less one: what OpenAI leaves for previous text (448 // 2 - 1).
 MAX_PREVIOUS_TOKENS = 223
+MAX_LETTERS_PER_TOKEN = 128  # of text; what is longer is not even encoded
 # GPT-2's end of text, which only the English-only models keep; the others have one more token.
 _ENGLISH_ONLY_END = 50_256
 
@@ -76,7 +77,7 @@ class Tokenizer:
         known = sorted(self.languages.values()) or ["en"]
         if code.lower() not in known:
             raise InvalidRequest(
-                f"option `language` is `{code}`, the model knows {', '.join(known)}; "
+                f"option `language` is {named(code)}, the model knows {', '.join(known)}; "
                 "choose one of them, or leave `language` out to have it detected"
             )
         return code.lower()
@@ -94,8 +95,9 @@ class Tokenizer:
         Hotwords come before the initial prompt; together they take at most `MAX_PREVIOUS_TOKENS`,
         of which the hotwords keep their beginning and the initial prompt its end.
         """
-        hotwords = self._previous(options.hotwords)[:MAX_PREVIOUS_TOKENS]
-        initial = self._previous(options.initial_prompt)
+        letters = MAX_PREVIOUS_TOKENS * MAX_LETTERS_PER_TOKEN
+        hotwords = self._previous((options.hotwords or "")[:letters])[:MAX_PREVIOUS_TOKENS]
+        initial = self._previous((options.initial_prompt or "")[-letters:])
         room = MAX_PREVIOUS_TOKENS - len(hotwords)
         previous = hotwords + initial[max(0, len(initial) - room) :]
         prompt = [self.start_of_previous, *previous] if previous else []
@@ -105,9 +107,9 @@ class Tokenizer:
             prompt.append(self.translate if options.task == "translate" else self.transcribe)
         return [*prompt, self.no_timestamps]
 
-    def _previous(self, text: str | None) -> list[int]:
+    def _previous(self, text: str) -> list[int]:
         """Tokens of text given by the caller; it cannot smuggle in special ones."""
-        tokens = self.encode(" " + text.strip()) if text and text.strip() else []
+        tokens = self.encode(" " + text.strip()) if text.strip() else []
         return [token for token in tokens if token < self.end]
 
     def suppressed(self, options: TranscribeOptions) -> list[int]:
@@ -133,7 +135,7 @@ class Tokenizer:
         for part in parts:
             if not re.fullmatch(r"-1|\d{1,9}", part) or int(part) >= num_tokens:
                 raise InvalidRequest(
-                    f"option `suppress_tokens` holds `{part}`, must be token numbers below "
+                    f"option `suppress_tokens` holds {named(part)}, must be token numbers below "
                     f"{num_tokens}, separated by commas; `-1` stands for the non-speech tokens"
                 )
         return {int(part) for part in parts}

@@ -21,7 +21,7 @@ from onecard.llm_tokenizer import Tokenizer
 from onecard.mail import Mail
 from onecard.mail_packing import Pack, Packer
 from onecard.triage_call import Call, Caller
-from onecard.triage_options import NEEDS_REVIEW, Config, Settings
+from onecard.triage_options import NEEDS_REVIEW, Config, Settings, TriageOptions
 from onecard.verdict_grammar import VerdictGrammar
 from onecard.verdicts import Verdict
 
@@ -43,6 +43,18 @@ def load(config: Config) -> Triage:
     return Triage(llm_tokenizer.load(config.tokenizer_dir), config, facts)
 
 
+def joined(events: Iterator[Event]) -> Event:
+    """One event in place of all, for those who want no stream: every verdict, and the summary."""
+    verdicts: list[Event] = []
+    summary: Event = {}
+    for event in events:
+        if event["event"] == "verdict":
+            verdicts.append(event["verdict"])
+        elif event["event"] == "summary":
+            summary = event["summary"]
+    return {"event": "verdicts", "verdicts": verdicts, "summary": summary}
+
+
 class Triage:
     """Judges mails.
 
@@ -54,15 +66,11 @@ class Triage:
         self._tokenizer = tokenizer
         self._config = config
         self._facts = dict(facts)
-        self._parts(self.settings(""))
+        self._parts(self.settings(TriageOptions()))
 
-    def settings(self, options: str) -> Settings:
-        """OPTIONS over the plan's.
-
-        Raises:
-            InvalidRequest: they cannot be followed.
-        """
-        return triage_options.settings(options, self._config)
+    def settings(self, asked: TriageOptions) -> Settings:
+        """A request's options over the plan's."""
+        return triage_options.settings(asked, self._config)
 
     def events(
         self, mails: Sequence[Mail], settings: Settings, llm: Llm, is_busy: IsBusy

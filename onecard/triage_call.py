@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from onecard.errors import Cancelled, InvalidRequest, Unavailable
+from onecard.errors import Cancelled, InvalidRequest, Unavailable, message
 from onecard.generation import Generation, Llm
 from onecard.llm_tokenizer import Tokenizer
 from onecard.mail import Mail
@@ -79,7 +79,7 @@ class Caller:
         except Cancelled:
             raise
         except (InvalidRequest, Unavailable, RuntimeError) as error:
-            self._explain(call, f"engine error: {error}")
+            self._explain(call, message(f"engine error: {error}"))
         except Exception:  # the boundary: every mail gets its verdict
             logging.getLogger(__name__).exception("a call of the model failed")
             self._explain(call, "internal error; the server log has the traceback")

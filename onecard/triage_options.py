@@ -1,11 +1,7 @@
-"""What a caller may ask of a triage, over what the plan sets; validated in one place.
-
-It knows names, limits and defaults; it knows nothing of mails, tokens or Triton.
-"""
+"""What a caller may ask of a triage, over what the plan sets; validated in one place."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -21,6 +17,7 @@ NEEDS_REVIEW = "needs_review"
 MAX_MAILS_PER_CALL = 64
 MAX_NAMES = 64  # categories, or priorities
 MAX_INSTRUCTION_LETTERS = 8000
+MAX_TOKENS = 2**31 - 1  # that an engine can be told of; the window says what fits
 # A name is written into the prompt and into the grammar, so it holds no quotes and no line breaks.
 _NAME = re.compile(r"\w[\w &/+.-]{0,39}")
 
@@ -50,7 +47,10 @@ class Config:
 
 @dataclass(frozen=True)
 class TriageOptions:
-    """Options of one triage request; None is the plan's, and instructions may be empty there."""
+    """Options of one triage request; None is the plan's, and instructions may be empty there.
+
+    `stream`: false for all verdicts and the summary in one event.
+    """
 
     categories: list[str] | None = None
     priorities: list[str] | None = None
@@ -61,6 +61,7 @@ class TriageOptions:
     temperature: float | None = None
     seed: int | None = None
     confidence_threshold: float | None = None
+    stream: bool = True
 
     def __post_init__(self) -> None:
         json_options.verify_types(self)
@@ -87,15 +88,15 @@ class Settings:
     temperature: float
     seed: int | None
     confidence_threshold: float
+    stream: bool = True
 
 
-def settings(text: str, config: Config) -> Settings:
-    """OPTIONS over the plan's; an empty text asks for nothing.
+def settings(asked: TriageOptions, config: Config) -> Settings:
+    """A request's options over the plan's.
 
     Raises:
-        InvalidRequest: an unknown name, or a value of the wrong type or outside its limits.
+        InvalidRequest: the plan has a value of the wrong type or outside its limits.
     """
-    asked = json_options.parse(TriageOptions, text)
     planned = TriageOptions(
         categories=_split(config.categories),
         priorities=_split(config.priorities),
@@ -116,7 +117,7 @@ def settings(text: str, config: Config) -> Settings:
 
 _RANGES: dict[str, tuple[float, float]] = {
     "mails_per_call": (1, MAX_MAILS_PER_CALL),
-    "max_tokens_per_mail": (1, math.inf),
+    "max_tokens_per_mail": (1, MAX_TOKENS),
     "temperature": (0.0, 2.0),
     "seed": (0, MAX_SEED),
     "confidence_threshold": (0.0, 1.0),

@@ -6,14 +6,14 @@ with nothing. It knows threads and spools; it knows nothing of Triton or of what
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from onecard.errors import InvalidRequest, Unavailable
+from onecard import documents
+from onecard.errors import InvalidRequest, Unavailable, named, shown
 from onecard.spool import Spool
 from onecard.streams import POLL_S
 
@@ -37,7 +37,7 @@ class Part:
 
         Raises InvalidRequest for less than all of them, or values of other types.
         """
-        found = json.loads(parameters or "{}")
+        found = documents.read("the request's parameters", parameters or "{}", "one of each")
         given = {name: found[name] for name in (UPLOAD, PART, IS_LAST) if name in found}
         if not given:
             return cls()
@@ -45,7 +45,7 @@ class Part:
         if not (isinstance(upload, str) and upload and type(number) is int and number >= 0
                 and isinstance(is_last, bool)):  # fmt: skip
             raise InvalidRequest(
-                f"the request has the parameters `{given}`, must have `{UPLOAD}` (a text), "
+                f"the request has the parameters {shown(given)}, must have `{UPLOAD}` (a text), "
                 f"`{PART}` (from 0 on) and `{IS_LAST}` (a boolean), or none of them"
             )
         return cls(upload, number, is_last)
@@ -164,7 +164,7 @@ class Uploads:
         """
         if part.upload in self._uploads:
             raise InvalidRequest(
-                f"the upload `{part.upload}` has begun already; give every one another name"
+                f"the upload {named(part.upload)} has begun already; give every one another name"
             )
         upload = Upload(self._max_bytes)
         upload.add(part, data)
@@ -181,8 +181,8 @@ class Uploads:
         upload = self._uploads.get(part.upload)
         if upload is None:
             raise InvalidRequest(
-                f"there is no upload `{part.upload}` under way; send parts from 0 to the last one, "
-                "over one stream"
+                f"there is no upload {named(part.upload)} under way; send parts from 0 to the last "
+                "one, over one stream"
             )
         try:
             upload.add(part, data)

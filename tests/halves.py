@@ -17,6 +17,8 @@ from xdist.scheduler import LoadScopeScheduling
 SHARED = (
     "tests/test_chat.py",
     "tests/test_faults.py",
+    "tests/test_hostile.py",
+    "tests/test_parameters.py",
     "tests/test_quality.py",
     "tests/test_readme_python.py",
     "tests/test_triage.py",

@@ -268,6 +268,70 @@ def test_the_same_over_http(server):
     assert [event["event"] for event in events[-2:]] == ["usage", "done"]
 
 
+def test_an_answer_may_be_one_event_over_plain_http(server):
+    url = f"http://{server.http_url}/v2/models/chat/generate"
+    body = {
+        "MESSAGES": json.dumps(user(STORY)),
+        "stream": False,
+        "max_tokens": 16,
+        "temperature": 0,
+    }
+    reply = requests.post(url, json=body, timeout=120)
+    assert reply.status_code == 200, reply.text
+    answer = json.loads(reply.json()["EVENT"])
+    assert answer["event"] == "answer"
+    assert answer["text"] == ask(server, STORY, temperature=0, max_tokens=16).text
+    assert answer["usage"]["completion_tokens"] <= answer["usage"]["max_tokens"] == 16
+    assert answer["finish_reason"] in ("stop", "length")
+
+
+def test_tokens_can_be_banned_and_forced(server):
+    first = ask(server, STORY, temperature=0, max_tokens=1, logprobs=True).tokens[0]
+    tokenizer = llm_tokenizer.load(ROOT / "engines" / "cpu" / "llm" / "tokenizer")
+    ids = [token for token in range(49152) if tokenizer.token(token) == first]
+    banned = {str(token): -100 for token in ids}
+    again = ask(server, STORY, temperature=0, max_tokens=1, logprobs=True, logit_bias=banned)
+    assert again.tokens[0] != first
+
+
+def test_an_answer_goes_on_from_the_assistants_words(server):
+    talk = [*user("Count to five."), {"role": "assistant", "content": "1, 2, 3,"}]
+    asked = {"temperature": 0, "max_tokens": 8}
+    closed = ask(server, talk, **asked)
+    opened = ask(server, talk, continue_final_message=True, **asked)
+    assert opened.usage["prompt_tokens"] < closed.usage["prompt_tokens"]
+    assert opened.text.lstrip().startswith("4")
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"type": "array", "uniqueItems": True}, "`uniqueItems` at `#/uniqueItems`"),
+        ({"$ref": "https://example.com/a.json"}, "is not followed"),
+        ({"type": "string", "pattern": "^(?=a)a$"}, "look-ahead"),
+    ],
+)
+def test_schemas_that_are_half_followed_are_refused(server, schema, says):
+    with pytest.raises(InferenceServerException, match=says):
+        ask(server, "x", response_format={"type": "json_schema", "json_schema": schema})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [{"type": "integer", "minimum": 500}, {"maximum": 700}]},
+        {"type": "string", "pattern": "^[a-z]+$", "maxLength": 2},
+        {"enum": ["red", "blue"], "not": {"const": "red"}},
+    ],
+)
+def test_schemas_that_engines_follow_in_part_are_followed_whole(server, schema):
+    form = {"type": "json_schema", "json_schema": schema}
+    for seed in range(3):
+        answer = ask(server, "Answer in JSON.", response_format=form, seed=seed, temperature=1.0)
+        assert answer.reason == "stop"
+        jsonschema.validate(json.loads(answer.text), schema)
+
+
 def test_a_caller_who_leaves_http_frees_the_engine(server):
     with contextlib.closing(events_over_http(server, **LONG)) as events:
         next(events)

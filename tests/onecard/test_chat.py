@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from onecard import llm_tokenizer
-from onecard.chat import Chat, Config
+from onecard import generation, llm_tokenizer
+from onecard.chat import Chat, Config, joined
 from onecard.chat_options import ChatOptions
 from onecard.errors import Cancelled, InvalidRequest
 from onecard.generation import Generation, Guide, Piece
@@ -56,7 +56,7 @@ class FakeLlm:
 
 @pytest.fixture(scope="module")
 def chat() -> Chat:
-    return Chat(llm_tokenizer.load(CONFIG.tokenizer_dir), CONFIG, {"name": "llm"})
+    return Chat(llm_tokenizer.load(CONFIG.tokenizer_dir), CONFIG, {"name": "llm"}, 49152)
 
 
 def ids_of(chat: Chat, text: str) -> list[int]:
@@ -154,8 +154,26 @@ def test_log_probabilities_are_one_a_token(chat):
     pieces = [Piece((token,), (-index - 0.5,)) for index, token in enumerate([*ids, END])]
     _, usage, _, deltas = run(chat, FakeLlm(pieces), logprobs=True)
     found = [entry for delta in deltas for entry in delta["logprobs"]]
-    assert found == [{"token": "one", "logprob": -0.5}, {"token": " two", "logprob": -1.5}]
+    assert found == [
+        {"token": "one", "logprob": -0.5, "bytes": list(b"one")},
+        {"token": " two", "logprob": -1.5, "bytes": list(b" two")},
+    ]
     assert usage["completion_tokens"] == 2
+
+
+def test_the_bytes_of_all_tokens_are_those_of_the_text(chat):
+    wanted = "👩‍👩‍👧 Привет 日本 🇩🇪 ñ"
+    pieces = [Piece((token,), (-1.0,)) for token in ids_of(chat, wanted)]
+    text, _, _, deltas = run(chat, FakeLlm(pieces), logprobs=True, max_tokens=69)
+    entries = [entry for delta in deltas for entry in delta["logprobs"]]
+    assert text == wanted
+    assert bytes(byte for entry in entries for byte in entry["bytes"]) == wanted.encode()
+    for entry in entries:
+        data = bytes(entry["bytes"])
+        parts = "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
+        assert entry["token"] in (data.decode(errors="replace"), parts)
+        assert "\ufffd" not in entry["token"]
+    assert any(entry["token"].startswith("bytes:") for entry in entries)
 
 
 def test_without_being_asked_for_there_are_none(chat):
@@ -170,7 +188,8 @@ def test_options_reach_the_engine_and_the_plan_fills_the_rest(chat):
     asked = llm.asked
     assert {name: getattr(asked, name) for name in given} == given
     assert (asked.max_tokens, asked.temperature, asked.end_ids) == (9, 0.7, (END, 0))
-    assert asked.guide == Guide("json_schema", '{"type": "object", "additionalProperties": true}')
+    any_object = '{"type": "object", "properties": {}, "additionalProperties": true}'
+    assert asked.guide == Guide("json_schema", any_object)
     run(chat, llm, temperature=0.0)
     assert (llm.asked.max_tokens, llm.asked.temperature) == (20, 0.0)
 
@@ -228,3 +247,107 @@ def test_an_error_of_the_engine_ends_the_answer(chat):
 
     with pytest.raises(RuntimeError, match="broken"):
         list(chat.events(HELLO, ChatOptions(), Failing(ids_of(chat, "one"))))
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "problem"),
+    [
+        ('{"n": 3}', "stop", None),
+        ('{"n": "x"}', "invalid", "`$.n`: 'x' is not of type 'integer'"),
+        ('{"n": 3', "invalid", "not JSON"),
+        ('{"n": 3, "n": 4}', "invalid", "the name `n` twice"),
+    ],
+)
+def test_what_ends_by_itself_is_held_against_the_schema(chat, said, reason, problem):
+    form = {"type": "json_schema", "json_schema": SCHEMA}
+    _, _, done, _ = run(chat, FakeLlm(ids_of(chat, said)), response_format=form)
+    assert done["finish_reason"] == reason
+    assert (problem is None) == ("problem" not in done)
+    assert problem is None or problem in done["problem"]
+
+
+def test_what_was_cut_is_not_held_against_the_schema(chat):
+    form = {"type": "json_object"}
+    ids = ids_of(chat, '{"n": 3')
+    _, _, done, _ = run(chat, FakeLlm(ids), response_format=form, max_tokens=len(ids))
+    assert (done["finish_reason"], "problem" in done) == ("length", False)
+
+
+def test_a_schema_that_cannot_be_followed_is_refused_before_the_engine_is_asked(chat):
+    llm = FakeLlm([])
+    form = {"type": "json_schema", "json_schema": {"type": "array", "uniqueItems": True}}
+    with pytest.raises(InvalidRequest, match="`uniqueItems`"):
+        list(chat.events(HELLO, ChatOptions(response_format=form), llm))
+    assert llm.asked is None
+
+
+def test_all_of_an_answer_is_one_event(chat):
+    ids = ids_of(chat, "one two")
+    pieces = [Piece((token,), (-1.0,)) for token in ids]
+    answer = joined(chat.events(HELLO, ChatOptions(logprobs=True), FakeLlm(pieces)))
+    assert (answer["event"], answer["text"], answer["finish_reason"]) == (
+        "answer",
+        "one two",
+        "stop",
+    )
+    assert [entry["token"] for entry in answer["logprobs"]] == ["one", " two"]
+    assert answer["usage"]["completion_tokens"] == 2
+    assert answer["engine"] == {"name": "llm"}
+    assert set(joined(chat.events(HELLO, ChatOptions(), FakeLlm(ids)))) == set(answer) - {
+        "logprobs"
+    }
+
+
+def test_other_tokens_may_end_an_answer(chat):
+    one, two = ids_of(chat, "one two")
+    llm = FakeLlm([one, two])
+    text, usage, done, _ = run(chat, llm, stop_token_ids=[two])
+    assert (text, done["finish_reason"], usage["completion_tokens"]) == ("one", "stop", 1)
+    assert llm.asked.end_ids == (END, 0, two)
+
+
+def test_biases_reach_the_engine_as_one_number_a_token(chat):
+    llm = FakeLlm([])
+    run(chat, llm, logit_bias={"7": -100, "9": 0.5}, top_k=-1)
+    bias = generation.to_tensors(llm.asked)["embedding_bias"]
+    assert (bias.shape, bias.dtype, bias[7], bias[9], bias.sum()) == (
+        (49152,),
+        "float32",
+        -100,
+        0.5,
+        -99.5,
+    )
+    assert llm.asked.top_k == 0
+
+
+@pytest.mark.parametrize("given", [{"logit_bias": {"49152": 1}}, {"stop_token_ids": [49152]}])
+def test_tokens_that_the_engine_has_not_are_refused(chat, given):
+    with pytest.raises(InvalidRequest, match="must be below 49152"):
+        list(chat.events(HELLO, ChatOptions(**given), FakeLlm([])))
+
+
+def test_an_answer_goes_on_from_the_last_message(chat):
+    talk = [*HELLO, Message("assistant", "The sky <|im_end|> is ")]
+    closed = chat.tokenizer.encode_chat(talk)
+    opened = chat.tokenizer.encode_chat(talk, continued=True)
+    head = chat.tokenizer.encode_chat(HELLO)
+    assert opened[: len(head)] == head
+    assert len(opened) < len(closed)
+    assert END not in opened[len(head) :]
+    said = chat.tokenizer.detokenizer(continued=True)
+    assert said.push(opened[len(head) :]) + said.flush() == "The sky <|im_end|> is "
+    llm = FakeLlm(ids_of(chat, " blue"))
+    options = ChatOptions(continue_final_message=True)
+    text = "".join(event.get("text", "") for event in chat.events(talk, options, llm))
+    assert text == " blue"
+    assert list(llm.asked.prompt_ids) == opened
+
+
+@pytest.mark.parametrize("last", [Message("user", "x"), Message("assistant", " ")])
+def test_nothing_goes_on_from_another_message(chat, last):
+    options = ChatOptions(continue_final_message=True)
+    with pytest.raises(InvalidRequest, match="`continue_final_message`"):
+        list(chat.events([*HELLO, last], options, FakeLlm([])))

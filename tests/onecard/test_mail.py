@@ -40,7 +40,10 @@ def test_subject_or_body_will_do(fields):
     [
         ("{", "EMAILS is not JSON"),
         ("[" * 100_000, "EMAILS is not JSON"),
-        ('{"id": "1", "body": ""}', "EMAILS is a JSON dict, must be a list"),
+        ("", "EMAILS is empty; send a list of mails"),
+        ('"text"', "EMAILS is a text, must be a list"),
+        ('{"mails": []}', r"EMAILS\[0\] has the unknown field `mails`"),
+        ('{"emails": {}}', "EMAILS is an object, must be a list"),
         ('["text"]', r"EMAILS\[0\] is `'text'`"),
         ('[{"id": "1", "body": ""}, {"body": ""}]', r"EMAILS\[1\] has no `id`"),
         ('[{"id": "", "body": ""}]', r"EMAILS\[0\] has an `id` of 0 letters"),
@@ -49,6 +52,15 @@ def test_subject_or_body_will_do(fields):
         (r'[{"id": "\ud800", "body": ""}]', r"EMAILS\[0\].*must be valid Unicode"),
         ('[{"id": "1"}]', r"EMAILS\[0\] has neither `subject` nor `body`"),
         ('[{"id": "1", "body": ["x"]}]', r"EMAILS\[0\] has the `body` `\['x'\]`, must be a text"),
+        (
+            '[{"id": "1", "body": "", "cc": ["x", 1]}]',
+            r"`cc` `\['x', 1\]`, must be a text or a list",
+        ),
+        (
+            '[{"id": "1", "body": "", "authentication": ["x"]}]',
+            "`authentication` .* must be a text",
+        ),
+        ('[{"id": "1", "body": "", "hidden_text": "yes"}]', "`'yes'`, must be true or false"),
         ('[{"id": "1", "body": "", "sender": "x"}]', r"EMAILS\[0\] has the unknown field `sender`"),
         (
             '[{"id": "1", "body": ""}, {"id": "2", "body": ""}, {"id": "1", "body": ""}]',
@@ -59,6 +71,28 @@ def test_subject_or_body_will_do(fields):
 def test_names_the_first_wrong_mail_and_field(found, says):
     with pytest.raises(InvalidRequest, match=says):
         mail.parse(found)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"id": "1", "body": "x"}', '{"emails": [{"id": "1", "body": "x"}]}']
+)
+def test_a_single_mail_and_a_list_with_a_name_are_read_as_well(text):
+    assert [found.id for found in mail.parse(text)] == ["1"]
+
+
+def test_what_a_mailbox_knows_of_a_mail():
+    fields = {
+        "id": "1", "body": "x", "to": ["a@x", "b@x"], "cc": "c@x\nTo: d@x", "reply_to": "e@y\u200b",
+        "authentication": "dmarc=fail " + "x" * 300, "labels": ["INBOX"], "hidden_text": True,
+    }  # fmt: skip
+    [found] = mail.parse(json.dumps([fields]))
+    assert found.headers["to"] == "a@x, b@x"
+    assert found.headers["cc"] == "c@x To: d@x"
+    assert found.headers["reply_to"] == "e@y"
+    assert found.headers["labels"] == "INBOX"
+    assert len(found.headers["authentication"]) == mail.MAX_HEADER_LETTERS
+    assert found.hidden_text
+    assert found.shortened
 
 
 def test_too_many_mails():

@@ -33,7 +33,10 @@ def test_survives_json():
         ('{"beam_size": 2.5}', "a whole number"),
         ('{"chunk_size": 31}', "between 1.0 and 30.0"),
         ('{"vad_onset": "high"}', "a number"),
-        ('{"vad_onset": NaN}', "between"),
+        ('{"vad_onset": NaN}', "finite number"),
+        ('{"vad_onset": 1e999}', "finite number"),
+        ('{"beam_size": 4294967297}', "between 1 and"),
+        ('{"initial_prompt": ' + "[" * 100_000, "deep"),
         ('{"language": 3}', "a text or null"),
         ('{"min_speakers": 4, "max_speakers": 2}', "must not exceed"),
         ('{"num_speakers": 2, "max_speakers": 2}', "either"),
@@ -48,6 +51,11 @@ def test_refuses_with_what_was_found_and_wanted(found, says):
 
 def test_an_int_is_a_number_where_a_float_is_wanted():
     assert TranscribeOptions.from_json('{"temperature": 0, "chunk_size": 25}').chunk_size == 25
+
+
+def test_null_is_the_default_where_an_option_cannot_be_null():
+    assert TranscribeOptions.from_json('{"task": null, "align": null}') == TranscribeOptions()
+    assert TranscribeOptions.from_json('{"logprob_threshold": null}').logprob_threshold is None
 
 
 def test_every_option_has_a_default_that_is_itself_valid():

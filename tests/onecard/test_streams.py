@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
-from onecard.streams import Stream, Streams
+from onecard.streams import Stream, Streams, whole
 
 TIMEOUT_S = 60
 
@@ -119,6 +119,51 @@ def test_an_answer_is_closed_when_its_events_cannot_be_sent(make):
     make().add(Stream(caller, gate.answer))
     assert isinstance(caller.wait().ends[0], OSError)
     assert gate.was_closed
+
+
+def test_all_events_may_be_told_as_one(make):
+    def answer(stream):
+        yield {"n": 1}
+        yield {"n": 2}
+
+    def fails(stream):
+        yield {"n": 1}
+        raise InvalidRequest("no")
+
+    def joined(events):
+        return {"sum": sum(event.get("n", 0) for event in events)}
+
+    def folded(answer):
+        return lambda stream: whole(answer(stream), joined)
+
+    streams, gate = make(3), Gate()
+    assert add(streams, folded(answer)).wait().events == [{"sum": 3}]
+    failed = add(streams, folded(fails)).wait()
+    assert failed.events == []
+    assert isinstance(failed.ends[0], InvalidRequest)
+    left = add(streams, folded(gate.answer))
+    assert gate.has_begun.wait(TIMEOUT_S)
+    left.has_left = True
+    assert isinstance(left.wait().ends[0], Cancelled)
+    assert gate.was_closed
+
+
+def test_who_cannot_have_a_thread_is_refused(make, monkeypatch):
+    streams, gate = make(1, 1), Gate()
+    running, waiting = add(streams, gate.answer), add(streams, gate.answer)
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    gate.is_open.set()
+    assert running.wait().ends == [None]
+    unlucky = [waiting.wait(), add(streams, gate.answer).wait()]
+    monkeypatch.undo()
+    for caller in unlucky:
+        assert isinstance(caller.ends[0], Unavailable)
+        assert "no thread could be had" in str(caller.ends[0])
+    assert add(streams, gate.answer).wait().ends == [None]
 
 
 def test_more_than_may_run_and_wait_are_refused(make):

@@ -18,11 +18,11 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onecard import llm_tokenizer, mail
+from onecard import json_options, llm_tokenizer, mail
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
 from onecard.generation import Generation, Piece
-from onecard.triage import Triage
-from onecard.triage_options import Config
+from onecard.triage import Triage, joined
+from onecard.triage_options import Config, TriageOptions
 
 ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "engines" / "cpu" / "llm" / "tokenizer"
@@ -107,7 +107,8 @@ def run(llm, num_mails, is_busy=lambda: False, options="", **changed):
     """Verdicts by id, the summary, and all events; that each mail came out once is checked."""
     made = triage(**changed)
     mails = mails_of(num_mails)
-    events = list(made.events(mails, made.settings(options), llm, is_busy))
+    asked = made.settings(json_options.parse(TriageOptions, options))
+    events = list(made.events(mails, asked, llm, is_busy))
     found = [event["verdict"] for event in events if event["event"] == "verdict"]
     for verdict in found:
         jsonschema.validate(verdict, SCHEMA)
@@ -164,7 +165,7 @@ def test_a_verdict_goes_out_while_the_next_one_is_written():
         yield line(2)
 
     made = triage()
-    events = made.events(mails_of(2), made.settings(""), FakeLlm(says), lambda: False)
+    events = made.events(mails_of(2), made.settings(TriageOptions()), FakeLlm(says), lambda: False)
     first = next(event for event in events if event["event"] == "verdict")
     assert first["verdict"]["id"] == "id 0"
     said.set()
@@ -318,7 +319,7 @@ def test_a_caller_that_is_gone_ends_everything():
     llm = FakeLlm(says)
     made = triage()
     with pytest.raises(Cancelled):
-        list(made.events(mails_of(12), made.settings(""), llm, lambda: False))
+        list(made.events(mails_of(12), made.settings(TriageOptions()), llm, lambda: False))
     assert len(llm.asked) == 2
     assert llm.running == 0
 
@@ -329,7 +330,7 @@ def test_a_caller_that_is_gone_does_not_wait_for_speech():
 
     made = triage()
     with pytest.raises(Cancelled):
-        list(made.events(mails_of(1), made.settings(""), FakeLlm(), is_busy))
+        list(made.events(mails_of(1), made.settings(TriageOptions()), FakeLlm(), is_busy))
 
 
 def test_closing_the_events_stops_the_engine():
@@ -340,7 +341,7 @@ def test_closing_the_events_stops_the_engine():
 
     llm = FakeLlm(says)
     made = triage()
-    events = made.events(mails_of(12), made.settings(""), llm, lambda: False)
+    events = made.events(mails_of(12), made.settings(TriageOptions()), llm, lambda: False)
     next(event for event in events if event["event"] == "verdict")
     events.close()
     assert llm.running == 0
@@ -352,8 +353,18 @@ def test_settings_that_cannot_be_served_are_refused_before_the_first_event():
     made = triage()
     for options in ({"max_tokens_per_mail": 8000}, {"instructions": "word " * 1600,
                     "max_tokens_per_mail": 6500}, {"max_tokens_per_mail": 20}):  # fmt: skip
-        asked = made.settings(json.dumps(options))
+        asked = made.settings(TriageOptions(**options))
         with pytest.raises(InvalidRequest, match="max_tokens_per_mail"):
             next(made.events(mails_of(1), asked, FakeLlm(), lambda: False))
     with pytest.raises(InvalidRequest, match="max_tokens_per_mail"):
         triage(max_tokens_per_mail=20)
+
+
+def test_an_answer_in_one_event_has_every_verdict_and_the_summary():
+    made = triage()
+    asked = made.settings(TriageOptions(stream=False))
+    events = list(made.events(mails_of(3), asked, FakeLlm(), lambda: False))
+    found = joined(iter(events))
+    verdicts = [event["verdict"] for event in events if event["event"] == "verdict"]
+    assert found == {"event": "verdicts", "verdicts": verdicts, "summary": events[-1]["summary"]}
+    assert len(verdicts) == 3

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from onecard import triage_options
+from onecard import json_options, triage_options
 from onecard.errors import InvalidRequest
-from onecard.triage_options import Config
+from onecard.triage_options import Config, TriageOptions
 
 CONFIG = Config(
     llm_model="llm",
@@ -32,8 +32,12 @@ CONFIG = Config(
 )
 
 
+def settings(options: str, config: Config) -> triage_options.Settings:
+    return triage_options.settings(json_options.parse(TriageOptions, options), config)
+
+
 def test_nothing_asked_is_the_plan():
-    found = triage_options.settings("", CONFIG)
+    found = settings("", CONFIG)
     assert found.categories == ("invoice", "meeting", "other")
     assert found.priorities == ("high", "low")
     assert (found.mails_per_call, found.drafts, found.seed) == (3, True, None)
@@ -43,9 +47,9 @@ def test_what_is_asked_wins_even_where_it_is_nothing():
     asked = {
         "categories": ["a", "Größe & Gewicht"], "priorities": ["P1"], "instructions": "",
         "mails_per_call": 1, "max_tokens_per_mail": 300, "drafts": False, "temperature": 0,
-        "seed": 7, "confidence_threshold": 0,
+        "seed": 7, "confidence_threshold": 0, "stream": False,
     }  # fmt: skip
-    found = triage_options.settings(
+    found = settings(
         json.dumps(asked), dataclasses.replace(CONFIG, temperature=0.7, instructions="x")
     )
     assert dataclasses.asdict(found) == {
@@ -74,14 +78,16 @@ def test_what_is_asked_wins_even_where_it_is_nothing():
         ('{"drafts": 1}', "true or false"),
         ('{"temperature": 3}', "between 0.0 and 2.0"),
         ('{"seed": -1}', "`seed`"),
+        ('{"seed": 1e300}', "`seed`"),
+        ('{"max_tokens_per_mail": 4294967297}', "between 1 and 2147483647"),
         ('{"confidence_threshold": 1.5}', "between 0.0 and 1.0"),
     ],
 )
 def test_refuses_with_what_was_found_and_wanted(found, says):
     with pytest.raises(InvalidRequest, match=says):
-        triage_options.settings(found, CONFIG)
+        settings(found, CONFIG)
 
 
 def test_a_plan_is_held_to_the_same():
     with pytest.raises(InvalidRequest, match="has `a` twice"):
-        triage_options.settings("", dataclasses.replace(CONFIG, categories="a,b,a"))
+        settings("", dataclasses.replace(CONFIG, categories="a,b,a"))

@@ -66,6 +66,22 @@ def test_the_instructions_can_be_changed():
     assert "reply_draft" not in system.content
 
 
+def test_what_a_mailbox_knows_of_a_mail_is_shown_with_what_it_means():
+    plain = {"id": "1", "from": "a@x", "subject": "Hi", "body": "Pay."}
+    more = {"cc": "c@x", "reply_to": "e@y", "authentication": "dmarc=fail", "labels": "INBOX"}
+    known = {**plain, **more, "hidden_text": True}
+    before, told = (triage_prompt.messages(mail.parse(json.dumps([fields])), SETTINGS)
+                    for fields in (plain, known))  # fmt: skip
+    lines = told[1].content.splitlines()[1:-2]
+    assert lines[:3] == ["From: a@x", "Reply-To: e@y", "Cc: c@x"]
+    assert lines[3:6] == ["Subject: Hi", "Authentication: dmarc=fail", "Labels: INBOX"]
+    assert lines[6].startswith("Hidden text: ")
+    assert lines[7:] == ["", "Pay."]
+    fences = [triage_prompt.fence_of(mail.parse(json.dumps([fields]))) for fields in (plain, known)]
+    rules = before[0].content.replace(*fences)
+    assert told[0].content == "\n".join([rules, *triage_prompt.SIGNS.values()])
+
+
 @pytest.mark.parametrize("body", CANARIES)
 def test_a_mail_stays_between_its_fences(body):
     [_, user] = triage_prompt.messages(mails_of("before", body, "after"), SETTINGS)

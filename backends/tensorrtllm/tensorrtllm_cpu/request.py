@@ -211,6 +211,8 @@ def _guide(inputs: Mapping[str, Array]) -> GuideText | None:
 def _sampling(inputs: Mapping[str, Array]) -> Sampling:
     beam_width = scalar(inputs, "beam_width", 1)
     top_p = scalar(inputs, "runtime_top_p", 0.0)
+    if not 0 <= top_p <= 1:  # nor NaN, which would pass for none below
+        raise Refusal(f"`runtime_top_p` is `{top_p}`, must be from 0 to 1; send that")
     top_k = scalar(inputs, "runtime_top_k", 0)
     if top_k == 0 and top_p <= 0:
         top_k = 1  # neither given: greedy
@@ -243,7 +245,6 @@ def _verify_sampling(sampling: Sampling) -> None:
             f"from 1 to the beam width {sampling.beam_width}",
         ),
         "runtime_top_k": (sampling.top_k, sampling.top_k >= 0, "0 or more"),
-        "runtime_top_p": (sampling.top_p, sampling.top_p <= 1, "at most 1"),
         "temperature": (sampling.temperature, sampling.temperature >= 0, "0 or more"),
         "repetition_penalty": (
             sampling.repetition_penalty,
@@ -252,6 +253,7 @@ def _verify_sampling(sampling: Sampling) -> None:
         ),
         "presence_penalty": (sampling.presence_penalty, True, "a number"),
         "frequency_penalty": (sampling.frequency_penalty, True, "a number"),
+        "len_penalty": (sampling.len_penalty, True, "a number"),
         "min_tokens": (sampling.min_tokens, sampling.min_tokens >= 0, "0 or more"),
     }
     for name, (found, is_right, wanted) in checks.items():

@@ -3,7 +3,6 @@
 import json
 
 from onecard import alignment, backend, parameters, presence
-from onecard.errors import InvalidRequest
 from onecard.options import TranscribeOptions
 
 
@@ -29,13 +28,8 @@ class TritonPythonModel:
             return error
 
     def _read(self, request):
-        try:
-            document = json.loads(backend.text(request, "SEGMENTS"))
-        except ValueError as error:
-            raise InvalidRequest(
-                f"SEGMENTS is not JSON ({error}); send what `recognize` answers"
-            ) from error
-        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
+        document = backend.document(request, "SEGMENTS", "what `recognize` answers")
+        options = backend.options(request, TranscribeOptions)
         return alignment.Job(backend.tensor(request, "PCM"), document, options)
 
     def _reply(self, outcome):

@@ -2,10 +2,9 @@
 
 from functools import partial
 
-from onecard import backend, chat, chat_options, json_options, parameters
-from onecard.chat_options import ChatOptions
+from onecard import backend, chat, chat_messages, chat_options, parameters
 from onecard.llm_calls import Llm
-from onecard.streams import Stream, Streams
+from onecard.streams import Stream, Streams, whole
 
 
 class TritonPythonModel:
@@ -17,20 +16,18 @@ class TritonPythonModel:
         self.streams = Streams("chats", config.max_streams, config.max_waiting)
 
     def execute(self, requests):
-        for request in requests:
-            caller = backend.Caller(request)
-            try:  # who is to wait behind whom is decided here; all else in the stream's own thread
-                text = backend.text(request, "OPTIONS", default="")
-                options = json_options.parse(ChatOptions, text)
-            except Exception as error:
-                caller.end(error)
-                continue
-            answer = partial(self._answer, request, options)
-            self.streams.add(Stream(caller, answer), options.rank)
+        backend.stream(requests, self._take)
+
+    def _take(self, request, caller):
+        """Who is to wait behind whom is decided here; all else in the stream's own thread."""
+        document = backend.text(request, "OPTIONS", default="")
+        options = chat_options.read(document, backend.request_parameters(request))
+        self.streams.add(Stream(caller, partial(self._answer, request, options)), options.rank)
 
     def _answer(self, request, options, stream):
-        messages = chat_options.messages(backend.text(request, "MESSAGES"))
-        yield from self.chat.events(messages, options, self.llm(stream))
+        messages = chat_messages.read(backend.text(request, "MESSAGES"))
+        events = self.chat.events(messages, options, self.llm(stream))
+        yield from events if options.stream else whole(events, chat.joined)
 
     def finalize(self):
         self.streams.close()

@@ -20,7 +20,7 @@ class TritonPythonModel:
         return backend.answer(requests, self._decode)
 
     def _decode(self, request):
-        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
+        options = backend.options(request, TranscribeOptions)
         blocks = [audio.NO_SAMPLES]
         source: audio.Source
         sink: Any = blocks.append

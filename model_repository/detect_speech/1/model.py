@@ -26,7 +26,7 @@ class TritonPythonModel:
         return backend.answer(requests, self._detect)
 
     def _detect(self, request):
-        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
+        options = backend.options(request, TranscribeOptions)
         pcm, known = backend.recording(request), backend.array_or_none(request, "SCORES")
         speech, scores = self.detector.detect(pcm, options, known)
         outputs: dict[str, Any] = {"SPEECH": json.dumps(speech)}

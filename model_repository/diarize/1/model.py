@@ -20,7 +20,7 @@ class TritonPythonModel:
         return backend.answer(requests, self._diarize)
 
     def _diarize(self, request):
-        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
+        options = backend.options(request, TranscribeOptions)
         pcm, scores = backend.recording(request), backend.array_or_none(request, "SCORES")
         known = backend.array_or_none(request, "EMBEDDINGS")
         if scores is None:

@@ -17,7 +17,10 @@ class TritonPythonModel:
         return backend.answer(requests, self._label)
 
     def _label(self, request):
-        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
-        documents = {name.lower(): json.loads(backend.text(request, name)) for name in DOCUMENTS}
+        options = backend.options(request, TranscribeOptions)
+        documents = {
+            name.lower(): backend.document(request, name, "what its model answers")
+            for name in DOCUMENTS
+        }
         found = result.assemble(**documents, options=options, config=self.config)
         return backend.reply(RESULT=json.dumps(found, ensure_ascii=False, allow_nan=False))

@@ -24,8 +24,8 @@ class TritonPythonModel:
         return backend.answer(requests, self._recognize)
 
     def _recognize(self, request):
-        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
-        speech = json.loads(backend.text(request, "SPEECH"))
+        options = backend.options(request, TranscribeOptions)
+        speech = backend.document(request, "SPEECH", "what `detect_speech` answers")
 
         def decode(asked):
             if request.is_cancelled():

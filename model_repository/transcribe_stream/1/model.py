@@ -3,8 +3,8 @@
 from functools import partial
 
 from onecard import backend, parameters, presence, streaming
-from onecard.options import TranscribeOptions
-from onecard.streams import Stream, Streams
+from onecard.options import StreamOptions
+from onecard.streams import Stream, Streams, whole
 from onecard.uploads import Part, Uploads
 
 
@@ -17,20 +17,16 @@ class TritonPythonModel:
         self.streams = Streams("streamed transcriptions", self.config.max_streams)
 
     def execute(self, requests):
-        for request in requests:
-            caller = backend.Caller(request)
-            try:
-                self._take(request, caller)
-            except Exception as error:  # the boundary: nothing may escape into the stub
-                caller.end(error)
+        backend.stream(requests, self._take)
 
     def _take(self, request, caller):
-        part, data = Part.of(request.parameters()), backend.data(request, "AUDIO")
+        part = Part.of(backend.request_parameters(request))
+        data = backend.data(request, "AUDIO")
         if part.number:
             self.uploads.add(part, data)
             caller.end(None)
             return
-        options = TranscribeOptions.from_json(backend.text(request, "OPTIONS"))
+        options = backend.options(request, StreamOptions)
         upload = self.uploads.begin(part, data)
         self.streams.add(Stream(caller, partial(self._events, upload, options)))
 
@@ -38,8 +34,10 @@ class TritonPythonModel:
         with upload.spool as audio:
             upload.wait(stream.check)
             calls = backend.Calls(stream.check)
+            asked = calls, audio, options.pipeline(), self.config, self.gate
+            events = streaming.events(*asked)
             with presence.speech():
-                yield from streaming.events(calls, audio, options, self.config, self.gate)
+                yield from events if options.stream else whole(events, streaming.result)
 
     def finalize(self):
         self.streams.close()

@@ -4,7 +4,8 @@ from functools import partial
 
 from onecard import backend, mail, parameters, presence, triage, triage_options
 from onecard.llm_calls import Llm
-from onecard.streams import Stream, Streams
+from onecard.streams import Stream, Streams, whole
+from onecard.triage_options import TriageOptions
 
 
 class TritonPythonModel:
@@ -16,18 +17,20 @@ class TritonPythonModel:
         self.streams = Streams("triages", config.max_streams)
 
     def execute(self, requests):
-        for request in requests:
-            answer = partial(self._answer, request)
-            self.streams.add(Stream(backend.Caller(request), answer))
+        backend.stream(requests, self._take)
+
+    def _take(self, request, caller):
+        self.streams.add(Stream(caller, partial(self._answer, request)))
 
     def _answer(self, request, stream):
         def is_busy():
             stream.check()  # a caller that is gone need not wait for speech to end
             return presence.speech_in_flight()
 
-        settings = self.triage.settings(backend.text(request, "OPTIONS", default=""))
+        settings = self.triage.settings(backend.options(request, TriageOptions))
         mails = mail.parse(backend.text(request, "EMAILS"))
-        yield from self.triage.events(mails, settings, self.llm(stream), is_busy)
+        events = self.triage.events(mails, settings, self.llm(stream), is_busy)
+        yield from events if settings.stream else whole(events, triage.joined)
 
     def finalize(self):
         self.streams.close()
