@@ -19,6 +19,9 @@ opacity:0
 opacity:0.0
 opacity: .01
 opacity:0%
+letter-spacing:-1000px
+letter-spacing:-1em
+color:#fff;background:#fff url() no-repeat
 filter:opacity(0)
 content-visibility:hidden
 font-size:0
@@ -150,6 +153,8 @@ color:#fff;background:linear-gradient(#000,#333)
 color:transparent;background:linear-gradient(red,blue);-webkit-background-clip:text
 color:transparent;text-shadow:0 0 0 #000
 color:inherit
+letter-spacing:-0.5px
+letter-spacing:2px
 background:transparent
 background:#fff
 background:black;color:white
@@ -224,6 +229,15 @@ def test_a_style_that_does_not(tag: str, style: str) -> None:
         "<div style='display:none'><div style='display:block'>X9Q</div></div>",
         "<div style='opacity:0'><div style='opacity:1;visibility:visible'>X9Q</div></div>",
         "<template>X9Q</template>",
+        "<div popover>X9Q</div>",
+        "<textarea hidden>X9Q</textarea>",
+        "<textarea style='display:none'>X9Q</textarea>",
+        "<style media=screen>em{display:none}</style><em>X9Q</em>",
+        "<style>:root{--c:#fff}</style><em style='color:var(--c)'>X9Q</em>",
+        "<style>em{--c:none;display:var( --c , block )}</style><em>X9Q</em>",
+        "<em style='color:var(--c,white)'>X9Q</em>",
+        "<div class=preheader style='display:none'>" + "X9Q " * 60 + "</div>",
+        "<div style='display:none'>Pay X9Q</div>",
         "<noscript>X9Q</noscript>",
         "<dialog>X9Q</dialog>",
         "<datalist><option>X9Q</datalist>",
@@ -293,6 +307,16 @@ def test_other_hidden_text(html: str) -> None:
         "<input type=hidden value=1>X9Q",
         "<td width=1>X9Q</td>",
         "<!-- BEGIN HEADER -->X9Q<!-- // END -->",
+        "<!-- Visually Hidden Preheader Text : BEGIN -->X9Q<!-- Clear Spacer of the body : END -->",
+        "<head><!-- Use the latest (edge) version of it --></head><body>X9Q",
+        "<style media=print>em{display:none}</style><em>X9Q</em>",
+        "<style media='(max-width:600px)'>em{display:none}</style><em>X9Q</em>",
+        "<style>:root{--c:#036}</style><a style='background:var(--c);color:#fff'>X9Q</a>",
+        "X9Q and more <p style='display:none'>and <b>more</b></p>",
+        "<div class=mcnPreviewText style='display:none'>What the inbox shows</div>X9Q",
+        "<div id=pre_header style='display:none'>What the inbox shows</div>X9Q",
+        "<div style='display:none'>What it shows &zwnj;&nbsp;&zwnj;&nbsp;&zwnj;&nbsp;&zwnj;&nbsp;"
+        "&zwnj;&nbsp;&zwnj;&nbsp;&zwnj;</div>X9Q",
         "<!--[if mso]><table><tr><td><![endif]-->X9Q<!--[if mso]></table><![endif]-->",
         "<!--[if !mso]><!-->X9Q<!--<![endif]-->",
         "<![if !mso]>X9Q<![endif]>",

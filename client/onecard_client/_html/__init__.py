@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from onecard_client._html.declared_charset import declared_charset
-from onecard_client._html.recognition import looks_like_html
+from onecard_client._html.recognition import is_html_document, looks_like_html
 
 if TYPE_CHECKING:
     from onecard_client._html.markup import MAX_HTML_CHARACTERS
@@ -20,6 +20,7 @@ __all__ = [
     "HtmlText",
     "declared_charset",
     "html_to_text",
+    "is_html_document",
     "looks_like_html",
 ]
 _HOMES = {"MAX_HTML_CHARACTERS": "markup", "HtmlText": "text", "html_to_text": "text"}

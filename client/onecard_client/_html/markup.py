@@ -31,6 +31,8 @@ AFTER_DRAWINGS = frozenset({
     "meta", "nobr", "ol", "p", "pre", "ruby", "s", "small", "span", "strike", "strong", "sub",
     "sup", "table", "tt", "u", "ul", "var",
 })  # fmt: skip
+# Hides the mail until scripts have run, https://amp.dev/documentation/guides-and-tutorials/email/.
+_BOILERPLATE = {"amp4email-boilerplate", "amp-boilerplate"}
 # A comment that says something: none of HTML, CSS or names of sections.
 MIN_COMMENT_WORDS = 5
 
@@ -48,6 +50,12 @@ _EMPTY_COMMENT = re.compile("-?>")
 _NOT_MSO = re.compile(r"<!--\[if\s*!\s*(?:\(\s*)?(?:mso|\()|<!\[if\s*!", re.I)
 _WORDS = re.compile(r"[^\W\d_]+")
 _CODE = re.compile(r"[<{}=]|\[if|\[endif", re.I)
+# What those who make templates tell each other, such as `Hidden Preheader Text : BEGIN`.
+_OF_A_TEMPLATE = re.compile(
+    r"^\W*(?:begin|end|start)\b|\b(?:begin|end|start)\W*$|\b(?:templates?|preheader|preview|column|"
+    r"outlook|gmail|clients?|render\w*|font|spacer|wrapper|container|viewport|iOS|IE|title tag)\b",
+    re.I,
+)
 
 
 class Markup(NamedTuple):
@@ -82,6 +90,7 @@ class _Writer:
         self._html = html
         self._at = 0
         self._num_drawings = 0  # `<svg>` that are open
+        self._is_in_head = False
         self._is_lenient = False
         self._absent: set[re.Pattern[str]] = set()
 
@@ -138,7 +147,8 @@ class _Writer:
         end = _EMPTY_COMMENT.match(self._html, begin) or self._search(_COMMENT_END, begin)
         if end is None:  # the mail was not meant to be empty
             return begin
-        self.hides_text = self.hides_text or _speaks(self._html[begin : end.start()])
+        if not self._is_in_head:  # where templates are explained
+            self.hides_text = self.hides_text or _speaks(self._html[begin : end.start()])
         return end.end()
 
     def _escaped(self, text: str) -> str:
@@ -148,6 +158,8 @@ class _Writer:
         name = tag.name
         if self._num_drawings and not self._is_after_drawing(tag):
             return
+        if name in ("head", "body"):
+            self._is_in_head = name == "head" and not tag.is_end
         if name == "svg":
             self._num_drawings = int(not tag.is_closed and not tag.is_end)
         elif name in UNWRAPPED:
@@ -185,14 +197,16 @@ class _Writer:
         self._at = self._after(_TAG_END, end.end()) if end else len(html)
         # browsers drop what follows
         self.hides_text = self.hides_text or (end is None and any(map(str.isalnum, content)))
-        if tag.name == "style":
+        if tag.name == "style" and not _BOILERPLATE & tag.attributes.keys():
             yield f"{_written(tag)}{content}</style>"
         elif tag.name in ("textarea", "xmp"):
-            yield f"<pre>{escape(content)}</pre>"
+            yield f"{_written(tag._replace(name='pre'))}{escape(content)}</pre>"
 
 
 def _speaks(comment: str) -> bool:
-    return not _CODE.search(comment) and len(_WORDS.findall(comment[:1000])) >= MIN_COMMENT_WORDS
+    if _CODE.search(comment) or _OF_A_TEMPLATE.search(comment.strip()):
+        return False
+    return len(_WORDS.findall(comment[:1000])) >= MIN_COMMENT_WORDS
 
 
 def tag_at(html: str, at: int, num_before: int = 0) -> Tag | None:

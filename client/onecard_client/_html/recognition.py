@@ -55,5 +55,10 @@ def looks_like_html(text: str) -> bool:
     return bool(begun & ended or has_values or begins_so or _BREAK.search(text))
 
 
+def is_html_document(text: str) -> bool:
+    """Whether a text is a page as a whole, such as a program sent it under a wrong name."""
+    return bool(_DOCUMENT.match(text.lstrip("\ufeff"))) and "</" in text
+
+
 def _is_known(name: str) -> bool:
     return name in ELEMENTS or name.startswith(_OFFICE)

@@ -28,12 +28,12 @@ _INLINE = (1, 0, 0)
 # What tells whether text is seen, and how it lies.
 READ = frozenset({
     "animation", "animation-name", "background-clip", "background-color", "background-image",
-    "bottom", "clip", "clip-path", "color", "content-visibility", "display", "filter", "font-size",
-    "height", "left", "line-height", "margin-left", "margin-top", "max-height", "max-width",
-    "min-height", "mso-hide", "opacity", "overflow", "overflow-x", "overflow-y", "padding-bottom",
-    "position", "right", "scale", "text-indent", "text-shadow", "top", "transform", "translate",
-    "visibility", "-webkit-background-clip", "-webkit-text-fill-color", "white-space", "width",
-    "zoom",
+    "bottom", "clip", "clip-path", "color", "content-visibility", "display", "filter",
+    "font-size", "height", "left", "letter-spacing", "line-height", "margin-left", "margin-top",
+    "max-height", "max-width", "min-height", "mso-hide", "opacity", "overflow", "overflow-x",
+    "overflow-y", "padding-bottom", "position", "right", "scale", "text-indent", "text-shadow",
+    "top", "transform", "translate", "visibility", "-webkit-background-clip",
+    "-webkit-text-fill-color", "white-space", "width", "zoom",
 })  # fmt: skip
 _VISIBILITIES = frozenset({
     "visible", "hidden", "collapse", "inherit", "initial", "unset", "revert",
@@ -49,6 +49,8 @@ _DISPLAYS = frozenset({
 _SLOW = re.compile(r":(?:nth|has|is|where|matches|any|(?:first|last|only)-of)|:not\([^)]*[\s>+~(]")
 _COMBINATOR = re.compile(r"\s*([>+~])\s*|\s+")
 _CALC = re.compile(r"calc\(\s*([^()\s]+)\s*\)")
+_VARIABLE = re.compile(r"(--[\w-]{1,60})\s*:\s*([^;{}]{1,60})")
+_USE = re.compile(r"var\(\s*(--[\w-]{1,60})\s*(?:,([^()]{0,60}))?\)")
 _BLOCKED = re.compile(r"\[[^\]]*\]|\([^)]*\)")
 
 
@@ -76,7 +78,9 @@ class Styles:
         self._of_compound: dict[str, list[LexborNode]] = {}
         self._num_trials = 0
         num_elements = len(document.css("*")) if sheets else 0
-        rules = (rule for sheet in sheets for rule in _rules(sheet[:MAX_CSS_CHARACTERS]))
+        sheets = [sheet[:MAX_CSS_CHARACTERS] for sheet in sheets]
+        self._variables = dict(pair for sheet in sheets for pair in _VARIABLE.findall(sheet))
+        rules = (rule for sheet in sheets for rule in _rules(self._without_variables(sheet)))
         for order, rule in enumerate(rules):
             self._num_trials += num_elements
             if self._num_trials > MAX_TRIALS:
@@ -87,6 +91,7 @@ class Styles:
         """The values by name, in lower case; those of `style`, its attribute, among them."""
         declared = self._of_element.get(element.mem_id, [])
         if style:
+            style = self._without_variables(style)
             declared = declared + [
                 Declaration((important, _INLINE, order), name, value)
                 for order, (name, value, important) in enumerate(declarations(style))
@@ -94,6 +99,12 @@ class Styles:
         if not declared:
             return {}
         return {item.name: item.value for item in sorted(declared)}
+
+    def _without_variables(self, css: str) -> str:
+        """With values in place of `var(--name)`, as if each had one in the whole document."""
+        if "var(" not in css:
+            return css
+        return _USE.sub(lambda use: self._variables.get(use[1], use[2] or ""), css)
 
     def _apply(self, rule: Rule, order: int) -> None:
         weight = _specificity(rule.selector)
@@ -203,6 +214,9 @@ _SIZE = re.compile(
 )
 
 
+_IMAGE = re.compile(r"url\(\s*[\"']?[^\s\"')]|gradient\(")
+
+
 def _sides(value: str) -> list[str]:
     parts = (value.split() + [""] * 4)[:4]
     top, right, bottom, left = parts
@@ -211,7 +225,7 @@ def _sides(value: str) -> list[str]:
 
 
 def _background(value: str) -> list[tuple[str, str]]:
-    image = value if "url(" in value or "gradient(" in value else "none"
+    image = value if _IMAGE.search(value) else "none"
     colour = next((part for part in _parts(value) if is_colour(part)), "transparent")
     clip = "text" if "text" in value.split() else ""
     return [("background-color", colour), ("background-image", image), ("background-clip", clip)]
@@ -255,13 +269,18 @@ def _selectors(prelude: list[Any]) -> Iterator[str]:
 def _applies(rule: Any) -> bool:
     prelude = tinycss2.serialize(rule.prelude).lower().strip()
     if rule.lower_at_keyword == "media":
-        return any(_is_screen(query) for query in prelude.split(","))
+        return is_for_screens(prelude)
     if rule.lower_at_keyword == "supports":
         return not prelude.startswith("not")
     return bool(rule.lower_at_keyword in ("layer", "document", "-moz-document"))
 
 
 _FEATURE = re.compile(r"\(\s*([\w-]+)\s*(?::\s*([^)]*))?\)")
+
+
+def is_for_screens(queries: str) -> bool:
+    """Whether one of several media queries holds for a desktop's screen."""
+    return any(_is_screen(query) for query in queries.lower().split(","))
 
 
 def _is_screen(query: str) -> bool:

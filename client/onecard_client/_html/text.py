@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from typing import NamedTuple
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
@@ -10,13 +12,21 @@ from onecard_client._html.layout import BLOCKS, PARAGRAPHS, Layout
 from onecard_client._html.links import Links
 from onecard_client._html.markup import bounded
 from onecard_client._html.replaced import field, form, image
-from onecard_client._html.styles import Styles
+from onecard_client._html.styles import Styles, is_for_screens
 from onecard_client._html.unseen import without_unseen
 from onecard_client._html.visibility import NOT_TEXT, Attributes, Look, look_of
 
 _CELLS = frozenset({"td", "th"})
 _BLOCK_DISPLAYS = frozenset(
     {"block", "flex", "grid", "table", "list-item", "table-row", "flow-root"}
+)
+# Of texts that are hidden; further ones are hidden as well.
+MAX_HIDDEN_CHARACTERS = 200_000
+MAX_PREVIEW = 200  # of a preheader, in characters
+_WORD = re.compile(r"\w+")
+# What the inbox shows beside the subject, and what keeps the mail's beginning from standing there.
+_PREHEADER = re.compile(
+    r"\s*[^\u00ad\u034f\u200b-\u200d]{1,200}(?:[\u00ad\u034f\u200b-\u200d\u2007\ufeff]\s*){6,}"
 )
 
 
@@ -35,7 +45,26 @@ def html_to_text(html: str) -> HtmlText:
     reader = _Reader(document)
     reader.read()
     text, has_unseen = without_unseen(reader.layout.text())
-    return HtmlText(text, markup.hides_text or reader.hides_text or has_unseen)
+    hides_text = has_unseen or markup.hides_text or _say_more(reader.hidden, text)
+    return HtmlText(text, hides_text)
+
+
+def _say_more(hidden: list[str], text: str) -> bool:
+    """Whether hidden texts have words that the mail does not show in that order.
+
+    Mails have much twice, once for telephones.
+    """
+    preheader = _PREHEADER.match("".join(hidden)[:2000])
+    shown = _WORD.findall(text.casefold())
+    words, pairs = set(shown), set(pairwise(shown))
+    at = 0
+    for each in hidden:
+        at += len(each)
+        found = _WORD.findall(each.casefold())
+        is_preheader = preheader is not None and at <= preheader.end()
+        if not is_preheader and not (pairs.issuperset(pairwise(found)) and words.issuperset(found)):
+            return True
+    return False
 
 
 class _Open(NamedTuple):
@@ -51,9 +80,17 @@ class _Open(NamedTuple):
 class _Reader:
     def __init__(self, document: LexborHTMLParser) -> None:
         self.layout = Layout()
-        self.hides_text = False
+        self.hidden: list[str] = []
+        self._num_hidden = 0
         self._root = document.root
-        self._styles = Styles(document, [style.text() for style in document.css("style")])
+        self._styles = Styles(
+            document,
+            [
+                style.text()
+                for style in document.css("style")
+                if is_for_screens(style.attributes.get("media") or "all")
+            ],
+        )
         base = document.css_first("base[href]")
         self._links = Links((base.attributes.get("href") or "") if base else "")
         self._link_texts: list[str] = []
@@ -155,8 +192,9 @@ class _Reader:
             if self._open[-1].tag == "sup" and text[:1].isdigit() and self.layout.ends_with_digit():
                 text = f"^{text}"  # neither 10 squared is 102, nor a price of 19.99 is 1999
             self._write(text, look.keeps_lines)
-        elif not self.hides_text and self._open[-1].tag not in NOT_TEXT:
-            self.hides_text = any(map(str.isalnum, text))
+        elif self._open[-1].tag not in NOT_TEXT and self._num_hidden < MAX_HIDDEN_CHARACTERS:
+            self._num_hidden += len(text)
+            self.hidden.append("" if look.is_preview and len(text) < MAX_PREVIEW else text)
 
     def _write(self, text: str, keeps_lines: bool = False) -> None:
         if self._num_links:

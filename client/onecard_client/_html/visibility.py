@@ -39,6 +39,9 @@ _FONT_SIZES = {
 }  # fmt: skip
 
 
+_PREVIEW = re.compile(r"pre-?_?header|preview(?!s)", re.I)
+
+
 @dataclass(frozen=True)
 class Look:
     """How the text of an element looks; children begin with that of their parent."""
@@ -53,6 +56,7 @@ class Look:
     is_indented: bool = False  # beyond the pane
     has_own_paint: bool = False  # shadows, or letters cut out of an image
     keeps_lines: bool = False
+    is_preview: bool = False  # shown in the inbox, beside the subject
 
     @property
     def shows_images(self) -> bool:
@@ -80,6 +84,8 @@ def look_of(tag: str, attributes: Attributes, styles: dict[str, str], parent: Lo
     if not styles and not attributes and tag != "dialog":
         return parent
     look = _painted(tag, attributes, styles, _sized(styles, parent))
+    if _PREVIEW.search(f"{attributes.get('class')} {attributes.get('id')}"):
+        look = replace(look, is_preview=True)
     is_out = look.is_out or _is_out(tag, attributes, styles, look)
     visibility = styles.get("visibility", "inherit")
     if visibility != "inherit" and not _is_animated(styles):
@@ -101,6 +107,10 @@ def _sized(styles: dict[str, str], parent: Look) -> Look:
     line_height = styles.get("line-height")
     if line_height:
         look = replace(look, is_flat=_is_flat(line_height, look.font_px))
+    spacing = styles.get("letter-spacing")
+    if spacing:  # letters upon each other
+        is_flat = pixels(spacing, look.font_px) < -0.4 * look.font_px
+        look = replace(look, is_flat=look.is_flat or is_flat)
     indent = styles.get("text-indent")
     if indent:
         look = replace(look, is_indented=is_far(indent, look.font_px, is_right_far=True))
@@ -163,6 +173,8 @@ def _ground(
 def _is_out(tag: str, attributes: Attributes, styles: dict[str, str], look: Look) -> bool:
     display = styles.get("display")
     if display == "none" or ("hidden" in attributes and display is None):
+        return True
+    if "popover" in attributes and display is None:
         return True
     if tag == "dialog" and "open" not in attributes:
         return True
