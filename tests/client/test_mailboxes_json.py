@@ -343,3 +343,15 @@ def test_any_object_is_read_or_refused(found: dict[str, Any]) -> None:
     assert isinstance(email.id, str)
     shown = json.loads(emails_to_json([email]))[0]
     assert not any("{'" in str(shown[key]) for key in ("from", "to", "date"))
+
+
+def test_line_ends_within_a_text_of_a_list(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        '[{"id": "a", "body": "one\ntwo\tthree"},\n {"id": "b", "body": "x"}]'
+    )
+    problems: list[str] = []
+    found = list(read([str(tmp_path / "a.json")], problems.append))
+    assert ([(one.id, one.body) for one in found], problems) == (
+        [("a", "one\ntwo\tthree"), ("b", "x")],
+        [],
+    )

@@ -155,6 +155,14 @@ def test_blanks_before_the_first_separator(tmp_path: Path, before: bytes) -> Non
     assert (subjects(emails), problems) == (["One", "Two"], [])
 
 
+@pytest.mark.parametrize("before", [b"a line\n", b"x" * 300 + b"\n\nmore\n"])
+def test_lines_right_before_the_first_separator_are_told(tmp_path: Path, before: bytes) -> None:
+    emails, problems, _ = read_bytes(tmp_path, before + FROM + ONE + b"hi\n")
+    assert subjects(emails) == ["One"]
+    assert len(problems) == 1
+    assert "byte 0" in problems[0]
+
+
 def test_what_is_no_mail_before_the_first_separator_is_told(tmp_path: Path) -> None:
     emails, problems, _ = read_bytes(tmp_path, b"a heading\n\n" + FROM + TWO)
     assert subjects(emails) == ["Two"]

@@ -93,7 +93,7 @@ class Documents:
                     broken = text[position:]
                     if self._goes_on(broken):
                         broken += _decoded(self._window.read(MAX_WHOLE_BYTES))
-                    yield from self._recovered(broken)
+                    yield from _wholly_decoded(broken) or self._recovered(broken)
                     break
                 yield document
                 position = _skipped(text, position)
@@ -192,6 +192,15 @@ def _any_decoded(line: str, position: int) -> tuple[Any, int]:
         return _STRICT.raw_decode(line, position)
     except ValueError:
         return _LENIENT.raw_decode(line, position)
+
+
+def _wholly_decoded(text: str) -> list[Any]:
+    """The one document that a text is, with line ends within its texts; else nothing."""
+    try:
+        document, end = _LENIENT.raw_decode(text)
+    except _Failure:
+        return []
+    return [document] if _skipped(text, end) == len(text) else []
 
 
 def _decoded_at(text: str, position: int, *, is_wary: bool) -> tuple[Any, int]:

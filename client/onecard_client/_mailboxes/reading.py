@@ -148,7 +148,11 @@ def _by_first_bytes(window: Window, name: str, tell: Tell) -> Iterator[Email]:
     elif _is_json(window, name):
         yield from emails_in_json(window, name, tell)
     else:
-        is_strict = is_named_single or not has_separator
+        blank = len(window.data) - len(window.data.lstrip(b"\xef\xbb\xbf \t\r\n\0"))
+        is_mail = not has_separator and bool(
+            known_headers(window, blank, is_tolerant=True, enough=1)
+        )
+        is_strict = is_named_single or is_mail
         yield from emails_in_mbox(window, name, tell, is_strict=is_strict)
 
 
