@@ -38,6 +38,7 @@ PDF = "Content-Type: application/pdf"
         ("attachment; filename=O'Hara.pdf", "O'Hara.pdf"),
         ("attachment; filename=Ann, Bob.pdf", "Ann, Bob.pdf"),
         ("attachment filename=bill.exe", "bill.exe"),
+        ("attachment: filename=bill.exe", "bill.exe"),
         ("attachment; FILENAME = bill.exe", "bill.exe"),
         ("attachment;\r\n\tfilename=\r\n\t\"bill.exe\"", "bill.exe"),
         ("attachment; filename=\"long\r\n name.exe\"", "long name.exe"),

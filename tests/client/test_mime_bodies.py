@@ -153,6 +153,27 @@ def test_html_that_nothing_says_is_html() -> None:
     assert body(content) == TEXT
 
 
+@pytest.mark.parametrize("start", ["<!DOCTYPE html><html>", "<html>", "\ufeff\n<HTML lang=en>"])
+def test_a_page_that_says_it_is_plain_text(start: str) -> None:
+    content = f"{start}<body><p>{TEXT}</p><p style='display:none'>X9Q</p></body></html>".encode()
+    found = read(mail(content, b"Content-Type: text/plain; charset=utf-8"))
+    assert (found.body, found.hidden_text) == (TEXT, True)
+    spoken = "Begin it with <html> and <p>, please"
+    assert body(spoken.encode(), "Content-Type: text/plain") == spoken
+
+
+def test_a_version_for_scripts_is_html_of_which_what_hides_until_they_ran_is_left_out() -> None:
+    page = (
+        "Content-Type: text/x-amp-html\r\n\r\n<!doctype html><html \u26a14email><head>"
+        "<style amp4email-boilerplate>body{visibility:hidden}</style></head>"
+        "<body><p>{}</p></body></html>"
+    )
+    same = multipart("alternative", text_part(TEXT), page.replace("{}", TEXT).encode())
+    assert (read(same).body, read(same).hidden_text) == (TEXT, False)
+    other = page.replace("{}", "Enter your password here today").encode()
+    assert "password" in read(multipart("alternative", text_part(TEXT), other)).body
+
+
 def test_enriched_text_without_its_marks() -> None:
     content = b"<bold>Pay</bold> <color><param>red</param>120</color> << 200"
     assert body(content, "Content-Type: text/enriched") == "Pay 120 < 200"
@@ -313,6 +334,12 @@ def test_reports_and_invitations_are_told() -> None:
     found = read(multipart("mixed", text_part("See you"), attached)).body
     assert "a.ics" in found
     assert "Budget" in found
+
+
+def test_whom_a_bounce_without_a_report_is_about() -> None:
+    header = "X-Failed-Recipients: jo@b.example"
+    assert body(b"Failed", header) == "Failed\n\n[could not be delivered to jo@b.example]"
+    assert body(b"Failed: jo@b.example", header) == "Failed: jo@b.example"
 
 
 def test_what_is_encrypted_is_named() -> None:

@@ -11,6 +11,9 @@ from onecard_client._mime.charsets import codec_of_label, decoded
 
 GERMAN, RUSSIAN, CHINESE = "Größe 5 €", "Оплатите счёт до пятницы", "请付款给我们公司"
 JAPANESE, KOREAN, THAI = "お支払いください", "금요일까지 결제해 주세요", "กรุณาชำระเงิน"
+POLISH = "Proszę zapłacić fakturę do piątku, żółć"
+CZECH = "Prosím, zaplaťte fakturu ještě dnes, děkuji"
+FRENCH = "Veuillez régler la facture dès à présent, même très tôt, ça presse"
 
 
 def body(content: bytes, charset: str = "", kind: str = "plain") -> str:
@@ -98,6 +101,10 @@ def test_what_is_no_charset(label: str) -> None:
         ("", KOREAN.encode("cp949"), KOREAN),
         ("", KOREAN.encode("iso2022_kr"), KOREAN),
         ("", THAI.encode("cp874"), THAI),
+        ("", POLISH.encode("iso-8859-2"), POLISH),
+        ("", POLISH.encode("cp1250"), POLISH),
+        ("", CZECH.encode("iso-8859-2"), CZECH),
+        ("", FRENCH.encode("cp1252"), FRENCH),
         ("", GERMAN.encode("utf-16"), GERMAN),
         ("", b"one\xa0two", "one\xa0two"),
         ("", codecs.BOM_UTF8 + GERMAN.encode(), GERMAN),

@@ -96,10 +96,13 @@ def test_every_recipient_and_every_sender() -> None:
         ("Sender: list@x", "list@x"),
         ("Return-Path: <bounce@x>", "<bounce@x>"),
         ("From:\nSender: list@x", "list@x"),
-        ("From: a@x\nSender: list@x", "a@x"),
+        ("From: a@x\nSender: A <A@x>", "a@x"),
+        ("From: Boss <a@x>\nSender: Bulk <list@x>", "Boss <a@x> (sent by Bulk <list@x>)"),
+        ("From: a@x\nSender: list@x", "a@x (sent by list@x)"),
+        ("From: a@x\nSender: no address", "a@x"),
     ],
 )
-def test_who_sent_a_mail_that_names_no_author(headers: str, told: str) -> None:
+def test_who_sent_a_mail_and_is_not_its_author(headers: str, told: str) -> None:
     assert read(f"{headers}\nSubject: s\n\nhi").sender == told
 
 
@@ -285,6 +288,12 @@ def test_parts_have_broken_headers_too() -> None:
             "Authentication-Results: mx.x; dkim=pass header.d=y; dkim=fail header.d=z",
             "dkim=pass dkim=fail",
         ),
+        (
+            'Authentication-Results: mx.x; dkim=fail reason="x; dkim=pass"; spf=pass',
+            "dkim=fail spf=pass",
+        ),
+        ('Authentication-Results: mx.x; spf=fail smtp.mailfrom="a; dmarc=pass"@y', "spf=fail"),
+        ("Authentication-Results: mx.x; dkim=perm_fail header.i=@y", "dkim=perm_fail"),
         ("X-Other: spf=pass", ""),
         ("Authentication-Results: mx.x; (" + "(" * 5000 + "spf=pass", ""),
     ],

@@ -9,9 +9,10 @@ from onecard_client._mime.words import header_text
 
 MAX_RESULTS = 12
 
-_COMMENT = re.compile(r"\([^()]*\)")
+# Comments, and texts in quotes, which the sender may have written.
+_COMMENT = re.compile(r"\([^()]*\)|\"[^\"]*\"")
 _METHODS = "spf|dkim|dmarc|arc|compauth|auth|iprev|dkim-adsp|sender-id|bimi"
-_RESULT = re.compile(rf"(?:^|[;\s])({_METHODS})\s*(?:/\s*1)?\s*=\s*([a-z]+)", re.I)
+_RESULT = re.compile(rf"(?:^|[;\s])({_METHODS})\s*(?:/\s*1)?\s*=\s*([a-z_]+)", re.I)
 _HEADERS = (
     "authentication-results",
     "arc-authentication-results",

@@ -24,7 +24,7 @@ _NOT_IN_MAILS = [
     "cp1006",
     "johab",
 ]
-_LATIN = ("cp1252", "cp1250", "cp1254")
+_LATIN = ("cp1252", "cp1250", "cp1254", "iso8859_2")
 # Alphabets that share their bytes: how often each letter comes tells them apart.
 _RANKED = ("cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp874")
 # The first bytes of the letters that the standards of these languages put first.

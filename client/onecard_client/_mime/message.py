@@ -22,6 +22,7 @@ _MAIL_HEADERS = {
     "delivered-to", "reply-to",
 }  # fmt: skip
 _LABELS = ("x-gmail-labels", "keywords", "x-keywords", "x-mozilla-keys", "x-label", "x-labels")
+_ADDRESS = re.compile(r"[^\s<>,;\"]{1,64}@[^\s<>,;\"]+")
 _BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
 _GAPS = re.compile(r"\n{4,}")
 
@@ -38,13 +39,16 @@ def read(raw: bytes, made_up_id: str) -> Email:
     found = blocks(part)
     if part.num_left_out:
         found.append(Block("note", f"[{size(part.num_left_out)} of this mail are not read]"))
+    failed = part.text("x-failed-recipients")  # of Exim's bounces
+    if failed and not any(failed in block.text for block in found):
+        found.append(Block("note", f"[could not be delivered to {failed}]"))
     subject = part.text("subject")
     body = shortened(joined(found), MAX_BODY_CHARACTERS)
     return Email(
         id=header_text(part.raw("message-id")).strip("<> ") or made_up_id,
         subject=subject,
         body=body if body or subject else "[empty mail]",
-        sender=part.text("from") or part.text("sender") or part.text("return-path"),
+        sender=_sender(part),
         to=part.text("to") or part.text("bcc"),
         date=_date(part),
         cc=part.text("cc"),
@@ -64,6 +68,15 @@ def joined(found: list[Block]) -> str:
 
 def _with_line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _sender(part: Part) -> str:
+    """Who wrote a mail, and who sent it if that is somebody else."""
+    author, sender = part.text("from"), part.text("sender")
+    addresses = _ADDRESS.findall(sender.lower())
+    if author and any(address not in author.lower() for address in addresses):
+        return f"{author} (sent by {sender})"
+    return author or sender or part.text("return-path")
 
 
 def _date(part: Part) -> str:

@@ -16,7 +16,7 @@ MAX_BYTES = 16_000  # of one header
 MAX_PARAMETERS = 200
 
 _VALUE = re.compile(r"[\s\"'<]*([\w.+-]+)(?:\s*[/\\]\s*([\w.+-]+))?")
-_SEPARATORS = re.compile(r"[\s;,\"]*")
+_SEPARATORS = re.compile(r"[\s;,:\"]*")
 _NAME = re.compile(r"([A-Za-z][\w.-]*)(?:\*(\d{1,3}))?(\*)?\s*=\s*")
 _KNOWN = (
     "(?:charset|name|filename|boundary|format|delsp|size|type|method|component|creation-date|"

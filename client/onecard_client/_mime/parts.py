@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from onecard_client._html import declared_charset, html_to_text, looks_like_html
+from onecard_client._html import (
+    declared_charset,
+    html_to_text,
+    is_html_document,
+    looks_like_html,
+)
 from onecard_client._html.unseen import without_unseen
 from onecard_client._mime.alternatives import Block, chosen, says_the_same
 from onecard_client._mime.attachments import attachment, is_attached, names
@@ -17,7 +22,10 @@ from onecard_client._mime.structure import Part, parse
 OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 TNEF_SIGNATURE = b"\x78\x9f\x3e\x22"
 
-_HTML = ("text/html", "application/xhtml+xml", "text/xhtml", "text/x-html")
+_HTML = (
+    *("text/html", "application/xhtml+xml", "text/xhtml", "text/x-html"),
+    *("text/x-amp-html", "text/vnd.amp.html", "text/watch-html"),
+)
 _MAILS = ("message/rfc822", "message/global", "message/news", "text/rfc822")
 _REPORTS = (
     "message/delivery-status",
@@ -39,6 +47,7 @@ _BINARY = re.compile(
     rb"%PDF-|PK\x03\x04|\x89PNG|\xff\xd8\xff|GIF8|Rar!|7z\xbc|\x1f\x8b|MZ.\0|\xd0\xcf\x11\xe0", re.S
 )
 _ENRICHED_TAG = re.compile(r"<param>[^<]*</param>|</?[a-z][a-z-]{0,60}>", re.I)
+MAX_LOOKED_AT = 4_000  # characters, to tell HTML from text
 # A bit for each of many letters without width.
 _BITS = re.compile("[\u200b\u200c\u200d\u2060\ufeff]{16,}")
 
@@ -181,9 +190,10 @@ def _is_binary(content: bytes) -> bool:
 def _text_blocks(part: Part, content: bytes) -> list[Block]:
     if part.type.value in _HTML:
         return [_html_block(part, content)]
-    if not part.raw("content-type") and looks_like_html(decoded(content[:4000], "", *part.hints)):
-        return [_html_block(part, content)]
     text = decoded(content, part.type.get("charset"), *part.hints)
+    is_html = is_html_document if part.raw("content-type") else looks_like_html
+    if is_html(text[:MAX_LOOKED_AT]):
+        return [_html_block(part, content)]
     if part.type.value in ("text/enriched", "text/richtext"):
         text = _ENRICHED_TAG.sub("", text).replace("<<", "<")
     if part.type.get("delsp").lower() == "yes":  # RFC 3676, 4.2
