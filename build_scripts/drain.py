@@ -2,13 +2,14 @@
 
 It knows Triton's model control and which of its requests never end; it does not end the server.
 
-Unloading a model waits for its requests, with one exception: in Triton 2.51 an ensemble whose step
-answers an error after the caller cancelled can count a request as running for ever, and with it
-every model that the ensemble calls. Such a request cannot be told from a running one by asking
-Triton. But an ensemble does nothing itself: while a request of it really runs, a model that it
-calls has work. So an ensemble and the models it calls are waited for until they end, or until all
-these models have done nothing for `QUIET_S`: no request waits for them and their processes use no
-processor time. A step that only sleeps for longer than that would be cut off; none here does.
+Unloading a model waits for its requests, with two exceptions: Triton 2.51 can count a request as
+running for ever where an ensemble's step answers an error after the caller cancelled, and where a
+caller leaves its stream between an error and the end that follows at once. Such a request cannot be
+told from a running one by asking Triton. But what such models do is done by others: while a request
+of theirs really runs, a model that they call has work, or their own process. So a model that calls
+others, and those that it calls, are waited for until they end, or until all these models have done
+nothing for `QUIET_S`: no request waits for them and their processes use no processor time. A step
+that only sleeps for longer than that would be cut off; none here does.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ class Drain:
         self._api = api
         self._timeout_s = timeout_s
         self._calls = {model: control.called(config) for model, config in configs.items()}
-        self._ensembles = {model for model, one in configs.items() if control.is_ensemble(one)}
-        self._leaking = reachable(self._ensembles, self._calls)
-        self._watch = Quiet(server_pid, self._leaking - self._ensembles, api)
+        self._callers = {model for model, called in self._calls.items() if called}
+        self._leaking = reachable(self._callers, self._calls)
+        ensembles = {model for model, one in configs.items() if control.is_ensemble(one)}
+        self._watch = Quiet(server_pid, self._leaking - ensembles, api)
 
     def run(self, say: Callable[[str], None], is_hurried: Callable[[], bool]) -> None:
         """Unload callers before what they call; each waits for its requests in flight.
@@ -56,7 +58,7 @@ class Drain:
                         say(f"gave up on requests in flight in {', '.join(left)}")
                         return
                     if self._watch.is_quiet() and self._leaking.issuperset(left):
-                        leaked |= self._ensembles.intersection(left)
+                        leaked |= self._callers.intersection(left)
                         break
                     time.sleep(POLL_S)
                 if failures and not is_hurried():
