@@ -61,9 +61,6 @@ EXPECTED = {
     "onecard triage": r'"id": "1@example.com", "category": "',
     "": r"country",
 }
-# What the page shows and the server does not do yet, by a word of the block: the test fails when it
-# does, and the word is then to be taken out of here.
-NOT_YET = ("models/chat/generate",)
 
 
 def blocks() -> list[Any]:
@@ -72,9 +69,7 @@ def blocks() -> list[Any]:
     for match in BLOCK.finditer(page):
         language, code = match.groups()
         line = page.count("\n", 0, match.start()) + 1
-        is_early = any(word in code for word in NOT_YET)
-        marks = [pytest.mark.xfail(strict=True)] if is_early else []
-        found.append(pytest.param(language, code, id=f"{language}-line-{line}", marks=marks))
+        found.append(pytest.param(language, code, id=f"{language}-line-{line}"))
     return found
 
 

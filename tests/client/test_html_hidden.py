@@ -313,6 +313,7 @@ def test_other_hidden_text(html: str) -> None:
         "<style media='(max-width:600px)'>em{display:none}</style><em>X9Q</em>",
         "<style>:root{--c:#036}</style><a style='background:var(--c);color:#fff'>X9Q</a>",
         "X9Q and more <p style='display:none'>and <b>more</b></p>",
+        "X9Q <span hidden>Message ID: <span>&lt;a/b</span>@<span>github.com&gt;</span></span>",
         "<div class=mcnPreviewText style='display:none'>What the inbox shows</div>X9Q",
         "<div id=pre_header style='display:none'>What the inbox shows</div>X9Q",
         "<div style='display:none'>What it shows &zwnj;&nbsp;&zwnj;&nbsp;&zwnj;&nbsp;&zwnj;&nbsp;"

@@ -29,7 +29,8 @@ from onecard_client._html import html_to_text
         ('<base href="http://evil.ru/"><a href="login">paypal.com</a>',
          "paypal.com <http://evil.ru/login>"),
         ('<a href="http://p\u0430ypal.com/">paypal.com</a>',
-         "paypal.com <http://p\u0430ypal.com/>"),
+         "paypal.com <http://xn--pypal-4ve.com/>"),
+        ('<map><area href="http://evil.ru/x" alt="Log in"></map>', "Log in <evil.ru>"),
         # text that names the same
         ('<a href="https://paypal.com/login">https://paypal.com</a>', "https://paypal.com"),
         ('<a href="https://www.paypal.com/">paypal.com</a>', "paypal.com"),

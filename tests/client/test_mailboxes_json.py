@@ -345,6 +345,13 @@ def test_any_object_is_read_or_refused(found: dict[str, Any]) -> None:
     assert not any("{'" in str(shown[key]) for key in ("from", "to", "date"))
 
 
+@pytest.mark.parametrize("key", ["headers", "message-headers"])
+def test_headers_as_pairs(tmp_path: Path, key: str) -> None:
+    pairs = [["From", "a@x"], ["Subject", "S"], ["Received"], "x"]
+    found, _ = read_text(tmp_path, json.dumps([{"id": "1", key: pairs, "body": "hi"}]))
+    assert [(one.sender, one.subject) for one in found] == [("a@x", "S")]
+
+
 def test_line_ends_within_a_text_of_a_list(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(
         '[{"id": "a", "body": "one\ntwo\tthree"},\n {"id": "b", "body": "x"}]'

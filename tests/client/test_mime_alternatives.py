@@ -159,6 +159,28 @@ def test_twins_in_a_mixed_mail_are_told_once() -> None:
     assert read(multipart("mixed", *parts)).body == f"{LETTER}\n\nSomething else"
 
 
+@pytest.mark.parametrize(
+    ("plain", "html"),
+    [
+        (
+            "Tom &amp; Jerry&nbsp;&mdash; it&#39;s fun",
+            "<p>Tom &amp; Jerry&nbsp;&mdash; it's fun</p>",
+        ),
+        (
+            "Read [our blog][1] now\n\n[1]: https://a.x/b",
+            "<p>Read <a href=https://a.x/b>our blog</a> now",
+        ),
+        (
+            "See https://eu.safelinks.protection.outlook.com/?url=https%3A%2F%2Fa.x%2Fb&data=1 now",
+            "<p>See <a href='https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fa.x%2Fb'>"
+            "https://a.x/b</a> now",
+        ),
+    ],
+)
+def test_marks_of_programs_are_no_difference(plain: str, html: str) -> None:
+    assert "[only" not in both(plain, html)
+
+
 def test_long_texts_are_compared_too() -> None:
     long = " ".join(f"word{number % 977}" for number in range(20_000))
     assert both(long, f"<p>{long}</p>") == long

@@ -61,7 +61,7 @@ class Links:
             return ""
         if not scheme and self._base:
             target = self._base.rstrip("/") + "/" + target.lstrip("/")
-        return self._page(text, _unwrapped(target))
+        return self._page(text, unwrapped(target))
 
     def _page(self, text: str, target: str) -> str:
         host = host_of(target)
@@ -69,6 +69,9 @@ class Links:
         hosts = [host_of("http://" + name) for name in named if not _FILES.search(name)]
         if not host or (hosts and all(_is_same(name, host) for name in hosts)):
             return ""
+        written = _HOST.match(target)
+        if written and not written[1].isascii():  # letters of another alphabet look the same
+            target = target[: written.start(1)] + host + target[written.end(1) :]
         if hosts:
             self._told.add(host)
             return f"<{_shortened(target, MAX_TARGET_CHARACTERS)}>"
@@ -90,7 +93,7 @@ def _cleaned(target: str) -> str:
     return _SLASHES.sub(lambda match: f"{(match[1] or 'http').lower()}://", target)
 
 
-def _unwrapped(target: str) -> str:
+def unwrapped(target: str) -> str:
     """Where a rewritten address leads."""
     host = host_of(target)
     name = next((name for name in _REWRITERS if host == name or host.endswith("." + name)), "")

@@ -79,7 +79,9 @@ class Styles:
         self._num_trials = 0
         num_elements = len(document.css("*")) if sheets else 0
         sheets = [sheet[:MAX_CSS_CHARACTERS] for sheet in sheets]
-        self._variables = dict(pair for sheet in sheets for pair in _VARIABLE.findall(sheet))
+        self._variables: dict[str, str] = dict(
+            pair for sheet in sheets for pair in _VARIABLE.findall(sheet)
+        )
         rules = (rule for sheet in sheets for rule in _rules(self._without_variables(sheet)))
         for order, rule in enumerate(rules):
             self._num_trials += num_elements
@@ -104,7 +106,7 @@ class Styles:
         """With values in place of `var(--name)`, as if each had one in the whole document."""
         if "var(" not in css:
             return css
-        return _USE.sub(lambda use: self._variables.get(use[1], use[2] or ""), css)
+        return _USE.sub(lambda use: self._variables.get(use[1]) or use[2] or "", css)
 
     def _apply(self, rule: Rule, order: int) -> None:
         weight = _specificity(rule.selector)

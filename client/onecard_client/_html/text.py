@@ -11,7 +11,7 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 from onecard_client._html.layout import BLOCKS, PARAGRAPHS, Layout
 from onecard_client._html.links import Links
 from onecard_client._html.markup import bounded
-from onecard_client._html.replaced import field, form, image
+from onecard_client._html.replaced import MAX_ALT_CHARACTERS, field, form, image
 from onecard_client._html.styles import Styles, is_for_screens
 from onecard_client._html.unseen import without_unseen
 from onecard_client._html.visibility import NOT_TEXT, Attributes, Look, look_of
@@ -26,8 +26,10 @@ MAX_PREVIEW = 200  # of a preheader, in characters
 _WORD = re.compile(r"\w+")
 # What the inbox shows beside the subject, and what keeps the mail's beginning from standing there.
 _PREHEADER = re.compile(
-    r"\s*[^\u00ad\u034f\u200b-\u200d]{1,200}(?:[\u00ad\u034f\u200b-\u200d\u2007\ufeff]\s*){6,}"
+    r"\A\s*[^\u00ad\u034f\u200b-\u200d]{1,200}(?:[\u00ad\u034f\u200b-\u200d\u2007\ufeff]\s*){6,}"
 )
+# GitHub's, which replies are to quote.
+_MESSAGE_ID = re.compile(r"Message ID:\s*<[^<>]{1,300}>")
 
 
 class HtmlText(NamedTuple):
@@ -45,26 +47,22 @@ def html_to_text(html: str) -> HtmlText:
     reader = _Reader(document)
     reader.read()
     text, has_unseen = without_unseen(reader.layout.text())
-    hides_text = has_unseen or markup.hides_text or _say_more(reader.hidden, text)
+    hides_text = has_unseen or markup.hides_text or _say_more("\n".join(reader.hidden), text)
     return HtmlText(text, hides_text)
 
 
-def _say_more(hidden: list[str], text: str) -> bool:
-    """Whether hidden texts have words that the mail does not show in that order.
+def _say_more(hidden: str, text: str) -> bool:
+    """Whether a hidden line has words that the mail does not show in that order.
 
     Mails have much twice, once for telephones.
     """
-    preheader = _PREHEADER.match("".join(hidden)[:2000])
     shown = _WORD.findall(text.casefold())
     words, pairs = set(shown), set(pairwise(shown))
-    at = 0
-    for each in hidden:
-        at += len(each)
-        found = _WORD.findall(each.casefold())
-        is_preheader = preheader is not None and at <= preheader.end()
-        if not is_preheader and not (pairs.issuperset(pairwise(found)) and words.issuperset(found)):
-            return True
-    return False
+    lines = _MESSAGE_ID.sub("", _PREHEADER.sub("", hidden, count=1)).casefold().split("\n")
+    return any(
+        not (words.issuperset(line) and pairs.issuperset(pairwise(line)))
+        for line in map(_WORD.findall, lines)
+    )
 
 
 class _Open(NamedTuple):
@@ -160,6 +158,9 @@ class _Reader:
             self._write(image(attributes, styles, self._num_links > 0))
         elif tag == "input":
             self.layout.add(f" {field(attributes)} ")
+        elif tag == "area":  # a part of an image that is a link
+            alt = " ".join((attributes.get("alt") or "")[:MAX_ALT_CHARACTERS].split())
+            self.layout.add(f" {alt} {self._links.note(alt, attributes.get('href') or '')} ")
         elif tag == "form":
             self.layout.add(f"{form(attributes)} ")
 

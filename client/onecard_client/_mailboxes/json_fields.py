@@ -39,7 +39,7 @@ _HTMLS = ("html", "htmlbody", "bodyhtml", "texthtml", "htmlcontent")
 _PREVIEWS = ("bodypreview", "snippet", "preview")
 _WHOLE = ("raw", "rfc822", "source", "mime", "bodymime", "rawemail", "rawmessage", "eml")
 _WRAPPERS = ("json", "message", "email", "mail", "data", "source")
-_HEADER_LISTS = ("headers", "internetmessageheaders", "headerlines")
+_HEADER_LISTS = ("headers", "internetmessageheaders", "headerlines", "messageheaders")
 _MAIL_KEYS = {"subject", "payload", "textashtml", *_TEXTS, *_HTMLS, *_PREVIEWS, *_WHOLE}
 _BARE_KEYS = {"id", "threadid", "historyid"}
 BARE = (
@@ -213,6 +213,8 @@ def _header_pairs(value: Any) -> Iterator[tuple[str, Any]]:
             name = plain.get("name") or plain.get("key")
             if isinstance(name, str) and name:
                 yield name, plain.get("value") or plain.get("line")
+        elif isinstance(each, list) and len(each) == 2 and isinstance(each[0], str):
+            yield each[0], each[1]
 
 
 def _texts(plain: dict[str, Any]) -> tuple[str, str]:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, replace
+from html import unescape
 from itertools import pairwise
 from typing import NamedTuple
+
+from onecard_client._html.links import unwrapped
 
 # Texts of which so much is not in the other one are two texts.
 MAX_DIFFERENT_SHARE = 0.5
@@ -21,12 +24,14 @@ ONLY_IN_HTML = "[only in the HTML of this mail, which most mail programs show:]"
 ONLY_IN_PLAIN = "[only in the plain text of this mail, which few mail programs show:]"
 
 _ADDRESS = re.compile(
-    r"<?\b(?:https?://|www\.)[^\s<>]+>?|<[\w.-]+\.\w+>|[^\s<>]+@[^\s<>]+|\[image: |\[cid:[^\]]*\]",
+    r"<?\b(?:https?://|www\.)[^\s<>]+>?|<[\w.-]+\.\w+>|[^\s<>]+@[^\s<>]+|\[image: |\[cid:[^\]]*\]"
+    r"|\[\d{1,3}\]",  # what footnotes are called
     re.I,
 )
 _HOST = re.compile(
     r"(?:https?://|www\.|<)(?:www\.)?([\w-]+(?:\.[\w-]+)+)|@([\w-]+(?:\.[\w-]+)+)", re.I
 )
+_URL = re.compile(r"https?://[^\s<>\"]+", re.I)
 # Letters of languages without blanks are words each.
 _WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]|[^\\W\\d_]+|\\d+")
 
@@ -124,8 +129,10 @@ def _is_mostly(part: list[_Line], whole: list[_Line]) -> bool:
 
 def _lines(text: str) -> list[_Line]:
     found = []
-    for line in unicodedata.normalize("NFKC", text).splitlines():
-        hosts = {(first or second).lower() for first, second in _HOST.findall(line)}
+    # many a program makes plain text by taking tags away, and leaves `&amp;`
+    for line in unicodedata.normalize("NFKC", unescape(text)).splitlines():
+        whole = _URL.sub(lambda url: unwrapped(url[0]), line)
+        hosts = {(first or second).lower() for first, second in _HOST.findall(whole)}
         words = _WORD.findall(_ADDRESS.sub(" ", line).casefold())
         if words or hosts:
             found.append(_Line(line.strip(), words, hosts))
@@ -142,8 +149,9 @@ def _only_in(lines: list[_Line], others: list[_Line]) -> list[_Line]:
     is_new = _is_new(sequence, pairs, words)
     found, at = [], 0
     for line in lines:
-        news = [word for word, new in zip(line.words, is_new[at:], strict=False) if new]
-        at += len(line.words)
+        own = is_new[at : at + len(line.words)]
+        news = [word for word, new in zip(line.words, own, strict=True) if new]
+        at += len(own)
         if _is_telling(news, line, words) or line.hosts - hosts:
             found.append(line)
             hosts |= line.hosts  # each is told once
