@@ -207,7 +207,8 @@ def test_ids_and_parameters_of_a_request_are_no_way_in(stub, model):
         assert verify(stub, model, {}, upload=text) if model.name == "transcribe_stream" else True
     for number in (2**63 - 1, -(2**63), 1e300, float("nan"), float("inf")):
         assert verify(stub, model, {}, zzz=number)
-    for name in typing.get_type_hints(KINDS[model.name]):
+    # `priority` is a parameter of Triton's own, whose type its frontend checks
+    for name in set(typing.get_type_hints(KINDS[model.name])) - {"priority"}:
         verify(stub, model, {}, **{name: 2**63 - 1})
         verify(stub, model, {}, **{name: "[" * 100_000})
         verify(stub, model, {}, **{name: float("nan")})

@@ -105,6 +105,19 @@ def test_broken_report_names_the_same(change: str, to: str) -> None:
     assert lines[3] == "Reported by: mail.example.com"
 
 
+def test_an_address_may_stand_behind_what_is_said_of_it() -> None:
+    lines = lines_of(
+        "Reporting-MTA: dns; x\n\nDiagnostic-Code: smtp; 550 no a\nFinal-Recipient: rfc822;a@x\n"
+        "Action: failed\n\nDiagnostic-Code: smtp; 550 no b\nFinal-Recipient: rfc822;b@x\n\n"
+        "Action: delayed\n"
+    )
+    assert lines[1:] == [
+        "a@x: failed; reason: 550 no a",
+        "b@x: delayed; reason: 550 no b",
+        "Reported by: x",
+    ]
+
+
 def test_each_address_keeps_its_own_original() -> None:
     lines = lines_of(
         "Original-Recipient: rfc822;a@x\nFinal-Recipient: rfc822;b@x\nAction: failed\n\n"

@@ -49,7 +49,7 @@ _COMMENT_END = re.compile("--!?>")
 _EMPTY_COMMENT = re.compile("-?>")
 _NOT_MSO = re.compile(r"<!--\[if\s*!\s*(?:\(\s*)?(?:mso|\()|<!\[if\s*!", re.I)
 _WORDS = re.compile(r"[^\W\d_]+")
-_CODE = re.compile(r"[<{}=]|\[if|\[endif", re.I)
+_CODE = re.compile(r"[<{}=]|\[if|\[endif|https?://", re.I)
 # What those who make templates tell each other, such as `Hidden Preheader Text : BEGIN`.
 _OF_A_TEMPLATE = re.compile(
     r"^\W*(?:begin|end|start)\b|\b(?:begin|end|start)\W*$|\b(?:templates?|preheader|preview|column|"

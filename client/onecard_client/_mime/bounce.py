@@ -23,7 +23,7 @@ _SPACES = re.compile(r"\s+")
 _EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 # The types before a `;`: of an address, a server's name, a reason.
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]*;")
-_RECIPIENTS = ("final-recipient", "original-recipient")
+_RECIPIENTS = {"final-recipient", "original-recipient"}
 _COMPLAINT = {
     "original-mail-from": "Sent by", "original-rcpt-to": "Sent to",
     "source-ip": "From the server", "reported-domain": "Domain", "reported-uri": "Link",
@@ -60,20 +60,25 @@ def delivery_text(content: bytes) -> str:
 
 def _report(content: bytes) -> _Report:
     """Its groups of fields; not every program leaves a line empty between them."""
-    whole: _Fields = {}
-    recipients: list[_Fields] = []
-    fields = whole
+    groups: list[_Fields] = [{}]
     was_empty = False
     for name, value in _fields(content):
-        if not name:
-            was_empty = True
+        group = groups[-1]
+        is_first = len(groups) == 1 and not group.keys() & _RECIPIENTS
+        is_next = name in _RECIPIENTS and (name in group or is_first)
+        if name and group and (was_empty or is_next):
+            groups.append(group := {})
+        if name:
+            group.setdefault(name, value)
+        was_empty = not name
+    whole: _Fields = {}
+    recipients: list[_Fields] = []
+    for group in groups:
+        if group.keys() & _RECIPIENTS:
+            recipients.append(group)
             continue
-        is_next = name in fields if fields is not whole else True
-        if name in _RECIPIENTS and (is_next or was_empty):
-            fields = {}
-            recipients.append(fields)
-        fields.setdefault(name, value)
-        was_empty = False
+        about = recipients[-1] if recipients else whole
+        about.update(group | about)
     return _Report(whole, recipients)
 
 
