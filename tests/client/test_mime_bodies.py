@@ -239,6 +239,24 @@ def test_parts_are_found(kind: str) -> None:
     assert body(PARTS, f"Content-Type: {kind}") == READ
 
 
+def test_parts_behind_one_that_has_the_boundary_of_the_whole() -> None:
+    file = b"Content-Type: application/zip; name=%s\r\n\r\nx\r\n"
+    raw = (
+        b'From: a@x\r\nSubject: s\r\nContent-Type: multipart/mixed; boundary="B"\r\n\r\n--B\r\n'
+        b'Content-Type: multipart/alternative; boundary="B"\r\n\r\n--B\r\n'
+        + text_part(TEXT)
+        + b"\r\n--B--\r\n\r\n--B\r\n"
+        + file % b"bill.zip"
+        + b"--B--\r\nepilogue\r\n--B\r\n"
+        + file % b"b.zip"
+    )
+    told = [
+        TEXT,
+        *(f"[attachment: {name}, application/zip, 1 bytes]" for name in ("bill.zip", "b.zip")),
+    ]
+    assert read(raw).body.replace(", 3 bytes", ", 1 bytes") == "\n\n".join(told)
+
+
 def test_parts_of_a_mail_whose_header_is_lost() -> None:
     assert body(b"This is a multi-part message in MIME format.\r\n\r\n" + PARTS) == READ
 

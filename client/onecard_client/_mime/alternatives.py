@@ -24,8 +24,8 @@ ONLY_IN_HTML = "[only in the HTML of this mail, which most mail programs show:]"
 ONLY_IN_PLAIN = "[only in the plain text of this mail, which few mail programs show:]"
 
 _ADDRESS = re.compile(
-    r"<?\b(?:https?://|www\.)[^\s<>]+>?|<[\w.-]+\.\w+>|[^\s<>]+@[^\s<>]+|\[image: |\[cid:[^\]]*\]"
-    r"|\[\d{1,3}\]",  # what footnotes are called
+    r"<?\b(?:https?://|www\.)[^\s<>]+>?|<[\w.-]+\.\w+>|[^\s<>]+@[^\s<>]+"
+    r"|\[image(?:: |\])|\[cid:[^\]]*\]|\[\d{1,3}\]",  # what footnotes are called
     re.I,
 )
 _HOST = re.compile(

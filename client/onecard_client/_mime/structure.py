@@ -114,7 +114,17 @@ class Part:
         if not self._message.is_multipart():
             return []
         found = (each for each in self._message.get_payload() if isinstance(each, Message))
-        return [Part(each, self.hints, self._had_crlf) for each in found]
+        given = [Part(each, self.hints, self._had_crlf) for each in found]
+        return given + self._children_behind(_as_bytes(self._message.epilogue or ""))
+
+    def _children_behind(self, epilogue: bytes) -> list[Part]:
+        """Parts behind the end, where one within has the same boundary and ended for both."""
+        boundary = _as_bytes(self._message.get_boundary() or "")
+        if not boundary or b"--" + boundary not in epilogue:
+            return []
+        end = re.compile(rb"^--" + re.escape(boundary) + rb"--", re.M)
+        head = b'Content-Type: multipart/mixed; boundary="' + boundary + b'"\n\n'
+        return parse(head + end.sub(b"--" + boundary, epilogue), *self.hints)._given_children()
 
     def _found_children(self, boundary: str) -> list[Part]:
         content = self.undecoded()
