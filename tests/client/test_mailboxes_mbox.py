@@ -81,6 +81,7 @@ def test_separators(tmp_path: Path, separator: bytes, line_end: bytes) -> None:
         (b"text\n", FROM),
         (b"text", b"\n" + FROM),
         (b"text\n", b"From a@x.de\n"),
+        (b"text\n--B--\n", b"From - \n"),
         (b"text\n\0\0\0\0", FROM),
         (b"text\r\n\r\n", FROM),
         (b"text\n \t\n", b"From a@x.de\n"),

@@ -162,6 +162,7 @@ def test_twins_in_a_mixed_mail_are_told_once() -> None:
 @pytest.mark.parametrize(
     ("plain", "html"),
     [
+        ("Hi Ann, read on", "<p>Hi Ann, read on<br><img src='data:image/png;base64,x'></p>"),
         (
             "Tom &amp; Jerry&nbsp;&mdash; it&#39;s fun",
             "<p>Tom &amp; Jerry&nbsp;&mdash; it's fun</p>",

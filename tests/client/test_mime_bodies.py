@@ -300,6 +300,15 @@ def test_attached_mail(kind: str, encoding: str) -> None:
     )
 
 
+def test_a_piece_of_a_mail_is_read_as_far_as_it_goes() -> None:
+    piece = "Content-Type: message/partial; id=1; number={}; total=2"
+    first = f"From: b@x\r\nSubject: S\r\nContent-Type: text/plain\r\n\r\n{TEXT}".encode()
+    assert (
+        body(first, piece.format(1)) == f"[attached mail]\nFrom: b@x\nDate:\nSubject: S\n\n{TEXT}"
+    )
+    assert body(b"the rest", piece.format(2)) == "the rest"
+
+
 def test_mail_attached_as_a_file() -> None:
     head = b"Content-Type: application/octet-stream; name=old.eml\r\n"
     head += b"Content-Transfer-Encoding: base64\r\n\r\n"

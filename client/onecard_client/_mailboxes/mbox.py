@@ -195,7 +195,7 @@ class Splitter:
             return 1
         if has_blank and len(words) == 1:
             return 1 if begins_known else 2
-        return 2 if is_address or not words else 0
+        return 2 if is_address or words in ([], [b"-"]) else 0  # `From - ` is Netscape's
 
     def _is_attached(self, at: int) -> bool:
         """A mail within a mail begins here, with the `From ` line that it once had."""

@@ -26,7 +26,7 @@ _HTML = (
     *("text/html", "application/xhtml+xml", "text/xhtml", "text/x-html"),
     *("text/x-amp-html", "text/vnd.amp.html", "text/watch-html"),
 )
-_MAILS = ("message/rfc822", "message/global", "message/news", "text/rfc822")
+_MAILS = ("message/rfc822", "message/global", "message/news", "text/rfc822", "message/partial")
 _REPORTS = (
     "message/delivery-status",
     "message/global-delivery-status",
