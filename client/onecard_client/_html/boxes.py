@@ -27,7 +27,10 @@ def is_clipped(tag: str, styles: dict[str, str], font_px: float) -> bool:
         is_tall = pixels(styles.get("min-height", "0"), font_px) > MAX_LINE_PX
         if not is_padded and not is_tall:
             sides += ["height", "max-height"]
-        if any(_is_thin(styles.get(side), font_px) for side in sides):
+        is_pushed_out = (
+            styles.get("text-indent") == "100%" and styles.get("white-space") == "nowrap"
+        )
+        if is_pushed_out or any(_is_thin(styles.get(side), font_px) for side in sides):
             return True
     if styles.get("position") in ("absolute", "fixed") and _is_cut(styles.get("clip", "")):
         return True
@@ -76,11 +79,15 @@ def _percent(value: str) -> float:
 
 
 def is_off_screen(styles: dict[str, str], font_px: float) -> bool:
-    names = ["margin-left", "margin-top"]
+    names = ["margin-left", "margin-top", "padding-left"]
     if styles.get("position", "static") in ("absolute", "fixed", "relative", "sticky"):
         names += ["left", "right", "top", "bottom"]
     return any(
-        is_far(styles[name], font_px, is_right_far=name in ("left", "top", "margin-left"))
+        is_far(
+            styles[name],
+            font_px,
+            is_right_far=name in ("left", "top", "margin-left", "padding-left"),
+        )
         for name in names
         if name in styles
     )
