@@ -20,6 +20,9 @@ opacity:0.0
 opacity: .01
 opacity:0%
 letter-spacing:-1000px
+padding-left:9999px
+padding:0 0 0 9999px
+text-indent:100%;white-space:nowrap;overflow:hidden
 letter-spacing:-1em
 color:#fff;background:#fff url() no-repeat
 filter:opacity(0)
@@ -155,6 +158,7 @@ color:transparent;text-shadow:0 0 0 #000
 color:inherit
 letter-spacing:-0.5px
 letter-spacing:2px
+padding:10px 20px
 background:transparent
 background:#fff
 background:black;color:white

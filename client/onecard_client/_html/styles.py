@@ -31,7 +31,7 @@ READ = frozenset({
     "bottom", "clip", "clip-path", "color", "content-visibility", "display", "filter",
     "font-size", "height", "left", "letter-spacing", "line-height", "margin-left", "margin-top",
     "max-height", "max-width", "min-height", "mso-hide", "opacity", "overflow", "overflow-x",
-    "overflow-y", "padding-bottom", "position", "right", "scale", "text-indent", "text-shadow",
+    "overflow-y", "padding-bottom", "padding-left", "position", "right", "scale", "text-indent", "text-shadow",
     "top", "transform", "translate", "visibility", "-webkit-background-clip",
     "-webkit-text-fill-color", "white-space", "width", "zoom",
 })  # fmt: skip
@@ -205,7 +205,7 @@ def _longhands(name: str, value: str) -> list[tuple[str, str]]:
         sides = _sides(value)
         return [("margin-top", sides[0]), ("margin-left", sides[3])]
     if name == "padding":
-        return [("padding-bottom", _sides(value)[2])]
+        return [("padding-bottom", _sides(value)[2]), ("padding-left", _sides(value)[3])]
     if name == "inset":
         return list(zip(("top", "right", "bottom", "left"), _sides(value), strict=True))
     return [(name, value)]
