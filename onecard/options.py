@@ -62,6 +62,8 @@ class TranscribeOptions:
     encoding: Literal["auto", "pcm_s16le", "pcm_f32le"] = "auto"
     sample_rate: int | None = None
     channels: int | None = None
+    audio_track: int | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         _verify_types(self)
@@ -163,7 +165,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "min_speakers": (1, MAX_SPEAKERS),
     "max_speakers": (1, MAX_SPEAKERS),
     "sample_rate": (1_000, 384_000),
-    "channels": (1, 32),
+    "channels": (1, 64),
+    "audio_track": (0, 999),
 }
 
 

@@ -77,6 +77,8 @@ class Account:
         aligned_s: seconds in segments whose words were timed by listening to the audio.
         retried: regions that were decoded a second time, each with its reason.
         dropped: regions of speech that have no text, each with its reason.
+        missing_s: seconds that the file declared and did not hold.
+        gaps: silence in place of what was damaged or never recorded.
     """
 
     duration_s: float
@@ -91,6 +93,8 @@ class Account:
     num_words_untimed: int
     retried: tuple[Mapping[str, Any], ...] = ()
     dropped: tuple[Mapping[str, Any], ...] = ()
+    missing_s: float = 0.0
+    gaps: tuple[Mapping[str, Any], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -100,7 +104,8 @@ class Transcript:
 
     Attributes:
         turns: who spoke when; None if diarization was switched off.
-        clip: the audio as it was sent: duration_s, sample_rate, channels, container, codec.
+        clip: the audio as it was sent: duration_s, sample_rate, channels, container, codec, track
+            of num_tracks, start_s.
         engine: which engine and model did each step.
         options: the options in force, defaults included.
     """

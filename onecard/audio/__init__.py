@@ -1,4 +1,4 @@
-"""Recordings as the models take them: 16 kHz mono samples out of any media file, or out of raw PCM."""
+"""Recordings as the models take them: 16 kHz mono samples of any media file, or of raw PCM."""
 
 from onecard.audio.decode import Choice, Clip, Limits, Source, decode, decode_into, decode_raw
 from onecard.audio.pcm import (

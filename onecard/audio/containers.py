@@ -48,13 +48,13 @@ class Cut:
     """A file ends before its own header says: bytes declared and there.
 
     Attributes:
-        is_samples: the bytes are samples, all of one length.
+        is_even: the bytes are sound all along, so that they tell how much of it is missing.
     """
 
     what: str
     num_declared: int
     num_found: int
-    is_samples: bool = False
+    is_even: bool = False
 
     def __str__(self) -> str:
         return f"{self.what} declares {self.num_declared} bytes and {self.num_found} are there"
@@ -141,12 +141,12 @@ def _cut_riff(data: Data) -> Cut | None:
         start += 8
         if kind == b"data" and data[8:12] == b"WAVE":
             if start + size > len(data) and not _is_streamed(size):
-                return Cut("its `data` chunk", size, len(data) - start, is_samples=True)
+                return Cut("its `data` chunk", size, len(data) - start, is_even=True)
             return None
         start += size + size % 2
     size = int.from_bytes(data[4:8], "little")
     if 8 + size > len(data) and not _is_streamed(size):
-        return Cut("its RIFF header", size, len(data) - 8)
+        return Cut("its RIFF header", size, len(data) - 8, is_even=True)
     return None
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onecard.audio import containers
-from onecard.audio.level import Correction
+from onecard.audio.level import NO_CORRECTION
 from onecard.audio.media import Media, Pass
 from onecard.audio.mixdown import Mixdown, Treatment
 from onecard.audio.pcm import SAMPLE_RATE, Blocks, Pcm, Sink
@@ -101,8 +101,8 @@ def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = Cho
         InvalidRequest: empty, not a media file, encrypted, without an audio stream or without
             samples, above a limit, or not whole where `choice` is strict; the message says which.
     """
-    data, _ = _opened(source, limits)
-    media = Media(data, limits.max_audio_s)
+    data, file = _opened(source, limits)
+    media = Media(data, file, limits.max_audio_s)
     if choice.is_strict and media.cut is not None:
         raise InvalidRequest(f"AUDIO is cut off: {media.cut}; {containers.CUT}")
     warnings = media.warnings()
@@ -160,9 +160,7 @@ def decode_raw(
         sink.restart()
     warnings += _told(treatment)
     duration_s = seen.num_samples / SAMPLE_RATE
-    return Clip(
-        duration_s, sample_rate, channels, "raw", encoding, warnings=tuple(warnings)
-    )
+    return Clip(duration_s, sample_rate, channels, "raw", encoding, warnings=tuple(warnings))
 
 
 def _opened(source: Source, limits: Limits) -> tuple[containers.Data, BinaryIO]:
@@ -229,16 +227,20 @@ def _following(treatment: Treatment, wanted: Treatment) -> Treatment:
         if treatment.weights
         else (wanted.weights, wanted.reason)
     )
-    is_new = treatment.correction == Correction()
+    is_new = treatment.correction == NO_CORRECTION
     return Treatment(weights, wanted.correction if is_new else treatment.correction, reason)
 
 
 def _told(treatment: Treatment) -> list[str]:
     found = [treatment.reason] if treatment.reason else []
     if treatment.correction.has_high_pass:
-        found.append("a hum or an offset is as loud as the speech; what lies below 85 Hz was taken out")
+        found.append(
+            "a hum or an offset is as loud as the speech; what lies below 85 Hz was taken out"
+        )
     if treatment.correction.gain_db:
-        found.append(f"the recording is very quiet; it was made {treatment.correction.gain_db:g} dB louder")
+        found.append(
+            f"the recording is very quiet; it was made {treatment.correction.gain_db:g} dB louder"
+        )
     return found
 
 
@@ -250,14 +252,16 @@ def _missing_s(media: Media, done: Pass, choice: Choice, warnings: list[str]) ->
     """
     duration_s = done.seen.num_samples / SAMPLE_RATE
     if duration_s == 0:
-        found = f"none of its {done.num_bad} packets can be decoded" if done.num_bad else "it has none"
+        found = (
+            f"none of its {done.num_bad} packets can be decoded" if done.num_bad else "it has none"
+        )
         raise InvalidRequest(
             f"AUDIO is `{done.codec}` in `{done.container}`, but no sample of sound came out "
             f"({found}); send a file that plays"
         )
     reached_s = max(done.reached_s, duration_s)
     declared_s = done.declared_s or 0.0
-    if media.cut is not None and media.cut.is_samples:
+    if media.cut is not None and media.cut.is_even:
         declared_s = max(declared_s, duration_s * media.cut.num_declared / media.cut.num_found)
     missing_s = declared_s - reached_s
     if missing_s <= (0 if media.cut else _SHORTFALL_S):

@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from onecard.audio.pcm import PCM_SCALE, SAMPLE_RATE, Pcm
 
-BLOCK_S = 0.5  # of what is measured at once
+_BLOCK = SAMPLE_RATE // 2  # samples of which the level is one
+_NUM_AT_ONCE = 20  # blocks, so that little is done for each frame
+_DITHER = 4  # of 32768
 # Below it there is no speech (the deepest voices have 75 Hz), but mains hum, wind and offsets.
 LOW_HZ = 70.0
 # Of the loudest blocks; those of nearly all recordings are above -40.
@@ -39,6 +41,9 @@ class Correction:
     has_high_pass: bool = False
 
 
+NO_CORRECTION = Correction()
+
+
 @dataclass
 class Meter:
     """Measures 16 kHz samples as they come.
@@ -50,34 +55,27 @@ class Meter:
     peak: int = 0
     _rest: list[Pcm] = field(default_factory=list)
     _num_rest: int = 0
-    _powers: list[tuple[float, float, float]] = field(default_factory=list)  # low, above, peak
+    _powers: list[Floats] = field(default_factory=list)  # [blocks, 3]: low, above, peak
 
     def push(self, block: Pcm) -> None:
-        if not len(block):
-            return
-        self.peak = max(self.peak, int(block.max()), -int(block.min()))
         self._rest.append(block)
         self._num_rest += len(block)
-        size = int(BLOCK_S * SAMPLE_RATE)
-        if self._num_rest >= size:
-            samples = np.concatenate(self._rest)
-            for start in range(0, len(samples) - size + 1, size):
-                self._measure(samples[start : start + size])
-            self._rest = [samples[len(samples) // size * size :]]
-            self._num_rest = len(self._rest[0])
+        if self._num_rest >= _NUM_AT_ONCE * _BLOCK:
+            self._measure()
 
     @property
     def is_silent(self) -> bool:
         """Whether there is nothing that anybody could hear."""
-        return self.peak <= 4  # of 32768: dither
+        self._measure()
+        return self.peak <= _DITHER
 
     def correction(self) -> Correction:
         """What the recording as a whole needs."""
-        if not self._powers and self._num_rest:
-            self._measure(np.concatenate(self._rest))
-        if self.is_silent or not self._powers:
-            return Correction()
-        low, above, peak = np.array(self._powers).T
+        if self.is_silent:
+            return NO_CORRECTION
+        if not self._powers:
+            self._powers.append(_powers(self._rest[0][None]))
+        low, above, peak = np.concatenate(self._powers).T
         loud = above >= np.quantile(above, 0.8)
         has_low = float(np.median(low[loud])) > MAX_LOW_SHARE * float(np.median(above[loud]))
         level_db = 10 * np.log10(float(np.quantile(above, 0.99)) + 1e-12)
@@ -86,15 +84,29 @@ class Meter:
             gain_db = min(SPEECH_DB - level_db, MAX_GAIN_DB)
             if not has_low:  # else the peaks are those of what is taken out
                 gain_db = min(gain_db, -20 * np.log10(max(float(np.quantile(peak, 0.99)), 1e-6)))
-        return Correction(round(max(0.0, gain_db), 1), has_low)
+        return Correction(round(float(max(0.0, gain_db)), 1), has_low)
 
-    def _measure(self, samples: Pcm) -> None:
-        values = samples.astype(np.float64) / PCM_SCALE
-        power = np.abs(np.fft.rfft(values)) ** 2 * 2 / len(values) ** 2
-        first = int(LOW_HZ * len(values) / SAMPLE_RATE)
-        power[0] /= 2
-        low = float(power[:first].sum())
-        self._powers.append((low, float(power[first:].sum()), float(np.abs(values).max())))
+    def _measure(self) -> None:
+        """Take in all whole blocks; the rest waits for more."""
+        samples = np.concatenate([np.zeros(0, np.int16), *self._rest])
+        num_blocks = len(samples) // _BLOCK
+        if len(samples):
+            self.peak = max(self.peak, int(samples.max()), -int(samples.min()))
+        if num_blocks:
+            self._powers.append(_powers(samples[: num_blocks * _BLOCK].reshape(-1, _BLOCK)))
+        self._rest = [samples[num_blocks * _BLOCK :]]
+        self._num_rest = len(self._rest[0])
+
+
+def _powers(blocks: Pcm) -> Floats:
+    """[blocks, 3] of [blocks, n]: the power below LOW_HZ and above, and the peak."""
+    values = blocks.astype(np.float32) / np.float32(PCM_SCALE)
+    num_samples = values.shape[1]
+    power = np.abs(np.fft.rfft(values, axis=1)) ** 2 * 2 / num_samples**2
+    power[:, 0] /= 2
+    first = int(LOW_HZ * num_samples / SAMPLE_RATE)
+    columns = power[:, :first].sum(1), power[:, first:].sum(1), np.abs(values).max(1)
+    return np.asarray(np.stack(columns, 1), np.float32)
 
 
 class Corrector:
@@ -108,7 +120,7 @@ class Corrector:
         """[n] in [-1, 1) to [n] samples."""
         passed = values if self._filter is None else self._filter(values)
         scaled = np.rint(passed * (self._gain * PCM_SCALE))
-        return np.clip(scaled, -PCM_SCALE, PCM_SCALE - 1).astype(np.int16)
+        return np.asarray(np.clip(scaled, -PCM_SCALE, PCM_SCALE - 1), np.int16)
 
 
 def _high_pass() -> Callable[[Floats], Floats]:

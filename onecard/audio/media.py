@@ -1,10 +1,10 @@
-"""A media file opened by FFmpeg: its recordings, its audio tracks, and the frames of one of them."""
+"""A media file opened by FFmpeg: its recordings, its audio tracks, the frames of one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import langcodes
@@ -46,7 +46,10 @@ class Pass:
 
 
 class Media:
-    """The recordings in `data`, one or several, decoded one after the other.
+    """The recordings in a file, one or several, decoded one after the other.
+
+    Args:
+        data: the bytes of `file`.
 
     Attributes:
         cut: what the end of the file lacks, where its header tells.
@@ -56,8 +59,9 @@ class Media:
         InvalidRequest: not a media file, encrypted, or without an audio stream.
     """
 
-    def __init__(self, data: parts.Data, max_audio_s: float) -> None:
+    def __init__(self, data: parts.Data, file: BinaryIO, max_audio_s: float) -> None:
         self._data = data
+        self._file = file
         self._parts = parts.split(data)
         self._max_audio_s = max_audio_s
         whole: Any = data if len(self._parts) == 1 else memoryview(data)[self._parts[-1].start :]
@@ -143,9 +147,15 @@ class Media:
         done.container, done.codec = container.format.name, codec.name
 
     def _opened(self, part: Part) -> Any:
+        file: Any = (
+            self._file
+        )  # whose bytes, unlike those of the map, take no memory of this process
+        if len(self._parts) > 1:
+            file = parts.window(self._data, part)
+        file.seek(0)
         try:
             return av.open(
-                parts.window(self._data, part), options=_OPEN_OPTIONS | part.options,
+                file, options=_OPEN_OPTIONS | part.options,
                 metadata_errors="ignore",
             )  # fmt: skip
         except (av.error.FFmpegError, ValueError) as error:

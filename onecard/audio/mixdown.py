@@ -14,7 +14,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from onecard.audio.level import Correction, Corrector, Floats, Meter
+from onecard.audio.level import NO_CORRECTION, Correction, Corrector, Floats, Meter
 from onecard.audio.pcm import SAMPLE_RATE, Pcm, Sink
 
 # Of the loudest channel's power: below it a channel has crosstalk and hiss.
@@ -24,7 +24,7 @@ _HEARD_POWER = 1e-8  # -80 dBFS
 _MIN_VOICE_HZ = 200.0
 _MAX_CORRELATION = -0.5
 _MAX_PLANES = 8  # of which PyAV 18 gives fewer than there are
-_MEASURED_SHARE = 4  # one in so many samples of a frame
+_MEASURED_SHARE = 8  # one in so many frames
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Treatment:
     """How a recording is mixed: `weights` of its channels, or FFmpeg's mix; and its level."""
 
     weights: tuple[float, ...] = ()
-    correction: Correction = Correction()
+    correction: Correction = NO_CORRECTION
     reason: str = ""  # of the weights
 
 
@@ -48,7 +48,6 @@ class Channels:
 
     def push(self, values: Floats, rate: int) -> None:
         """[channels, n] samples."""
-        values = values[:, : max(2, values.shape[1] // _MEASURED_SHARE)]
         if self.power is None or len(self.power) < len(values):  # the widest layout decides
             self.power, self.steps = np.zeros((2, len(values)))
             self.num_samples, self.product = 0, 0.0
@@ -124,7 +123,7 @@ class Seen:
         The level of a new mix is known only after it was made.
         """
         weights, reason = self.channels.weights(self.usual)
-        correction = Correction() if weights else self.meter.correction()
+        correction = NO_CORRECTION if weights else self.meter.correction()
         return Treatment(weights, correction, reason)
 
 
@@ -141,6 +140,8 @@ class Mixdown:
         self._sink = sink
         self._resampler: Any = None
         self._form: tuple[Any, ...] = ()
+        self._num_channels = 0
+        self._num_frames = 0  # of this form
         self._is_plain = treatment == Treatment()
         self._corrector = Corrector(treatment.correction)
 
@@ -150,9 +151,13 @@ class Mixdown:
         if form != self._form:  # a stream may change its rate or layout on the way
             self._flush()
             self._form = form
+            self._num_channels = frame.layout.nb_channels
+            self._num_frames = 0
             self._resampler = self._new_resampler(frame)
-        if frame.layout.nb_channels > 1 and not self._treatment.weights:
-            self.seen.channels.push(planes(frame), frame.sample_rate)
+        if self._num_channels > 1 and not self._treatment.weights:
+            if self._num_frames % _MEASURED_SHARE == 0:
+                self.seen.channels.push(planes(frame), frame.sample_rate)
+            self._num_frames += 1
         if self._treatment.weights:
             frame = _mixed(frame, self._treatment.weights)
         if self._resampler is not None:
@@ -200,13 +205,13 @@ def planes(frame: Any) -> Floats:
     if frame.format.is_planar and frame.layout.nb_channels >= _MAX_PLANES:
         form = {"format": "flt", "layout": frame.layout.name, "rate": frame.sample_rate}
         (frame,) = av.AudioResampler(**form).resample(frame)
-    found = frame.to_ndarray()
+    found: npt.NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         found = found.reshape(-1, frame.layout.nb_channels).T
     if found.dtype == np.uint8:
-        return (found.astype(np.float32) - 128) / 128
+        return np.asarray((found - np.float32(128)) / 128, np.float32)
     if found.dtype.kind == "i":
-        return found.astype(np.float32) / np.float32(-float(np.iinfo(found.dtype).min))
+        return np.asarray(found / -float(np.iinfo(found.dtype).min), np.float32)
     return np.asarray(found, np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Recordings that lie one behind the other in a file, as `cat`, broken uploads and capture programs leave them.
+"""Recordings one behind the other in a file, as `cat`, uploads and capture programs leave them.
 
 FFmpeg reads on by itself in streams of frames (MP3, ADTS, Ogg, MPEG-TS). Where a header says how
 much there is (WAV, AIFF, MP4, Matroska, FLAC), it stops after the first recording.
@@ -19,6 +19,8 @@ Data = bytes | mmap.mmap
 
 # More of them than this is no recording but an attack on the opener.
 MAX_PARTS = 1_000
+# Looked through at once, and the most that a signature has.
+_SCAN_BYTES, _SIGNATURE_BYTES = 1 << 24, 80
 # What a WAV may have behind its samples without being more of them (tags, padding).
 _MIN_REST_BYTES = 4_096
 _CHUNK_NAME = re.compile(rb"[ -~]{4}")
@@ -78,10 +80,17 @@ def _starts(data: Data) -> Iterator[int]:
     signature = _SIGNATURES.get(data[:4])
     if signature is None:
         return
-    for number, match in enumerate(signature.finditer(data, 4), start=2):
-        if number > MAX_PARTS:
-            return
-        yield match.start()
+    num_parts = 1
+    for first in range(4, len(data), _SCAN_BYTES):
+        last = first + _SCAN_BYTES
+        for match in signature.finditer(data, first, min(last + _SIGNATURE_BYTES, len(data))):
+            if match.start() < last:
+                num_parts += 1
+                if num_parts > MAX_PARTS:
+                    return
+                yield match.start()
+        if isinstance(data, mmap.mmap):  # seen: its pages need not stay in this process
+            data.madvise(mmap.MADV_DONTNEED)
 
 
 def _second_movies(data: Data) -> Iterator[int]:
@@ -104,7 +113,7 @@ def _unsaid(data: Data, part: Part) -> Part:
     while start + 8 <= part.end:
         kind, size = struct.unpack_from("<4sI", data, start)
         start += 8 + size + size % 2
-        if kind == b"data":
+        if kind == b"data" and size:  # 0: written before the samples were, and FFmpeg reads on
             break
     else:
         return part

@@ -13,6 +13,7 @@ from onecard.errors import InvalidRequest
 
 # Taken are blocks of this many samples of each channel, to bound memory.
 _BLOCK_FRAMES = 1 << 16
+_MAX_LAYOUT = 8
 
 
 def frames(samples: npt.NDArray[Any], sample_rate: int, channels: int) -> Iterator[Any]:
@@ -21,7 +22,8 @@ def frames(samples: npt.NDArray[Any], sample_rate: int, channels: int) -> Iterat
     Raises:
         InvalidRequest: a sample is no finite number.
     """
-    layout = {1: "mono", 2: "stereo"}.get(channels, f"{channels}c")
+    # `8c` is FFmpeg's usual layout of eight, `9C` nine channels of no layout.
+    layout = f"{channels}c" if channels <= _MAX_LAYOUT else f"{channels}C"
     for start in range(0, len(samples), _BLOCK_FRAMES * channels):
         block = samples[start : start + _BLOCK_FRAMES * channels]
         if not np.isfinite(block).all():

@@ -39,8 +39,8 @@ class Timeline:
     def gap_s(self, frame: Any) -> float:
         """Seconds of silence that belong ahead of `frame`; 0 for most."""
         gap_s = 0.0
-        if frame.pts is not None and frame.time_base:
-            at_s = float(frame.pts * frame.time_base) - self.origin_s - self._shift_s
+        if frame.time is not None:
+            at_s = frame.time - self.origin_s - self._shift_s
             gap_s = at_s - self._heard_s
             if not self._is_gap(gap_s, at_s):
                 if abs(gap_s) > MIN_GAP_S:  # the clock jumped: joined streams begin anew

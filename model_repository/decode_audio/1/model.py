@@ -33,6 +33,7 @@ class TritonPythonModel:
 
     def _decode_into(self, source, options, sink):
         if options.sample_rate is None or options.channels is None:  # a file says so itself
-            return audio.decode_into(source, self.limits, sink, options.choice)
+            choice = audio.Choice(options.strict, options.audio_track, options.language)
+            return audio.decode_into(source, self.limits, sink, choice)
         raw = options.encoding, options.sample_rate, options.channels
         return audio.decode_raw(source, *raw, self.limits, sink)
