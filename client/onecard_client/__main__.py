@@ -19,17 +19,23 @@ from onecard_client._console import (
     complain,
 )
 from onecard_client._errors import ConnectionFailed, OnecardError
+from onecard_client._interrupt import Terminated, raised
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     try:
         try:
-            return _run(sys.argv[1:] if arguments is None else arguments)
+            with raised():
+                return _run(sys.argv[1:] if arguments is None else arguments)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough, such as `head`
         _discard_output()
+        return EXIT_FAILED
+    except OSError as error:  # such as a full disk behind `>`
+        _discard_output()
+        complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         return EXIT_FAILED
 
 
@@ -42,6 +48,9 @@ def _run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return EXIT_INTERRUPTED
+    except Terminated as error:
+        complain(str(error))
+        return 128 + error.number
     except ConnectionFailed as error:
         complain(str(error))
         return EXIT_UNREACHABLE

@@ -1,18 +1,15 @@
-"""`onecard chat`: one question and its answer, or a conversation at a terminal.
-
-It knows where a question comes from and where its answer goes; `_conversation` keeps the history.
-"""
+"""`onecard chat`: one question and its answer, or a conversation at a terminal."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
+import codecs
+import locale
 import sys
 from typing import Any
 
 from onecard_client import _conversation
-from onecard_client._answer_output import cut_short, usage_of, write
+from onecard_client._answer_output import as_json, unlike_asked, usage_of, write
 from onecard_client._client import Client
 from onecard_client._console import (
     EXIT_FAILED,
@@ -21,7 +18,6 @@ from onecard_client._console import (
     complain,
     is_terminal,
 )
-from onecard_client._documents import encode
 from onecard_client._parser import (
     URL_VARIABLE,
     RequestOptions,
@@ -30,6 +26,7 @@ from onecard_client._parser import (
     given,
     json_file,
 )
+from onecard_client._question import MARK
 from onecard_client.chat import ChatStream
 
 REQUEST_OPTIONS: RequestOptions = {
@@ -38,24 +35,37 @@ REQUEST_OPTIONS: RequestOptions = {
     "temperature": (float, "T", "0 for the likeliest token every time"),
     "top_p": (float, "P", "sample among the likeliest tokens that have this probability together"),
     "top_k": (int, "K", "sample among this many of the likeliest tokens"),
+    "min_p": (
+        float,
+        "P",
+        "no tokens that have less than this share of the likeliest's probability",
+    ),
     "seed": (int, "N", "the same seed gives the same answer"),
     "repetition_penalty": (float, "X", "above 1: tokens seen before are less likely"),
     "presence_penalty": (float, "X", "above 0: tokens of the answer are less likely"),
     "frequency_penalty": (float, "X", "above 0: the more so the more often they came"),
     "priority": (str, "NAME", "high, normal or low"),
+    "logprobs": (bool, "", "with --json: each token of the answer, its bytes and log probability"),
 }
+# How a file says that it is UTF-16 or begins with UTF-8's mark, as Windows writes both.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 _EPILOG = f"""\
 With TEXT, with something on standard input, or with both (TEXT first), one answer is written as it
-comes. With neither, at a terminal, a conversation begins: Ctrl-C ends an answer, Ctrl-D or /quit
-the conversation; what no longer fits the model's context is forgotten, the oldest first.
+comes. With neither, at a terminal, a conversation begins. Several lines that are pasted are one
+question there, and so is what stands between {MARK} and {MARK}. Ctrl-C ends an answer, Ctrl-D or
+/quit the conversation; what no longer fits the model's context is forgotten, the oldest first.
 
   cat mail.txt | onecard chat "Summarise this in one sentence."
   onecard chat --json-schema person.json "Ada Lovelace, born in 1815" | python3 -m json.tool
 
 exit codes: 0 answered, also when --max-tokens cut the answer short (standard error says so);
-1 failed, or cut short with --json-schema, for then it is not JSON; 2 wrong usage; 3 no server at
-the address; 130 interrupted
+1 failed, not what --json-schema wants, or cut short with it, for then it is not JSON; 2 wrong
+usage; 3 no server at the address; 130 interrupted
 
 environment: {URL_VARIABLE} is the server's address if --url is not given
 """
@@ -77,7 +87,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--json", action="store_true",
-        help="one JSON object at the end: text, finish_reason, usage, engine",
+        help="one JSON object at the end: text, finish_reason, usage, engine; problem, logprobs",
     )  # fmt: skip
     parser.add_argument("--usage", action="store_true", help="tokens used, on standard error")
     group = parser.add_argument_group("request", "options of the server")
@@ -93,26 +103,30 @@ def add(commands: Any) -> argparse.ArgumentParser:
 def verify(options: argparse.Namespace, error: Any) -> None:
     if options.json and not options.text and is_terminal(sys.stdin):
         error("`--json` is for one answer, and a conversation has many; give a TEXT")
+    if hasattr(options, "logprobs") and not options.json:
+        error("`--logprobs` is shown by `--json` only; give that as well")
 
 
 def run(client: Client, options: argparse.Namespace) -> int:
     ask = _asker(client, options)
+    is_json = options.json_schema is not None
+    system = None if options.system is None else _whole_characters(options.system)
     if not options.text and is_terminal(sys.stdin):
-        return _conversation.run(client, ask, options.system, usage=options.usage)
+        return _conversation.run(client, ask, system, usage=options.usage, is_json=is_json)
     text = _text(options.text)
     if not text:
         complain("nothing is asked: give a TEXT, or something on standard input")
         return EXIT_USAGE
-    with ask(_conversation.messages(options.system, [], text)) as answer:
+    with ask(_conversation.messages(system, [], text)) as answer:
         if not options.json:
             write(answer)
         for _ in answer:
             pass  # what is left: all of it with --json
     if options.json:
-        print(_as_json(answer))
+        print(as_json(answer, logprobs=hasattr(options, "logprobs")))
     if options.usage:
         complain(usage_of(answer))
-    return _judge(answer, is_json=options.json_schema is not None)
+    return _judge(answer, is_json=is_json)
 
 
 def _asker(client: Client, options: argparse.Namespace) -> _conversation.Ask:
@@ -125,25 +139,30 @@ def _asker(client: Client, options: argparse.Namespace) -> _conversation.Ask:
 
 
 def _text(words: list[str]) -> str:
-    parts = [os.fsencode(" ".join(words))]
+    parts = [_whole_characters(" ".join(words))]
     if sys.stdin is not None and not is_terminal(sys.stdin):
-        parts.append(sys.stdin.buffer.read())
-    texts = (part.decode("utf-8", "replace") for part in parts)
-    return "\n\n".join(part for part in texts if part.strip())
+        parts.append(_decoded(sys.stdin.buffer.read()))
+    return "\n\n".join(part for part in parts if part.strip())
 
 
-def _as_json(answer: ChatStream) -> str:
-    document = {
-        "text": answer.text,
-        "finish_reason": answer.finish_reason,
-        "usage": encode(answer.usage),
-        "engine": answer.engine,
-    }
-    return json.dumps(document, ensure_ascii=False)
+def _whole_characters(text: str) -> str:
+    """`text` with a replacement for each byte of the command line that was none of its charset."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _decoded(content: bytes) -> str:
+    """A file's text: UTF-8, or what its mark says, or the charset that is used here."""
+    for mark, charset in _MARKS:
+        if content.startswith(mark):
+            return content.decode(charset, "replace")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode(locale.getpreferredencoding(False), "replace")
 
 
 def _judge(answer: ChatStream, *, is_json: bool) -> int:
     if answer.finish_reason == "stop":
         return EXIT_OK
-    complain(cut_short(answer, is_json=is_json))
+    complain(unlike_asked(answer, is_json=is_json))
     return EXIT_FAILED if is_json or answer.finish_reason != "length" else EXIT_OK

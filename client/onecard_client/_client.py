@@ -105,14 +105,15 @@ class Client(Connection):
 
         Args:
             messages: what a user says, or a conversation: objects with the texts `role` (`system`,
-                `user` or `assistant`) and `content`.
+                `user` or `assistant`) and `content`, as the server takes them.
             timeout_s, request_id: as in `transcribe`.
             options: such as `max_tokens`, `temperature`, `top_p`, `seed`, `stop`,
                 `response_format`; the server refuses what it does not know and says what it knows.
+                With `stream=False` the answer comes in one piece, at its end.
 
         Returns:
-            An iterator over texts that also has `text`, `usage`, `finish_reason`, `engine` and
-            `logprobs`.
+            An iterator over texts that also has `text`, `usage`, `finish_reason`, `problem`,
+            `engine` and `logprobs`.
 
         Raises:
             OnecardError: one of its subclasses; see `onecard_client._errors`.
@@ -142,7 +143,8 @@ class Client(Connection):
             timeout_s, request_id: as in `transcribe`.
             on_progress: called with each `TriageProgress`, between the verdicts.
             options: such as `categories`, `priorities`, `instructions`; the server refuses what it
-                does not know and says what it knows.
+                does not know and says what it knows. With `stream=False` all verdicts come
+                at the end, and no progress.
 
         Returns:
             An iterator over verdicts that also has `verdicts` and, at its end, `summary`.

@@ -22,13 +22,25 @@ _UNSAFE = re.compile(
 )
 
 
+# A server, or a proxy that answers for it, may send pages.
+MAX_COMPLAINT_CHARS = 4000
+
+
 def complain(message: str) -> None:
+    if len(message) > MAX_COMPLAINT_CHARS:
+        rest = len(message) - MAX_COMPLAINT_CHARS
+        message = f"{message[:MAX_COMPLAINT_CHARS]}... (and {plural(rest, 'character')} more)"
     print(f"onecard: {printable(message)}", file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:
     """`text` with a replacement for each character that a terminal would obey."""
     return _UNSAFE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def escaped(json_text: str) -> str:
+    """The same JSON with an escape for each character that a terminal would obey."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", json_text)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

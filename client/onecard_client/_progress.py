@@ -55,13 +55,12 @@ class Bar(Silent):
 
     def show(self, progress: Progress) -> None:
         now_s = time.monotonic()
-        if now_s - self._drawn_s < MIN_INTERVAL_S and progress.done < progress.total:
+        is_end = 0 < progress.total <= progress.done
+        if now_s - self._drawn_s < MIN_INTERVAL_S and not is_end:
             return
         self._drawn_s = now_s
-        share = min(1.0, progress.done / progress.total) if progress.total > 0 else 0.0
-        bar = ("#" * round(share * BAR_WIDTH)).ljust(BAR_WIDTH, ".")
         minutes, seconds = divmod(int(now_s - self._started_s), 60)
-        line = f"{self._name}: {progress.stage} [{bar}] {share:4.0%} {minutes}:{seconds:02d}"
+        line = f"{self._name}: {progress.stage} {_extent(progress)} {minutes}:{seconds:02d}"
         width = shutil.get_terminal_size().columns - 1
         self._stream.write("\r\033[K" + line[:width])
         self._stream.flush()
@@ -70,6 +69,15 @@ class Bar(Silent):
         if self._drawn_s > float("-inf"):
             self._stream.write("\r\033[K")
             self._stream.flush()
+
+
+def _extent(progress: Progress) -> str:
+    """A bar; a count where nobody knows yet how much there is."""
+    if progress.total <= 0:
+        return f"{progress.done:.0f}"
+    share = min(1.0, progress.done / progress.total)
+    bar = ("#" * round(share * BAR_WIDTH)).ljust(BAR_WIDTH, ".")
+    return f"[{bar}] {share:4.0%}"
 
 
 def display(name: str, *, wanted: bool | None, verbose: bool) -> Silent:

@@ -5,6 +5,7 @@ It knows how iterators begin and end; `chat` and `triage` know what the events m
 
 from __future__ import annotations
 
+from collections import deque
 from types import AsyncGeneratorType, GeneratorType, TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -17,9 +18,10 @@ class Stream(Generic[T]):
 
     def __init__(self, events: Any) -> None:
         self._events = events
+        self._waiting: deque[T] = deque()
 
     def _take(self, event: Any) -> T | None:
-        """The item in `event`; None for an event that is only kept."""
+        """The item in `event`; None for an event that is only kept, or whose items wait."""
         raise NotImplementedError
 
     def _cancel(self) -> None:
@@ -35,14 +37,15 @@ class BlockingStream(Stream[T]):
         return self
 
     def __next__(self) -> T:
-        for event in self._events:
-            item = self._take(event)
+        while not self._waiting:
+            item = self._take(next(self._events))
             if item is not None:
                 return item
-        raise StopIteration
+        return self._waiting.popleft()
 
     def close(self) -> None:
         """Ends the request; the server stops working on it. Does nothing at the end."""
+        self._waiting.clear()
         if self._events.gi_frame is not None:
             self._events.close()
             self._cancel()
@@ -68,14 +71,15 @@ class AsyncStream(Stream[T]):
         return self
 
     async def __anext__(self) -> T:
-        async for event in self._events:
-            item = self._take(event)
+        while not self._waiting:
+            item = self._take(await anext(self._events))
             if item is not None:
                 return item
-        raise StopAsyncIteration
+        return self._waiting.popleft()
 
     async def close(self) -> None:
         """Ends the request; the server stops working on it. Does nothing at the end."""
+        self._waiting.clear()
         if self._events.ag_frame is not None:
             await self._events.aclose()
             self._cancel()

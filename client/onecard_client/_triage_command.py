@@ -1,6 +1,6 @@
 """`onecard triage`: verdicts on the emails of files and folders, once or as they arrive.
 
-It knows what the user sees; it only reads mails, and nothing is ever sent or moved.
+Mails are only read: nothing is ever sent or moved.
 """
 
 from __future__ import annotations
@@ -8,16 +8,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from onecard_client import _verdict_output
 from onecard_client._client import Client
-from onecard_client._console import EXIT_FAILED, EXIT_OK, complain, is_terminal, plural
-from onecard_client._errors import Cancelled, DeadlineExceeded, OnecardError, Unavailable
-from onecard_client._judge import Judge
-from onecard_client._mailboxes import MAIL_FOLDERS, STDIN, is_maildir, read, with_own_ids
+from onecard_client._console import EXIT_FAILED, EXIT_USAGE, complain, is_terminal
+from onecard_client._mailboxes import MAIL_FOLDERS, STDIN, is_maildir
 from onecard_client._parser import (
     URL_VARIABLE,
     RequestOptions,
@@ -29,16 +26,15 @@ from onecard_client._parser import (
     text_or_file,
 )
 from onecard_client._progress import display
+from onecard_client._triage_run import Output, TriageRun
+from onecard_client._verdict_disk import Busy, OutputFailed, reason
+from onecard_client._verdict_lines import NotVerdicts
 from onecard_client._verdict_output import Show
-from onecard_client._watch import Inbox
-from onecard_client.events import Progress
+from onecard_client._verdict_store import Store, batch, journal
 from onecard_client.mail import Email
 from onecard_client.triage import Verdict
 
 DEFAULT_INTERVAL_S = 5.0
-
-# After these the same mails may have verdicts later.
-TRANSIENT = (Unavailable, DeadlineExceeded, Cancelled)
 
 REQUEST_OPTIONS: RequestOptions = {
     "categories": (names, "NAMES", "what a mail can be, with commas between"),
@@ -61,8 +57,12 @@ A terminal gets a table; --output gets a verdict as JSON on each line, and so do
 where it is no terminal. --watch goes on, with each mail that arrives, until Ctrl-C: those in new,
 and those that come; give the folder as PATH as well for those that were there before.
 
-exit codes: 0 every mail has its verdict, also where that is a review; 1 something could not be
-read, or the server failed; 2 wrong usage; 3 no server at the address; 130 interrupted
+Whatever ends a run with --output FILE, the same command goes on from there: what has its verdict in
+FILE or FILE.partial is not judged again, unless the mail or the options have changed.
+
+exit codes: 0 every mail has its verdict, also where that is a review; 1 something could not be read
+or written, or the server failed; 2 wrong usage; 3 no server at the address; 130 interrupted;
+143 and 129 ended by SIGTERM or SIGHUP
 
 environment: {URL_VARIABLE} is the server's address if --url is not given
 """
@@ -80,6 +80,9 @@ def add(commands: Any) -> argparse.ArgumentParser:
     group = parser.add_argument_group("output")
     group.add_argument(
         "--output", "-o", metavar="FILE", help="verdicts as JSONL; `-` for standard output"
+    )
+    group.add_argument(
+        "--again", action="store_true", help="judge mails anew that have their verdict in FILE"
     )
     group.add_argument("--watch", type=Path, metavar="DIR", help="a Maildir to keep an eye on")
     group.add_argument(
@@ -124,77 +127,45 @@ def run(client: Client, options: argparse.Namespace) -> int:
     if options.no_drafts:
         request["drafts"] = False
     progress = display("triage", wanted=options.print_progress, verbose=options.verbose)
-    judge = Judge(client, request, progress)
-    problems: list[str] = []
-
-    def report(problem: str) -> None:
-        problems.append(problem)
-        complain(problem)
-
-    # made before the mails are read: one that arrives meanwhile is judged twice rather than never
-    inbox = _inbox(options)
-    progress.show(Progress("reading", 0, 0))
-    mails = list(read(options.paths, report))
-    progress.clear()
-    with contextlib.ExitStack() as stack:
-        show = _show(options, stack)
-        try:
-            by_id = {mail.id: mail for mail in mails}
-            for verdict in judge.verdicts(mails):
-                show(verdict, by_id.get(verdict.id, Email(verdict.id)))
-            if inbox is not None:
-                client.health()  # raises: who mistyped the address should not wait for a mail
-                _watch(judge, inbox, options.interval, show)
-        finally:
-            if options.verbose:
-                complain(judge.account())
-    if problems:
-        complain(f"{plural(len(problems), 'mail')} could not be read")
-    return EXIT_FAILED if problems or not judge.is_complete else EXIT_OK
+    try:
+        with contextlib.ExitStack() as stack:
+            output = _output(options, request, stack)
+            return TriageRun(client, request, options, output, progress).run()
+    except NotVerdicts as error:
+        complain(str(error))
+        return EXIT_USAGE
+    except (Busy, OutputFailed) as error:
+        complain(str(error))
+        return EXIT_FAILED
 
 
-def _inbox(options: argparse.Namespace) -> Inbox | None:
-    if options.watch is None:
-        return None
-    folders = [Path(path).resolve() for path in options.paths if path != STDIN]
-    return Inbox(options.watch, only_later=options.watch.resolve() in folders)
-
-
-def _show(options: argparse.Namespace, stack: contextlib.ExitStack) -> Show:
-    """Where each verdict goes."""
+def _output(
+    options: argparse.Namespace, request: dict[str, Any], stack: contextlib.ExitStack
+) -> Output:
+    """Raises: Busy, NotVerdicts, OutputFailed: the file cannot be the output."""
     shows: list[Show] = []
-    wants_lines = options.output == STDIN or options.output is None
+    store: Store | None = None
+    if options.output not in (STDIN, None):
+        path = Path(options.output)
+        is_watched = options.watch is not None
+        try:
+            if path.exists() and not path.is_file():  # a pipe or a device
+                shows.append(stack.enter_context(_verdict_output.device(path, append=is_watched)))
+            else:
+                opened = journal if is_watched else batch
+                store = stack.enter_context(opened(path, request, again=options.again))
+                shows.append(store.add)
+        except OSError as error:
+            raise OutputFailed(
+                f"`{error.filename or path}` cannot be written ({reason(error)}); name another file"
+            ) from error
     if options.output != STDIN and is_terminal(sys.stdout):
         shows.append(_verdict_output.rows(sys.stdout))
-    elif wants_lines:
+    elif options.output in (STDIN, None):
         shows.append(_verdict_output.lines(sys.stdout))
-    if not wants_lines:
-        append = options.watch is not None
-        shows.append(stack.enter_context(_verdict_output.file(Path(options.output), append=append)))
 
-    def show(verdict: Verdict, mail: Email) -> None:
-        for each in shows:
-            each(verdict, mail)
+    def show(verdict: Verdict, email: Email) -> None:
+        for each in shows:  # the file first: a terminal may be gone
+            each(verdict, email)
 
-    return show
-
-
-def _watch(judge: Judge, inbox: Inbox, interval_s: float, show: Show) -> NoReturn:
-    """Until Ctrl-C."""
-    while True:
-        arrived = list(inbox.arrivals(complain))
-        mails = list(with_own_ids(email for _, email in arrived))
-        by_id = {mail.id: mail for mail in mails}
-        keys = {mail.id: key for mail, (key, _) in zip(mails, arrived, strict=True)}
-        try:
-            for verdict in judge.verdicts(mails):
-                show(verdict, by_id.get(verdict.id, Email(verdict.id)))
-                inbox.mark(keys.pop(verdict.id, ""))
-        except TRANSIENT as error:
-            complain(f"{error}; {plural(len(keys), 'mail')} will be tried again")
-            keys = {}
-        except OnecardError as error:
-            complain(f"{error}; {plural(len(keys), 'mail')} will not be tried again")
-        for key in keys.values():
-            inbox.mark(key)
-        time.sleep(interval_s)
+    return Output(show, store)

@@ -1,20 +1,16 @@
-"""Where verdicts go: rows of a table for people, a line of JSON each for programs.
-
-It knows what of a verdict is shown; it does not know how verdicts are had.
-"""
+"""Where verdicts are shown: rows of a table for people, a line of JSON each for programs."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from onecard_client._console import complain, plural
 from onecard_client._table import Column, Table
+from onecard_client._verdict_disk import OutputFailed, reason
 from onecard_client.mail import Email
 from onecard_client.triage import Verdict
 
@@ -64,30 +60,20 @@ def lines(stream: TextIO) -> Show:
 
 
 @contextlib.contextmanager
-def file(path: Path, *, append: bool) -> Iterator[Show]:
-    """JSONL in a file that appears under its name when it is whole, or that is added to.
+def device(path: Path, *, append: bool) -> Iterator[Show]:
+    """JSONL to a pipe or a device, which keeps nothing. Raises: OSError, OutputFailed."""
+    with path.open("ab" if append else "wb", buffering=0) as file:
 
-    What there was when it went wrong is kept beside it, and said.
-    """
-    if append or (path.exists() and not path.is_file()):  # a pipe or a device cannot be renamed
-        with path.open("a" if append else "w", encoding="utf-8", errors="replace") as stream:
-            yield lines(stream)
-        return
-    path = path.resolve()  # a link stays one
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", errors="replace") as stream:
-            yield lines(stream)
-        os.replace(partial, path)
-    except BaseException:
-        _keep(partial)
-        raise
+        def show(verdict: Verdict, mail: Email) -> None:
+            line = json.dumps(verdict.to_dict(), ensure_ascii=False).encode("utf-8", "replace")
+            try:
+                file.write(line + b"\n")
+            except BrokenPipeError:  # whoever reads has seen enough
+                raise
+            except OSError as error:
+                raise OutputFailed(
+                    f"`{path}` cannot be written ({reason(error)}), and keeps nothing; name a file "
+                    "on a disk with room for the output"
+                ) from error
 
-
-def _keep(partial: Path) -> None:
-    with contextlib.suppress(OSError):
-        num_lines = partial.read_bytes().count(b"\n")
-        if num_lines:
-            complain(f"{plural(num_lines, 'verdict')} had come before, and are in `{partial}`")
-        else:
-            partial.unlink()
+        yield show

@@ -1,7 +1,6 @@
 """What arrives in a Maildir, each mail once.
 
-It knows a Maildir's names and remembers them; it opens files for reading and changes nothing, not
-even a flag.
+Files are opened for reading, and nothing is changed, not even a flag.
 """
 
 from __future__ import annotations

@@ -22,12 +22,18 @@ from onecard_client._errors import (
     OnecardError,
     from_text,
 )
-from onecard_client.chat import ChatEnd, ChatEvent, ChatUsage, Delta
+from onecard_client.chat import ChatEnd, ChatEvent, ChatUsage, Delta, WholeAnswer
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
 from onecard_client.limits import Limits
 from onecard_client.transcript import Transcript
-from onecard_client.triage import TriageEvent, TriageProgress, TriageSummary, Verdict
+from onecard_client.triage import (
+    TriageEvent,
+    TriageProgress,
+    TriageSummary,
+    TriageVerdicts,
+    Verdict,
+)
 
 E = TypeVar("E")
 Decode = Callable[[dict[str, Any]], E]
@@ -40,14 +46,14 @@ class Model(Generic[E]):
     Attributes:
         content: the name of its input beside OPTIONS.
         events: how each kind of event is read.
-        last: the event that a stream has to end with.
+        last: the event that a stream has to end with, or those of which one has to.
         takes_parts: whether its content may come in several requests.
     """
 
     name: str
     content: str
     events: Mapping[str, Decode[E]]
-    last: type[E]
+    last: type[E] | tuple[type[E], ...]
     takes_parts: bool = False
 
 
@@ -80,8 +86,13 @@ TRANSCRIBE: Model[Event] = Model(
 CHAT: Model[ChatEvent] = Model(
     "chat",
     "MESSAGES",
-    {"delta": _whole(Delta), "usage": _whole(ChatUsage), "done": _whole(ChatEnd)},
-    last=ChatEnd,
+    {
+        "delta": _whole(Delta),
+        "usage": _whole(ChatUsage),
+        "done": _whole(ChatEnd),
+        "answer": _whole(WholeAnswer),
+    },
+    last=(ChatEnd, WholeAnswer),
 )
 TRIAGE: Model[TriageEvent] = Model(
     "triage",
@@ -90,8 +101,9 @@ TRIAGE: Model[TriageEvent] = Model(
         "progress": _whole(TriageProgress),
         "verdict": _inside("verdict", Verdict),
         "summary": _inside("summary", TriageSummary),
+        "verdicts": _whole(TriageVerdicts),
     },
-    last=TriageSummary,
+    last=(TriageSummary, TriageVerdicts),
 )
 # Events that may come twice, because they say nothing but how far the work is.
 REPEATABLE = (Progress, TriageProgress)
@@ -123,6 +135,8 @@ UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
 PART_BYTES = 2**20
 # Every BYTES element is preceded by its length: 4 bytes, little-endian (KServe v2, binary data).
 _LENGTH = struct.Struct("<I")
+# Of what is wrong a message shows so much.
+MAX_SHOWN_CHARS = 200
 # A stream carries an error's text and no status, so the models are asked to begin the text with a
 # code (`onecard.backend.refusal`). Triton has a way of its own: the metadata `triton_grpc_error`
 # ends the stream with the status. In 2.51 that can crash the server, at a few errors of a hundred.
@@ -141,14 +155,26 @@ def requests(
     attempt is another upload.
 
     Raises:
-        InvalidRequest: an option is not JSON, or the message would be larger than gRPC can carry.
+        InvalidRequest: an option is not JSON, the request id is no UTF-8, or the message would be
+            larger than gRPC can carry.
     """
+    _verify_id(request_id)
     options_json = options_to_json(options)
     verify_size(len(content) + len(options_json))
     if model.takes_parts and len(content) > PART_BYTES:
         return lambda: _parts(model, content, options_json, request_id)
     whole = _request(model, content, options_json, request_id)
     return lambda: iter([whole])
+
+
+def _verify_id(request_id: str) -> None:
+    try:
+        request_id.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            f"the request id is `{_shown(request_id)}`, must be a text that UTF-8 has ({error}); "
+            "leave it out, or give letters and digits"
+        ) from error
 
 
 def _parts(
@@ -180,10 +206,18 @@ def options_to_json(options: Mapping[str, Any]) -> bytes:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(
-                f"option `{name}` is `{value!r}`, must be something that JSON has ({error}); "
+                f"option `{name}` is `{_shown(value)}`, must be something that JSON has ({error}); "
                 "give a text, a number, True, False or None"
             ) from error
     return json.dumps(dict(options)).encode()
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # whatever a foreign class raises, and what is nested too deeply
+        return f"of type {type(value).__name__}"
+    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "..."
 
 
 def verify_size(num_bytes: int) -> None:

@@ -19,10 +19,16 @@ Messages = str | Iterable[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class TokenLogprob:
-    """A token of the answer and the logarithm of its probability."""
+    """A token of the answer and the logarithm of its probability.
+
+    Attributes:
+        bytes: those of the token, each 0 to 255; None where the server does not tell. A character
+            may take several tokens: `token` is then no text, and the bytes of all of them are.
+    """
 
     token: str
     logprob: float
+    bytes: tuple[int, ...] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -55,14 +61,32 @@ class ChatUsage:
 
 @dataclass(frozen=True)
 class ChatEnd:
-    """Why an answer ended, and which engine and model gave it."""
+    """Why an answer ended, and which engine and model gave it.
+
+    Attributes:
+        problem: what of an `invalid` answer is not as it was asked for.
+    """
 
     finish_reason: str
     engine: Mapping[str, Any] = field(default_factory=dict)
+    problem: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-ChatEvent = Delta | ChatUsage | ChatEnd
+@dataclass(frozen=True)
+class WholeAnswer:
+    """All of an answer, where the option `stream` is false."""
+
+    text: str
+    usage: ChatUsage
+    finish_reason: str
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+ChatEvent = Delta | ChatUsage | ChatEnd | WholeAnswer
 
 
 class ChatAnswer(Stream[str]):
@@ -70,14 +94,16 @@ class ChatAnswer(Stream[str]):
 
     Attributes:
         usage: None until the answer has ended.
-        finish_reason: `stop`, `length` (cut off by `max_tokens`: JSON is then no JSON),
-            `cancelled`; None until the answer has ended.
+        finish_reason: `stop`, `length` (cut off by `max_tokens`: JSON is then no JSON), `invalid`
+            (not what `response_format` wants), `cancelled`; None until the answer has ended.
+        problem: what is wrong with an `invalid` answer, else None.
         engine: which engine and model answered; empty until the answer has ended.
         logprobs: of the tokens so far; empty unless the option `logprobs` was set.
     """
 
     usage: ChatUsage | None = None
     finish_reason: str | None = None
+    problem: str | None = None
 
     def __init__(self, events: Any) -> None:
         super().__init__(events)
@@ -91,16 +117,19 @@ class ChatAnswer(Stream[str]):
         return "".join(self._pieces)
 
     def _take(self, event: ChatEvent) -> str | None:
-        if isinstance(event, Delta):
-            self.logprobs += event.logprobs or ()
-            self._pieces.append(event.text)
-            return event.text or None
         if isinstance(event, ChatUsage):
             self.usage = event
-        else:
-            self.finish_reason = event.finish_reason
+            return None
+        if isinstance(event, WholeAnswer):
+            self.usage = event.usage
+        if isinstance(event, ChatEnd | WholeAnswer):
+            self.finish_reason, self.problem = event.finish_reason, event.problem
             self.engine = event.engine
-        return None
+        if isinstance(event, ChatEnd):
+            return None
+        self.logprobs += event.logprobs or ()
+        self._pieces.append(event.text)
+        return event.text or None
 
     def _cancel(self) -> None:
         self.finish_reason = self.finish_reason or "cancelled"

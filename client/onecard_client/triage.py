@@ -98,7 +98,16 @@ class TriageSummary:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-TriageEvent = TriageProgress | Verdict | TriageSummary
+@dataclass(frozen=True)
+class TriageVerdicts:
+    """All verdicts and the account, where the option `stream` is false."""
+
+    verdicts: tuple[Verdict, ...]
+    summary: TriageSummary
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+TriageEvent = TriageProgress | Verdict | TriageSummary | TriageVerdicts
 OnProgress = Callable[[TriageProgress], object]
 
 
@@ -118,6 +127,11 @@ class TriageAccount(Stream[Verdict]):
         self._on_progress = on_progress
 
     def _take(self, event: TriageEvent) -> Verdict | None:
+        if isinstance(event, TriageVerdicts):
+            self.summary = event.summary
+            self.verdicts += event.verdicts
+            self._waiting.extend(event.verdicts)
+            return None
         if isinstance(event, Verdict):
             self.verdicts.append(event)
             return event

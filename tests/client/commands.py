@@ -10,13 +10,15 @@ import sys
 from typing import Any
 
 
-def spawn(url: str, *arguments: object, **streams: Any) -> subprocess.Popen[str]:
+def spawn(
+    url: str, *arguments: object, term: str = "dumb", **streams: Any
+) -> subprocess.Popen[str]:
     """`onecard ARGUMENTS` for the server at `url`; standard output and error are pipes."""
     environment = {
         **os.environ,
         "ONECARD_URL": url,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "TERM": "dumb",
+        "TERM": term,
     }
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     return subprocess.Popen(

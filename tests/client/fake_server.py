@@ -89,6 +89,18 @@ DONE: dict[str, Any] = {
     "engine": {"model": "none, this is a fake"},
 }
 ANSWER = (*DELTAS, USAGE, DONE)
+# The same where the option `stream` is false.
+WHOLE_ANSWER: dict[str, Any] = {
+    **DONE,
+    "event": "answer",
+    "text": "Good day.",
+    "usage": {name: value for name, value in USAGE.items() if name != "event"},
+}
+INVALID: dict[str, Any] = {
+    **DONE,
+    "finish_reason": "invalid",
+    "problem": "`age` is 200, must be at most 120",
+}
 
 VERDICT: dict[str, Any] = {
     "id": "m1",
@@ -186,6 +198,15 @@ def summary(*ids: str) -> dict[str, Any]:
         "engine": {"model": "none, this is a fake"},
     }
     return {"event": "summary", "summary": document}
+
+
+def verdicts(*ids: str) -> dict[str, Any]:
+    """The one event of a triage where the option `stream` is false."""
+    return {
+        "event": "verdicts",
+        "verdicts": [{**VERDICT, "id": one} for one in ids],
+        "summary": summary(*ids)["summary"],
+    }
 
 
 def decides(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:

@@ -17,6 +17,9 @@ from fake_server import (
     fails,
     hangs,
     says,
+    summary,
+    verdict,
+    verdicts,
 )
 
 from onecard_client import (
@@ -113,6 +116,43 @@ def test_other_failures_are_final(name: str, fake: Any, connect: Any) -> None:
     with pytest.raises(OnecardError):
         connect(server.url).transcribe(b"audio")
     assert len(server.requests) == 1
+
+
+# answers in one event
+
+
+def test_transcript_alone(fake: Any, connect: Any) -> None:
+    server = fake(events(FINISHED))
+    (transcript,) = connect(server.url).stream(b"audio", stream=False)
+    assert isinstance(transcript, Transcript)
+    assert server.options() == {"stream": False}
+
+
+def test_all_verdicts_at_once(fake: Any, connect: Any) -> None:
+    server = fake(BUSY, events(verdicts("a", "b", "c")))
+    emails = [{"id": one, "subject": "Hi"} for one in "abc"]
+    seen: list[Any] = []
+    whole = connect(server.url).triage(emails, seen, stream=False)
+    assert [one.id for one in seen] == ["a", "b", "c"]
+    assert whole.verdicts == seen
+    assert whole.summary.mails == 3
+    assert server.options() == {"stream": False}
+    single = fake(events(*(verdict(one) for one in "abc"), summary("a", "b", "c")))
+    one_by_one = connect(single.url).triage(emails)
+    assert (whole.verdicts, whole.summary) == (one_by_one.verdicts, one_by_one.summary)
+
+
+def test_closing_forgets_verdicts_that_were_not_asked_for(fake: Any, connect: Any) -> None:
+    ended = threading.Event()
+    ended.set()
+    server = fake(events(verdicts("a", "b", "c")))
+    stream = connect(server.url).first_item("triage", [{"id": "a", "subject": "Hi"}], ended)
+    assert stream.summary.mails == 3
+
+
+def test_no_verdicts_at_once(fake: Any, connect: Any) -> None:
+    stream = connect(fake(events(verdicts())).url).triage([], stream=False)
+    assert (stream.verdicts, stream.summary.mails) == ([], 0)
 
 
 # deadlines and cancellation

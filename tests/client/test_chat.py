@@ -13,8 +13,10 @@ from fake_server import (
     ANSWER,
     DELTAS,
     DONE,
+    INVALID,
     PATIENCE_S,
     USAGE,
+    WHOLE_ANSWER,
     event,
     events,
     fails,
@@ -106,6 +108,99 @@ def test_length_is_told(fake: Any, connect: Any) -> None:
     assert (answer.text, answer.finish_reason) == ("Good ", "length")
 
 
+def test_bytes_of_a_character_in_two_tokens(fake: Any, connect: Any) -> None:
+    halves = [
+        {"token": "\ufffd", "logprob": -0.5, "bytes": [195]},
+        {"token": "\ufffd", "logprob": -0.25, "bytes": [164]},
+    ]
+    delta = {"event": "delta", "text": "ä", "logprobs": halves}
+    answer = connect(fake(events(delta, USAGE, DONE)).url).chat("Hi", logprobs=True)
+    assert b"".join(bytes(one.bytes) for one in answer.logprobs).decode() == answer.text == "ä"
+    assert TokenLogprob("a", -0.5).bytes is None
+
+
+def test_answer_in_one_event(fake: Any, connect: Any) -> None:
+    logprobs = [{"token": "Good", "logprob": -0.5, "bytes": [71, 111, 111, 100]}]
+    server = fake(BUSY, events({**WHOLE_ANSWER, "logprobs": logprobs}))
+    pieces: list[str] = []
+    answer = connect(server.url).chat("Hello", pieces, stream=False)
+    assert pieces == ["Good day."] == [answer.text]
+    assert answer.usage == ChatUsage(12, 3, 15, 64)
+    assert (answer.finish_reason, answer.engine) == ("stop", DONE["engine"])
+    assert answer.problem is None
+    assert answer.logprobs == [TokenLogprob("Good", -0.5, (71, 111, 111, 100))]
+    assert server.options() == {"stream": False}
+
+
+def test_empty_answer_in_one_event(fake: Any, connect: Any) -> None:
+    pieces: list[str] = []
+    answer = connect(fake(events({**WHOLE_ANSWER, "text": ""})).url).chat("Hi", pieces)
+    assert (pieces, answer.text, answer.finish_reason) == ([], "", "stop")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [(*DELTAS, USAGE, INVALID), ({**INVALID, **WHOLE_ANSWER, "finish_reason": "invalid"},)],
+    ids=["streamed", "whole"],
+)
+def test_invalid_answer_says_why(found: Any, fake: Any, connect: Any) -> None:
+    answer = connect(fake(events(*found)).url).chat("Hello")
+    assert (answer.text, answer.finish_reason) == ("Good day.", "invalid")
+    assert answer.problem == INVALID["problem"]
+
+
+# what OpenAI's clients send
+
+
+def test_messages_and_options_are_the_servers_to_judge(fake: Any, connect: Any) -> None:
+    server = fake(events(*ANSWER))
+    conversation = [
+        {"role": "developer", "content": [{"type": "text", "text": "Hi"}], "name": "ann"},
+        {"role": "assistant", "content": None, "refusal": None, "tool_calls": [{"id": "1"}]},
+        {"role": "tool", "content": "7", "tool_call_id": "1"},
+        {"role": "assistant", "content": "The answer"},
+    ]
+    options = {
+        "continue_final_message": True,
+        "max_completion_tokens": 5,
+        "logit_bias": {"15": -100},
+        "min_p": 0.1,
+        "stop_token_ids": [2],
+        "user": None,
+        "n": 1,
+    }
+    connect(server.url).chat(conversation, **options)
+    assert (server.document(), server.options()) == (conversation, options)
+
+
+HALF = "cut \ud83d"
+
+
+def test_half_a_character_is_an_escape(fake: Any, connect: Any) -> None:
+    server = fake(events(*ANSWER))
+    message = {"role": HALF, "content": HALF, HALF: HALF}
+    connect(server.url).chat([message], stop=[HALF], **{HALF: HALF})
+    assert server.document() == [message]
+    assert server.options() == {"stop": [HALF], HALF: HALF}
+    for tensor in server.requests[0].raw_input_contents:
+        assert rb"\ud83d" in tensor
+
+
+def test_request_id_that_cannot_be_sent(connect: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"the request id is .*must be a text that UTF-8 has"):
+        connect("localhost:1").chat("Hi", request_id=HALF)
+
+
+def test_option_that_json_does_not_have_is_shown_in_short(connect: Any) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in (deep, b"x" * 1_000_000, float("nan")):
+        with pytest.raises(InvalidRequest, match="`bias` is") as caught:
+            connect("localhost:1").chat("Hi", bias=value)
+        assert len(str(caught.value)) < 1000
+
+
 # failures
 
 
@@ -154,7 +249,10 @@ def test_answer_without_an_end(fake: Any, connect: Any) -> None:
         {"event": "delta", "text": 7},
         {"event": "usage", "prompt_tokens": "12"},
         {"event": "done"},
+        {"event": "done", "finish_reason": "invalid", "problem": 7},
         {"event": "delta", "text": "", "logprobs": [{"token": "a"}]},
+        {"event": "delta", "text": "", "logprobs": [{"token": "a", "logprob": 0, "bytes": "a"}]},
+        {"event": "answer", "text": "a", "finish_reason": "stop"},
         [],
     ],
     ids=repr,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import locale
 import signal
 import subprocess
 import sys
@@ -19,11 +20,13 @@ from fake_server import (
     ANSWER,
     DELTAS,
     DONE,
+    INVALID,
     PATIENCE_S,
     USAGE,
     events,
     fails,
     hangs,
+    says,
 )
 
 from onecard_client.__main__ import main
@@ -66,6 +69,11 @@ def test_answer_of_a_text(fake: Any, stdin: Any, capsys: Any) -> None:
         (["Summarise"], b" \n", "Summarise"),
         ([], b"caf\xe9", "caf\ufffd"),
         (["caf\udce9"], b"", "caf\ufffd"),
+        (["half", "\ud83d"], b"", "half \ufffd"),
+        ([], "\ufeffGrüße".encode(), "Grüße"),
+        ([], "Grüße \U0001f600".encode("utf-16"), "Grüße \U0001f600"),
+        ([], b"\xff\xfea\0b", "a\ufffd"),
+        ([], b"a\0\x1bb", "a\0\x1bb"),
     ],
 )
 def test_where_a_question_comes_from(
@@ -75,6 +83,24 @@ def test_where_a_question_comes_from(
     stdin(piped)
     assert chat(server, *arguments) == 0
     assert server.document() == [{"role": "user", "content": asked}]
+
+
+def test_file_in_the_charset_that_is_used_here(
+    fake: Any, stdin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locale, "getpreferredencoding", lambda do_setlocale: "iso-8859-1")
+    server = fake(events(*ANSWER))
+    for piped in ("Grüße".encode("latin-1"), "Grüße".encode()):
+        stdin(piped)
+        assert chat(server, "Größe") == 0
+        assert server.document() == [{"role": "user", "content": "Größe\n\nGrüße"}]
+
+
+def test_instructions_with_bytes_that_are_no_text(fake: Any, stdin: Any) -> None:
+    server = fake(events(*ANSWER))
+    assert chat(server, "Hi", "--system", "caf\udce9", "--stop", "\udce9") == 0
+    assert server.document()[0] == {"role": "system", "content": "caf\ufffd"}
+    assert server.options() == {"stop": ["\udce9"]}
 
 
 def test_no_question(fake: Any, stdin: Any, capsys: Any) -> None:
@@ -116,6 +142,79 @@ def test_json(fake: Any, stdin: Any, capsys: Any) -> None:
         "usage": {name: value for name, value in USAGE.items() if name != "event"},
         "engine": DONE["engine"],
     }
+
+
+def test_logprobs_are_a_part_of_the_json(fake: Any, stdin: Any, capsys: Any) -> None:
+    logprobs = [
+        {"token": "Good", "logprob": -0.5, "bytes": [71, 111, 111, 100]},
+        {"token": "?", "logprob": -1.0},
+    ]
+    delta = {"event": "delta", "text": "Good?", "logprobs": logprobs}
+    server = fake(events(delta, USAGE, DONE))
+    assert chat(server, "Hi", "--json", "--logprobs", "--min-p", "0.1") == 0
+    assert json.loads(capsys.readouterr().out)["logprobs"] == logprobs
+    assert server.options() == {"logprobs": True, "min_p": 0.1}
+    with pytest.raises(SystemExit) as caught:
+        chat(server, "Hi", "--logprobs")
+    assert caught.value.code == 2
+    assert "`--logprobs` is shown by `--json` only" in capsys.readouterr().err
+
+
+HOSTILE = "\x9b2J\u202e\ud83d\U0001f600 ä\n"
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "ascii"])
+def test_json_is_safe_in_every_charset(
+    charset: str, fake: Any, stdin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, charset))
+    assert chat(fake(events({"event": "delta", "text": HOSTILE}, USAGE, DONE)), "Hi", "--json") == 0
+    line = shown.getvalue().decode(charset)
+    assert json.loads(line)["text"] == HOSTILE
+    assert not set(line) & set("\x9b\u202e\ud83d")
+    assert ("\U0001f600" in line) == (charset == "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [
+        ("utf-8", "\x9b2J\u202e\ufffd\U0001f600 ä\n"),
+        ("iso-8859-1", "\x9b2J\\u202e\\ufffd\\U0001f600 ä\n"),
+        ("ascii", "\\x9b2J\\u202e\\ufffd\\U0001f600 \\xe4\n"),
+    ],
+)
+def test_text_is_written_in_every_charset(
+    charset: str, text: str, fake: Any, stdin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, charset))
+    assert chat(fake(events({"event": "delta", "text": HOSTILE}, USAGE, DONE)), "Hi") == 0
+    assert shown.getvalue().decode(charset) == text
+
+
+def test_invalid_answer_fails_and_says_why(
+    fake: Any, stdin: Any, capsys: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text("{}")
+    server = fake(events(*DELTAS, USAGE, INVALID))
+    assert chat(server, "Hi", "--json-schema", str(path)) == 1
+    out, err = capsys.readouterr()
+    assert out == "Good day.\n"
+    assert f"not what the schema wants ({INVALID['problem']})" in err
+    assert chat(server, "Hi", "--json") == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["problem"] == INVALID["problem"]
+
+
+def test_long_refusal_with_controls(fake: Any, stdin: Any, capsys: Any) -> None:
+    words = "INVALID_ARG: the role is \x1b[2J\x9b\u202e" + "x" * 1_000_000
+    assert chat(fake(says(words)), "Hi") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("onecard: the role is \ufffd[2J\ufffd\ufffdxxx")
+    assert err.endswith("more)\n")
+    assert len(err) < 5000
 
 
 def test_schema_reaches_the_server(fake: Any, stdin: Any, tmp_path: Path) -> None:
@@ -173,6 +272,26 @@ def test_terminal_gets_nothing_that_it_would_obey(
     delta = {"event": "delta", "text": "\x1b[2Jgone\n"}
     assert chat(fake(events(delta, USAGE, DONE)), "Hi") == 0
     assert ("\x1b" in shown.getvalue()) == (kind is io.StringIO)
+
+
+def test_line_ends_that_two_pieces_share(
+    fake: Any, stdin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stdout", shown)
+    deltas = [{"event": "delta", "text": text} for text in ("a\r", "\nb\r", "c\r")]
+    assert chat(fake(events(*deltas, USAGE, DONE)), "Hi") == 0
+    assert shown.getvalue() == "a\nb\ufffdc\ufffd\n"
+
+
+@pytest.mark.parametrize("kind", [Terminal, io.StringIO])
+def test_answer_that_breaks_off_leaves_the_line_on_a_terminal(
+    kind: type[io.StringIO], fake: Any, stdin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = kind()
+    monkeypatch.setattr(sys, "stdout", shown)
+    assert chat(fake(events(DELTAS[0])), "Hi") == 1
+    assert shown.getvalue() == ("Good \n" if kind is Terminal else "Good ")
 
 
 def test_interrupt_cancels_the_answer(fake: Any) -> None:

@@ -57,9 +57,13 @@ EXPECTED = {
     "Email(": r"TriageProgress\(.*2 decided; for review: \(",
     "async def chat": r"answer: .*categories: \['",
     "onecard chat": r'"name": ".*"',
+    "models/chat/generate": r"\w",
     "onecard triage": r'"id": "1@example.com", "category": "',
     "": r"country",
 }
+# What the page shows and the server does not do yet, by a word of the block: the test fails when it
+# does, and the word is then to be taken out of here.
+NOT_YET = ("models/chat/generate",)
 
 
 def blocks() -> list[Any]:
@@ -68,7 +72,9 @@ def blocks() -> list[Any]:
     for match in BLOCK.finditer(page):
         language, code = match.groups()
         line = page.count("\n", 0, match.start()) + 1
-        found.append(pytest.param(language, code, id=f"{language}-line-{line}"))
+        is_early = any(word in code for word in NOT_YET)
+        marks = [pytest.mark.xfail(strict=True)] if is_early else []
+        found.append(pytest.param(language, code, id=f"{language}-line-{line}", marks=marks))
     return found
 
 
@@ -117,7 +123,7 @@ def test_block_runs(language: str, code: str, server: Any, folder: Path) -> None
 
 def test_the_page_shows_every_way() -> None:
     languages = [match.group(1) for match in BLOCK.finditer(PAGE.read_text())]
-    assert (languages.count("python"), languages.count("bash")) == (8, 5)
+    assert (languages.count("python"), languages.count("bash")) == (8, 6)
     assert set(languages) == {"python", "bash"}
 
 

@@ -174,15 +174,16 @@ def test_what_is_no_mail_is_told_and_the_others_follow(tmp_path: Path) -> None:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     missing = tmp_path / "missing"
-    empty = tmp_path / "folder"
-    empty.mkdir()
-    mails, problems = read_all(*(tmp_path / name for name in contents), missing, empty)
+    pictures = tmp_path / "folder"
+    pictures.mkdir()
+    (pictures / "a.png").write_bytes(b"\x89PNG\r\n")
+    mails, problems = read_all(*(tmp_path / name for name in contents), missing, pictures)
     assert [one.subject or one.body for one in mails] == [
         "mail 1", "kept", "kept", "kept as well", "kept",
     ]  # fmt: skip
     wanted = ["b.eml: ", "c.eml: is empty", "mail 1 has neither", "mail 2 is of type `int`"]
     wanted += ["e.json: is not JSON", "f.jsonl: line 2 is not JSON", "g.jsonl: is not JSON"]
-    wanted += ["h: at byte 0: has no header", "missing: No such file", "folder: has no file"]
+    wanted += ["h: at byte 0: has no header", "missing: No such file", "folder: has files (a.png)"]
     assert len(problems) == len(wanted)
     for problem, part in zip(problems, wanted, strict=True):
         assert part in problem

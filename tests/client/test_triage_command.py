@@ -43,6 +43,8 @@ def triage(server: Any, *arguments: object) -> int:
     return main(["triage", *map(str, arguments), "--url", server.url])
 
 
+# The file of an earlier run, of a mail that is gone.
+OLD = json.dumps(verdict("0@b.c")["verdict"]) + "\n"
 ALL = ["1@b.c", "2@b.c", "3@b.c"]
 
 
@@ -85,7 +87,7 @@ def test_file_and_table(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     out = tmp_path / "verdicts.jsonl"
-    out.write_text("old\n")
+    out.write_text(OLD)
     assert triage(fake(decides), mails, "--output", out) == 0
     assert ids_of(out.read_text()) == ALL
     assert len(terminal.getvalue().splitlines()) == 4
@@ -104,7 +106,7 @@ def test_file_without_a_terminal_is_all(
 
 def test_file_appears_when_it_is_whole(fake: Any, mails: Path, tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "verdicts.jsonl"
-    out.write_text("old\n")
+    out.write_text(OLD)
     seen: list[str] = []
 
     def step(request: Any, context: Any) -> Iterator[Any]:
@@ -113,8 +115,8 @@ def test_file_appears_when_it_is_whole(fake: Any, mails: Path, tmp_path: Path, c
         context.abort(grpc.StatusCode.INTERNAL, "internal error")
 
     assert triage(fake(step), mails, "--output", out) == 1
-    assert (seen, out.read_text()) == (["old\n"], "old\n")
-    (partial,) = (path for path in tmp_path.iterdir() if path.name.endswith(".partial"))
+    assert (seen, out.read_text()) == ([OLD], OLD)
+    partial = tmp_path / "verdicts.jsonl.partial"
     assert ids_of(partial.read_text()) == ["1@b.c"]
     assert f"1 verdict had come before, and are in `{partial}`" in capsys.readouterr().err
 
@@ -130,7 +132,7 @@ def test_failure_before_the_first_verdict_leaves_no_rubbish(
 def test_pipes_and_links_stay_what_they_are(fake: Any, mails: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "target")
-    (tmp_path / "target").write_text("old")
+    (tmp_path / "target").write_text(OLD)
     assert triage(fake(decides), mails, "-o", link) == 0
     assert link.is_symlink()
     assert ids_of((tmp_path / "target").read_text()) == ALL
@@ -220,7 +222,7 @@ def test_what_cannot_be_read_fails_alone(fake: Any, mails: Path, capsys: Any) ->
     assert ids_of(shown) == ["1@b.c", "3@b.c"]
     assert f"onecard: {mails / '2.eml'}: has no header of a mail" in said
     assert f"onecard: {mails / 'missing'}: No such file" in said
-    assert "2 mails could not be read" in said
+    assert "2 items could not be read" in said
 
 
 def test_nothing_to_judge_asks_nothing(fake: Any, tmp_path: Path) -> None:

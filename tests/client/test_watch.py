@@ -61,7 +61,7 @@ def test_watch_judges_each_mail_once_and_changes_nothing(
     second = maildir.deliver(2)
     server = fake(decides)
     out = tmp_path / "verdicts.jsonl"
-    out.write_text('{"id": "before"}\n')
+    out.write_text(json.dumps(verdict("before")["verdict"]) + "\n")
     process = spawn(
         server.url, "triage", "--watch", maildir.folder, "--interval", "0.05", "-o", out
     )
