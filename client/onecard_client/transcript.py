@@ -77,6 +77,8 @@ class Account:
         aligned_s: seconds in segments whose words were timed by listening to the audio.
         retried: regions that were decoded a second time, each with its reason.
         dropped: regions of speech that have no text, each with its reason.
+        missing_s: seconds that the file declared and did not hold.
+        gaps: silence in place of what was damaged or never recorded: `start` and `end` each.
     """
 
     duration_s: float
@@ -91,17 +93,9 @@ class Account:
     num_words_untimed: int
     retried: tuple[Mapping[str, Any], ...] = ()
     dropped: tuple[Mapping[str, Any], ...] = ()
+    missing_s: float = 0.0
+    gaps: tuple[Mapping[str, Any], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def missing_s(self) -> float:
-        """Seconds that the file declared and did not hold; 0 from servers that do not tell."""
-        return float(self.extra.get("missing_s", 0.0))
-
-    @property
-    def gaps(self) -> tuple[Mapping[str, Any], ...]:
-        """Silence in place of what was damaged or never recorded: `start` and `end` each."""
-        return tuple(self.extra.get("gaps", ()))
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ RESULT: dict[str, Any] = {
         "num_words": 2,
         "num_words_interpolated": 0,
         "num_words_untimed": 0,
+        "missing_s": 0.0,
+        "gaps": [],
         "retried": [],
         "dropped": [],
     },
