@@ -14,6 +14,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from onecard import languages
 from onecard.errors import InvalidRequest
 
 MAX_SPEAKERS = 64
@@ -70,6 +71,7 @@ class TranscribeOptions:
         _verify_ranges(self)
         _verify_speakers(self)
         _verify_encoding(self)
+        object.__setattr__(self, "language", languages.code(self.language))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> TranscribeOptions:
