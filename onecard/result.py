@@ -65,10 +65,27 @@ def assemble(
             warning for part in (clip, aligned, turns) for warning in part.get("warnings", ())
         ],
     }
+    result["warnings"] += _other_languages(segments, aligned["language"])
+    if speech["chunks"] and not segments:
+        reasons = "; ".join(dict.fromkeys(drop["reason"] for drop in dropped))
+        result["warnings"].append(f"there is no text: of the speech nothing was kept ({reasons})")
     if turns["embeddings"] is not None:
         result["speaker_embeddings"] = turns["embeddings"]
     result["warnings"] += violations(result)
     return result
+
+
+def _other_languages(segments: Sequence[Document], usual: str) -> Iterable[str]:
+    """A warning for each language that is spoken beside the `usual` one."""
+    spans: dict[str, list[Document]] = {}
+    for segment in segments:
+        if "language" in segment:
+            spans.setdefault(segment["language"], []).append(segment)
+    for language, found in spans.items():
+        yield (
+            f"besides `{usual}`, `{language}` is spoken, from {found[0]['start']:.2f} to "
+            f"{found[-1]['end']:.2f} s; its segments say so"
+        )
 
 
 def violations(result: Document) -> list[str]:

@@ -12,7 +12,7 @@ import json
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -254,9 +254,7 @@ class _Recording:
             yield num_done, future.result()
         self._left_s["recognize"] = 0.0
 
-    def _group(
-        self, speech: Document, group: Sequence[Document]
-    ) -> Document:
+    def _group(self, speech: Document, group: Sequence[Document]) -> Document:
         """The aligned document of some chunks."""
         first, last = _samples(group)
         pcm = self._pcm.samples(first, last)

@@ -46,6 +46,7 @@ class Segment:
     Attributes:
         aligner: which aligner timed the words: ctc, pocketsphinx, attention, proportional or none.
         chars: times of single characters, as WhisperX has them; only with `return_char_alignments`.
+        language: where it is not the transcript's.
     """
 
     start: float
@@ -56,6 +57,7 @@ class Segment:
     words: tuple[Word, ...] = ()
     aligner: str | None = None
     chars: tuple[Mapping[str, Any], ...] | None = None
+    language: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
