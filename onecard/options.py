@@ -7,14 +7,13 @@ models that read the options.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import types
 import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from onecard import languages
+from onecard import encodings, languages, option_names
 from onecard.errors import InvalidRequest
 
 MAX_SPEAKERS = 64
@@ -45,6 +44,7 @@ class TranscribeOptions:
     logprob_threshold: float | None = -1.0
     no_speech_threshold: float | None = 0.6
     # voice activity detection
+    vad_filter: bool = True
     vad_method: Literal["pyannote", "silero"] = "pyannote"
     vad_onset: float = 0.5
     vad_offset: float = 0.363
@@ -60,7 +60,7 @@ class TranscribeOptions:
     max_speakers: int | None = None
     speaker_embeddings: bool = False
     # what AUDIO holds: a file in any container, or raw PCM that says nothing about itself
-    encoding: Literal["auto", "pcm_s16le", "pcm_f32le"] = "auto"
+    encoding: encodings.Name = "auto"
     sample_rate: int | None = None
     channels: int | None = None
     audio_track: int | None = None
@@ -70,8 +70,10 @@ class TranscribeOptions:
         _verify_types(self)
         _verify_ranges(self)
         _verify_speakers(self)
+        found = {"language": languages.code(self.language), **_of_telephones(self)}
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
         _verify_encoding(self)
-        object.__setattr__(self, "language", languages.code(self.language))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> TranscribeOptions:
@@ -106,9 +108,7 @@ class TranscribeOptions:
 
 
 def _unknown_option(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"known options: {', '.join(known)}"
-    return f"OPTIONS has the unknown option `{name}`; {hint}"
+    return f"OPTIONS has the unknown option `{name}`; {option_names.hint(name, known)}"
 
 
 def _wrong(name: str, value: object, wanted: str) -> InvalidRequest:
@@ -194,16 +194,31 @@ def _verify_speakers(options: TranscribeOptions) -> None:
 
 
 def _verify_encoding(options: TranscribeOptions) -> None:
-    raw = options.encoding != "auto"
+    coding = encodings.ENCODINGS.get(options.encoding)
     for name in ("sample_rate", "channels"):
         value = getattr(options, name)
-        if raw and value is None:
+        if coding is not None and value is None:
             raise InvalidRequest(
                 f"`encoding` is `{options.encoding}` and `{name}` is missing; raw PCM says nothing "
                 f"about itself, so give `{name}`"
             )
-        if not raw and value is not None:
+        if coding is None and value is not None:
             raise InvalidRequest(
                 f"`{name}` is {value} and `encoding` is `auto`; a file states its own, so leave "
                 f"`{name}` out, or set `encoding` for raw PCM"
             )
+    if coding is not None and coding.is_mono and options.channels != 1:
+        raise _wrong("channels", options.channels, f"1 with `{options.encoding}`")
+    if coding is not None and coding.is_fixed and options.sample_rate != coding.sample_rate:
+        raise _wrong(
+            "sample_rate", options.sample_rate, f"{coding.sample_rate} with `{options.encoding}`"
+        )
+
+
+def _of_telephones(options: TranscribeOptions) -> dict[str, int]:
+    """The rate and the one channel of codings that telephones use, where none are given."""
+    coding = encodings.ENCODINGS.get(options.encoding)
+    if coding is None or coding.sample_rate is None:
+        return {}
+    usual = {"sample_rate": coding.sample_rate, "channels": 1}
+    return {name: value for name, value in usual.items() if getattr(options, name) is None}

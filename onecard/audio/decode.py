@@ -11,17 +11,13 @@ from __future__ import annotations
 import io
 import mmap
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
-import numpy.typing as npt
-
-from onecard.audio import containers
+from onecard.audio import containers, raw
 from onecard.audio.level import NO_CORRECTION
 from onecard.audio.media import Media, Pass
 from onecard.audio.mixdown import Mixdown, Treatment
 from onecard.audio.pcm import SAMPLE_RATE, Blocks, Pcm, Sink
-from onecard.audio.raw import frames
 from onecard.errors import InvalidRequest
 
 # What a file may lack at its end and still be whole: encoder delay, a last partial packet, and
@@ -131,26 +127,18 @@ def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = Cho
 def decode_raw(
     source: Source, encoding: str, sample_rate: int, channels: int, limits: Limits, sink: Sink
 ) -> Clip:
-    """PCM without a header: `encoding` is `pcm_s16le` or `pcm_f32le`, channels interleaved.
+    """Sound without a header: `encoding` is one of ENCODINGS, channels are interleaved.
 
     Raises:
         InvalidRequest: empty, not a whole number of frames, not finite, or above a limit.
     """
     data, _ = _opened(source, limits)
-    dtype = np.dtype("<i2" if encoding == "pcm_s16le" else "<f4")
-    frame_bytes = dtype.itemsize * channels
-    if len(data) % frame_bytes:
-        raise InvalidRequest(
-            f"AUDIO has {len(data)} bytes, must be a multiple of {frame_bytes} "
-            f"({channels} channels of `{encoding}`); check `encoding` and `channels`"
-        )
-    samples: npt.NDArray[Any] = np.frombuffer(data, dtype)
-    _verify_duration(len(samples) / channels / sample_rate, limits)
+    _verify_duration(raw.duration_s(len(data), encoding, sample_rate, channels), limits)
     treatment = Treatment()
     warnings: list[str] = []
     for _ in range(_MAX_PASSES):
         mixdown = Mixdown(treatment, sink)
-        for frame in frames(samples, sample_rate, channels):
+        for frame in raw.frames(data, encoding, sample_rate, channels):
             mixdown.push(frame)
         seen = mixdown.end()
         following = _following(treatment, seen.treatment())
