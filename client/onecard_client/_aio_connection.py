@@ -153,6 +153,10 @@ class AsyncConnection:
         except grpc.RpcError as error:
             if not is_whole:
                 raise (failure or from_rpc(error, context)) from None
+        except asyncio.CancelledError:
+            if content.failure is None:  # else `sent` cancelled the call, and nobody this task
+                raise
+            raise content.failure from None
         finally:
             call.cancel()
         if not is_whole:
