@@ -13,7 +13,8 @@ from typing import Any
 
 from onecard_client import writers
 from onecard_client._documents import Mismatch, decode, encode, parse
-from onecard_client.subtitles import SubtitleLayout, separator_of
+from onecard_client._readable_cues import text_of
+from onecard_client.subtitles import SubtitleLayout
 
 
 class InvalidTranscript(ValueError):
@@ -130,8 +131,7 @@ class Transcript:
     @property
     def text(self) -> str:
         """Everything that was said, in one line, without speakers or times."""
-        texts = (segment.text.strip() for segment in self.segments)
-        return separator_of(self.language).join(text for text in texts if text)
+        return text_of(self.segments)
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -59,8 +59,9 @@ def test_one_format(extension: str, fake: Any, talk: Path, tmp_path: Path) -> No
 def test_layout_reaches_the_file(fake: Any, talk: Path, tmp_path: Path) -> None:
     server = fake(events(FINISHED))
     line = ["transcribe", str(talk), "--url", server.url, "-o", str(tmp_path), "-f", "srt"]
-    assert main([*line, "--max_line_width", "5", "--highlight_words", "True"]) == 0
-    assert "<u>Hello</u>\nthere." in (tmp_path / "talk.srt").read_text()
+    width = str(len("[SPEAKER_00]: Hello"))
+    assert main([*line, "--max_line_width", width, "--highlight_words", "True"]) == 0
+    assert "[SPEAKER_00]: <u>Hello</u>\nthere." in (tmp_path / "talk.srt").read_text()
     assert main([*line, "--max_line_width", "5", "--whisperx-compat"]) == 0
     assert "Hello \nthere." in (tmp_path / "talk.srt").read_text()
 
