@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from onecard_client._cue import milliseconds
+
 if TYPE_CHECKING:
     from onecard_client.subtitles import SubtitleLayout
 
@@ -20,8 +22,8 @@ class Span:
     columns: int
 
 
-def shown_spans(spans: Sequence[Span], layout: SubtitleLayout) -> list[tuple[float, float]]:
-    """From when to when each cue is shown; `spans` are in the order of their starts.
+def shown_spans(spans: Sequence[Span], layout: SubtitleLayout) -> list[tuple[int, int]]:
+    """From when to when each cue is shown, in ms; `spans` are in the order of their starts.
 
     Where people talk at once a cue waits until the one before had half of the least duration.
     """
@@ -29,10 +31,13 @@ def shown_spans(spans: Sequence[Span], layout: SubtitleLayout) -> list[tuple[flo
     for span in spans:
         earliest_s = starts[-1] + layout.min_duration_s / 2 if starts else 0.0
         starts.append(max(span.start_s, earliest_s, 0.0))
-    found = []
+    found: list[tuple[int, int]] = []
+    longest_ms = milliseconds(layout.max_duration_s)
     for index, (span, start_s) in enumerate(zip(spans, starts, strict=True)):
         next_s = starts[index + 1] if index + 1 < len(starts) else math.inf
-        found.append((start_s, _end(span, start_s, next_s, layout)))
+        start_ms = milliseconds(start_s)
+        end_ms = milliseconds(_end(span, start_s, next_s, layout))
+        found.append((start_ms, min(end_ms, start_ms + longest_ms)))
     return found
 
 

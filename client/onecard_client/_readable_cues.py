@@ -52,9 +52,8 @@ def readable_cues(
         )
         for block in blocks
     ]
-    for block, (start_s, end_s) in zip(blocks, shown_spans(spans, layout), strict=True):
-        cue = Cue(milliseconds(start_s), milliseconds(end_s), "")
-        yield from _cues_of_block(block, cue, layout.highlight_words, escape)
+    for block, shown_ms in zip(blocks, shown_spans(spans, layout), strict=True):
+        yield from _cues_of_block(block, *shown_ms, layout.highlight_words, escape)
 
 
 def text_language(transcript: Transcript, segment: Segment) -> str:
@@ -116,27 +115,24 @@ def _ruler(stretch: Stretch, layout: SubtitleLayout) -> Ruler:
 
 
 def _cues_of_block(
-    block: _Block, shown: Cue, highlight: bool, escape: Callable[[str], str]
+    block: _Block, start_ms: int, end_ms: int, highlight: bool, escape: Callable[[str], str]
 ) -> Iterator[Cue]:
     starts = frozenset(line_starts(block.pieces, block.ruler, block.label))
-
-    def cue(start_ms: int, end_ms: int, underlined: int | None = None) -> Cue:
-        return Cue(start_ms, end_ms, _text(block, starts, underlined, escape))
-
-    until_ms = shown.start_ms
+    plain = _text(block, starts, None, escape)
+    until_ms = start_ms
     for index, piece in enumerate(block.pieces):
         if not highlight or not piece.is_timed:
             continue
-        start_ms = min(max(milliseconds(piece.start_s), until_ms), shown.end_ms)
-        end_ms = min(milliseconds(piece.end_s), shown.end_ms)
-        if end_ms <= start_ms:
+        word_start_ms = min(max(milliseconds(piece.start_s), until_ms), end_ms)
+        word_end_ms = min(milliseconds(piece.end_s), end_ms)
+        if word_end_ms <= word_start_ms:
             continue
-        if start_ms > until_ms:
-            yield cue(until_ms, start_ms)
-        yield cue(start_ms, end_ms, index)
-        until_ms = end_ms
-    if until_ms < shown.end_ms:
-        yield cue(until_ms, shown.end_ms)
+        if word_start_ms > until_ms:
+            yield Cue(until_ms, word_start_ms, plain)
+        yield Cue(word_start_ms, word_end_ms, _text(block, starts, index, escape))
+        until_ms = word_end_ms
+    if until_ms < end_ms:
+        yield Cue(until_ms, end_ms, plain)
 
 
 def _text(
@@ -162,13 +158,3 @@ def _turned(line: str) -> str:
     if not _scripts.needs_direction(_UNDERLINE.sub("", line)):
         return line
     return f"{_RIGHT_TO_LEFT_EMBEDDING}{line}{_POP_DIRECTION}"
-
-
-def text_of(segments: Sequence[Segment]) -> str:
-    """Everything that `segments` say, in one line."""
-    joined = ""
-    for segment in segments:
-        text = segment.text.strip()
-        if text:
-            joined += _scripts.separator(joined, text) + text
-    return joined

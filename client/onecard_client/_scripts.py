@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # Spaces that a line may end at; those that do not break (French puts them before `!`) are text.
 SPACES = re.compile(r"[^\S\u00a0\u2007\u202f]+")
@@ -63,6 +64,14 @@ def separator(before: str, after: str) -> str:
     full_width = [char for char in (ends, begins) if is_cjk(char)]
     is_mark = any(unicodedata.category(char)[0] == "P" for char in full_width)
     return "" if is_mark else " "
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Texts that follow one another, in one line."""
+    found = ""
+    for text in texts:
+        found += separator(found, text.strip()) + text.strip()
+    return found
 
 
 def may_break(before: str, after: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from onecard_client import writers
 from onecard_client._documents import Mismatch, decode, encode, parse
-from onecard_client._readable_cues import text_of
+from onecard_client._scripts import joined
 from onecard_client.subtitles import SubtitleLayout
 
 
@@ -131,7 +131,7 @@ class Transcript:
     @property
     def text(self) -> str:
         """Everything that was said, in one line, without speakers or times."""
-        return text_of(self.segments)
+        return joined(segment.text for segment in self.segments)
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -185,7 +185,7 @@ class Transcript:
         highlight_words: bool = False,
         whisperx_compat: bool = False,
     ) -> str:
-        """SubRip. The layout options are WhisperX's; see `SubtitleLayout`."""
+        """SubRip, for readers; `SubtitleLayout` says what the options and their defaults mean."""
         return writers.srt(
             self, SubtitleLayout(max_line_width, max_line_count, highlight_words, whisperx_compat)
         )
@@ -198,7 +198,7 @@ class Transcript:
         highlight_words: bool = False,
         whisperx_compat: bool = False,
     ) -> str:
-        """WebVTT. The layout options are WhisperX's; see `SubtitleLayout`."""
+        """WebVTT, for readers; `SubtitleLayout` says what the options and their defaults mean."""
         return writers.vtt(
             self, SubtitleLayout(max_line_width, max_line_count, highlight_words, whisperx_compat)
         )
