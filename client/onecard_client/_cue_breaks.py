@@ -72,8 +72,7 @@ class _Costs:
         self._stretch, self._pieces = stretch, stretch.pieces
         self._ruler, self._layout = ruler, layout
         self._widths = [ruler.measure(piece.text) for piece in self._pieces]
-        joints = [ruler.measure(piece.separator) for piece in self._pieces]
-        self._advances = [a + b for a, b in zip(self._widths, joints, strict=True)]
+        self._joints = [ruler.measure(piece.separator) for piece in self._pieces]
 
     def of_cues_from(self, first: int) -> Iterator[tuple[int, float]]:
         """Where a cue that begins with piece `first` may end, with its cost."""
@@ -81,14 +80,13 @@ class _Costs:
         filling = Filling(self._ruler, self._stretch.label)
         width, within = 0, 0.0
         for index in range(first, min(len(pieces), first + _MOST_PIECES)):
-            piece = pieces[index]
-            filling.add(piece, self._widths[index])
-            length_s = piece.end_s - pieces[first].start_s
+            filling.add(self._widths[index], self._joints[index])
+            length_s = pieces[index].end_s - pieces[first].start_s
             if index > first:
                 if not filling.fits or length_s > self._layout.max_duration_s:
                     return
                 within += self._cost_within(index)
-            width += self._advances[index]
+            width += self._widths[index] + self._joints[index]
             yield index + 1, within + self._cost_of_cue(first, index + 1, width)
 
     def _cost_within(self, index: int) -> float:

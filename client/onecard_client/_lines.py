@@ -48,11 +48,9 @@ class Filling:
         self.num_lines = 1
         self._is_empty = True
 
-    def add(self, piece: TimedPiece, width: int) -> None:
-        """The next piece, `width` wide without its separator; a wide one has a line of its own."""
-        joined = self._used + width
-        if not self._is_empty:
-            joined += self._ruler.measure(piece.separator)
+    def add(self, width: int, joint: int) -> None:
+        """A piece and the separator before it; what is wider than a line has one of its own."""
+        joined = self._used + width + (0 if self._is_empty else joint)
         first_of_one_line = self._is_empty and (self._used == 0 or self._ruler.num_lines == 1)
         if joined <= self._ruler.width or first_of_one_line:
             self._used = joined
@@ -72,33 +70,38 @@ def line_starts(pieces: Sequence[TimedPiece], ruler: Ruler, label: str) -> list[
     There are as many lines as are needed, and of all ways to break them the cheapest.
     """
     widths = [ruler.measure(piece.text) for piece in pieces]
+    joints = [ruler.measure(piece.separator) for piece in pieces]
     filling = Filling(ruler, label)
-    for piece, width in zip(pieces, widths, strict=True):
-        filling.add(piece, width)
+    for width, joint in zip(widths, joints, strict=True):
+        filling.add(width, joint)
     if filling.num_lines == 1:
         return []
-    return _cheapest(pieces, widths, ruler, label, filling.num_lines)
+    prices = [piece.price for piece in pieces]
+    return _cheapest(prices, widths, joints, ruler, ruler.measure(label), filling.num_lines)
 
 
 def _cheapest(
-    pieces: Sequence[TimedPiece], widths: list[int], ruler: Ruler, label: str, num_lines: int
+    prices: list[float],
+    widths: list[int],
+    joints: list[int],
+    ruler: Ruler,
+    label_width: int,
+    num_lines: int,
 ) -> list[int]:
-    joints = [ruler.measure(piece.separator) for piece in pieces]
-    label_width = ruler.measure(label)
     mean = (label_width + sum(widths) + sum(joints[1:])) / num_lines
-    count = len(pieces)
+    count = len(prices)
     # best[i]: the cheapest way to break the first i pieces into the lines so far, and its starts
     best: dict[int, tuple[float, list[int]]] = {}
     for end, used in _line_ends(widths, joints, 0, label_width, ruler.width):
         best[end] = (_cost(used, mean, ruler.width, used - label_width), [])
-    if label and (label_width + widths[0] > ruler.width):
+    if label_width and label_width + widths[0] > ruler.width:
         best[0] = (0.0, [])
     for _ in range(num_lines - 1):
         following: dict[int, tuple[float, list[int]]] = {}
         for start, (cost, starts) in best.items():
             if start == count:
                 continue
-            price = pieces[start].price if start else 0.0
+            price = prices[start] if start else 0.0
             for end, used in _line_ends(widths, joints, start, 0, ruler.width):
                 total = cost + price + _cost(used, mean, ruler.width, used)
                 if total <= following.get(end, (math.inf,))[0]:
