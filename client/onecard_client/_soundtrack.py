@@ -22,6 +22,7 @@ MAX_WHOLE_BYTES = 2_000_000_000
 # A recording that ends so much before its declared end is cut off, which the server had better see.
 _SHORTFALL_S = 0.5
 _OPEN = {"protocol_whitelist": "none"}
+_BUFFER_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _mux(source: Any, target: Any, streams: dict[int, Any], picture: int, copied
 
 @contextlib.contextmanager
 def _opened(av: Any, content: Content) -> Iterator[Any]:
-    with av.open(_Reader(content), "r", options=_OPEN) as source:
+    with av.open(_Reader(content), "r", options=_OPEN, buffer_size=_BUFFER_BYTES) as source:
         yield source
 
 
