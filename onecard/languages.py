@@ -6,6 +6,7 @@ import difflib
 import functools
 
 import langcodes
+from langcodes.tag_parser import LanguageTagError
 
 from onecard.errors import InvalidRequest
 
@@ -63,7 +64,7 @@ def _tag(name: str) -> str | None:
     tag = name.partition(".")[0].partition("@")[0].replace("_", "-")
     try:
         found = langcodes.Language.get(tag)
-    except langcodes.LanguageTagError:
+    except LanguageTagError:
         return None
     return found.language if found.is_valid() else None
 
