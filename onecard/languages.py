@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+from collections.abc import Sequence
 
 import langcodes
 from langcodes.tag_parser import LanguageTagError
@@ -25,6 +26,8 @@ _DETECT = {"", "auto", "autodetect", "auto-detect", "automatic", "detect", "none
 # says only which language its speakers read as well, which is good for a hint.
 _SAME = 14
 _RELATED = 40
+# Cantonese is written as Taiwan writes Chinese, and `zh` alone stands for the mainland's script.
+_OTHER_SCRIPT = 64
 # Longer texts are no name of a language.
 _MAX_CHARS = 60
 
@@ -80,8 +83,14 @@ def _named(name: str) -> str | None:
     return None
 
 
-def _nearest(tag: str, max_distance: int) -> str | None:
-    near, _ = langcodes.closest_match(tag, CODES, max_distance=max_distance)
+def nearest(code: str, known: Sequence[str]) -> str | None:
+    """Of the codes that a model knows, the one whose speakers are most likely to read `code`."""
+    tag = _tag(code)
+    return _nearest(tag, _OTHER_SCRIPT, known) if tag else None
+
+
+def _nearest(tag: str, max_distance: int, known: Sequence[str] = CODES) -> str | None:
+    near, _ = langcodes.closest_match(tag, known, max_distance=max_distance)
     return None if near == "und" else str(near)
 
 

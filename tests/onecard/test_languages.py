@@ -110,6 +110,11 @@ def test_what_is_no_language_is_refused_with_the_nearest(text: str, hint: str) -
     assert len(str(caught.value)) < 1000
 
 
+def test_a_model_without_a_language_has_a_nearest_one() -> None:
+    assert languages.nearest("yue", ["en", "zh", "de"]) == "zh"
+    assert languages.nearest("ja", ["en"]) is None
+
+
 def test_options_hold_the_code() -> None:
     assert TranscribeOptions(language="pt_BR").language == "pt"
     assert TranscribeOptions.from_json('{"language": "Auto"}').language is None
