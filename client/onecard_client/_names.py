@@ -39,6 +39,14 @@ def is_address(file: str) -> bool:
     return file.lower().startswith(("http://", "https://")) and not os.path.exists(file)
 
 
+def local(file: str) -> str:
+    """The path in a `file:` address, as file managers copy it; anything else as it is."""
+    address = urllib.parse.urlsplit(file) if file.lower().startswith("file://") else None
+    if address is None or os.path.exists(file) or address.netloc not in ("", "localhost"):
+        return file
+    return os.fsdecode(urllib.parse.unquote_to_bytes(address.path))
+
+
 def base(file: str) -> str:
     """The last part of a path or of an address."""
     if not is_address(file):

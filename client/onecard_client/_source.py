@@ -31,7 +31,7 @@ def read_audio(source: AudioSource) -> Content:
     if isinstance(source, bytes | bytearray | memoryview):
         return Content.of(bytes(source))
     if isinstance(source, str | os.PathLike):
-        return Content(Path(source).open("rb"), is_owned=True)
+        return _at_path(Path(source))
     if not hasattr(source, "read"):
         raise TypeError(
             f"audio is of type `{type(source).__name__}`, must be a path, bytes or a binary file; "
@@ -41,6 +41,15 @@ def read_audio(source: AudioSource) -> Content:
     if getattr(source, "seekable", bool)():
         return Content(source)
     return copied(source)
+
+
+def _at_path(path: Path) -> Content:
+    """A file, or what comes out of a named pipe, such as a shell's `<(command)`."""
+    file = path.open("rb")
+    if file.seekable():
+        return Content(file, is_owned=True)
+    with file:
+        return copied(file)
 
 
 def copied(source: Any) -> Content:

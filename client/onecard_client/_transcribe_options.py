@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from onecard_client import __version__, _whisperx_options
-from onecard_client._names import STDIN
+from onecard_client._names import STDIN, local
 from onecard_client._parser import (
     URL_VARIABLE,
     RequestOptions,
@@ -43,8 +43,9 @@ environment: {URL_VARIABLE} is the server's address if --url is not given
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="audio or video; `-` for standard input"
-    )
+        "files", nargs="+", metavar="FILE", type=local,
+        help="audio or video, an http(s) address of one, or `-` for standard input",
+    )  # fmt: skip
     _add_output(parser.add_argument_group("output"))
     group = parser.add_argument_group("request", "options of the server")
     add_request_options(group, REQUEST_OPTIONS)

@@ -11,7 +11,15 @@ from commands import spawn
 from fake_server import FINISHED, PATIENCE_S, events
 
 from onecard_client import _names
-from onecard_client._names import extension, fitted, output_stem, output_stems, shown, temporary
+from onecard_client._names import (
+    extension,
+    fitted,
+    local,
+    output_stem,
+    output_stems,
+    shown,
+    temporary,
+)
 
 ENDS = ("srt", "vtt", "txt", "tsv", "json")
 
@@ -44,6 +52,20 @@ def name_bytes(name: str) -> int:
 )
 def test_only_a_recordings_extension_is_cut_off(file: str, stem: str) -> None:
     assert output_stem(file) == stem
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("file:///a/my%20talk.wav", "/a/my talk.wav"),
+        ("file://localhost/a/caf%E9.wav", "/a/caf\udce9.wav"),
+        ("file://other/a.wav", "file://other/a.wav"),
+        ("talk.wav", "talk.wav"),
+        ("https://example.org/a%20b.wav", "https://example.org/a%20b.wav"),
+    ],
+)
+def test_addresses_of_files_here(file: str, path: str) -> None:
+    assert local(file) == path
 
 
 def test_extensions() -> None:

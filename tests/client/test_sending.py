@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import tracemalloc
 from itertools import islice
 from pathlib import Path
@@ -71,6 +72,18 @@ def test_every_attempt_sends_all_of_it(kind: str, fake: Any, connect: Any, tmp_p
         connect(server.url).transcribe(sources[kind])
     assert len(server.requests) == 2
     assert all(content(one) == LARGE[7 if kind == "amid" else 0 :] for one in server.requests)
+
+
+def test_a_named_pipe_is_read_to_its_end(fake: Any, connect: Any, tmp_path: Path) -> None:
+    """As in `onecard transcribe <(ffmpeg ...)`."""
+    server = fake(events(FINISHED))
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(LARGE,))
+    writer.start()
+    connect(server.url).transcribe(path)
+    writer.join()
+    assert server.audio() == LARGE
 
 
 def test_a_file_that_shrinks_while_it_is_sent_is_told(
