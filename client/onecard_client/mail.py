@@ -13,7 +13,6 @@ from typing import Any
 
 from onecard_client._errors import InvalidRequest
 
-
 # Fields that servers before 0.2 refuse.
 _NEWER = ("cc", "reply_to", "authentication", "labels", "hidden_text")
 
