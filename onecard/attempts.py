@@ -22,6 +22,11 @@ from onecard.options import TranscribeOptions
 
 Document = dict[str, Any]
 
+# Where there is speech, words of the prompt are more probable than this, and the first token is
+# seldom the one for no speech (seen with Whisper base: speech -0.7 and 0.17 at worst; noise, music
+# and ringing -0.99 or 0.79 at best).
+ECHO_LOGPROB = -0.9
+ECHO_NO_SPEECH_PROB = 0.25
 # A phrase of at least four characters, three times in a row; in text without punctuation.
 _CIRCLE = re.compile(r"(.{4,}?)\1\1")
 _PUNCTUATION = re.compile(r"[^\w\s]+")
@@ -43,10 +48,24 @@ class Attempt:
         return len(data) / len(zlib.compress(data))
 
     @property
+    def has_words(self) -> bool:
+        """Whether there is a letter or a digit: music gives hundreds of dots and notes."""
+        return any(character.isalnum() for character in self.text)
+
+    @property
+    def words(self) -> set[str]:
+        return words_of(self.text)
+
+    @property
     def runs_in_circles(self) -> bool:
         """Whether a phrase follows itself at least twice."""
         words = _PUNCTUATION.sub(" ", self.text.casefold()).split()
         return _CIRCLE.search(" ".join(words) + " ") is not None
+
+
+def words_of(text: str) -> set[str]:
+    """Its words, without case and punctuation."""
+    return set(_PUNCTUATION.sub(" ", text.casefold()).split())
 
 
 @dataclass
@@ -54,7 +73,8 @@ class Chunk:
     """A chunk and all that has been tried on it.
 
     `error` is the engine's when it was last asked. `no_speech_prob` is measured only where the text
-    is improbable; `is_silence` says that it is then above the threshold.
+    is doubtful; `starts_silent` says that the token for no speech came first, `is_silence` that it
+    is above the threshold as well.
     """
 
     start_s: float
@@ -64,6 +84,12 @@ class Chunk:
     error: Exception | None = None
     no_speech_prob: float | None = None
     is_silence: bool = False
+    starts_silent: bool = False
+    language: str | None = None  # where it is not the recording's
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
 
     def entry(self, reason: str) -> Document:
         """Of the lists `retried` and `dropped`."""
@@ -78,6 +104,7 @@ class Chunk:
             "compression_ratio": attempt.compression_ratio,
             "no_speech_prob": self.no_speech_prob,
             "temperature": attempt.temperature,
+            **({"language": self.language} if self.language else {}),
         }
 
 
@@ -88,6 +115,7 @@ class Criteria:
     compression_ratio_threshold: float | None
     logprob_threshold: float | None
     no_speech_threshold: float | None
+    prompt_words: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, options: TranscribeOptions) -> Criteria:
@@ -95,6 +123,7 @@ class Criteria:
             options.compression_ratio_threshold,
             options.logprob_threshold,
             options.no_speech_threshold,
+            frozenset(words_of(f"{options.initial_prompt or ''} {options.hotwords or ''}")),
         )
 
     def is_improbable(self, attempt: Attempt) -> bool:
@@ -104,6 +133,22 @@ class Criteria:
     def is_repetitive(self, attempt: Attempt) -> bool:
         most = self.compression_ratio_threshold
         return most is not None and attempt.compression_ratio > most and attempt.runs_in_circles
+
+    def is_echo(self, attempt: Attempt) -> bool:
+        """Whether it has words of the prompt alone, as Whisper writes where nobody speaks."""
+        return bool(attempt.words) and attempt.words <= self.prompt_words
+
+    def is_doubtful_speech(self, attempt: Attempt) -> bool:
+        """Whether it has to be asked if there is any speech at all."""
+        return self.is_improbable(attempt) or self.is_repetitive(attempt) or self.is_echo(attempt)
+
+    def is_invented(self, chunk: Chunk, attempt: Attempt) -> bool:
+        """Whether the text is the prompt's or a repetition, and the sound no speech."""
+        if not self.is_echo(attempt) and not self.is_repetitive(attempt):
+            return False
+        heard = chunk.no_speech_prob or 0.0
+        is_quiet = chunk.starts_silent and heard > ECHO_NO_SPEECH_PROB
+        return is_quiet or attempt.avg_logprob < ECHO_LOGPROB
 
     def is_silent(self, chunk: Chunk) -> bool:
         """Improbable text where the model hears no speech: text that is better left out."""
@@ -125,7 +170,7 @@ class Criteria:
                 f"average log-probability {last.avg_logprob:.2f} below "
                 f"{self.logprob_threshold} {at}"
             )
-        if not last.text.strip() and len(chunk.attempts) == 1:
+        if not last.has_words and len(chunk.attempts) == 1:
             return f"no text {at}"
         return None
 

@@ -74,7 +74,11 @@ class Detector:
         duration_s = num_samples / SAMPLE_RATE
         pyannote = self._segmenter
         if options.vad_method == "silero":
-            regions = self._silero.regions(needed(pcm), options.vad_onset, options.chunk_size)
+            regions = (
+                self._silero.regions(needed(pcm), options.vad_onset, options.chunk_size)
+                if options.vad_filter
+                else vad.evenly(duration_s, options.chunk_size)
+            )
             scores = np.zeros((0, pyannote.num_frames, pyannote.num_speakers), np.float32)
         else:
             if scores is not None and len(scores):
@@ -82,9 +86,14 @@ class Detector:
             else:
                 scores = pyannote.scores(needed(pcm))
             speech = vad.aggregate(scores, pyannote.frames, duration_s) if len(scores) else scores
-            regions = vad.binarize(
-                speech, pyannote.frames, options.vad_onset, options.vad_offset, options.chunk_size
-            )
+            regions = (
+                vad.binarize(
+                    speech, pyannote.frames, options.vad_onset, options.vad_offset,
+                    options.chunk_size,
+                )
+                if options.vad_filter
+                else vad.everything(speech, pyannote.frames, duration_s, options.chunk_size)
+            )  # fmt: skip
         regions = vad.clamp(regions, duration_s)
         document = {
             "duration_s": duration_s,

@@ -7,7 +7,6 @@ them as KServe's parameters, where TensorRT-LLM's and vLLM's users write them.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import math
 import types
@@ -15,7 +14,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from onecard import documents
+from onecard import documents, option_names
 from onecard.errors import InvalidRequest, named, shown
 
 Options = TypeVar("Options")
@@ -160,8 +159,7 @@ def verify_names(where: str, found: Iterable[str], known: list[str]) -> None:
     """Refuse the first name that is not known, with the nearest one that is."""
     for name in found:
         if name not in known:
-            near = difflib.get_close_matches(name[:MAX_NAME_LETTERS].replace("-", "_"), known, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known options: {', '.join(known)}"
+            hint = option_names.hint(name[:MAX_NAME_LETTERS], known)
             raise InvalidRequest(f"{where} has the unknown option {named(name)}; {hint}")
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from onecard.attempts import Chunk
 from onecard.decoding import Answer, Decode, Decoded, Engine
 from onecard.errors import InvalidRequest, Unavailable
 from onecard.mel import Features
@@ -18,6 +19,9 @@ from onecard.tokenizer import Tokenizer
 # Below it the first chunk alone does not decide.
 SURE = 0.5
 MAX_VOTES = 3
+# Of a chunk that is taken for another language than the recording's.
+SURE_OF_ANOTHER = 0.8
+MIN_PROBE_S = 8.0
 FALLBACK = "en"
 
 
@@ -63,6 +67,36 @@ def detect(
         if max(votes.values(), default=0.0) >= SURE * num_asked:
             break
     return _winner(votes, num_asked)
+
+
+def others(
+    engine: Engine, chunks: Sequence[Chunk], code: str, tokenizer: Tokenizer
+) -> dict[int, str]:
+    """The languages of chunks, by index, that are surely spoken in another one than `code`.
+
+    Chunks too short to judge by are taken for what those around them are. An engine that keeps its
+    encoder's outputs, as the one on the CPU does, has little to do for it.
+
+    Raises:
+        InvalidRequest, Unavailable: as `detect`.
+    """
+    found = _sure(engine, chunks, tokenizer)
+    for index in range(len(chunks)):
+        before = found.get(index - 1)
+        if index not in found and before and before == found.get(index + 1):
+            found[index] = before
+    return {index: heard for index, heard in found.items() if heard != code}
+
+
+def _sure(engine: Engine, chunks: Sequence[Chunk], tokenizer: Tokenizer) -> dict[int, str]:
+    asked = [i for i, chunk in enumerate(chunks) if chunk.duration_s >= MIN_PROBE_S]
+    answers = _ask(engine, [chunks[i].features for i in asked], tokenizer)
+    heard = {i: _heard(answer, tokenizer) for i, answer in zip(asked, answers, strict=True)}
+    return {
+        i: language.code
+        for i, language in heard.items()
+        if language and (language.probability or 0.0) >= SURE_OF_ANOTHER
+    }
 
 
 def _ask(

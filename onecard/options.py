@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from onecard import json_options
+from onecard import encodings, json_options, languages
 from onecard.errors import InvalidRequest
 
 MAX_SPEAKERS = 64
@@ -41,6 +41,7 @@ class TranscribeOptions:
     logprob_threshold: float | None = -1.0
     no_speech_threshold: float | None = 0.6
     # voice activity detection
+    vad_filter: bool = True
     vad_method: Literal["pyannote", "silero"] = "pyannote"
     vad_onset: float = 0.5
     vad_offset: float = 0.363
@@ -56,14 +57,19 @@ class TranscribeOptions:
     max_speakers: int | None = None
     speaker_embeddings: bool = False
     # what AUDIO holds: a file in any container, or raw PCM that says nothing about itself
-    encoding: Literal["auto", "pcm_s16le", "pcm_f32le"] = "auto"
+    encoding: encodings.Name = "auto"
     sample_rate: int | None = None
     channels: int | None = None
+    audio_track: int | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         json_options.verify_types(self)
         json_options.verify_ranges(self, _RANGES)
         _verify_speakers(self)
+        found = {"language": languages.code(self.language), **_of_telephones(self)}
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
         _verify_encoding(self)
 
     @classmethod
@@ -116,7 +122,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "min_speakers": (1, MAX_SPEAKERS),
     "max_speakers": (1, MAX_SPEAKERS),
     "sample_rate": (1_000, 384_000),
-    "channels": (1, 32),
+    "channels": (1, 64),
+    "audio_track": (0, 999),
 }
 
 
@@ -135,16 +142,31 @@ def _verify_speakers(options: TranscribeOptions) -> None:
 
 
 def _verify_encoding(options: TranscribeOptions) -> None:
-    raw = options.encoding != "auto"
+    coding = encodings.ENCODINGS.get(options.encoding)
     for name in ("sample_rate", "channels"):
         value = getattr(options, name)
-        if raw and value is None:
+        if coding is not None and value is None:
             raise InvalidRequest(
                 f"`encoding` is `{options.encoding}` and `{name}` is missing; raw PCM says nothing "
                 f"about itself, so give `{name}`"
             )
-        if not raw and value is not None:
+        if coding is None and value is not None:
             raise InvalidRequest(
                 f"`{name}` is {value} and `encoding` is `auto`; a file states its own, so leave "
                 f"`{name}` out, or set `encoding` for raw PCM"
             )
+    if coding is not None and coding.is_mono and options.channels != 1:
+        raise json_options.wrong("channels", options.channels, f"1 with `{options.encoding}`")
+    if coding is not None and coding.is_fixed and options.sample_rate != coding.sample_rate:
+        raise json_options.wrong(
+            "sample_rate", options.sample_rate, f"{coding.sample_rate} with `{options.encoding}`"
+        )
+
+
+def _of_telephones(options: TranscribeOptions) -> dict[str, int]:
+    """The rate and the one channel of codings that telephones use, where none are given."""
+    coding = encodings.ENCODINGS.get(options.encoding)
+    if coding is None or coding.sample_rate is None:
+        return {}
+    usual = {"sample_rate": coding.sample_rate, "channels": 1}
+    return {name: value for name, value in usual.items() if getattr(options, name) is None}

@@ -75,7 +75,8 @@ class Recognizer:
         """The SEGMENTS document: a segment for each chunk with text, in order.
 
         Every chunk is in `segments` or, with a reason, in `dropped`. Where `pcm` is a part of the
-        clip, `speech` has the part's `first_sample`; times are those of the clip all the same.
+        clip, `speech` has the part's `first_sample`; times are those of the clip all the same. Its
+        `language`, where it has one, is what the parts before were found to be spoken in.
 
         Raises:
             InvalidRequest: an option that this model or its engine cannot serve, or chunks
@@ -88,7 +89,10 @@ class Recognizer:
         chunks = [
             self._chunk(pcm, chunk, first_sample, float(duration_s)) for chunk in speech["chunks"]
         ]
-        language = self._language(chunks, options, engine)
+        language = self._language(chunks, speech, options, engine)
+        warnings = [language.warning] if language.warning else []
+        if options.language is None and self.tokenizer.is_multilingual:
+            self._tell_languages(chunks, speech, language.code, engine)
         request = _Request(self.tokenizer, self._config, options, language.code)
         request.run(chunks, engine)
         outcome = request.outcome(chunks)
@@ -99,7 +103,7 @@ class Recognizer:
             "first_sample": first_sample,
             **outcome,
             "engine": {**self._facts, "beam_size": request.beam_size},
-            "warnings": ([language.warning] if language.warning else []) + request.warnings,
+            "warnings": warnings + request.warnings,
         }
 
     def _verify(self, options: TranscribeOptions) -> None:
@@ -130,15 +134,27 @@ class Recognizer:
         make = partial(log_mel, pcm[first:last], self._num_mels)
         return Chunk(round(chunk["start"], 3), end_s, make)
 
+    def _tell_languages(
+        self, chunks: Sequence[Chunk], speech: Document, code: str, engine: Engine
+    ) -> None:
+        """Mark the chunks that are spoken in another language than `code`."""
+        if len(chunks) == 1 and speech.get("language") is None:
+            return  # it decided itself
+        for index, heard in languages.others(engine, chunks, code, self.tokenizer).items():
+            chunks[index].language = heard
+
     def _language(
-        self, chunks: Sequence[Chunk], options: TranscribeOptions, engine: Engine
+        self, chunks: Sequence[Chunk], speech: Document, options: TranscribeOptions, engine: Engine
     ) -> Language:
+        nothing = None if chunks else "no speech was found"
         if options.language is not None:
-            return Language(self.tokenizer.language(options.language), None)
+            return Language(self.tokenizer.language(options.language), None, nothing)
         if not self.tokenizer.is_multilingual:
-            return Language("en", None)
+            return Language("en", None, nothing)
+        if speech.get("language") is not None:
+            return Language(self.tokenizer.language(speech["language"]), None, nothing)
         if not chunks:
-            return Language(languages.FALLBACK, None, "no speech was found, hence no language")
+            return Language(languages.FALLBACK, None, f"{nothing}, hence no language")
         # After the first chunk the longest: they hold the most to judge by.
         others = sorted(chunks[1:], key=lambda chunk: chunk.start_s - chunk.end_s)
         features = [chunk.features for chunk in (chunks[0], *others)]
@@ -154,9 +170,10 @@ class _Request:
         self._tokenizer = tokenizer
         self._options = options
         self._criteria = Criteria.of(options)
-        self._prompt = tokenizer.prompt(language, options)
+        self._language = language
         self._suppressed = tokenizer.suppressed(options)
-        self._max_new_tokens = min(config.max_new_tokens, config.max_seq_len - len(self._prompt))
+        num_prompt_tokens = len(tokenizer.prompt(language, options))
+        self._max_new_tokens = min(config.max_new_tokens, config.max_seq_len - num_prompt_tokens)
         self.beam_size = options.beam_size or config.beam_size
         self.retried: list[Document] = []
         self.warnings: list[str] = []
@@ -194,7 +211,7 @@ class _Request:
             for seed in range(num_samples):
                 yield Decode(
                     features=features,
-                    prompt=self._prompt,
+                    prompt=self._tokenizer.prompt(chunk.language or self._language, self._options),
                     max_new_tokens=self._max_new_tokens,
                     beam_size=self.beam_size,
                     length_penalty=self._options.length_penalty,
@@ -237,7 +254,7 @@ class _Request:
             )
 
     def _measure_silence(self, chunks: Sequence[Chunk], engine: Engine) -> None:
-        """How probable it is that chunks with improbable text hold no speech.
+        """How probable it is that chunks with doubtful text hold no speech.
 
         It is the probability of the first token after the start token, hence one more request for
         each such chunk. Where another token comes first, what is noted is an upper bound.
@@ -248,7 +265,7 @@ class _Request:
             for chunk in chunks
             if chunk.no_speech_prob is None
             and chunk.attempts
-            and self._criteria.is_improbable(chunk.attempts[-1])
+            and self._criteria.is_doubtful_speech(chunk.attempts[-1])
         ]
         if threshold is None or not unknown:
             return
@@ -258,6 +275,7 @@ class _Request:
                 found = languages.probability_of(answer)
                 is_first = answer.tokens[0] == self._tokenizer.no_speech
                 chunk.no_speech_prob = found if is_first else min(found, 1.0 - found)
+                chunk.starts_silent = is_first
                 chunk.is_silence = is_first and found > threshold
 
     def outcome(self, chunks: Sequence[Chunk]) -> Document:
@@ -269,8 +287,11 @@ class _Request:
                 dropped.append(chunk.entry(f"engine error: {chunk.error}"))
             elif self._criteria.is_silent(chunk):
                 dropped.append(chunk.entry(f"no speech, probability {chunk.no_speech_prob:.2f}"))
-            elif not best.text.strip():
-                dropped.append(chunk.entry("no text"))
+            elif not best.has_words:
+                found = best.text.strip()
+                dropped.append(chunk.entry(f"no words: `{found:.20}`" if found else "no text"))
+            elif self._criteria.is_invented(chunk, best):
+                dropped.append(chunk.entry(f"no speech, but `{best.text.strip():.40}`"))
             else:
                 segments.append(chunk.segment(best))
                 self._warn_if_full(chunk, best)

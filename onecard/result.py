@@ -17,6 +17,11 @@ ACOUSTIC_ALIGNERS = frozenset({"ctc", "pocketsphinx", "attention"})
 DECIMALS = 3  # of every time: milliseconds
 TOLERANCE_S = 2e-3  # two times, each rounded to DECIMALS, may differ by this and be the same
 
+# Of the document CLIP, what RESULT repeats; the rest is in the account and the warnings.
+CLIP = (
+    "duration_s", "sample_rate", "channels", "container", "codec", "track", "num_tracks", "start_s",
+)  # fmt: skip
+
 Span = tuple[float, float]
 
 
@@ -31,6 +36,7 @@ def assemble(
 ) -> Document:
     """The RESULT document of one request from the documents CLIP, SPEECH, ALIGNED and TURNS."""
     duration_s = round(float(clip["duration_s"]), DECIMALS)
+    source = {key: clip[key] for key in CLIP if key in clip}
     sentences = [_within(segment, duration_s) for segment in aligned["segments"]]
     segments = sentences
     if turns["turns"] is not None:
@@ -46,17 +52,40 @@ def assemble(
         "language": aligned["language"],
         "language_probability": aligned["language_probability"],
         "duration_s": duration_s,
-        "clip": clip,
+        "clip": source,
         "turns": turns["turns"],
-        "account": _account(duration_s, speech, sentences, aligned["retried"], dropped),
+        "account": {
+            **_account(duration_s, speech, sentences, aligned["retried"], dropped),
+            "missing_s": clip.get("missing_s", 0.0),
+            "gaps": [{"start": a, "end": b} for a, b in clip.get("gaps", ())],
+        },
         "engine": _engines(speech, aligned, turns),
         "options": options.to_dict(),
-        "warnings": [*aligned.get("warnings", []), *turns.get("warnings", [])],
+        "warnings": [
+            warning for part in (clip, aligned, turns) for warning in part.get("warnings", ())
+        ],
     }
+    result["warnings"] += _other_languages(segments, aligned["language"])
+    if speech["chunks"] and not segments:
+        reasons = "; ".join(dict.fromkeys(drop["reason"] for drop in dropped))
+        result["warnings"].append(f"there is no text: of the speech nothing was kept ({reasons})")
     if turns["embeddings"] is not None:
         result["speaker_embeddings"] = turns["embeddings"]
     result["warnings"] += violations(result)
     return result
+
+
+def _other_languages(segments: Sequence[Document], usual: str) -> Iterable[str]:
+    """A warning for each language that is spoken beside the `usual` one."""
+    spans: dict[str, list[Document]] = {}
+    for segment in segments:
+        if "language" in segment:
+            spans.setdefault(segment["language"], []).append(segment)
+    for language, found in spans.items():
+        yield (
+            f"besides `{usual}`, `{language}` is spoken, from {found[0]['start']:.2f} to "
+            f"{found[-1]['end']:.2f} s; its segments say so"
+        )
 
 
 def violations(result: Document) -> list[str]:

@@ -12,7 +12,7 @@ import json
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -106,6 +106,7 @@ def events(
         Rows() as scores,
         _Recording(call, pcm, options, config, gate) as recording,
     ):
+        recording.verify()
         with audio:
             clip = recording.decode(audio)
         speech = yield from recording.detect(scores)
@@ -163,6 +164,14 @@ class _Recording:
     def __exit__(self, *_: object) -> None:
         self._is_over = True
         self.pool.shutdown()
+
+    def verify(self) -> None:
+        """Have refused, before anything is decoded, what the engine alone can judge."""
+        options = self._options
+        if options.language or options.beam_size or options.task == "translate":
+            nothing = json.dumps({"duration_s": 0.0, "regions": [], "chunks": []})
+            pcm = np.zeros(0, np.int16)
+            self._call("recognize", (), PCM=pcm, SPEECH=nothing, OPTIONS=options.to_json())
 
     def decode(self, audio: Spool) -> str:
         """CLIP; comes before everything else."""
@@ -236,31 +245,29 @@ class _Recording:
         groups = deque(chunks[i : i + size] for i in range(0, max(len(chunks), 1), size))
         group = groups.popleft()
         num_done = len(group)
-        document = self._group(speech, group, self._options)
+        document = self._group(speech, group)
         yield num_done, document
-        options = replace(self._options, language=document["language"])
+        speech = {**speech, "language": document["language"]}
         running: deque[tuple[int, Future[Document]]] = deque()
         while groups or running:
             self._left_s["recognize"] = self._length_s * (1 - num_done / len(chunks))
             while groups and len(running) < MAX_GROUPS_IN_FLIGHT:
                 group = groups.popleft()
-                future = self.pool.submit(self._group, speech, group, options)
+                future = self.pool.submit(self._group, speech, group)
                 running.append((len(group), future))
             num_chunks, future = running.popleft()
             num_done += num_chunks
             yield num_done, future.result()
         self._left_s["recognize"] = 0.0
 
-    def _group(
-        self, speech: Document, group: Sequence[Document], options: TranscribeOptions
-    ) -> Document:
+    def _group(self, speech: Document, group: Sequence[Document]) -> Document:
         """The aligned document of some chunks."""
         first, last = _samples(group)
         pcm = self._pcm.samples(first, last)
         asked = json.dumps({**speech, "regions": [], "chunks": group, "first_sample": first})
-        found = self._run("recognize", options=options, PCM=pcm, SPEECH=asked)
+        found = self._run("recognize", PCM=pcm, SPEECH=asked)
         segments = found["SEGMENTS"]
-        timed = self._run("align", options=options, PCM=pcm, SEGMENTS=segments)
+        timed = self._run("align", PCM=pcm, SEGMENTS=segments)
         document: Document = json.loads(timed["ALIGNED"])
         return document
 
@@ -268,11 +275,10 @@ class _Recording:
         self,
         model: str,
         outputs: Sequence[str] = (),
-        options: TranscribeOptions | None = None,
         **inputs: Any,
     ) -> Mapping[str, Any]:
         """Call `model` when it is this recording's turn."""
-        settings = (options or self._options).to_json()
+        settings = self._options.to_json()
         with self._gate.turn(model, max(self._left_s.values()), self._check):
             self._check()
             return self._call(model, outputs, OPTIONS=settings, **inputs)

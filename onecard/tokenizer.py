@@ -12,6 +12,7 @@ from pathlib import Path
 
 import tokenizers
 
+from onecard import languages
 from onecard.errors import InvalidRequest, named
 from onecard.options import TranscribeOptions
 
@@ -76,9 +77,11 @@ class Tokenizer:
         """
         known = sorted(self.languages.values()) or ["en"]
         if code.lower() not in known:
+            near = languages.nearest(code, known)
             raise InvalidRequest(
                 f"option `language` is {named(code)}, the model knows {', '.join(known)}; "
-                "choose one of them, or leave `language` out to have it detected"
+                + (f"did you mean `{near}`? Else " if near else "")
+                + "choose one of them, or leave `language` out to have it detected"
             )
         return code.lower()
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ Region = tuple[float, float]  # start_s, end_s
 
 # pyannote.core drops segments shorter than this.
 _MIN_REGION_S = 1e-6
+# A threshold below every score: all of a clip is speech.
+_ALL = -1.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,32 @@ def binarize(
 def clamp(regions: Sequence[Region], duration_s: float) -> list[Region]:
     """Regions within the clip: the middle of the last frame may lie after its end."""
     return [(start, min(end, duration_s)) for start, end in regions if start < duration_s]
+
+
+def everything(
+    scores: FloatArray, frames: Frames, duration_s: float, max_region_s: float
+) -> list[Region]:
+    """Regions without gaps between them, from a clip's beginning to its end.
+
+    They are cut where the scores are lowest, as `binarize` cuts, none above `max_region_s`.
+
+    Args:
+        scores: [clip_frames] of one clip.
+    """
+    edge_s = frames.frame_s + 2 * frames.frame_step_s  # what no frame's middle reaches at each end
+    regions = binarize(scores, frames, _ALL, _ALL, max_region_s - 2 * edge_s)
+    cuts = [start for start, _ in regions[1:] if start < duration_s]
+    bounds = [0.0, *cuts, duration_s]
+    if any(end - start > max_region_s for start, end in pairwise(bounds)):
+        return evenly(duration_s, max_region_s)  # scores of a part of the clip
+    return list(pairwise(bounds)) if duration_s > 0 else []
+
+
+def evenly(duration_s: float, max_region_s: float) -> list[Region]:
+    """Regions of equal length from a clip's beginning to its end, none above `max_region_s`."""
+    num_regions = math.ceil(duration_s / max_region_s)
+    bounds = [duration_s * index / num_regions for index in range(num_regions)] + [duration_s]
+    return list(pairwise(bounds))
 
 
 def merge(regions: Sequence[Region], chunk_size_s: float) -> list[Chunk]:

@@ -6,6 +6,7 @@ It knows errors and exit codes; the commands know the rest.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ from onecard_client._interrupt import Terminated, raised
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that it lacks ends no work
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             with raised():
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         options = parse(arguments)
-        with Client(options.url) as client:
+        with Client(options.url, on_outage=_wait) as client:
             code: int = options.run(client, options)
             return code
     except KeyboardInterrupt:
@@ -63,6 +67,13 @@ def _run(arguments: Sequence[str]) -> int:
     except ValueError as error:  # the address
         complain(str(error))
         return EXIT_USAGE
+
+
+def _wait(error: OnecardError) -> None:
+    complain(
+        "the server was there and is gone; waiting for it to come back for as long as --timeout-s "
+        f"allows ({error})"
+    )
 
 
 def _discard_output() -> None:

@@ -5,7 +5,8 @@ It knows the questions; `_aio_connection` asks them, and `_wire` knows what the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from onecard_client._client import DEFAULT_TIMEOUT_S, HEALTH_TIMEOUT_S
 from onecard_client._errors import unfinished
 from onecard_client._source import AudioSource, read_audio
 from onecard_client.chat import AsyncChatStream, Messages, messages_to_json
-from onecard_client.events import Event
+from onecard_client.events import Event, Progress
 from onecard_client.health import Health
 from onecard_client.limits import Limits
 from onecard_client.mail import Email, emails_to_json
@@ -34,7 +35,9 @@ class AsyncClient(AsyncConnection):
         headers: sent with every call, such as a token that a proxy wants.
         root_certificates: PEM file to verify the server with; None for gRPC's own list.
         max_retries: how often a call is made again when it ended in `Unavailable`; None for as
-            long as `timeout_s` allows while a server answers, and 4 times where none does.
+            long as `timeout_s` allows while a server answers, or is gone that was there before, and
+            4 times where there never was one.
+        on_outage: called with the error, once in a call, before the wait for a server that is gone.
     """
 
     async def transcribe(
@@ -43,15 +46,20 @@ class AsyncClient(AsyncConnection):
         *,
         timeout_s: float | None = DEFAULT_TIMEOUT_S,
         request_id: str | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
         **options: Any,
     ) -> Transcript:
         """As `Client.transcribe`. Cancelling the task cancels the request on the server."""
         context = self._context(timeout_s, request_id)
         transcript = None
         read = partial(read_audio, audio)
-        async for event in self._stream(_wire.TRANSCRIBE, read, options, context, repeats_all=True):
-            if isinstance(event, Transcript):
-                transcript = event
+        stream = self._stream(_wire.TRANSCRIBE, read, options, context, repeats_all=True)
+        async with aclosing(stream):
+            async for event in stream:
+                if isinstance(event, Transcript):
+                    transcript = event
+                elif isinstance(event, Progress) and on_progress is not None:
+                    on_progress(event)
         if transcript is None:
             raise unfinished(context)
         return transcript

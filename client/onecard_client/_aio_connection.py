@@ -9,7 +9,6 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,8 +17,9 @@ import grpc
 from tritonclient.grpc import service_pb2_grpc
 
 from onecard_client import _channel, _wire
+from onecard_client._content import Content, content
 from onecard_client._errors import CallContext, OnecardError, from_rpc, unfinished
-from onecard_client._retry import Attempts
+from onecard_client._retry import Acquaintance, Attempts
 from onecard_client._wire import E, Model, Requests
 
 S = TypeVar("S", bound="AsyncConnection")
@@ -35,11 +35,13 @@ class AsyncConnection:
         headers: Mapping[str, str] | None = None,
         root_certificates: str | Path | None = None,
         max_retries: int | None = None,
+        on_outage: Callable[[OnecardError], object] | None = None,
     ) -> None:
         self._address = _channel.Address.parse(url)
         self._metadata = _channel.metadata(headers)
         self._root_certificates = root_certificates
         self._max_retries = max_retries
+        self._acquaintance = Acquaintance(on_outage=on_outage)
         self._channel: Any = None
         self._stub: Any = None
         self._closed = False
@@ -77,48 +79,62 @@ class AsyncConnection:
         """As `Connection._ask`."""
         try:
             call = getattr(self._open_stub(), method)
-            return await call(request, timeout=context.timeout_s, metadata=self._metadata)
+            answer = await call(request, timeout=context.timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise from_rpc(error, context) from None
+        self._acquaintance.has_answered = True
+        return answer
 
     async def _stream(
         self,
         model: Model[E],
-        read: Callable[[], bytes],
+        read: Callable[[], bytes | Content],
         options: Mapping[str, Any],
         context: CallContext,
         *,
         repeats_all: bool = False,
     ) -> AsyncGenerator[E, None]:
         """As `Connection._stream`."""
-        attempts = Attempts(context, self._max_retries)
-        # in a thread, because reading a large file would hold up the event loop
-        content = await asyncio.to_thread(read)
-        requests = _wire.requests(model, content, options, context.request_id or "")
-        is_final = False
-        while True:
-            try:
-                async with aclosing(self._events(model, requests, context, attempts)) as events:
-                    async for event in events:
-                        repeats = repeats_all or isinstance(event, _wire.REPEATABLE)
-                        is_final = is_final or not repeats
-                        yield event
-                return
-            except OnecardError as error:
-                if is_final:
-                    raise
-                await asyncio.sleep(attempts.delay_s(error))
+        attempts = Attempts(context, self._max_retries, acquaintance=self._acquaintance)
+        # in a thread, because a pipe or a slow disk would hold up the event loop
+        with content(await asyncio.to_thread(read)) as sent:
+            requests = _wire.requests(model, sent, options, context.request_id or "")
+            is_final = False
+            while sent.failure is None:
+                try:
+                    events = self._events(model, requests, sent, context, attempts)
+                    async with aclosing(events):
+                        async for event in events:
+                            repeats = repeats_all or isinstance(event, _wire.REPEATABLE)
+                            is_final = is_final or not repeats
+                            yield event
+                    return
+                except OnecardError as error:
+                    if sent.failure is None and is_final:
+                        raise
+                    if sent.failure is None:
+                        await asyncio.sleep(attempts.delay_s(error))
+            raise sent.failure
 
     async def _events(
-        self, model: Model[E], requests: Requests, context: CallContext, attempts: Attempts
+        self,
+        model: Model[E],
+        requests: Requests,
+        content: Content,
+        context: CallContext,
+        attempts: Attempts,
     ) -> AsyncGenerator[E, None]:
         # Raised at the end of the stream, which follows at once. Triton 2.51 can count a request as
         # running for ever whose stream is cancelled between its error and its end.
         failure: OnecardError | None = None
 
         async def sent() -> AsyncIterator[Any]:
-            for request in takewhile(lambda _: failure is None, requests()):
-                yield request
+            parts = requests()
+            # in a thread for the same reason as above
+            while failure is None and (part := await asyncio.to_thread(next, parts, None)):
+                yield part
+            if content.failure is not None:
+                call.cancel()
 
         call = self._open_stub().ModelStreamInfer(
             sent(),
@@ -128,6 +144,7 @@ class AsyncConnection:
         is_whole = False
         try:
             async for response in call:
+                self._acquaintance.has_answered = True
                 failure = failure or _wire.error(response, context)
                 event = None if failure else _wire.event(model, response, context)
                 is_whole = is_whole or isinstance(event, model.last)
@@ -136,6 +153,10 @@ class AsyncConnection:
         except grpc.RpcError as error:
             if not is_whole:
                 raise (failure or from_rpc(error, context)) from None
+        except asyncio.CancelledError:
+            if content.failure is None:  # else `sent` cancelled the call, and nobody this task
+                raise
+            raise content.failure from None
         finally:
             call.cancel()
         if not is_whole:

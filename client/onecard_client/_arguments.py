@@ -6,7 +6,9 @@ It knows the commands' names and what all of them share; each command's module h
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Sequence
+from typing import NoReturn
 
 from onecard_client import (
     __version__,
@@ -21,12 +23,26 @@ COMMANDS = (_transcribe_command, _chat_command, _triage_command, _status_command
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line as a namespace with `command` and `run`, or SystemExit with code 2 or 0."""
+    """The command line as a namespace with `command` and `run`, or SystemExit with code 2 or 0.
+
+    Everything that is wrong is said at once.
+    """
     namespace, unknown = _parser().parse_known_args(with_dashes(arguments))
-    if unknown:
-        namespace.parser.refuse(unknown)
-    namespace.verify(namespace, namespace.parser.error)
+    faults = [*getattr(namespace, "refusals", ()), *namespace.parser.faults(unknown)]
+
+    def fault(message: str) -> NoReturn:
+        faults.append(message)
+        raise _Fault
+
+    with contextlib.suppress(_Fault):
+        namespace.verify(namespace, fault)
+    if faults:
+        namespace.parser.error("\n".join(faults))
     return namespace
+
+
+class _Fault(Exception):
+    """Ends a command's verification at the first thing that is wrong."""
 
 
 def _parser() -> Parser:

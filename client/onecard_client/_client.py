@@ -5,7 +5,8 @@ It knows the questions; `_connection` asks them, and `_wire` knows what the mess
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from onecard_client._connection import Connection
 from onecard_client._errors import unfinished
 from onecard_client._source import AudioSource, read_audio
 from onecard_client.chat import ChatStream, Messages, messages_to_json
-from onecard_client.events import Event
+from onecard_client.events import Event, Progress
 from onecard_client.health import Health
 from onecard_client.limits import Limits
 from onecard_client.mail import Email, emails_to_json
@@ -37,7 +38,9 @@ class Client(Connection):
         headers: sent with every call, such as a token that a proxy wants.
         root_certificates: PEM file to verify the server with; None for gRPC's own list.
         max_retries: how often a call is made again when it ended in `Unavailable`; None for as
-            long as `timeout_s` allows while a server answers, and 4 times where none does.
+            long as `timeout_s` allows while a server answers, or is gone that was there before, and
+            4 times where there never was one.
+        on_outage: called with the error, once in a call, before the wait for a server that is gone.
     """
 
     def transcribe(
@@ -46,16 +49,19 @@ class Client(Connection):
         *,
         timeout_s: float | None = DEFAULT_TIMEOUT_S,
         request_id: str | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
         **options: Any,
     ) -> Transcript:
         """Transcribes `audio` and waits for the whole transcript.
 
         Args:
             audio: a path, the bytes of a file, or a file object opened as binary; any container
-                that FFmpeg knows, or raw PCM with `encoding`, `sample_rate` and `channels`.
+                that FFmpeg knows, or raw PCM with `encoding`, `sample_rate` and `channels`. A file
+                is read while it is sent.
             timeout_s: time for everything, retries included; the server stops when it is over.
                 None waits for ever.
             request_id: a name for the request in the server's log; made up if not given.
+            on_progress: called with each `Progress`.
             options: WhisperX's names, such as `language`, `task`, `min_speakers`; the server
                 refuses what it does not know and says what it knows.
 
@@ -66,9 +72,13 @@ class Client(Connection):
         context = self._context(timeout_s, request_id)
         transcript = None
         read = partial(read_audio, audio)
-        for event in self._stream(_wire.TRANSCRIBE, read, options, context, repeats_all=True):
-            if isinstance(event, Transcript):
-                transcript = event
+        stream = self._stream(_wire.TRANSCRIBE, read, options, context, repeats_all=True)
+        with closing(stream):
+            for event in stream:
+                if isinstance(event, Transcript):
+                    transcript = event
+                elif isinstance(event, Progress) and on_progress is not None:
+                    on_progress(event)
         if transcript is None:
             raise unfinished(context)
         return transcript

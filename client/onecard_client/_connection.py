@@ -17,9 +17,10 @@ import grpc
 from tritonclient.grpc import service_pb2_grpc
 
 from onecard_client import _channel, _wire
+from onecard_client._content import Content, content
 from onecard_client._errors import CallContext, OnecardError, from_rpc, unfinished
 from onecard_client._interrupt import held_back
-from onecard_client._retry import Attempts
+from onecard_client._retry import Acquaintance, Attempts
 from onecard_client._wire import E, Model, Requests
 
 S = TypeVar("S", bound="Connection")
@@ -35,11 +36,13 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         root_certificates: str | Path | None = None,
         max_retries: int | None = None,
+        on_outage: Callable[[OnecardError], object] | None = None,
     ) -> None:
         address = _channel.Address.parse(url)
         self._target = address.target
         self._metadata = _channel.metadata(headers)
         self._max_retries = max_retries
+        self._acquaintance = Acquaintance(on_outage=on_outage)
         self._channel = _channel.channel(address, root_certificates)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
@@ -75,14 +78,16 @@ class Connection:
             call = ask.future(request, timeout=context.timeout_s, metadata=self._metadata)
         try:
             with held_back(call.cancel):
-                return call.result()
+                answer = call.result()
         except grpc.RpcError as error:
             raise from_rpc(error, context) from None
+        self._acquaintance.has_answered = True
+        return answer
 
     def _stream(
         self,
         model: Model[E],
-        read: Callable[[], bytes],
+        read: Callable[[], bytes | Content],
         options: Mapping[str, Any],
         context: CallContext,
         *,
@@ -92,24 +97,35 @@ class Connection:
 
         Args:
             repeats_all: whether to try again even if more than progress was yielded.
+
+        Raises:
+            OSError: the content cannot be read to its end.
         """
-        attempts = Attempts(context, self._max_retries)
-        requests = _wire.requests(model, read(), options, context.request_id or "")
-        is_final = False
-        while True:
-            try:
-                for event in self._events(model, requests, context, attempts):
-                    repeats = repeats_all or isinstance(event, _wire.REPEATABLE)
-                    is_final = is_final or not repeats
-                    yield event
-                return
-            except OnecardError as error:
-                if is_final:
-                    raise
-                time.sleep(attempts.delay_s(error))
+        attempts = Attempts(context, self._max_retries, acquaintance=self._acquaintance)
+        with content(read()) as sent:
+            requests = _wire.requests(model, sent, options, context.request_id or "")
+            is_final = False
+            while sent.failure is None:
+                try:
+                    for event in self._events(model, requests, sent, context, attempts):
+                        repeats = repeats_all or isinstance(event, _wire.REPEATABLE)
+                        is_final = is_final or not repeats
+                        yield event
+                    return
+                except OnecardError as error:
+                    if sent.failure is None and is_final:
+                        raise
+                    if sent.failure is None:
+                        time.sleep(attempts.delay_s(error))
+            raise sent.failure
 
     def _events(
-        self, model: Model[E], requests: Requests, context: CallContext, attempts: Attempts
+        self,
+        model: Model[E],
+        requests: Requests,
+        content: Content,
+        context: CallContext,
+        attempts: Attempts,
     ) -> Generator[E, None, None]:
         open_stream = self._open_stub().ModelStreamInfer
         timeout_s = attempts.remaining_s()
@@ -119,9 +135,11 @@ class Connection:
         sent = takewhile(lambda _: failure is None, requests())
         with held_back():
             call = open_stream(sent, timeout=timeout_s, metadata=self._metadata)
+            content.on_failure(call.cancel)
         is_whole = False
         try:
             for response in _responses(call):
+                self._acquaintance.has_answered = True
                 failure = failure or _wire.error(response, context)
                 event = None if failure else _wire.event(model, response, context)
                 is_whole = is_whole or isinstance(event, model.last)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from onecard_client._names import temporary
 from onecard_client.subtitles import SubtitleLayout
 from onecard_client.transcript import Transcript
 from onecard_client.writers import ALL_FORMATS, WRITERS
@@ -24,6 +26,11 @@ def verify_directory(directory: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
 
 
+def extensions(output_format: str) -> Sequence[str]:
+    """Of the files that a format is, or `all` are."""
+    return tuple(ALL_FORMATS) if output_format == "all" else (output_format,)
+
+
 def write_results(
     transcript: Transcript, output_dir: Path, stem: str, output_format: str, layout: SubtitleLayout
 ) -> list[Path]:
@@ -34,7 +41,7 @@ def write_results(
     """
     output_dir.mkdir(parents=True, exist_ok=True)
     paths = []
-    for extension in ALL_FORMATS if output_format == "all" else (output_format,):
+    for extension in extensions(output_format):
         path = output_dir / f"{stem}.{extension}"
         write_atomically(path, WRITERS[extension](transcript, layout))
         paths.append(path)
@@ -47,7 +54,7 @@ def write_atomically(path: Path, text: str) -> None:
     Whoever looks sees the old file or the whole new one. The temporary name begins with a dot and
     holds the process id, so that two processes do not share it.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = temporary(path, f".{os.getpid()}.partial")
     try:
         # a lone surrogate, which JSON allows and UTF-8 does not, becomes `?`
         partial.write_bytes(text.encode("utf-8", errors="replace"))

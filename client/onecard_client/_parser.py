@@ -9,9 +9,10 @@ import argparse
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from onecard_client._channel import DEFAULT_URL
 from onecard_client._client import DEFAULT_TIMEOUT_S
@@ -19,6 +20,26 @@ from onecard_client._client import DEFAULT_TIMEOUT_S
 URL_VARIABLE = "ONECARD_URL"
 # name: (type, placeholder, help); the server has the defaults and limits.
 RequestOptions = Mapping[str, tuple[Any, str, str]]
+# Other programs' names of what is here by another one; the server has more (`option_names`).
+OTHER_NAMES = {
+    "chunk_length": "chunk-size",
+    "diarization": "diarize",
+    "entropy_thold": "compression-ratio-threshold",
+    "lang": "language",
+    "log_prob_threshold": "logprob-threshold",
+    "logprob_thold": "logprob-threshold",
+    "num_beams": "beam-size",
+    "prompt": "initial-prompt",
+    "speakers": "num-speakers",
+    "translate": "task",
+    "vad": "vad-filter",
+    "vad_threshold": "vad-onset",
+    "word_timestamps": "align",
+}
+# Two names are alike by difflib's ratio from here on; `--max-new-tokens` and `--max-speakers` not.
+_ALIKE = 0.75
+_BARE_OPTION = re.compile(r"--[\w-]+")
+_NEGATIVE_LIST = re.compile(r"-\d+(\s*,\s*-?\d+)+")
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,23 +49,36 @@ class Parser(argparse.ArgumentParser):
         arguments.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **arguments)
 
-    def refuse(self, unknown: Sequence[str]) -> NoReturn:
-        """Ends with exit code 2 for arguments that nobody took."""
+    def faults(self, unknown: Sequence[str]) -> list[str]:
+        """What is wrong with arguments that nobody took, a sentence for each option."""
         options = [argument for argument in unknown if argument.startswith("-")]
-        if not options:
-            self.error(f"`{unknown[0]}` is one argument too many; leave it out, or quote a text")
-        name = options[0].partition("=")[0]
-        near = difflib.get_close_matches(name, self._option_string_actions, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"`{self.prog} --help` lists all"
-        self.error(f"`{name}` is not an option here; {hint}")
+        if unknown and not options:
+            return [f"`{unknown[0]}` is one argument too many; leave it out, or quote a text"]
+        names = dict.fromkeys(option.partition("=")[0] for option in options)
+        return [f"`{name}` is not an option here; {self._hint(name)}" for name in names]
+
+    def _hint(self, name: str) -> str:
+        known = self._option_string_actions
+        meant = "--" + OTHER_NAMES.get(name.strip("-").replace("-", "_"), "")
+        if meant in known:
+            return f"it is `{meant}` here"
+        near = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
+        return f"did you mean `{near[0]}`?" if near else f"`{self.prog} --help` lists all"
 
 
 def with_dashes(arguments: Sequence[str]) -> list[str]:
-    """`--output_dir=a_b` as `--output-dir=a_b`; nothing behind a lone `--` is touched."""
+    """`--output_dir=a_b` as `--output-dir=a_b`; nothing behind a lone `--` is touched.
+
+    A list of numbers that begins with a minus is joined to the option before it, which argparse
+    would take for another option: `--suppress_tokens -1,50`.
+    """
     spelt: list[str] = []
     for index, argument in enumerate(arguments):
         if argument == "--":
             return spelt + list(arguments[index:])
+        if _NEGATIVE_LIST.fullmatch(argument) and spelt and _BARE_OPTION.fullmatch(spelt[-1]):
+            spelt[-1] += "=" + argument
+            continue
         name, equals, value = argument.partition("=")
         if name.startswith("--"):
             argument = name.replace("_", "-") + equals + value

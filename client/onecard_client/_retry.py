@@ -6,7 +6,9 @@ It knows errors and clocks; it does not wait or call anything itself.
 from __future__ import annotations
 
 import random
+import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from onecard_client._errors import (
@@ -20,6 +22,25 @@ from onecard_client._errors import (
 # About 0.2 + 0.4 + 0.8 + 1.6 s: long enough for a hiccup of the network, short enough for whoever
 # mistyped an address.
 MAX_CONNECTION_RETRIES = 4
+# gRPC's words where nobody is at an address, as against a connection that was there and broke.
+_NOBODY = re.compile(
+    r"failed to connect|connection (refused|timed out)|resolving|resolution|timeout was reached"
+    r"|unreachable|no route|handshake",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class Acquaintance:
+    """What a connection remembers of the server at its address.
+
+    Attributes:
+        has_answered: it was there once; where it is gone, it may come back.
+        on_outage: called once in a call whose server was there and is gone, before the wait for it.
+    """
+
+    has_answered: bool = False
+    on_outage: Callable[[OnecardError], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,9 +62,10 @@ class Attempts:
 
     Only `Unavailable` is tried again: serving a request twice does no harm, for none changes
     anything. A deadline or a refusal would only come again. A server that answers is asked until
-    the deadline, since what keeps it busy will end; where none answers, the retries of one call are
-    counted, over all its attempts, so that audio which brings a server down does not do it for an
-    hour.
+    the deadline, since what keeps it busy will end, and so is one that has answered before and is
+    not there any more: it may be starting again, which can take minutes. Where no server ever
+    answered, and where the connection breaks amid a call, the retries of the call are counted, so
+    that audio which brings a server down does not do it for an hour.
 
     Args:
         max_retries: of whatever kind; None for MAX_CONNECTION_RETRIES where no server answers, and
@@ -51,10 +73,16 @@ class Attempts:
     """
 
     def __init__(
-        self, context: CallContext, max_retries: int | None, backoff: Backoff = Backoff()
+        self,
+        context: CallContext,
+        max_retries: int | None,
+        backoff: Backoff = Backoff(),
+        acquaintance: Acquaintance | None = None,
     ) -> None:
         self._context = context
         self._max_retries = max_retries
+        self._acquaintance = acquaintance or Acquaintance()
+        self._is_told = False
         self._backoff = backoff
         self._num_failures = 0
         self._num_connection_failures = 0
@@ -77,13 +105,27 @@ class Attempts:
     def delay_s(self, error: OnecardError) -> float:
         """How long to wait before the next attempt; raises `error` if there shall be none."""
         self._num_failures += 1
-        self._num_connection_failures += isinstance(error, ConnectionFailed)
+        self._num_connection_failures += self._is_counted(error)
         if not isinstance(error, Unavailable) or self._are_used_up():
             raise error
         delay_s = self._backoff.delay_s(self._num_failures)
         if self._deadline_s is not None and time.monotonic() + delay_s >= self._deadline_s:
             raise error
         return delay_s
+
+    def _is_counted(self, error: OnecardError) -> bool:
+        """Whether it is a failure of the connection, and no wait for a server to come back."""
+        if not isinstance(error, ConnectionFailed):
+            return False
+        if _NOBODY.search(str(error)) is None:  # what broke was there
+            self._acquaintance.has_answered = True
+            return True
+        if not self._acquaintance.has_answered:
+            return True
+        if not self._is_told and self._acquaintance.on_outage is not None:
+            self._acquaintance.on_outage(error)
+        self._is_told = True
+        return False
 
     def _are_used_up(self) -> bool:
         if self._max_retries is None:

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from tritonclient.grpc import service_pb2
 
+from onecard_client._content import Content
 from onecard_client._documents import Mismatch, decode, parse
 from onecard_client._errors import (
     BadResponse,
@@ -139,12 +140,12 @@ Requests = Callable[[], Iterator[Any]]
 
 
 def requests(
-    model: Model[Any], content: bytes, options: Mapping[str, Any], request_id: str
+    model: Model[Any], content: bytes | Content, options: Mapping[str, Any], request_id: str
 ) -> Requests:
     """What makes the ModelInferRequests that hand `content` and `options` to `model`, in order.
 
-    Audio of more than a part goes in parts, which the server writes to disk as they come. Each
-    attempt is another upload.
+    Audio of more than a part goes in parts, which the server writes to disk as they come, and how
+    much that may be is the server's to say. Each attempt is another upload.
 
     Raises:
         InvalidRequest: an option is not JSON, the request id is no UTF-8, or the message would be
@@ -152,20 +153,23 @@ def requests(
     """
     verify_id(request_id)
     options_json = options_to_json(options)
-    verify_size(len(content) + len(options_json))
     if model.takes_parts and len(content) > PART_BYTES:
         return lambda: _parts(model, content, options_json, request_id)
-    whole = _request(model, content, options_json, request_id)
+    verify_size(len(content) + len(options_json))
+    whole = _request(model, content[:], options_json, request_id)
     return lambda: iter([whole])
 
 
 def _parts(
-    model: Model[Any], content: bytes, options_json: bytes, request_id: str
+    model: Model[Any], content: bytes | Content, options_json: bytes, request_id: str
 ) -> Iterator[Any]:
     upload = uuid.uuid4().hex
     for number, start in enumerate(range(0, len(content), PART_BYTES)):
-        end = start + PART_BYTES
-        message = _request(model, content[start:end], options_json, request_id)
+        end = min(start + PART_BYTES, len(content))
+        part = content[start:end]
+        if len(part) < end - start:
+            return  # the file cannot be read, and the content knows why
+        message = _request(model, part, options_json, request_id)
         message.parameters[UPLOAD].string_param = upload
         message.parameters[PART].int64_param = number
         message.parameters[IS_LAST].bool_param = end >= len(content)

@@ -13,7 +13,8 @@ from typing import Any
 
 from onecard_client import writers
 from onecard_client._documents import Mismatch, decode, encode, parse
-from onecard_client.subtitles import SubtitleLayout, separator_of
+from onecard_client._scripts import joined
+from onecard_client.subtitles import SubtitleLayout
 
 
 class InvalidTranscript(ValueError):
@@ -46,6 +47,7 @@ class Segment:
     Attributes:
         aligner: which aligner timed the words: ctc, pocketsphinx, attention, proportional or none.
         chars: times of single characters, as WhisperX has them; only with `return_char_alignments`.
+        language: where it is not the transcript's.
     """
 
     start: float
@@ -56,6 +58,7 @@ class Segment:
     words: tuple[Word, ...] = ()
     aligner: str | None = None
     chars: tuple[Mapping[str, Any], ...] | None = None
+    language: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -77,6 +80,8 @@ class Account:
         aligned_s: seconds in segments whose words were timed by listening to the audio.
         retried: regions that were decoded a second time, each with its reason.
         dropped: regions of speech that have no text, each with its reason.
+        missing_s: seconds that the file declared and did not hold.
+        gaps: silence in place of what was damaged or never recorded: `start` and `end` each.
     """
 
     duration_s: float
@@ -91,6 +96,8 @@ class Account:
     num_words_untimed: int
     retried: tuple[Mapping[str, Any], ...] = ()
     dropped: tuple[Mapping[str, Any], ...] = ()
+    missing_s: float = 0.0
+    gaps: tuple[Mapping[str, Any], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -100,7 +107,8 @@ class Transcript:
 
     Attributes:
         turns: who spoke when; None if diarization was switched off.
-        clip: the audio as it was sent: duration_s, sample_rate, channels, container, codec.
+        clip: the audio as it was sent: duration_s, sample_rate, channels, container, codec, track
+            of num_tracks, start_s.
         engine: which engine and model did each step.
         options: the options in force, defaults included.
     """
@@ -123,8 +131,7 @@ class Transcript:
     @property
     def text(self) -> str:
         """Everything that was said, in one line, without speakers or times."""
-        texts = (segment.text.strip() for segment in self.segments)
-        return separator_of(self.language).join(text for text in texts if text)
+        return joined(segment.text for segment in self.segments)
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -178,7 +185,7 @@ class Transcript:
         highlight_words: bool = False,
         whisperx_compat: bool = False,
     ) -> str:
-        """SubRip. The layout options are WhisperX's; see `SubtitleLayout`."""
+        """SubRip, for readers; `SubtitleLayout` says what the options and their defaults mean."""
         return writers.srt(
             self, SubtitleLayout(max_line_width, max_line_count, highlight_words, whisperx_compat)
         )
@@ -191,7 +198,7 @@ class Transcript:
         highlight_words: bool = False,
         whisperx_compat: bool = False,
     ) -> str:
-        """WebVTT. The layout options are WhisperX's; see `SubtitleLayout`."""
+        """WebVTT, for readers; `SubtitleLayout` says what the options and their defaults mean."""
         return writers.vtt(
             self, SubtitleLayout(max_line_width, max_line_count, highlight_words, whisperx_compat)
         )

@@ -1,8 +1,8 @@
-"""The six file formats that WhisperX writes, byte for byte in its layout.
+"""The six file formats that WhisperX writes, as texts.
 
-It knows how a transcript looks in each format; it does not know files. `subtitles` decides what
-stands in a cue. Without `whisperx_compat` line breaks inside a text become spaces, and VTT's `<`
-and `&` are escaped.
+txt, tsv, json and aud are WhisperX's to the byte; `subtitles` decides what stands in the cues of
+srt and vtt. Without `whisperx_compat` line breaks inside a text become spaces, and VTT's `<` and
+`&` are escaped.
 """
 
 from __future__ import annotations

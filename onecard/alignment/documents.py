@@ -81,11 +81,14 @@ def align(jobs: Sequence[Job], aligners: Sequence[Aligner]) -> list[Document | E
 
 
 def _prepare(job: Job) -> list[_Pending]:
-    language = str(job.document["language"])
+    usual = str(job.document["language"])
     first_sample = int(job.document.get("first_sample", 0))
     segments = [dict(segment) for segment in job.document["segments"]]
     return [
-        _Pending(segment, _utterance(segment, job.pcm, first_sample, language))
+        _Pending(
+            segment,
+            _utterance(segment, job.pcm, first_sample, str(segment.get("language", usual))),
+        )
         for segment in segments
     ]
 
@@ -163,6 +166,8 @@ def _sentences(item: _Pending, options: TranscribeOptions) -> list[Document]:
     for sentence in found:
         if item.segment.get("avg_logprob") is not None:
             sentence["avg_logprob"] = item.segment["avg_logprob"]
+        if "language" in item.segment:
+            sentence["language"] = item.segment["language"]
         sentence["aligner"] = item.aligner
     return found
 

@@ -174,11 +174,11 @@ def connect(request: pytest.FixtureRequest) -> type[Blocking] | type[Asyncio]:
 
 @pytest.fixture
 def fake() -> Iterator[Callable[..., FakeServer]]:
-    """`fake(step, ...)` starts a fake server with that script."""
+    """`fake(step, ...)` starts a fake server with that script, at any port or at `port`."""
     servers: list[FakeServer] = []
 
-    def start(*script: Step) -> FakeServer:
-        servers.append(FakeServer(*script))
+    def start(*script: Step, port: int = 0) -> FakeServer:
+        servers.append(FakeServer(*script, port=port))
         return servers[-1]
 
     yield start

@@ -59,6 +59,8 @@ RESULT: dict[str, Any] = {
         "num_words": 2,
         "num_words_interpolated": 0,
         "num_words_untimed": 0,
+        "missing_s": 0.0,
+        "gaps": [],
         "retried": [],
         "dropped": [],
     },
@@ -243,7 +245,7 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         parameters: those in the configuration of every model.
     """
 
-    def __init__(self, *script: Step) -> None:
+    def __init__(self, *script: Step, port: int = 0) -> None:
         self.script = list(script)
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
@@ -256,7 +258,7 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         ]
         self._server = grpc.server(ThreadPoolExecutor(max_workers=8), options=unlimited)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.url = f"127.0.0.1:{self.port}"
         self._server.start()
 

@@ -101,16 +101,6 @@ def test_audio_that_is_none(fake: Any, connect: Any, tmp_path: Path) -> None:
     assert server.requests == []
 
 
-def test_file_over_the_limit_is_refused_unread(fake: Any, connect: Any, tmp_path: Path) -> None:
-    server = fake(events(FINISHED))
-    path = tmp_path / "large.wav"
-    with path.open("wb") as file:
-        file.truncate(2**31)  # sparse: takes no space, and would take 2 GiB of memory if read
-    with pytest.raises(InvalidRequest, match=r"2147483648 bytes.*2 GiB"):
-        connect(server.url).transcribe(path)
-    assert server.requests == []
-
-
 @pytest.mark.parametrize("value", [object(), float("nan"), b"bytes", {1, 2}])
 def test_option_that_json_does_not_have(value: object, fake: Any, connect: Any) -> None:
     server = fake(events(FINISHED))

@@ -59,8 +59,9 @@ def test_one_format(extension: str, fake: Any, talk: Path, tmp_path: Path) -> No
 def test_layout_reaches_the_file(fake: Any, talk: Path, tmp_path: Path) -> None:
     server = fake(events(FINISHED))
     line = ["transcribe", str(talk), "--url", server.url, "-o", str(tmp_path), "-f", "srt"]
-    assert main([*line, "--max_line_width", "5", "--highlight_words", "True"]) == 0
-    assert "<u>Hello</u>\nthere." in (tmp_path / "talk.srt").read_text()
+    width = str(len("[SPEAKER_00]: Hello"))
+    assert main([*line, "--max_line_width", width, "--highlight_words", "True"]) == 0
+    assert "[SPEAKER_00]: <u>Hello</u>\nthere." in (tmp_path / "talk.srt").read_text()
     assert main([*line, "--max_line_width", "5", "--whisperx-compat"]) == 0
     assert "Hello \nthere." in (tmp_path / "talk.srt").read_text()
 
@@ -99,20 +100,31 @@ def test_unreachable_server(talk: Path, capsys: Any) -> None:
     assert main(line) == 3
     assert main(["status", "--url", "no-such-host.invalid"]) == 3
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 2
-    assert all("no-such-host.invalid:8001" in line for line in errors)
+    assert len(errors) == 3
+    assert all("no-such-host.invalid:8001" in errors[index] for index in (0, 2))
+    assert errors[1] == f"onecard: not tried: {talk.with_name('b.wav')}"
 
 
 def test_lost_connection_is_one_files_failure_while_the_server_lives(
     fake: Any, tmp_path: Path
 ) -> None:
+    """What brings the server down five times is not tried a sixth time, and costs itself alone."""
     lost = events(SEGMENTS, then=fails(grpc.StatusCode.UNAVAILABLE, "Socket closed"))
-    server = fake(lost, events(FINISHED))
+    server = fake(*[lost] * 5, events(FINISHED))
     for name in ("a.wav", "b.wav"):
         (tmp_path / name).write_bytes(b"audio")
     files = [str(tmp_path / name) for name in ("a.wav", "b.wav")]
     assert main(["transcribe", *files, "--url", server.url, "-o", str(tmp_path), "-f", "srt"]) == 1
     assert (tmp_path / "b.srt").exists()
+    assert len(server.requests) == 6
+
+
+def test_lost_connection_is_tried_again_also_after_segments(fake: Any, tmp_path: Path) -> None:
+    lost = events(SEGMENTS, then=fails(grpc.StatusCode.UNAVAILABLE, "Socket closed"))
+    server = fake(lost, events(FINISHED))
+    (tmp_path / "a.wav").write_bytes(b"audio")
+    line = ["transcribe", str(tmp_path / "a.wav"), "--url", server.url, "-o", str(tmp_path)]
+    assert main([*line, "-f", "srt"]) == 0
 
 
 def test_wrong_address(capsys: Any) -> None:

@@ -74,9 +74,18 @@ def test_dataclasses_are_frozen() -> None:
     assert shorter.to_dict()["word_segments"] == []
 
 
-@pytest.mark.parametrize(("language", "text"), [("en", "One. Two."), ("ja", "One.Two.")])
-def test_text_joins_segments_as_their_language_does(language: str, text: str) -> None:
-    segments = (Segment(0, 1, " One."), Segment(1, 2, ""), Segment(2, 3, " Two. "))
+@pytest.mark.parametrize(
+    ("language", "first", "second", "text"),
+    [
+        ("en", " One.", " Two. ", "One. Two."),
+        ("ja", " One.", " Two. ", "One. Two."),  # English in a Japanese recording
+        ("ja", "一つ。", "二つ。", "一つ。二つ。"),
+    ],
+)
+def test_text_joins_segments_as_their_script_does(
+    language: str, first: str, second: str, text: str
+) -> None:
+    segments = (Segment(0, 1, first), Segment(1, 2, ""), Segment(2, 3, second))
     transcript = Transcript.from_dict(changed(language=language))
     assert dataclasses.replace(transcript, segments=segments).text == text
 

@@ -104,3 +104,36 @@ def test_where_none_will_do_the_most_probable_without_circles_is_best() -> None:
 def test_temperatures(temperature: float, step: float | None, expected: list[float]) -> None:
     options = TranscribeOptions(temperature=temperature, temperature_increment_on_fallback=step)
     assert attempts.temperatures(options) == expected
+
+
+@pytest.mark.parametrize("text", [". . . .", " ♪ ♪", "。。。", "…", " - ", ""])
+def test_text_without_letters_is_no_text(text: str) -> None:
+    assert not attempt(text).has_words
+    assert attempt("4.").has_words
+    assert attempt("はい。").has_words
+
+
+PROMPTED = Criteria.of(
+    TranscribeOptions(initial_prompt="Glossary: Kubernetes, Triton.", hotwords="onecard")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "avg_logprob", "starts_silent", "no_speech_prob", "is_invented"),
+    [
+        ("Kubernetes, Triton.", -1.3, True, 0.99, True),  # pink noise
+        ("Kubernetes, Triton.", -0.99, False, 0.5, True),  # ringing
+        ("Triton.", -0.4, True, 0.4, True),
+        ("Triton.", -0.4, False, 0.4, False),  # somebody says it
+        ("triton", -0.7, True, 0.17, False),
+        ("Start Triton.", -1.3, True, 0.99, False),  # for the other criteria to judge
+        ("bla bla bla bla bla bla bla bla bla bla bla bla bla", -0.5, True, 0.5, True),
+        ("bla bla bla bla bla bla bla bla bla bla bla bla bla", -0.5, True, 0.1, False),
+    ],
+)
+def test_words_of_the_prompt_where_nobody_speaks_are_invented(
+    text: str, avg_logprob: float, starts_silent: bool, no_speech_prob: float, is_invented: bool
+) -> None:
+    tried = chunk(attempt(text, avg_logprob))
+    tried.no_speech_prob, tried.starts_silent = no_speech_prob, starts_silent
+    assert PROMPTED.is_invented(tried, tried.attempts[0]) is is_invented

@@ -221,6 +221,25 @@ def test_the_language_is_heard(recognizer, whisper, language: str) -> None:
     assert engine.num_requests == 2
 
 
+def test_a_part_in_another_language_is_written_in_it(recognizer, whisper) -> None:
+    english = recordings.jfk().samples
+    spanish = recordings.dictation("13697_11991_000000", "es").samples
+    pcm = np.concatenate([english, spanish, english])
+    bounds = np.cumsum([0, len(english), len(spanish), len(english)]) / 16_000
+    engine = CTranslate2(whisper.model, recognizer.tokenizer)
+    found = recognizer.recognize(pcm, speech_of(pcm, *bounds), TranscribeOptions(), engine)
+    assert found["language"] == "en"
+    assert [segment.get("language") for segment in found["segments"]] == [None, "es", None]
+    alone = recognizer.recognize(spanish, speech_of(spanish), TranscribeOptions(), engine)
+    assert found["segments"][1]["text"] == alone["segments"][0]["text"]
+    part = {**speech_of(spanish), "language": "en"}  # as a later part of a recording comes
+    later = recognizer.recognize(spanish, part, TranscribeOptions(), engine)
+    assert later["language"] == "en"
+    assert [segment["language"] for segment in later["segments"]] == ["es"]
+    asked = recognizer.recognize(pcm, speech_of(pcm, *bounds), ENGLISH, engine)
+    assert not any("language" in segment for segment in asked["segments"])
+
+
 def test_options_change_what_is_said(recognizer, whisper) -> None:
     pcm = recordings.jfk().samples[: 5 * 16_000]
     engine = CTranslate2(whisper.model, recognizer.tokenizer)
@@ -373,7 +392,7 @@ def test_no_speech_no_requests(recognizer, noise) -> None:
     ("options", "chunks", "wanted"),
     [
         (TranscribeOptions(beam_size=6), THREE, "built for at most 5"),
-        (TranscribeOptions(language="xx"), THREE, "the model knows af"),
+        (TranscribeOptions(language="yue"), THREE, "the model knows af"),
         (ENGLISH, speech_of(np.zeros(0), 2.0, 4.0), "PCM has 3.000 s of the clip"),
     ],
 )

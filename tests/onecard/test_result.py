@@ -86,10 +86,24 @@ def test_result_fits_its_schema_and_its_promises(documents) -> None:
     assert found["warnings"] == ["one"]
 
 
+def test_what_the_source_lacked_is_in_the_account(documents) -> None:
+    told = {"missing_s": 1.5, "gaps": [[2.0, 2.5]], "warnings": ["the file is cut off"]}
+    documents["clip"] |= {"track": 1, "num_tracks": 2, "start_s": 0.5, **told}
+    found = assemble(documents)
+    validate(found)
+    assert found["account"]["missing_s"] == 1.5
+    assert found["account"]["gaps"] == [{"start": 2.0, "end": 2.5}]
+    assert found["warnings"] == ["the file is cut off", "one"]
+    assert found["clip"]["track"] == 1
+    assert "gaps" not in found["clip"]
+
+
 def test_the_seconds_add_up(documents) -> None:
     account = assemble(documents)["account"]
     assert account == {
         "duration_s": 10.0,
+        "missing_s": 0.0,
+        "gaps": [],
         "speech_s": 4.75,
         "silence_s": 5.25,
         "transcribed_s": 3.5,

@@ -84,7 +84,7 @@ class Models:
 
     def recognize(self, PCM, SPEECH, OPTIONS):
         with self.lock:
-            self.languages.append(json.loads(OPTIONS)["language"])
+            self.languages.append(json.loads(SPEECH).get("language"))
         segments = [{"text": str(chunk["start"])} for chunk in json.loads(SPEECH)["chunks"]]
         document = {"language": "fr", "segments": segments, "warnings": ["same"], "dropped": []}
         return {"SEGMENTS": json.dumps(document)}
@@ -113,6 +113,14 @@ def test_the_first_group_tells_the_others_the_language():
     models = Models(6)
     list(events(models))
     assert models.languages == [None, "fr", "fr"]
+
+
+@pytest.mark.parametrize("options", [{"language": "yue"}, {"beam_size": 9}, {"task": "translate"}])
+def test_what_the_engine_cannot_serve_is_refused_before_decoding(options):
+    models = Models(3, fails="recognize")
+    with pytest.raises(InvalidRequest, match="recognize says no"):
+        list(events(models, **options))
+    assert models.called == []
 
 
 def test_progress_counts_up_to_the_number_of_chunks():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,3 +83,31 @@ def test_no_scores_no_regions() -> None:
 
 def test_regions_end_with_the_clip() -> None:
     assert vad.clamp([(0.0, 1.0), (1.5, 2.5), (2.6, 2.7)], 2.0) == [(0.0, 1.0), (1.5, 2.0)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 3), st.floats(0.01, 90.0), st.floats(1.0, 30.0))
+def test_without_detection_all_of_a_clip_is_in_some_region(
+    seed: int, duration_s: float, longest_s: float
+) -> None:
+    scores = smooth_scores(seed, int(duration_s / FRAMES.frame_step_s) + 1)
+    for regions in (
+        vad.everything(scores, FRAMES, duration_s, longest_s),
+        vad.everything(scores[:0], FRAMES, duration_s, longest_s),
+        vad.evenly(duration_s, longest_s),
+    ):
+        assert (regions[0][0], regions[-1][1]) == (0.0, duration_s)
+        assert all(a[1] == b[0] for a, b in pairwise(regions))
+        assert all(0 < end - start <= longest_s + 1e-9 for start, end in regions)
+
+
+def test_without_detection_cuts_are_where_it_is_quietest() -> None:
+    scores = np.ones(2_000, np.float32)
+    scores[1_300] = 0.0
+    first, second = vad.everything(scores, FRAMES, 33.75, 30.0)
+    assert first[1] == second[0] == pytest.approx(FRAMES.middle_s(1_300))
+
+
+def test_without_detection_an_empty_clip_has_no_region() -> None:
+    nothing = np.zeros(0, np.float32)
+    assert vad.everything(nothing, FRAMES, 0.0, 30.0) == vad.evenly(0.0, 30.0) == []

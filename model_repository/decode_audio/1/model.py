@@ -3,9 +3,6 @@
 import contextlib
 import json
 from dataclasses import asdict
-from typing import Any
-
-import numpy as np
 
 from onecard import audio, backend, parameters, spool
 from onecard.options import TranscribeOptions
@@ -21,21 +18,22 @@ class TritonPythonModel:
 
     def _decode(self, request):
         options = backend.options(request, TranscribeOptions)
-        blocks = [audio.NO_SAMPLES]
+        blocks = audio.Blocks()
         source: audio.Source
-        sink: Any = blocks.append
+        sink: audio.Sink = blocks
         with contextlib.ExitStack() as stack:
             if reference := backend.text(request, "AUDIO_FILE", ""):
                 source = stack.enter_context(spool.opened(reference))
             else:
                 source = backend.data(request, "AUDIO")
             if reference := backend.text(request, "PCM_FILE", ""):
-                sink = stack.enter_context(spool.opened(reference)).write
+                sink = audio.FileSink(stack.enter_context(spool.opened(reference)))
             clip = self._decode_into(source, options, sink)
-        return backend.reply(PCM=np.concatenate(blocks), CLIP=json.dumps(asdict(clip)))
+        return backend.reply(PCM=blocks.pcm(), CLIP=json.dumps(asdict(clip)))
 
     def _decode_into(self, source, options, sink):
         if options.sample_rate is None or options.channels is None:  # a file says so itself
-            return audio.decode_into(source, self.limits, sink)
+            choice = audio.Choice(options.strict, options.audio_track, options.language)
+            return audio.decode_into(source, self.limits, sink, choice)
         raw = options.encoding, options.sample_rate, options.channels
         return audio.decode_raw(source, *raw, self.limits, sink)

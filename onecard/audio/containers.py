@@ -1,7 +1,7 @@
 """What the bytes of a media file say about themselves: encrypted, or cut off before the end.
 
-It reads headers only and decodes nothing. FFmpeg plays what is left of a cut file without a word,
-so whoever wants to notice has to look at the container: each rule below is stated by the format.
+Only headers are read. FFmpeg plays what is left of a cut file without a word, so whoever wants to
+notice has to look at the container: each rule below is stated by the format.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from onecard.errors import InvalidRequest
 
@@ -19,6 +20,8 @@ CUT = "send the whole file again"
 # Sizes that writers put into a RIFF header when they stream and cannot come back to correct it:
 # 0, and anything within a page of the 2 GiB and 4 GiB limits (FFmpeg, SoX and GStreamer do these).
 _STREAMED_FROM = 0x7FFF_F000
+# Recorders that were killed leave these (seen in `rec` and in phones): whole powers of two.
+_STREAMED = {1 << 28, 1 << 29, 1 << 30, (1 << 30) + 36}
 
 # Top-level boxes of ISO base media files that must be complete; others may be padding or junk.
 _NEEDED_BOXES = (b"moov", b"mdat", b"moof")
@@ -40,20 +43,38 @@ _DECLARING_FORMATS = {
 }  # fmt: skip
 
 
-def verify(data: Data) -> None:
-    """Look for what makes decoding pointless.
+@dataclass(frozen=True)
+class Cut:
+    """A file ends before its own header says: bytes declared and there.
+
+    Attributes:
+        is_even: the bytes are sound all along, so that they tell how much of it is missing.
+    """
+
+    what: str
+    num_declared: int
+    num_found: int
+    is_even: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.what} declares {self.num_declared} bytes and {self.num_found} are there"
+
+
+def cut(data: Data) -> Cut | None:
+    """What of the file is not there, where its header tells.
 
     Raises:
-        InvalidRequest: the sound is encrypted, or the file ends before its own header says.
+        InvalidRequest: the sound is encrypted, or the index without which there is none is missing.
     """
     if data[4:8] in (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"free", b"skip"):
-        _verify_boxes(data)
-    elif data[:4] == b"RIFF":
-        _verify_riff(data)
-    elif data[:4] == b"OggS":
-        _verify_ogg(data)
-    elif data[:16] == _ASF_HEADER and any(guid in data[: 1 << 16] for guid in _ASF_ENCRYPTED):
+        return _cut_boxes(data)
+    if data[:4] == b"RIFF":
+        return _cut_riff(data)
+    if data[:4] == b"OggS":
+        return _cut_ogg(data)
+    if data[:16] == _ASF_HEADER and any(guid in data[: 1 << 16] for guid in _ASF_ENCRYPTED):
         raise _encrypted("a Windows Media file with rights management")
+    return None
 
 
 def declares_duration(format_name: str, data: Data) -> bool:
@@ -70,13 +91,7 @@ def _encrypted(what: str) -> InvalidRequest:
     )
 
 
-def _cut(what: str, found: int, wanted: int) -> InvalidRequest:
-    return InvalidRequest(
-        f"AUDIO is cut off: {what} declares {wanted} bytes and {found} are there; {CUT}"
-    )
-
-
-def _boxes(data: Data, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(data: Data, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """(type, first byte of the content, byte after the box) of each box in data[start:end]."""
     while start + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, start)
@@ -92,12 +107,13 @@ def _boxes(data: Data, start: int, end: int) -> Iterator[tuple[bytes, int, int]]
         start += size
 
 
-def _verify_boxes(data: Data) -> None:
+def _cut_boxes(data: Data) -> Cut | None:
     seen = set()
-    for kind, start, end in _boxes(data, 0, len(data)):
+    found = None
+    for kind, start, end in boxes(data, 0, len(data)):
         seen.add(kind)
         if kind in _NEEDED_BOXES and end > len(data):
-            raise _cut(f"its `{kind.decode()}` box", len(data) - start, end - start)
+            found = found or Cut(f"its `{kind.decode()}` box", end - start, len(data) - start)
         if kind == b"moov":
             _verify_entries(data, start, end)
     if b"moov" not in seen:
@@ -105,41 +121,49 @@ def _verify_boxes(data: Data) -> None:
             "AUDIO is cut off: an MP4 file without its index (the `moov` box), which writers put "
             f"at the end; {CUT}, or let its recorder finish it"
         )
+    return found
 
 
 def _verify_entries(data: Data, start: int, end: int) -> None:
-    for kind, first, last in _boxes(data, start, end):
+    for kind, first, last in boxes(data, start, end):
         if kind in _BOXES_WITH_CHILDREN:
             _verify_entries(data, first, last)
         elif kind == b"stsd":  # version, flags and a count come before the entries
-            for entry, _, _ in _boxes(data, first + 8, last):
+            for entry, _, _ in boxes(data, first + 8, last):
                 if entry in _ENCRYPTED_ENTRIES:
                     raise _encrypted(f"its sample entry is `{entry.decode()}`")
 
 
-def _verify_riff(data: Data) -> None:
+def _cut_riff(data: Data) -> Cut | None:
     start = 12
     while start + 8 <= len(data):
         kind, size = struct.unpack_from("<4sI", data, start)
         start += 8
         if kind == b"data" and data[8:12] == b"WAVE":
-            if start + size > len(data) and size < _STREAMED_FROM:
-                raise _cut("its `data` chunk", len(data) - start, size)
-            return
+            if start + size > len(data) and not _is_streamed(size):
+                return Cut("its `data` chunk", size, len(data) - start, is_even=True)
+            return None
         start += size + size % 2
     size = int.from_bytes(data[4:8], "little")
-    if 8 + size > len(data) and size < _STREAMED_FROM:
-        raise _cut("its RIFF header", len(data) - 8, size)
+    if 8 + size > len(data) and not _is_streamed(size):
+        return Cut("its RIFF header", size, len(data) - 8, is_even=True)
+    return None
 
 
-def _verify_ogg(data: Data) -> None:
+def _is_streamed(size: int) -> bool:
+    """Whether a size was written before the samples were, and never corrected."""
+    return size >= _STREAMED_FROM or size in _STREAMED
+
+
+def _cut_ogg(data: Data) -> Cut | None:
     """The last page has to be whole. A cut between two pages cannot be told from a real end."""
     page = data.rfind(b"OggS")
     num_segments = data[page + 26] if page + 26 < len(data) else 255
     header = 27 + num_segments
     size = header + sum(data[page + 27 : page + header])
     if page + size > len(data):
-        raise _cut("its last Ogg page", len(data) - page, size)
+        return Cut("its last Ogg page", size, len(data) - page)
+    return None
 
 
 def _has_xing(data: Data) -> bool:

@@ -1,0 +1,275 @@
+"""The bytes of any media file, or raw PCM, as 16 kHz mono samples, and what the source was.
+
+Samples are those of WhisperX's `load_audio` (`ffmpeg -ac 1 -ar 16000 -f s16le`): the same resampler
+of FFmpeg (through PyAV) with its default settings. They differ where sound would be lost or moved:
+a second recording in the file, a gap, a channel or a track that the usual mix leaves out, speech
+far below the level that models hear. What was done is told in the clip.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from onecard.audio import containers, raw
+from onecard.audio.level import NO_CORRECTION
+from onecard.audio.media import Media, Pass
+from onecard.audio.mixdown import Mixdown, Treatment
+from onecard.audio.pcm import SAMPLE_RATE, Blocks, Pcm, Sink
+from onecard.errors import InvalidRequest
+
+# What a file may lack at its end and still be whole: encoder delay, a last partial packet, and
+# rounding in headers. The largest of them, one 120 ms Opus packet, is well below it.
+_SHORTFALL_S = 0.5
+# A second look mixes anew, a third sets the level of that mix.
+_MAX_PASSES = 3
+
+Source = bytes | BinaryIO  # a BinaryIO has a file descriptor; nothing of it is read before 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a caller wants of a file.
+
+    Attributes:
+        is_strict: a file that is not whole is refused.
+        track: the number of an audio track, from 0; None: the one that a player would play.
+        language: an ISO 639 code; of several tracks, one in this language is taken.
+    """
+
+    is_strict: bool = False
+    track: int | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What the source of some PCM was; `duration_s` is that of the decoded samples.
+
+    Attributes:
+        track: the audio track that was taken, from 0, of `num_tracks`.
+        start_s: silence ahead of the sound, which begins after the picture.
+        missing_s: declared by the file and not in it.
+        gaps: [start, end) of silence that stands for what is damaged or was never recorded.
+        warnings: what was found and done, one sentence each.
+    """
+
+    duration_s: float
+    sample_rate: int
+    channels: int
+    container: str
+    codec: str
+    track: int = 0
+    num_tracks: int = 1
+    start_s: float = 0.0
+    missing_s: float = 0.0
+    gaps: tuple[tuple[float, float], ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a request may hold."""
+
+    max_audio_s: float
+    max_audio_bytes: int
+
+
+def decode(data: bytes, limits: Limits, choice: Choice = Choice()) -> tuple[Pcm, Clip]:
+    """PCM [num_samples] and what `decode_into` says of it."""
+    blocks = Blocks()
+    clip = decode_into(data, limits, blocks, choice)
+    return blocks.pcm(), clip
+
+
+def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = Choice()) -> Clip:
+    """Decode a file of any container that FFmpeg knows; memory is that of one frame.
+
+    Args:
+        sink: gets samples at 16 kHz, mono, also those before an error.
+
+    Returns:
+        The source's properties.
+
+    Raises:
+        InvalidRequest: empty, not a media file, encrypted, without an audio stream or without
+            samples, above a limit, or not whole where `choice` is strict; the message says which.
+    """
+    data, file = _opened(source, limits)
+    media = Media(data, file, limits.max_audio_s)
+    if choice.is_strict and media.cut is not None:
+        raise InvalidRequest(f"AUDIO is cut off: {media.cut}; {containers.CUT}")
+    warnings = media.warnings()
+    done = _first_pass(media, media.track(choice.track, choice.language), choice, sink)
+    if media.num_tracks > 1 and choice.track is None:
+        warnings.append(
+            f"the file has {media.num_tracks} audio tracks ({media.tracks}); {done.track} was "
+            "taken, `audio_track` chooses another"
+        )
+    done = _treated(media, done, sink, warnings)
+    missing_s = _missing_s(media, done, choice, warnings)
+    gaps = tuple((round(a, 3), round(b, 3)) for a, b in done.gaps)
+    start_s = gaps[0][1] if gaps and gaps[0][0] == 0 else 0.0
+    if start_s:
+        warnings.append(f"the sound begins {start_s:.2f} s after the picture; times count from it")
+    for a, b in gaps[1:] if start_s else gaps:
+        warnings.append(f"{a:.2f} to {b:.2f} s are not in the file (a gap or damage): silence")
+    return Clip(
+        duration_s=done.seen.num_samples / SAMPLE_RATE, sample_rate=done.sample_rate,
+        channels=done.channels, container=done.container, codec=done.codec, track=done.track,
+        num_tracks=media.num_tracks, start_s=start_s, missing_s=missing_s,
+        gaps=gaps[1:] if start_s else gaps, warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def decode_raw(
+    source: Source, encoding: str, sample_rate: int, channels: int, limits: Limits, sink: Sink
+) -> Clip:
+    """Sound without a header: `encoding` is one of ENCODINGS, channels are interleaved.
+
+    Raises:
+        InvalidRequest: empty, not a whole number of frames, not finite, or above a limit.
+    """
+    data, _ = _opened(source, limits)
+    _verify_duration(raw.duration_s(len(data), encoding, sample_rate, channels), limits)
+    treatment = Treatment()
+    warnings: list[str] = []
+    for _ in range(_MAX_PASSES):
+        mixdown = Mixdown(treatment, sink)
+        for frame in raw.frames(data, encoding, sample_rate, channels):
+            mixdown.push(frame)
+        seen = mixdown.end()
+        following = _following(treatment, seen.treatment())
+        if following == treatment:
+            break
+        treatment = following
+        sink.restart()
+    warnings += _told(treatment)
+    duration_s = seen.num_samples / SAMPLE_RATE
+    return Clip(duration_s, sample_rate, channels, "raw", encoding, warnings=tuple(warnings))
+
+
+def _opened(source: Source, limits: Limits) -> tuple[containers.Data, BinaryIO]:
+    """The bytes of `source`, those of a file as a map of it, and `source` as a file."""
+    if isinstance(source, bytes):
+        _verify_size(len(source), limits)
+        return source, io.BytesIO(source)
+    _verify_size(source.seek(0, io.SEEK_END), limits)
+    source.seek(0)
+    return mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ), source
+
+
+def _verify_size(num_bytes: int, limits: Limits) -> None:
+    if not num_bytes:
+        raise InvalidRequest("AUDIO is empty (0 bytes), must hold an audio file; send its bytes")
+    if num_bytes > limits.max_audio_bytes:
+        raise InvalidRequest(
+            f"AUDIO has {num_bytes} bytes, at most {limits.max_audio_bytes} are served; "
+            "compress it (Opus or MP3 lose nothing that matters here), or split it"
+        )
+
+
+def _verify_duration(duration_s: float, limits: Limits) -> None:
+    if duration_s > limits.max_audio_s:
+        raise InvalidRequest(
+            f"AUDIO lasts at least {duration_s:.1f} s, at most {limits.max_audio_s:g} s are "
+            "served; split it"
+        )
+
+
+def _first_pass(media: Media, track: int, choice: Choice, sink: Sink) -> Pass:
+    """The usual decoding of `track`, or of the first track that is not silent."""
+    done = media.run(track, Treatment(), sink)
+    if choice.track is not None or not done.seen.is_silent or media.num_tracks == 1:
+        return done
+    for other in range(media.num_tracks):
+        if other != track:
+            sink.restart()
+            found = media.run(other, Treatment(), sink)
+            if not found.seen.is_silent:
+                return found
+    sink.restart()
+    return media.run(track, Treatment(), sink)
+
+
+def _treated(media: Media, done: Pass, sink: Sink, warnings: list[str]) -> Pass:
+    """The track decoded again for as long as something is wrong with its mix or its level."""
+    treatment = Treatment()
+    for _ in range(_MAX_PASSES - 1):
+        following = _following(treatment, done.seen.treatment())
+        if following == treatment:
+            break
+        treatment = following
+        sink.restart()
+        done = media.run(done.track, treatment, sink)
+    warnings += _told(treatment)
+    return done
+
+
+def _following(treatment: Treatment, wanted: Treatment) -> Treatment:
+    """What the next pass does: a mix is decided once, a level once."""
+    weights, reason = (
+        (treatment.weights, treatment.reason)
+        if treatment.weights
+        else (wanted.weights, wanted.reason)
+    )
+    is_new = treatment.correction == NO_CORRECTION
+    return Treatment(weights, wanted.correction if is_new else treatment.correction, reason)
+
+
+def _told(treatment: Treatment) -> list[str]:
+    found = [treatment.reason] if treatment.reason else []
+    if treatment.correction.has_high_pass:
+        found.append(
+            "a hum or an offset is as loud as the speech; what lies below 85 Hz was taken out"
+        )
+    if treatment.correction.gain_db:
+        found.append(
+            f"the recording is very quiet; it was made {treatment.correction.gain_db:g} dB louder"
+        )
+    return found
+
+
+def _missing_s(media: Media, done: Pass, choice: Choice, warnings: list[str]) -> float:
+    """Seconds that the file declares and does not hold.
+
+    Raises:
+        InvalidRequest: there is no sound at all, or something is missing where that is refused.
+    """
+    duration_s = done.seen.num_samples / SAMPLE_RATE
+    if duration_s == 0:
+        found = (
+            f"none of its {done.num_bad} packets can be decoded" if done.num_bad else "it has none"
+        )
+        raise InvalidRequest(
+            f"AUDIO is `{done.codec}` in `{done.container}`, but no sample of sound came out "
+            f"({found}); send a file that plays"
+        )
+    reached_s = max(done.reached_s, duration_s)
+    declared_s = done.declared_s or 0.0
+    if media.cut is not None and media.cut.is_even:
+        declared_s = max(declared_s, duration_s * media.cut.num_declared / media.cut.num_found)
+    missing_s = declared_s - reached_s
+    if missing_s <= (0 if media.cut else _SHORTFALL_S):
+        missing_s = 0.0
+    what = [str(media.cut)] if media.cut else []
+    if missing_s:
+        what.append(
+            f"`{done.container}` declares {declared_s:.2f} s and the file ends after "
+            f"{reached_s:.2f} s"
+        )
+    if what and choice.is_strict:
+        raise InvalidRequest(f"AUDIO is cut off: {', '.join(what)}; {containers.CUT}")
+    if what:
+        warnings.append(f"the file is cut off: {', '.join(what)}; what is there was taken")
+    if done.num_bad:
+        found = f"{done.num_bad} packets cannot be decoded"
+        if choice.is_strict and (done.gaps or duration_s < declared_s - _SHORTFALL_S):
+            raise InvalidRequest(
+                f"AUDIO is damaged: {found}, which leaves {duration_s:.2f} of {declared_s:.2f} s; "
+                f"{containers.CUT}"
+            )
+        warnings.append(f"the file is damaged: {found}")
+    return round(missing_s, 3)

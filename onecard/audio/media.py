@@ -1,0 +1,240 @@
+"""A media file opened by FFmpeg: its recordings, its audio tracks, the frames of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import av
+import langcodes
+
+from onecard.audio import containers, parts
+from onecard.audio.mixdown import Mixdown, Seen, Treatment
+from onecard.audio.parts import Part
+from onecard.audio.pcm import SAMPLE_RATE, Sink
+from onecard.audio.timeline import Timeline, origin_s
+from onecard.errors import InvalidRequest
+
+# Demuxers that open other files or addresses which the bytes name, and capture devices: the sender
+# of a file must not be able to read the server's. `protocol_whitelist` is the second fence.
+_UNSAFE_FORMATS = {
+    "concat", "dash", "hls", "hds", "image2", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp",
+    "smoothstreaming", "tee", "webm_dash_manifest", "alsa", "fbdev", "kmsgrab", "oss",
+    "video4linux2,v4l2", "v4l2", "x11grab", "pulse", "jack",
+}  # fmt: skip
+_OPEN_OPTIONS = {
+    "format_whitelist": ",".join(sorted(av.formats_available - _UNSAFE_FORMATS)),
+    "protocol_whitelist": "none",
+}
+
+
+@dataclass
+class Pass:
+    """What decoding a track gave."""
+
+    track: int
+    seen: Seen = field(default_factory=Seen)
+    gaps: list[tuple[float, float]] = field(default_factory=list)
+    reached_s: float = 0.0  # where the last packet of any stream ends
+    declared_s: float | None = 0.0
+    num_bad: int = 0  # packets that cannot be decoded
+    sample_rate: int = 0
+    channels: int = 0
+    container: str = ""
+    codec: str = ""
+
+
+class Media:
+    """The recordings in a file, one or several, decoded one after the other.
+
+    Args:
+        data: the bytes of `file`.
+
+    Attributes:
+        cut: what the end of the file lacks, where its header tells.
+        num_tracks: of audio.
+
+    Raises:
+        InvalidRequest: not a media file, encrypted, or without an audio stream.
+    """
+
+    def __init__(self, data: parts.Data, file: BinaryIO, max_audio_s: float) -> None:
+        self._data = data
+        self._file = file
+        self._parts = parts.split(data)
+        self._max_audio_s = max_audio_s
+        whole: Any = data if len(self._parts) == 1 else memoryview(data)[self._parts[-1].start :]
+        self.cut = containers.cut(whole)
+        with self._opened(self._parts[0]) as container:
+            audio = list(container.streams.audio)
+            self._default = audio.index(_best_stream(container))
+            self._languages = [_language(stream) for stream in audio]
+        self.num_tracks = len(audio)
+
+    def warnings(self) -> list[str]:
+        """What is strange about the file as a whole."""
+        found = []
+        if len(self._parts) > 1:
+            found.append(f"the file holds {len(self._parts)} recordings, one behind the other")
+        for part in self._parts:
+            if part.num_unsaid:
+                found.append(
+                    f"its header leaves out {part.num_unsaid} bytes of samples at the end; they "
+                    "were taken"
+                )
+        return found
+
+    @property
+    def tracks(self) -> str:
+        """Numbers and languages of the audio tracks, in words."""
+        return ", ".join(f"{i}: {name or 'no language'}" for i, name in enumerate(self._languages))
+
+    def track(self, asked: int | None, language: str | None) -> int:
+        """The number of the track to take: `asked`, one in `language`, or a player's choice.
+
+        Raises:
+            InvalidRequest: there is no track `asked`.
+        """
+        if asked is None:
+            is_other = language and self._languages[self._default] != language
+            if is_other and language in self._languages:
+                return self._languages.index(language)
+            return self._default
+        if asked >= self.num_tracks:
+            raise InvalidRequest(
+                f"option `audio_track` is {asked}, the file has {self.num_tracks} ({self.tracks}), "
+                "counted from 0; choose one of them"
+            )
+        return asked
+
+    def run(self, track: int, treatment: Treatment, sink: Sink) -> Pass:
+        """Decode `track` into `sink`.
+
+        Raises:
+            InvalidRequest: more than the limit, or a stream that FFmpeg cannot decode.
+        """
+        done = Pass(track)
+        mixdown = Mixdown(treatment, sink)
+        for part in self._parts:
+            with self._opened(part) as container:
+                self._run_part(container, done, mixdown)
+        done.seen = mixdown.end()
+        return done
+
+    def _run_part(self, container: Any, done: Pass, mixdown: Mixdown) -> None:
+        stream = container.streams.audio[min(done.track, len(container.streams.audio) - 1)]
+        _verify_codec(stream)
+        declared_s = self._declared_s(container)
+        if self.cut is None:
+            self._verify_duration(declared_s or 0.0)
+        base_s = mixdown.seen.num_samples / SAMPLE_RATE
+        origin = origin_s(container, stream)
+        timeline = Timeline(origin, None if declared_s is None else origin + declared_s)
+        reading = _Frames(container, stream)
+        for frame in reading.frames():
+            if gap_s := timeline.gap_s(frame):
+                mixdown.silence(gap_s)
+            mixdown.push(frame)
+            self._verify_duration(mixdown.seen.num_samples / SAMPLE_RATE)
+        done.gaps += [(base_s + a, base_s + b) for a, b in timeline.gaps]
+        done.reached_s += max(0.0, reading.reached_s - max(0.0, origin))
+        done.num_bad += reading.num_bad
+        if done.declared_s is not None:
+            done.declared_s = None if declared_s is None else done.declared_s + declared_s
+        codec = stream.codec_context
+        done.sample_rate, done.channels = codec.sample_rate, codec.channels
+        done.container, done.codec = container.format.name, codec.name
+
+    def _opened(self, part: Part) -> Any:
+        file: Any = (
+            self._file
+        )  # whose bytes, unlike those of the map, take no memory of this process
+        if len(self._parts) > 1:
+            file = parts.window(self._data, part)
+        file.seek(0)
+        try:
+            return av.open(
+                file, options=_OPEN_OPTIONS | part.options,
+                metadata_errors="ignore",
+            )  # fmt: skip
+        except (av.error.FFmpegError, ValueError) as error:
+            begin = bytes(self._data[part.start : part.start + 8])
+            raise InvalidRequest(
+                f"AUDIO ({len(self._data)} bytes beginning with `{begin!r}`) is no audio file that "
+                "FFmpeg knows; send one, or set `encoding`, `sample_rate` and `channels` for raw "
+                "PCM"
+            ) from error
+
+    def _declared_s(self, container: Any) -> float | None:
+        name = container.format.name
+        if container.duration is None or not containers.declares_duration(name, self._data):
+            return None
+        return float(container.duration / av.time_base)
+
+    def _verify_duration(self, duration_s: float) -> None:
+        if duration_s > self._max_audio_s:
+            raise InvalidRequest(
+                f"AUDIO lasts at least {duration_s:.1f} s, at most {self._max_audio_s:g} s are "
+                "served; split it"
+            )
+
+
+class _Frames:
+    """The frames of `stream`, and how far all streams reach.
+
+    Every stream is read: where a video goes on after its sound has ended, the file is whole.
+    """
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self._container, self._stream = container, stream
+        self.reached_s = 0.0
+        self.num_bad = 0
+
+    def frames(self) -> Iterator[Any]:
+        packets = self._container.demux()
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.FFmpegError:  # the container ends in the middle of something
+                self.num_bad += 1
+                return
+            if packet.pts is not None:
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                self.reached_s = max(self.reached_s, float(end))
+            if packet.stream is not self._stream:
+                continue
+            try:
+                yield from packet.decode()
+            except av.error.FFmpegError:
+                self.num_bad += 1
+
+
+def _best_stream(container: Any) -> Any:
+    if not container.streams.audio:
+        kinds = sorted({stream.type for stream in container.streams}) or ["no streams"]
+        raise InvalidRequest(
+            f"AUDIO is `{container.format.name}` with {', '.join(kinds)} and no sound; "
+            "send a file that has an audio stream"
+        )
+    return container.streams.best("audio") or container.streams.audio[0]
+
+
+def _verify_codec(stream: Any) -> None:
+    if stream.codec_context is None:
+        raise InvalidRequest(
+            "AUDIO has an audio stream of a codec that FFmpeg does not know; convert it first"
+        )
+
+
+def _language(stream: Any) -> str:
+    """The track's language as Whisper names it (`fre` is `fr`); empty where it says none."""
+    tag = stream.language
+    if not tag or tag == "und":
+        return ""
+    try:
+        return langcodes.get(tag).language or ""
+    except ValueError:
+        return str(tag)

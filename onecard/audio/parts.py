@@ -1,0 +1,156 @@
+"""Recordings one behind the other in a file, as `cat`, uploads and capture programs leave them.
+
+FFmpeg reads on by itself in streams of frames (MP3, ADTS, Ogg, MPEG-TS). Where a header says how
+much there is (WAV, AIFF, MP4, Matroska, FLAC), it stops after the first recording.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from onecard.audio.containers import boxes
+
+Data = bytes | mmap.mmap
+
+# More of them than this is no recording but an attack on the opener.
+MAX_PARTS = 1_000
+# Looked through at once, and the most that a signature has.
+_SCAN_BYTES, _SIGNATURE_BYTES = 1 << 24, 80
+# What a WAV may have behind its samples without being more of them (tags, padding).
+_MIN_REST_BYTES = 4_096
+_CHUNK_NAME = re.compile(rb"[ -~]{4}")
+# A recording's first bytes, by the first bytes of the file.
+_SIGNATURES = {
+    b"RIFF": re.compile(rb"(?:RIFF|RF64|BW64)[\s\S]{4}WAVE"),
+    b"RF64": re.compile(rb"(?:RIFF|RF64|BW64)[\s\S]{4}WAVE"),
+    b"FORM": re.compile(rb"FORM[\s\S]{4}AIF[FC]"),
+    # the marker, then a STREAMINFO of 34 bytes (RFC 9639, 6 and 8.2)
+    b"fLaC": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"),
+    # EBML's own number, then DocType within its header (RFC 8794, 11.2.1)
+    b"\x1a\x45\xdf\xa3": re.compile(rb"\x1a\x45\xdf\xa3[\s\S]{0,60}?\x42\x82.(?:webm|matroska)"),
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Bytes [start, end) of a file that are one recording.
+
+    Attributes:
+        num_unsaid: bytes of samples that a WAV has beyond what its header says.
+    """
+
+    start: int
+    end: int
+    num_unsaid: int = 0
+
+    @property
+    def options(self) -> dict[str, str]:
+        """FFmpeg's, for its demuxer."""
+        return {"ignore_length": "1"} if self.num_unsaid else {}
+
+
+def split(data: Data) -> list[Part]:
+    """The recordings in a file, in order; one that covers the file where there is but one.
+
+    A start within a box or a chunk of samples counts as well: what a signature of twelve bytes
+    begins is no sound.
+    """
+    starts = list(_starts(data))
+    parts = [Part(a, b) for a, b in zip(starts, [*starts[1:], len(data)], strict=True)]
+    if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
+        return [_unsaid(data, part) for part in parts]
+    return parts
+
+
+def window(data: Data, part: Part) -> io.RawIOBase:
+    """The part as a file of its own."""
+    return _Window(data, part)
+
+
+def _starts(data: Data) -> Iterator[int]:
+    yield 0
+    if data[4:8] == b"ftyp":
+        yield from _second_movies(data)
+        return
+    signature = _SIGNATURES.get(data[:4])
+    if signature is None:
+        return
+    num_parts = 1
+    for first in range(4, len(data), _SCAN_BYTES):
+        last = first + _SCAN_BYTES
+        for match in signature.finditer(data, first, min(last + _SIGNATURE_BYTES, len(data))):
+            if match.start() < last:
+                num_parts += 1
+                if num_parts > MAX_PARTS:
+                    return
+                yield match.start()
+        if isinstance(data, mmap.mmap):  # seen: its pages need not stay in this process
+            data.madvise(mmap.MADV_DONTNEED)
+
+
+def _second_movies(data: Data) -> Iterator[int]:
+    """Where another `ftyp` begins after a `moov`; one ahead of it belongs to the same movie."""
+    has_index = False
+    num_movies = 1
+    for kind, content, _ in boxes(data, 0, len(data)):
+        if kind == b"ftyp" and has_index:
+            num_movies += 1
+            if num_movies > MAX_PARTS:
+                return
+            yield content - 8
+            has_index = False
+        has_index = has_index or kind == b"moov"
+
+
+def _unsaid(data: Data, part: Part) -> Part:
+    """The part, and how much of its samples its header leaves out."""
+    start = part.start + 12
+    while start + 8 <= part.end:
+        kind, size = struct.unpack_from("<4sI", data, start)
+        start += 8 + size + size % 2
+        if kind == b"data" and size:  # 0: written before the samples were, and FFmpeg reads on
+            break
+    else:
+        return part
+    while start + 8 <= part.end:  # chunks behind the samples
+        kind, size = struct.unpack_from("<4sI", data, start)
+        if not _CHUNK_NAME.fullmatch(kind) or start + 8 + size > part.end:
+            break
+        start += 8 + size + size % 2
+    rest = data[start : start + 16]
+    if part.end - start < _MIN_REST_BYTES or rest[:3] in (b"ID3", b"TAG") or not any(rest):
+        return part
+    return Part(part.start, part.end, part.end - start)
+
+
+class _Window(io.RawIOBase):
+    """A file of the bytes of a part, without a copy."""
+
+    def __init__(self, data: Data, part: Part) -> None:
+        self._data, self._part = data, part
+        self._at = part.start
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._part.end if size is None or size < 0 else min(self._at + size, self._part.end)
+        found = bytes(self._data[self._at : end])
+        self._at += len(found)
+        return found
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: self._part.start, io.SEEK_CUR: self._at, io.SEEK_END: self._part.end}
+        self._at = min(max(base[whence] + offset, self._part.start), self._part.end)
+        return self._at - self._part.start
+
+    def tell(self) -> int:
+        return self._at - self._part.start
