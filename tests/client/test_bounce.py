@@ -118,6 +118,11 @@ def test_an_address_may_stand_behind_what_is_said_of_it() -> None:
     ]
 
 
+def test_a_text_that_is_called_a_report_is_told() -> None:
+    text = "This message could not be delivered:\n\n<u@x> has restricted e-mail"
+    assert delivery_text(text.encode()) == f"[delivery report]\nnames no address\n{text}"
+
+
 def test_each_address_keeps_its_own_original() -> None:
     lines = lines_of(
         "Original-Recipient: rfc822;a@x\nFinal-Recipient: rfc822;b@x\nAction: failed\n\n"

@@ -134,3 +134,16 @@ def test_a_long_name_keeps_its_ending() -> None:
 def test_hostile_parameters_are_bounded(piece: str) -> None:
     """A time with the square of their length would keep this from ending."""
     told(PDF, f"Content-Disposition: attachment; filename=x; {piece * 30_000}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "told_as"),
+    [
+        ("application-x-gzip; name=a.gz", "a.gz, application/x-gzip"),
+        ("application; name=a.gz", "a.gz, application/octet-stream"),
+        ("image; name=a.png", "a.png, image/octet-stream"),
+    ],
+)
+def test_a_type_in_one_word(kind: str, told_as: str) -> None:
+    raw = f"From: a@x\nSubject: s\nContent-Type: {kind}\n\nx"
+    assert read(raw).body == f"[attachment: {told_as}, 1 bytes]"

@@ -96,6 +96,13 @@ def test_quoted_printable_as_it_comes(content: bytes, text: str) -> None:
     assert body(content, "Content-Transfer-Encoding: quoted-printable") == text
 
 
+@pytest.mark.parametrize(
+    "words", [b"Please pay the bill\nby Friday", b"We meet at noon, bring the papers with you"]
+)
+def test_words_that_say_they_are_base64_and_are_not(words: bytes) -> None:
+    assert body(words, "Content-Transfer-Encoding: base64") == words.decode()
+
+
 @pytest.mark.parametrize("encoding", ["x-uuencode", "uuencode", "x-uue"])
 def test_uuencode(encoding: str) -> None:
     lines = b"".join(binascii.b2a_uu(TEXT.encode()[at : at + 45]) for at in range(0, 90, 45))

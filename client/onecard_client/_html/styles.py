@@ -31,8 +31,8 @@ READ = frozenset({
     "bottom", "clip", "clip-path", "color", "content-visibility", "display", "filter",
     "font-size", "height", "left", "letter-spacing", "line-height", "margin-left", "margin-top",
     "max-height", "max-width", "min-height", "mso-hide", "opacity", "overflow", "overflow-x",
-    "overflow-y", "padding-bottom", "padding-left", "position", "right", "scale", "text-indent", "text-shadow",
-    "top", "transform", "translate", "visibility", "-webkit-background-clip",
+    "overflow-y", "padding-bottom", "padding-left", "position", "right", "scale", "text-indent",
+    "text-shadow", "top", "transform", "translate", "visibility", "-webkit-background-clip",
     "-webkit-text-fill-color", "white-space", "width", "zoom",
 })  # fmt: skip
 _VISIBILITIES = frozenset({

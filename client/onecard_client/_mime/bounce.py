@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 MAX_REPORT_BYTES = 500_000
+MAX_TEXT_BYTES = 5_000  # of a report without fields
 MAX_RECIPIENTS = 10
 MAX_FIELD_CHARACTERS = 1_000
 
@@ -24,6 +25,7 @@ _EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 # The types before a `;`: of an address, a server's name, a reason.
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]*;")
 _RECIPIENTS = {"final-recipient", "original-recipient"}
+_OF_DELIVERIES = {"reporting-mta", "status", "action", "diagnostic-code", "arrival-date"}
 _COMPLAINT = {
     "original-mail-from": "Sent by", "original-rcpt-to": "Sent to",
     "source-ip": "From the server", "reported-domain": "Domain", "reported-uri": "Link",
@@ -55,7 +57,9 @@ def delivery_text(content: bytes) -> str:
         lines = _receipts(report)
     else:
         lines = _deliveries(report)
-    return "\n".join(lines)
+        if not report.recipients and not report.whole.keys() & _OF_DELIVERIES:
+            lines += [_decoded(content[:MAX_TEXT_BYTES]).strip()]  # a text that is called a report
+    return "\n".join(lines).strip()
 
 
 def _report(content: bytes) -> _Report:

@@ -28,6 +28,7 @@ _WHOLE_TYPES = {
     "enriched": "text/enriched",
     "multipart": "multipart/mixed",
 }
+_BINARY_TYPES = ("application", "image", "audio", "video")
 
 
 class Part:
@@ -103,7 +104,9 @@ class Part:
         if not value:
             value = self._message.get_default_type()
         elif "/" not in value:
-            value = _WHOLE_TYPES.get(value, "text/plain")
+            major, _, minor = value.partition("-")
+            binary = f"{major}/{minor or 'octet-stream'}" if major in _BINARY_TYPES else ""
+            value = binary or _WHOLE_TYPES.get(value, "text/plain")
         for hidden, name in HIDDEN_TYPES.items():
             if value.startswith(hidden):
                 value = name + value[len(hidden) :]

@@ -36,6 +36,7 @@ _QUOTED = (
 _UUENCODE = ("x-uuencode", "uuencode", "x-uue", "uue", "x-uu", "uu")
 _AS_IT_IS = ("7bit", "8bit", "binary", "7-bit", "8-bit", "7 bit", "8 bit", "none", "")
 
+MAX_WORD_BYTES = 15  # of words in a language, on an average
 MAX_PIECES = 10_000  # of one body; more of them is padding for its own sake
 
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
@@ -92,7 +93,22 @@ def _from_base64(content: bytes) -> bytes:
     if letters.count(b"=") > MAX_PIECES:
         letters = letters.replace(b"=", b"")
     text = b"".join(map(_from_piece, re.split(rb"=+", letters)))
+    if _is_prose(content[:4_000]) and not _is_text(text):
+        return content  # never encoded
     return text + (b"\n" + tail if tail.strip() else b"")
+
+
+def _is_prose(sample: bytes) -> bool:
+    """Words with blanks between, as no base64 has them."""
+    return len(sample.split(b" ")) * MAX_WORD_BYTES > len(sample)
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _before_text(content: bytes) -> tuple[bytes, bytes]:
