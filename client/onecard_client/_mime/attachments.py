@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from onecard_client._mime import bounds
+from onecard_client._mime.headers.words import header_text
 from onecard_client._mime.structure import Part
-from onecard_client._mime.words import header_text
 
 MAX_NAME_CHARACTERS = 300
 

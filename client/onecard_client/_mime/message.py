@@ -9,11 +9,11 @@ from email.utils import parsedate_to_datetime
 from onecard_client._mime.alternatives import Block
 from onecard_client._mime.armour import without_armour
 from onecard_client._mime.attachments import size
-from onecard_client._mime.authentication import authentication
 from onecard_client._mime.bounds import MAX_BODY_CHARACTERS, NotAMail, shortened, sound
+from onecard_client._mime.headers.authentication import authentication
+from onecard_client._mime.headers.words import header_text
 from onecard_client._mime.parts import OLE_SIGNATURE, blocks
 from onecard_client._mime.structure import Part, parse
-from onecard_client._mime.words import header_text
 from onecard_client.mail import Email
 
 # One of these a mail has; a text that happens to begin with `Note: ` has not.

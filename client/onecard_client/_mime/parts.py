@@ -146,7 +146,7 @@ def _reader(
 
 
 def _calendar(content: bytes, part: Part, depth: int) -> list[Block]:
-    from onecard_client._mime.invitation import invitation_text
+    from onecard_client._mime.calendars.invitation import invitation_text
 
     text = invitation_text(content)
     named = [_note(attachment(part, content))] if is_attached(part) or not text else []

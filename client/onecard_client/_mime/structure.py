@@ -11,12 +11,12 @@ import re
 from email.message import Message
 from typing import Any
 
-from onecard_client._mime import parameters
 from onecard_client._mime.bounds import MAX_HEADER_CHARACTERS, shortened
+from onecard_client._mime.headers import parameters
+from onecard_client._mime.headers.parameters import Parameters
+from onecard_client._mime.headers.words import header_text
 from onecard_client._mime.mending import HIDDEN_TYPES, mended
-from onecard_client._mime.parameters import Parameters
 from onecard_client._mime.transfer import without_encoding
-from onecard_client._mime.words import header_text
 
 _BOUNDARY_LINE = re.compile(
     rb"^--([^\s-][^\n]{0,199}?|-[^\n]{1,199}?)[ \t]*\n(?=content-[\w-]+[ \t]*:)", re.I | re.M

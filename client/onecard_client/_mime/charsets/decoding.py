@@ -9,9 +9,9 @@ from functools import lru_cache
 
 import webencodings  # type: ignore[import-untyped]
 
-from onecard_client._mime import iso_2022_jp
 from onecard_client._mime.bounds import sound
-from onecard_client._mime.detection import codec_of_bytes
+from onecard_client._mime.charsets import iso_2022_jp
+from onecard_client._mime.charsets.detection import codec_of_bytes
 
 # Decodings that are right but for so much are kept; others are read as another charset.
 MAX_WRONG_SHARE = 0.2

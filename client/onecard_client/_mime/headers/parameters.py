@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from onecard_client._mime.charsets import decoded
-from onecard_client._mime.words import header_text
+from onecard_client._mime.headers.words import header_text
 
 MAX_BYTES = 16_000  # of one header
 MAX_PARAMETERS = 200

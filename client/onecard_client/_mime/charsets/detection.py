@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from onecard_client._mime.frequent_letters import LETTERS
+from onecard_client._mime.charsets.frequent_letters import LETTERS
 
 MAX_SAMPLE_BYTES = 16_384
 # Under this a reading is no better than chance.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from onecard_client._mime.headers.words import header_text
 from onecard_client._mime.structure import Part
-from onecard_client._mime.words import header_text
 
 MAX_RESULTS = 12
 

@@ -11,7 +11,7 @@ from typing import Any
 import icalendar
 
 from onecard_client._html import html_to_text
-from onecard_client._mime.ical import MAX_TEXT_CHARACTERS, Calendar, Entry, read_calendar
+from onecard_client._mime.calendars.ical import MAX_TEXT_CHARACTERS, Calendar, Entry, read_calendar
 
 MAX_ATTENDEES = 10
 MAX_DESCRIPTION_CHARACTERS = 4_000

@@ -1,0 +1,1 @@
+"""Invitations and other entries of calendars that mails carry."""
