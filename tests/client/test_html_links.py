@@ -30,7 +30,7 @@ from onecard_client._html import html_to_text
          "paypal.com <http://evil.ru/login>"),
         ('<a href="http://p\u0430ypal.com/">paypal.com</a>',
          "paypal.com <http://xn--pypal-4ve.com/>"),
-        ('<map><area href="http://evil.ru/x" alt="Log in"></map>', "Log in <evil.ru>"),
+        ('<map><area href="http://evil.ru/x" alt="Log in"></map>', "[image: Log in] <evil.ru>"),
         # text that names the same
         ('<a href="https://paypal.com/login">https://paypal.com</a>', "https://paypal.com"),
         ('<a href="https://www.paypal.com/">paypal.com</a>', "paypal.com"),

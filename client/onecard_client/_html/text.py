@@ -158,9 +158,11 @@ class _Reader:
             self._write(image(attributes, styles, self._num_links > 0))
         elif tag == "input":
             self.layout.add(f" {field(attributes)} ")
-        elif tag == "area":  # a part of an image that is a link
+        elif tag == "area" and attributes.get("href"):  # a part of an image that is a link
             alt = " ".join((attributes.get("alt") or "")[:MAX_ALT_CHARACTERS].split())
-            self.layout.add(f" {alt} {self._links.note(alt, attributes.get('href') or '')} ")
+            self.layout.add(
+                f" [image: {alt}] {self._links.note(alt, attributes.get('href') or '')} "
+            )
         elif tag == "form":
             self.layout.add(f"{form(attributes)} ")
 
