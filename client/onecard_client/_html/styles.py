@@ -14,14 +14,13 @@ import tinycss2  # type: ignore[import-untyped]
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from onecard_client._html.colours import is_colour
+from onecard_client._html.media import is_for_screens
 
 # Of one mail. A newsletter has some hundred rules.
 MAX_CSS_CHARACTERS = 300_000
 MAX_SELECTOR_CHARACTERS = 200
 # Selectors times elements that are tried, and steps from element to element.
 MAX_TRIALS = 5_000_000
-# A reading pane; wider than every `max-width` that is meant for telephones.
-SCREEN_WIDTH = 1024
 # The specificity of an element's own style.
 _INLINE = (1, 0, 0)
 
@@ -275,30 +274,6 @@ def _applies(rule: Any) -> bool:
     if rule.lower_at_keyword == "supports":
         return not prelude.startswith("not")
     return bool(rule.lower_at_keyword in ("layer", "document", "-moz-document"))
-
-
-_FEATURE = re.compile(r"\(\s*([\w-]+)\s*(?::\s*([^)]*))?\)")
-
-
-def is_for_screens(queries: str) -> bool:
-    """Whether one of several media queries holds for a desktop's screen."""
-    return any(_is_screen(query) for query in queries.lower().split(","))
-
-
-def _is_screen(query: str) -> bool:
-    """Whether a media query holds for a desktop's screen; of what is unknown it does not."""
-    words = [word for word in _FEATURE.sub(" ", query).split() if word not in ("and", "only")]
-    if any(word not in ("all", "screen") for word in words):
-        return False
-    return all(_holds(name, value) for name, value in _FEATURE.findall(query))
-
-
-def _holds(name: str, value: str) -> bool:
-    number = re.match(r"([\d.]+)\s*(px|em|rem)?", value.strip())
-    if name.removeprefix("min-").removeprefix("max-") in ("width", "device-width") and number:
-        width = float(number[1]) * (16 if number[2] in ("em", "rem") else 1)
-        return width <= SCREEN_WIDTH if name.startswith("min-") else width >= SCREEN_WIDTH
-    return name == "prefers-color-scheme" and value.strip() == "light"
 
 
 _IDS = re.compile(r"#[\w-]+")

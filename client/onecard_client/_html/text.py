@@ -11,8 +11,9 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 from onecard_client._html.layout import BLOCKS, PARAGRAPHS, Layout
 from onecard_client._html.links import Links
 from onecard_client._html.markup import bounded
+from onecard_client._html.media import is_for_screens
 from onecard_client._html.replaced import MAX_ALT_CHARACTERS, field, form, image
-from onecard_client._html.styles import Styles, is_for_screens
+from onecard_client._html.styles import Styles
 from onecard_client._html.unseen import without_unseen
 from onecard_client._html.visibility import NOT_TEXT, Attributes, Look, look_of
 
