@@ -138,9 +138,13 @@ class Criteria:
         """Whether it has words of the prompt alone, as Whisper writes where nobody speaks."""
         return bool(attempt.words) and attempt.words <= self.prompt_words
 
-    def is_doubtful_speech(self, attempt: Attempt) -> bool:
-        """Whether it has to be asked if there is any speech at all."""
-        return self.is_improbable(attempt) or self.is_repetitive(attempt) or self.is_echo(attempt)
+    def is_doubtful_speech(self, attempt: Attempt, is_last: bool) -> bool:
+        """Whether it has to be asked if there is any speech at all.
+
+        What repeats itself may not do so at the next temperature.
+        """
+        is_repetitive = is_last and self.is_repetitive(attempt)
+        return is_repetitive or self.is_improbable(attempt) or self.is_echo(attempt)
 
     def is_invented(self, chunk: Chunk, attempt: Attempt) -> bool:
         """Whether the text is the prompt's or a repetition, and the sound no speech."""

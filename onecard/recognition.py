@@ -186,7 +186,7 @@ class _Request:
             self._decode(doubtful, temperature, engine)
             if index == 0:
                 self._decode_again(doubtful, temperature, engine)
-            self._measure_silence(doubtful, engine)
+            self._measure_silence(doubtful, engine, is_last=index + 1 == len(steps))
             reasons = [(chunk, self._criteria.doubt(chunk)) for chunk in doubtful]
             doubtful = [chunk for chunk, reason in reasons if reason]
             if index + 1 < len(steps):
@@ -253,7 +253,7 @@ class _Request:
                 f"{failed[-1].error}; try again later, the server log may say more"
             )
 
-    def _measure_silence(self, chunks: Sequence[Chunk], engine: Engine) -> None:
+    def _measure_silence(self, chunks: Sequence[Chunk], engine: Engine, is_last: bool) -> None:
         """How probable it is that chunks with doubtful text hold no speech.
 
         It is the probability of the first token after the start token, hence one more request for
@@ -265,7 +265,7 @@ class _Request:
             for chunk in chunks
             if chunk.no_speech_prob is None
             and chunk.attempts
-            and self._criteria.is_doubtful_speech(chunk.attempts[-1])
+            and self._criteria.is_doubtful_speech(chunk.attempts[-1], is_last)
         ]
         if threshold is None or not unknown:
             return

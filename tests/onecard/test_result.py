@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from onecard import options as options_module
-from onecard import result, turns
+from onecard import json_options, result, turns
 from onecard.label import Config
 from onecard.options import TranscribeOptions
 from tests.results import schema, validate
@@ -239,7 +239,7 @@ def test_the_options_schema_is_that_of_the_options() -> None:
         assert found[name]["default"] == field.default, name
         limits = options_module._RANGES.get(name, (None, None))
         assert (found[name].get("minimum"), found[name].get("maximum")) == limits, name
-        members = options_module._members(hints[name])
+        members = json_options._members(hints[name])
         choices = [choice for member in members for choice in typing.get_args(member)]
         if choices:
             assert found[name]["enum"] == choices
