@@ -10,8 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from onecard import options as options_module
 from onecard import json_options, result, turns
+from onecard import options as options_module
 from onecard.label import Config
 from onecard.options import TranscribeOptions
 from tests.results import schema, validate
