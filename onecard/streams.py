@@ -10,11 +10,12 @@ import faulthandler
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from onecard.errors import Cancelled, Unavailable
 
 Event = Mapping[str, Any]
+E = TypeVar("E", bound=Mapping[str, Any])
 
 POLL_S = 0.05  # how soon a caller that went away is noticed
 # With several decoupled calls at a time Triton 2.51 can, rarely, lock up a whole Python process: a
@@ -35,8 +36,8 @@ class Caller(Protocol):
 
 
 def whole(
-    events: Generator[Event, None, None], join: Callable[[Iterator[Event]], Event]
-) -> Generator[Event, None, None]:
+    events: Generator[E, None, None], join: Callable[[Iterator[E]], E]
+) -> Generator[E, None, None]:
     """One event in place of all, made by `join` when they have come; closing it closes them."""
     with contextlib.closing(events):
         yield join(events)
