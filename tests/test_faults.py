@@ -49,10 +49,16 @@ def test_what_is_no_recording_is_refused(client, audio, says):
         client.transcribe(audio)
 
 
-def test_a_file_cut_in_the_middle_is_refused_and_not_shortened_in_silence(client, conversation):
+def test_a_file_cut_in_the_middle_is_worth_what_it_holds_and_says_so(client, conversation):
     whole = conversation.read_bytes()
-    with pytest.raises(InvalidRequest, match=r"(?i)truncated|cut"):
-        client.transcribe(whole[: len(whole) // 2])
+    half = whole[: len(whole) // 2]
+    found = client.transcribe(half, language="en")
+    assert found.text
+    assert found.account.missing_s == pytest.approx(15.0, abs=0.1)
+    assert found.duration_s + found.account.missing_s == pytest.approx(30.0, abs=0.1)
+    assert any("cut off" in warning for warning in found.warnings)
+    with pytest.raises(InvalidRequest, match=r"AUDIO is cut off"):
+        client.transcribe(half, strict=True)
 
 
 @pytest.mark.parametrize(
