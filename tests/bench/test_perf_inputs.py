@@ -13,9 +13,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from bench.perf import inputs
-from onecard import audio, chat_options, json_options, mail, parameters, recognition, trtllm
+from onecard import audio, chat_messages, chat_options, mail, parameters, recognition, trtllm
 from onecard.audio import SAMPLE_RATE
-from onecard.chat_options import ChatOptions
 from onecard.mel import log_mel
 from onecard.options import TranscribeOptions
 
@@ -108,9 +107,9 @@ def test_chat_asks_for_a_fixed_number_of_tokens() -> None:
     mails = inputs.mails()
     steps = inputs.chat(mails)
     assert len(steps) == len(mails)
-    (message,) = chat_options.messages(text(steps[0]["MESSAGES"]))
+    (message,) = chat_messages.read(text(steps[0]["MESSAGES"]))
     assert mails[0].email.body in message.content
-    options = json_options.parse(ChatOptions, text(steps[0]["OPTIONS"]))
+    options = chat_options.read(text(steps[0]["OPTIONS"]))
     assert options.min_tokens == options.max_tokens == inputs.CHAT_TOKENS
 
 
