@@ -201,5 +201,6 @@ def test_command_triages_a_mailbox(server: Any, tmp_path: Path) -> None:
     assert {verdict["id"] for verdict in verdicts} == {"1@b.c", f"{box}@{len(first)}"}
     assert len(verdicts) == 2
     for verdict in verdicts:
+        assert verdict.pop("input").startswith("sha256:")  # the client's, to know the mail again
         jsonschema.validate(verdict, schema())
     assert "2 verdicts" in done.stderr
