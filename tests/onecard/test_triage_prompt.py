@@ -105,7 +105,9 @@ def test_no_mail_becomes_a_special_token(body):
 
         def specials(text, tokenizer=tokenizer):
             ids = tokenizer.encode_chat(triage_prompt.messages(mails_of(text), SETTINGS))
+            # a token of a part of a letter has no text either, and is told by its bytes
             return [token for token in ids if tokenizer.detokenizer().push([token]) == ""
-                    and tokenizer.token(token) and tokenizer.token(token).isascii()]  # fmt: skip
+                    and tokenizer.token(token) and tokenizer.token(token).isascii()
+                    and not tokenizer.token(token).startswith("bytes:")]  # fmt: skip
 
         assert specials(body) == specials("harmless")
