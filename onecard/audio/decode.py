@@ -17,7 +17,7 @@ from onecard.audio import containers, raw
 from onecard.audio.level import NO_CORRECTION
 from onecard.audio.media import Media, Pass
 from onecard.audio.mixdown import Mixdown, Treatment
-from onecard.audio.pcm import SAMPLE_RATE, Blocks, Pcm, Sink
+from onecard.audio.pcm import SAMPLE_RATE, Blocks, Pcm, Sink, verify_duration
 from onecard.errors import InvalidRequest
 
 # What a file may lack at its end and still be whole: encoder delay, a last partial packet, and
@@ -133,7 +133,8 @@ def decode_raw(
         InvalidRequest: empty, not a whole number of frames, not finite, or above a limit.
     """
     data, _ = _opened(source, limits)
-    _verify_duration(raw.duration_s(len(data), encoding, sample_rate, channels), limits)
+    duration_s = raw.duration_s(len(data), encoding, sample_rate, channels)
+    verify_duration(duration_s, limits.max_audio_s)
     treatment = Treatment()
     warnings: list[str] = []
     for _ in range(_MAX_PASSES):
@@ -168,14 +169,6 @@ def _verify_size(num_bytes: int, limits: Limits) -> None:
         raise InvalidRequest(
             f"AUDIO has {num_bytes} bytes, at most {limits.max_audio_bytes} are served; "
             "compress it (Opus or MP3 lose nothing that matters here), or split it"
-        )
-
-
-def _verify_duration(duration_s: float, limits: Limits) -> None:
-    if duration_s > limits.max_audio_s:
-        raise InvalidRequest(
-            f"AUDIO lasts at least {duration_s:.1f} s, at most {limits.max_audio_s:g} s are "
-            "served; split it"
         )
 
 

@@ -12,7 +12,7 @@ import langcodes
 from onecard.audio import containers, parts
 from onecard.audio.mixdown import Mixdown, Seen, Treatment
 from onecard.audio.parts import Part
-from onecard.audio.pcm import SAMPLE_RATE, Sink
+from onecard.audio.pcm import SAMPLE_RATE, Sink, verify_duration
 from onecard.audio.timeline import Timeline, origin_s
 from onecard.errors import InvalidRequest
 
@@ -127,16 +127,18 @@ class Media:
         _verify_codec(stream)
         declared_s = self._declared_s(container)
         if self.cut is None:
-            self._verify_duration(declared_s or 0.0)
+            verify_duration(declared_s or 0.0, self._max_audio_s)
         base_s = mixdown.seen.num_samples / SAMPLE_RATE
         origin = origin_s(container, stream)
         timeline = Timeline(origin, None if declared_s is None else origin + declared_s)
         reading = _Frames(container, stream)
         for frame in reading.frames():
             if gap_s := timeline.gap_s(frame):
+                heard_s = mixdown.seen.num_samples / SAMPLE_RATE
+                verify_duration(heard_s + gap_s, self._max_audio_s)  # ahead of making it
                 mixdown.silence(gap_s)
             mixdown.push(frame)
-            self._verify_duration(mixdown.seen.num_samples / SAMPLE_RATE)
+            verify_duration(mixdown.seen.num_samples / SAMPLE_RATE, self._max_audio_s)
         done.gaps += [(base_s + a, base_s + b) for a, b in timeline.gaps]
         done.reached_s += max(0.0, reading.reached_s - max(0.0, origin))
         done.num_bad += reading.num_bad
@@ -171,13 +173,6 @@ class Media:
         if container.duration is None or not containers.declares_duration(name, self._data):
             return None
         return float(container.duration / av.time_base)
-
-    def _verify_duration(self, duration_s: float) -> None:
-        if duration_s > self._max_audio_s:
-            raise InvalidRequest(
-                f"AUDIO lasts at least {duration_s:.1f} s, at most {self._max_audio_s:g} s are "
-                "served; split it"
-            )
 
 
 class _Frames:

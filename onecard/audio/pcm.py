@@ -60,6 +60,15 @@ def to_float(pcm: Pcm) -> npt.NDArray[np.float32]:
     return pcm.astype(np.float32) / np.float32(PCM_SCALE)
 
 
+def verify_duration(duration_s: float, max_audio_s: float) -> None:
+    """Raises InvalidRequest where a recording lasts longer than is served."""
+    if duration_s > max_audio_s:
+        raise InvalidRequest(
+            f"AUDIO lasts at least {duration_s:.1f} s, at most {max_audio_s:g} s are "
+            "served; split it"
+        )
+
+
 def length(pcm: Pcm | int) -> int:
     """Samples of a recording: it, or their number alone."""
     return pcm if isinstance(pcm, int) else len(pcm)
