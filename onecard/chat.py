@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onecard import llm_tokenizer, manifest, vocabulary
+from onecard import chat_messages, llm_tokenizer, manifest, tokenizing, vocabulary
 from onecard.chat_options import ChatOptions
 from onecard.errors import Cancelled, InvalidRequest
 from onecard.generation import Generation, Llm, Piece
@@ -26,6 +26,8 @@ DELTA_PERIOD_S = 0.04
 # Triton's Python backend has 32 threads that wait for the first response to a model's calls; when
 # all are taken, a call that would stop one of the others waits too.
 MAX_STREAMS = 24
+# Of MESSAGES: a letter takes up to 6 as JSON has it (`\u0041`), and a message some 30 more.
+MAX_JSON_LETTERS_PER_TOKEN = 8 * tokenizing.MAX_LETTERS_PER_TOKEN
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,10 @@ class Chat:
         self._facts = dict(facts)
         self._vocab_size = vocab_size
 
+    def messages(self, text: str) -> list[Message]:
+        """The conversation of a request, as `onecard.chat_messages` reads it."""
+        return chat_messages.read(text, self._config.max_seq_len * MAX_JSON_LETTERS_PER_TOKEN)
+
     def events(
         self, messages: Sequence[Message], options: ChatOptions, llm: Llm
     ) -> Generator[Event, None, None]:
@@ -111,6 +117,8 @@ class Chat:
             Cancelled: before there was anything of the answer.
         """
         form = options.form
+        texts = [message.content for message in messages]
+        tokenizing.verify_size("MESSAGES", texts, self._config.max_seq_len)
         prompt_ids = self.tokenizer.encode_chat(messages, options.continue_final_message)
         asked = self._asked(prompt_ids, options)
         answer = _Answer(self.tokenizer, asked, options)

@@ -25,16 +25,18 @@ _KEYS = ("role", "content", "name", "refusal")
 _WANTED = 'a list of messages, as in `[{"role": "user", "content": "Hello"}]`'
 
 
-def read(text: str) -> list[Message]:
+def read(text: str, max_letters: int = documents.MAX_LETTERS) -> list[Message]:
     """The conversation that the JSON `text` holds: a list of messages, or one of them.
 
     Raises:
-        InvalidRequest: it holds anything but roles and what they said.
+        InvalidRequest: it holds anything but roles and what they said, or is longer than
+            `max_letters`.
     """
+    documents.verify_size("MESSAGES", text, max_letters)
     try:
-        found = documents.read("MESSAGES", text, _WANTED)
+        found = documents.read("MESSAGES", text, _WANTED, max_letters=max_letters)
     except InvalidRequest:
-        if text.strip() and text.lstrip()[0] not in '[{"':
+        if text.strip()[:1] not in ("", *'[{"'):
             raise InvalidRequest(f"MESSAGES is {named(text)}, not JSON; send {_WANTED}") from None
         raise
     if isinstance(found, dict):

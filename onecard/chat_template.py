@@ -18,7 +18,7 @@ import jinja2.nodes
 import jinja2.parser
 import jinja2.sandbox
 
-from onecard.errors import InvalidRequest
+from onecard.errors import MAX_SHOWN_LETTERS, InvalidRequest, clipped, named
 from onecard.llm_tokenizer import Message
 
 FILENAME = "chat_template.jinja"  # beside tokenizer_config.json, or the key `chat_template` in it
@@ -60,10 +60,10 @@ class ChatTemplate:
                 **self._variables,
             )
         except Exception as error:  # templates fail in any way that expressions can
-            roles = ", ".join(message.role for message in messages)
+            roles = named(", ".join(message.role for message in messages))
             raise InvalidRequest(
-                f"MESSAGES has the roles `{roles}`, which the model's chat template refuses: "
-                f"{error}; send a conversation that it allows"
+                f"MESSAGES has the roles {roles}, which the model's chat template refuses: "
+                f"{clipped(str(error), MAX_SHOWN_LETTERS * 2)}; send a conversation that it allows"
             ) from error
 
 

@@ -16,8 +16,13 @@ from typing import Any, NoReturn
 from onecard.errors import InvalidRequest, named
 
 MAX_DEPTH = 100  # lists and objects within one another; a schema of ten levels takes about 30
+MAX_LETTERS = 2**28  # of one document; those of six hours of speech have some 50 million
 MAX_DIGITS = 300  # of a whole number; Python's own limit is 4,300, that of a float 308
 
+LETTERS_PER_VALUE = 32
+MIN_VALUES = 100_000  # that every document may have
+
+_TEXT = re.compile(r'"[^"]*"?')  # where none has a quotation mark inside
 _HALF = re.compile("[\ud800-\udfff]")
 _KINDS: dict[type, str] = {
     bool: "true or false",
@@ -30,7 +35,9 @@ _KINDS: dict[type, str] = {
 }
 
 
-def read(name: str, text: str, wanted: str, mended: bool = True) -> Any:
+def read(
+    name: str, text: str, wanted: str, mended: bool = True, max_letters: int = MAX_LETTERS
+) -> Any:
     """The value that the JSON `text` holds, U+FFFD in place of each half of a character.
 
     JavaScript's `slice` cuts an emoji in two, and JSON has the half as `\\ud83d`; no UTF-8 has it.
@@ -42,9 +49,11 @@ def read(name: str, text: str, wanted: str, mended: bool = True) -> Any:
         mended: False leaves halves as they are, for texts that come back as they went in.
 
     Raises:
-        InvalidRequest: it is empty or no JSON, goes deeper than MAX_DEPTH, has a number that is
-            not finite or has more than MAX_DIGITS digits, or gives one name two values.
+        InvalidRequest: it is empty or no JSON, too long as `verify_size` says, goes deeper than
+            MAX_DEPTH, has a number that is not finite or has more than MAX_DIGITS digits, or gives
+            one name two values.
     """
+    verify_size(name, text, max_letters)
     text = text.removeprefix("\ufeff")
     if not text.strip():
         raise InvalidRequest(f"{name} is empty; send {wanted}")
@@ -64,6 +73,33 @@ def read(name: str, text: str, wanted: str, mended: bool = True) -> Any:
         raise _too_deep(name) from error
 
 
+def verify_size(name: str, text: str, max_letters: int) -> None:
+    """Refuse JSON that is too long, or that would take far more memory read than it has letters.
+
+    An empty list takes 72 bytes of Python and three letters of JSON. A document of so many letters
+    has a value for each LETTERS_PER_VALUE of them, where it is as long as it may be.
+    """
+    if len(text) > max_letters:
+        raise InvalidRequest(
+            f"{name} has {len(text)} letters, must have at most {max_letters}; send less at a time"
+        )
+    max_values = max(MIN_VALUES, max_letters // LETTERS_PER_VALUE)
+    if _num_marks(text) > max_values and _num_marks(_without_texts(text)) > max_values:
+        raise InvalidRequest(
+            f"{name} holds more than {max_values} values (numbers, texts, lists, objects), which "
+            "is the limit; send less at a time"
+        )
+
+
+def _num_marks(text: str) -> int:
+    """There is one before each value, save the first."""
+    return sum(map(text.count, ",[{:"))
+
+
+def _without_texts(text: str) -> str:
+    return _TEXT.sub("", text.replace(r"\\", "").replace(r"\"", ""))
+
+
 def write(document: Any) -> str:
     """JSON that UTF-8 can carry, with U+FFFD in place of each half of a character."""
     return valid(json.dumps(document, ensure_ascii=False))
@@ -71,7 +107,7 @@ def write(document: Any) -> str:
 
 def valid(text: str) -> str:
     """`text` with U+FFFD in place of each half of a character."""
-    return _HALF.sub("\ufffd", text)
+    return text if text.isascii() else _HALF.sub("\ufffd", text)
 
 
 def kind(value: Any) -> str:
@@ -116,9 +152,9 @@ def _mended(name: str, value: Any, mend: Any, depth: int) -> Any:
     if isinstance(value, (list, dict)):
         if not depth:
             raise _too_deep(name)
-        if isinstance(value, list):
-            return [_mended(name, item, mend, depth - 1) for item in value]
-        return {key: _mended(name, item, mend, depth - 1) for key, item in value.items()}
+        places = enumerate(value) if isinstance(value, list) else value.items()
+        for place, item in places:  # in place: the document is not held twice
+            value[place] = _mended(name, item, mend, depth - 1)
     return value
 
 

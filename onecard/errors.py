@@ -33,7 +33,7 @@ class Cancelled(Unavailable):
 
 def shown(value: Any) -> str:
     """A caller's value as a message quotes it: between back-quotes, and cut where it is long."""
-    return f"`{_repr.repr(value)}`"
+    return named(_repr.repr(value))
 
 
 def named(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import tokenizers
 
-from onecard import chat_template, llm_tokenizer, token_texts
+from onecard import chat_template, llm_tokenizer, token_texts, tokenizing
 from onecard.chat_template import ChatTemplate
 from onecard.detokenizer import Detokenizer
 from onecard.errors import InvalidRequest
@@ -101,8 +101,7 @@ class HfTokenizer:
         return head + content[len(content.rstrip()) :]
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return tokenizing.ids(self._tokenizer, text)
 
     def _guarded(self, content: str, nonce: str) -> str:
         """`content` with no marker in it, nor half of one at an end, until `nonce` is taken out.

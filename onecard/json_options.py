@@ -28,6 +28,7 @@ _JSON_NAMES: dict[Any, str] = {
     str: "a text",
     type(None): "null",
 }
+MAX_LETTERS = 2**22  # of OPTIONS; a schema, a prompt and hot words have some thousands
 _WANTED = "a JSON object, or `{}` for the defaults"
 
 # Parameters of a request that are no options. The first row is Triton's: it reads them itself, and
@@ -86,7 +87,10 @@ def asked(kind: type[Any], text: str | bytes, parameters: str = "") -> dict[str,
 def _object(text: str | bytes) -> dict[str, Any]:
     """OPTIONS."""
     text = text.decode(errors="replace") if isinstance(text, bytes) else text
-    found = documents.read("OPTIONS", text, _WANTED) if text.strip() else {}
+    documents.verify_size("OPTIONS", text, MAX_LETTERS)
+    found = (
+        documents.read("OPTIONS", text, _WANTED, max_letters=MAX_LETTERS) if text.strip() else {}
+    )
     if not isinstance(found, dict):
         raise InvalidRequest(
             f"OPTIONS is {documents.kind(found)}, must be an object; send {_WANTED}"
@@ -128,7 +132,9 @@ def _is_time(value: Any) -> bool:
 
 
 def _parameters(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = documents.read("the request's parameters", text or "{}", "one of each")
+    found: dict[str, Any] = documents.read(
+        "the request's parameters", text or "{}", "one of each", max_letters=MAX_LETTERS
+    )
     return found
 
 

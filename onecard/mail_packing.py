@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from onecard.errors import InvalidRequest
 from onecard.mail import Mail
 from onecard.mail_shortening import Count, shorten
+from onecard.tokenizing import MAX_LETTERS_PER_TOKEN
 
 Encode = Callable[[Sequence[Mail]], Sequence[int]]  # the whole prompt, instructions included
 
 # Room that the instructions and the output have to leave for a mail.
 MIN_MAIL_TOKENS = 256
 MIN_BODY_TOKENS = 32
-# Texts with more letters for each token of the window are not even encoded to see if they fit.
-MAX_LETTERS_PER_TOKEN = 16
 
 
 @dataclass(frozen=True)

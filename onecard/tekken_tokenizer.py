@@ -22,7 +22,7 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
 from onecard import llm_tokenizer, token_texts
 from onecard.detokenizer import Detokenizer
-from onecard.errors import InvalidRequest
+from onecard.errors import MAX_SHOWN_LETTERS, InvalidRequest, clipped, named
 from onecard.llm_tokenizer import TEKKEN, Message
 
 _MESSAGES = {"system": SystemMessage, "user": UserMessage, "assistant": AssistantMessage}
@@ -54,9 +54,10 @@ class TekkenTokenizer:
         try:
             encoded = self._chat.encode_chat_completion(ChatCompletionRequest(messages=turns))
         except MistralCommonException as error:
-            roles = ", ".join(message.role for message in messages)
+            roles = named(", ".join(message.role for message in messages))
+            why = clipped(str(error), 2 * MAX_SHOWN_LETTERS)
             raise InvalidRequest(
-                f"MESSAGES has the roles `{roles}`, which the model refuses: {error}; send a "
+                f"MESSAGES has the roles {roles}, which the model refuses: {why}; send a "
                 "conversation that it allows"
             ) from error
         return list(encoded.tokens)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tokenizers
 
-from onecard import languages
+from onecard import languages, tokenizing
 from onecard.errors import InvalidRequest, named
 from onecard.options import TranscribeOptions
 
@@ -86,7 +86,7 @@ class Tokenizer:
         return code.lower()
 
     def encode(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return tokenizing.ids(self._tokenizer, text)
 
     def decode(self, tokens: list[int]) -> str:
         """The text of `tokens`; special tokens say nothing."""

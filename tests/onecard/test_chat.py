@@ -351,3 +351,32 @@ def test_nothing_goes_on_from_another_message(chat, last):
     options = ChatOptions(continue_final_message=True)
     with pytest.raises(InvalidRequest, match="`continue_final_message`"):
         list(chat.events([*HELLO, last], options, FakeLlm([])))
+
+
+class Untokenized:
+    """Stands in for a tokenizer that must not be asked."""
+
+    def encode_chat(self, messages, continued=False):
+        raise AssertionError("it was tokenized")
+
+
+@pytest.mark.parametrize(
+    ("messages", "says"),
+    [
+        ([Message("user", "1" * 20_000_000)], "20000000 letters, must have at most 1600"),
+        ([Message("user", "1" * 900), Message("user", "1" * 900)], "1800 letters"),
+        ([Message("user", "")] * 101, "101 messages"),
+    ],
+)
+def test_what_cannot_fit_is_refused_before_it_is_tokenized(messages, says):
+    chat = Chat(Untokenized(), CONFIG, {"name": "llm"}, 49152)
+    with pytest.raises(InvalidRequest, match=says):
+        list(chat.events(messages, ChatOptions(), FakeLlm([])))
+
+
+def test_a_conversation_of_too_many_letters_is_not_even_read(chat):
+    assert chat.messages('[{"role": "user", "content": "Hello"}]') == HELLO
+    with pytest.raises(
+        InvalidRequest, match="MESSAGES has 100000 letters, must have at most 12800"
+    ):
+        chat.messages("[" * 100_000)

@@ -84,3 +84,25 @@ def test_what_is_written_is_utf_8_of_one_line():
 )  # fmt: skip
 def test_kinds_have_the_names_of_json(value, kind):
     assert documents.kind(value) == kind
+
+
+def test_what_is_too_long_is_not_even_read():
+    assert documents.read("X", '"' + "a" * 98 + '"', "JSON", max_letters=100) == "a" * 98
+    with pytest.raises(InvalidRequest, match="X has 101 letters, must have at most 100"):
+        documents.read("X", "[" * 101, "JSON", max_letters=100)
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "0", "null", '""', '{"a":0}', r'"\\"', r'"\""'])
+def test_many_small_values_are_refused_before_they_take_memory(value, monkeypatch):
+    monkeypatch.setattr(documents, "MIN_VALUES", 100)
+    few, many = (f"[{','.join([value] * number)}]" for number in (20, 300))
+    documents.read("X", few, "JSON", max_letters=3200)
+    with pytest.raises(InvalidRequest, match="more than 100 values"):
+        documents.read("X", many, "JSON", max_letters=3200)
+
+
+@given(st.text('[{,:"\\ab', min_size=1))
+def test_what_a_text_says_is_no_value(text):
+    longest = 100_000
+    document = json.dumps([text * (longest // len(text))])
+    documents.read("X", document, "JSON", max_letters=4 * longest)

@@ -148,3 +148,8 @@ def test_every_number_has_a_least_and_a_greatest_value(kind):
 
 def _is_number(hint: object) -> bool:
     return bool({int, float} & {hint, *typing.get_args(hint)})
+
+
+def test_options_of_many_megabytes_are_refused_by_their_length():
+    with pytest.raises(InvalidRequest, match="OPTIONS has 5000000 letters"):
+        json_options.parse(TriageOptions, "[" * 5_000_000)

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from onecard import backend, chat, chat_messages, chat_options, parameters
+from onecard import backend, chat, chat_options, parameters
 from onecard.llm_calls import Llm
 from onecard.streams import Stream, Streams, whole
 
@@ -25,7 +25,7 @@ class TritonPythonModel:
         self.streams.add(Stream(caller, partial(self._answer, request, options)), options.rank)
 
     def _answer(self, request, options, stream):
-        messages = chat_messages.read(backend.text(request, "MESSAGES"))
+        messages = self.chat.messages(backend.text(request, "MESSAGES"))
         events = self.chat.events(messages, options, self.llm(stream))
         yield from events if options.stream else whole(events, chat.joined)
 
