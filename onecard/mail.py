@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from onecard import documents, mail_text
 from onecard.errors import InvalidRequest, named, shown
+from onecard.mail_shortening import NO_GAP, Gap
 
 MAX_MAILS = 1000  # of one request
 MAX_ID_LETTERS = 998  # the longest line that a mail may have, and so its Message-ID
 MAX_HEADER_LETTERS = 240  # of one; the rest of a long list of recipients tells nothing more
+MAX_READ_HEADER_LETTERS = 4000  # of which these are made, blanks and what is hidden included
+MAX_LETTERS = 2**26  # of EMAILS
 
 # One line each, in the order in which the model sees them.
 HEADERS = ("from", "reply_to", "to", "cc", "date", "subject", "authentication", "labels")
@@ -29,6 +32,7 @@ class Mail:
         id: the caller's, which no model ever sees.
         headers: those that were given, each one line, by the names of HEADERS.
         shortened: something of it was left out.
+        gap: where the middle of a very long body was left out.
         hidden_text: the sender hid text, which is not in `body`.
     """
 
@@ -37,15 +41,24 @@ class Mail:
     body: str
     shortened: bool = False
     hidden_text: bool = False
+    gap: Gap = NO_GAP
 
 
-def parse(text: str) -> list[Mail]:
+def parse(
+    text: str, max_body_letters: int = MAX_LETTERS, check: Callable[[], None] = lambda: None
+) -> list[Mail]:
     """The mails of a request, in order: a list, a list under the name `emails`, or a single mail.
+
+    Args:
+        max_body_letters: of a longer body the middle is left out, and not even looked at.
+        check: raises where nobody waits for the answer any more; called now and then.
 
     Raises:
         InvalidRequest: it is none of these; the first wrong index and field are named.
     """
-    found = _listed(documents.read("EMAILS", text, _WANTED, mended=False))  # for the ids' sake
+    found = _listed(  # not mended for the ids' sake
+        documents.read("EMAILS", text, _WANTED, mended=False, max_letters=MAX_LETTERS)
+    )
     if len(found) > MAX_MAILS:
         raise InvalidRequest(
             f"EMAILS has {len(found)} mails, must have at most {MAX_MAILS}; send several requests"
@@ -53,7 +66,11 @@ def parse(text: str) -> list[Mail]:
     for index, fields in enumerate(found):
         _verify(f"EMAILS[{index}]", fields)
     _verify_distinct([fields["id"] for fields in found])
-    return [_mail(fields) for fields in found]
+    mails = []
+    for fields in found:
+        check()
+        mails.append(_mail(fields, max_body_letters))
+    return mails
 
 
 def _listed(found: Any) -> list[Any]:
@@ -115,17 +132,30 @@ def _verify_distinct(ids: list[str]) -> None:
             )
 
 
-def _mail(fields: Mapping[str, Any]) -> Mail:
-    lines = {name: mail_text.line(_joined(fields.get(name))) for name in HEADERS}
+def _mail(fields: Mapping[str, Any], max_body_letters: int) -> Mail:
+    given = {name: _joined(fields.get(name)) for name in HEADERS}
+    lines = {name: mail_text.line(value[:MAX_READ_HEADER_LETTERS]) for name, value in given.items()}
+    body, gap = _body(fields.get("body") or "", max_body_letters)
     return Mail(
         id=fields["id"],
         headers={
             name: mail_text.clip(line, MAX_HEADER_LETTERS) for name, line in lines.items() if line
         },
-        body=mail_text.harmless(fields.get("body") or ""),
-        shortened=any(len(line) > MAX_HEADER_LETTERS for line in lines.values()),
+        body=body,
+        shortened=any(len(line) > MAX_HEADER_LETTERS for line in lines.values())
+        or any(len(value) > MAX_READ_HEADER_LETTERS for value in given.values()),
         hidden_text=bool(fields.get("hidden_text")),
+        gap=gap,
     )
+
+
+def _body(text: str, max_letters: int) -> tuple[str, Gap]:
+    """The text, or its two ends and what is missing between them."""
+    if len(text) <= max_letters:
+        return mail_text.harmless(text), NO_GAP
+    half = max_letters // 2
+    head, tail = (mail_text.harmless(end) for end in (text[:half], text[len(text) - half :]))
+    return head + tail, Gap(len(head), len(text) - 2 * half)
 
 
 def _joined(value: str | list[str] | None) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from onecard.errors import InvalidRequest
 from onecard.mail import Mail
-from onecard.mail_shortening import Count, shorten
+from onecard.mail_shortening import NO_GAP, Count, shorten
 from onecard.tokenizing import MAX_LETTERS_PER_TOKEN
 
 Encode = Callable[[Sequence[Mail]], Sequence[int]]  # the whole prompt, instructions included
@@ -28,6 +28,11 @@ class Pack:
     mails: tuple[Mail, ...]
     prompt_ids: Sequence[int]
     max_tokens: int
+
+
+def max_body_letters(window: int) -> int:
+    """What is longer does not fit, and is not even tokenized."""
+    return window * MAX_LETTERS_PER_TOKEN
 
 
 class Packer:
@@ -88,7 +93,9 @@ class Packer:
 
     def _fitting(self, mails: Sequence[Mail], max_tokens: int) -> Pack | None:
         num_letters = sum(len(mail.body) for mail in mails)
-        is_hopeless = num_letters > self._window * MAX_LETTERS_PER_TOKEN
+        is_hopeless = num_letters > max_body_letters(self._window) or any(
+            mail.gap.num_letters for mail in mails
+        )
         return None if is_hopeless else self._encoded(mails, max_tokens)
 
     def _encoded(self, mails: Sequence[Mail], max_tokens: int) -> Pack | None:
@@ -99,10 +106,10 @@ class Packer:
 
     def _shortened(self, mail: Mail, max_tokens: int) -> Pack:
         for headers in (mail.headers, {}):  # headers of a kind that leaves no room go as well
-            bare = replace(mail, headers=headers, body="", shortened=True)
+            bare = replace(mail, headers=headers, body="", shortened=True, gap=NO_GAP)
             room = self._window - max_tokens - len(self._encode([bare]))
             while room >= MIN_BODY_TOKENS:
-                cut = replace(bare, body=shorten(mail.body, room, self._count))
+                cut = replace(bare, body=shorten(mail.body, room, self._count, mail.gap))
                 pack = self._encoded([cut], max_tokens)
                 if pack is not None:
                     return pack

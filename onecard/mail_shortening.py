@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 Count = Callable[[str], int]  # the tokens that a text takes
 
@@ -27,13 +28,26 @@ _BOUNDARY = re.compile(
 )
 
 
-def shorten(text: str, max_tokens: int, count: Count) -> str:
+@dataclass(frozen=True)
+class Gap:
+    """A place of a text where `num_letters` were left out before."""
+
+    place: int
+    num_letters: int
+
+
+NO_GAP = Gap(0, 0)
+
+
+def shorten(text: str, max_tokens: int, count: Count, gap: Gap = NO_GAP) -> str:
     """The head, the tail and the boundaries of `text`, with a mark in place of each gap.
 
     Sums of parts are what is counted, so the whole may differ from `max_tokens` by a few.
     """
-    pieces = list(_pieces(text))
-    mark_tokens = count(_mark(len(text)))
+    pieces = list(_pieces(text[: gap.place]))
+    before = len(pieces)
+    pieces += _pieces(text[gap.place :])
+    mark_tokens = count(_mark(len(text) + gap.num_letters))
     left = max_tokens - mark_tokens  # between head and tail there is a gap in any case
 
     def take(order: Iterable[int], room: float, extra_tokens: int = 0) -> set[int]:
@@ -52,19 +66,22 @@ def shorten(text: str, max_tokens: int, count: Count) -> str:
     left -= sum(count(pieces[index]) for index in head)
     left -= sum(count(pieces[index]) + mark_tokens for index in borders)
     rest = (index for index in reversed(range(len(head), len(pieces))) if index not in borders)
-    return _joined(pieces, head | borders | take(rest, left))
+    kept = head | borders | take(rest, left)
+    return _joined(pieces, kept, before, gap.num_letters)
 
 
 def _pieces(text: str) -> Iterator[str]:
     """Lines, and parts of long ones; joined, they are `text`."""
     for line in text.splitlines(keepends=True):
-        while len(line) > MAX_PIECE_LETTERS:
-            space = line.rfind(" ", MAX_PIECE_LETTERS // 2, MAX_PIECE_LETTERS)
-            end = space + 1 if space > 0 else MAX_PIECE_LETTERS
-            yield line[:end]
-            line = line[end:]
-        if line:
-            yield line
+        start = 0
+        while len(line) - start > MAX_PIECE_LETTERS:
+            last = start + MAX_PIECE_LETTERS
+            space = line.rfind(" ", start + MAX_PIECE_LETTERS // 2, last)
+            end = space + 1 if space > 0 else last
+            yield line[start:end]
+            start = end
+        if start < len(line):
+            yield line[start:]
 
 
 def _boundaries(pieces: Iterable[str]) -> Iterator[int]:
@@ -81,10 +98,13 @@ def _boundaries(pieces: Iterable[str]) -> Iterator[int]:
         depth = found
 
 
-def _joined(pieces: list[str], kept: set[int]) -> str:
+def _joined(pieces: list[str], kept: set[int], gap: int, num_missing: int) -> str:
+    """Those that are kept; `num_missing` letters are missing already before the piece `gap`."""
     parts = []
     num_cut = 0
     for index, piece in enumerate(pieces):
+        if index == gap:
+            num_cut += num_missing
         if index not in kept:
             num_cut += len(piece)
             continue

@@ -52,7 +52,8 @@ def speech_in_flight() -> bool:
     except OSError:
         return False
     try:
-        if time.time() - os.fstat(file).st_mtime < LINGER_S:
+        age_s = time.time() - os.fstat(file).st_mtime
+        if 0 <= age_s < LINGER_S:  # less than nothing where the clock was set back meanwhile
             return True
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return False

@@ -23,6 +23,9 @@ POLL_S = 0.05  # how soon a caller that went away is noticed
 # pb_response_iterator.cc: `GetResponseIterator`, `EnqueueResponse`, `Next`). Such a process ends
 # after this time, and is started again like any other that ended.
 HUNG_S = 60.0
+# A rank is worth so much waiting: without a bound a few callers of the highest keep all others out
+# for ever.
+RANK_S = 10.0
 
 
 class Caller(Protocol):
@@ -136,29 +139,40 @@ class Streams:
     Args:
         what: what one stream is, in the plural, for the message to those that are refused.
         max_running: at a time; of the others, `max_waiting` wait for their turn.
+        clock: in seconds, never set back.
     """
 
-    def __init__(self, what: str, max_running: int, max_waiting: int = 0) -> None:
+    def __init__(
+        self,
+        what: str,
+        max_running: int,
+        max_waiting: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._what = what
         self._max_running = max_running
         self._max_waiting = max_waiting
         self._changed = threading.Condition()
         self._running: list[Stream] = []
-        self._waiting: list[tuple[int, Stream]] = []
+        self._clock = clock
+        self._waiting: list[tuple[float, Stream]] = []
         self._threads: set[threading.Thread] = set()
         self._is_closed = False
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
 
     def add(self, stream: Stream, rank: int = 0) -> None:
-        """Start `stream`, or let it wait behind those of the same and of lower `rank`."""
+        """Start `stream`, or let it wait behind those of the same and of lower `rank`.
+
+        One of a rank lower by one goes first where it came RANK_S earlier.
+        """
         with self._changed:
             if len(self._running) < self._max_running:
                 error = self._start(stream)
                 if error is None:
                     return
             elif len(self._waiting) < self._max_waiting:
-                self._waiting.append((rank, stream))
+                self._waiting.append((self._clock() + rank * RANK_S, stream))
                 self._waiting.sort(key=lambda waiting: waiting[0])  # stable: first come, first
                 return
             else:

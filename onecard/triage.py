@@ -15,20 +15,25 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from onecard import llm_tokenizer, manifest, triage_options, triage_prompt, verdicts
+from onecard import llm_tokenizer, mail, manifest, triage_options, triage_prompt, verdicts
 from onecard.generation import MAX_SEED, Llm
 from onecard.llm_tokenizer import Tokenizer
 from onecard.mail import Mail
-from onecard.mail_packing import Pack, Packer
+from onecard.mail_packing import Pack, Packer, max_body_letters
+from onecard.speech_wait import IsBusy, SpeechWait
 from onecard.triage_call import Call, Caller
 from onecard.triage_options import NEEDS_REVIEW, Config, Settings, TriageOptions
 from onecard.verdict_grammar import VerdictGrammar
 from onecard.verdicts import Verdict
 
 Event = dict[str, Any]
-IsBusy = Callable[[], bool]  # whether speech is in flight; may raise Cancelled
+Check = Callable[[], None]
 
 POLL_S = 0.05  # how soon the end of speech is noticed
+
+
+def _nothing() -> None:
+    """Somebody waits."""
 
 
 def load(config: Config) -> Triage:
@@ -72,28 +77,42 @@ class Triage:
         """A request's options over the plan's."""
         return triage_options.settings(asked, self._config)
 
+    def mails(self, text: str, check: Check = _nothing) -> list[Mail]:
+        """Those of EMAILS, as `onecard.mail.parse` reads them."""
+        return mail.parse(text, max_body_letters(self._config.max_seq_len), check)
+
     def events(
-        self, mails: Sequence[Mail], settings: Settings, llm: Llm, is_busy: IsBusy
+        self,
+        mails: Sequence[Mail],
+        settings: Settings,
+        llm: Llm,
+        is_busy: IsBusy,
+        check: Check = _nothing,
     ) -> Generator[Event, None, None]:
         """`progress` and `verdict` events, then `summary`; closing the generator stops the engine.
+
+        Args:
+            check: raises Cancelled where nobody waits any more; called before each piece of work.
 
         Raises:
             InvalidRequest: the settings leave no room for mails.
             Cancelled: whoever asked is gone.
         """
-        packer, grammar = self._parts(settings)
-        speech = _Speech(is_busy, self._config.max_speech_wait_s)
+        packer, grammar = self._parts(settings, check)
+        speech = SpeechWait(is_busy, self._config.max_speech_wait_s)
         caller = Caller(self._tokenizer, settings, grammar, llm)
         request = _Request(mails, packer, caller, speech, settings.seed)
         yield from request.events(self._config.max_calls_in_flight)
         yield {"event": "summary", "summary": {**request.summary(), "engine": self._facts}}
 
-    def _parts(self, settings: Settings) -> tuple[Packer, VerdictGrammar]:
+    def _parts(self, settings: Settings, check: Check = _nothing) -> tuple[Packer, VerdictGrammar]:
+        def encode(mails: Sequence[Mail]) -> list[int]:
+            check()
+            return self._tokenizer.encode_chat(triage_prompt.messages(mails, settings))
+
         grammar = VerdictGrammar(settings, self._tokenizer.count)
         packer = Packer(
-            encode=lambda mails: self._tokenizer.encode_chat(
-                triage_prompt.messages(mails, settings)
-            ),
+            encode=encode,
             count=self._tokenizer.count,
             window=self._config.max_seq_len,
             mails_per_call=settings.mails_per_call,
@@ -101,36 +120,6 @@ class Triage:
             max_tokens_alone=grammar.max_tokens,
         )
         return packer, grammar
-
-
-class _Speech:
-    """Holds calls back while speech is in flight, each for a limited time.
-
-    Attributes:
-        is_waited_for: a call is held back now.
-        waited_s: in sum.
-    """
-
-    def __init__(self, is_busy: IsBusy, max_wait_s: float) -> None:
-        self._is_busy = is_busy
-        self._max_wait_s = max_wait_s
-        self._since: float | None = None
-        self.waited_s = 0.0
-
-    @property
-    def is_waited_for(self) -> bool:
-        return self._since is not None
-
-    def lets_start(self) -> bool:
-        """Whether the next call may start now."""
-        now = time.monotonic()
-        waited_s = 0.0 if self._since is None else now - self._since
-        if self._is_busy() and waited_s < self._max_wait_s:
-            self._since = now - waited_s
-            return False
-        self.waited_s += waited_s
-        self._since = None
-        return True
 
 
 class _Request:
@@ -141,7 +130,7 @@ class _Request:
         mails: Sequence[Mail],
         packer: Packer,
         caller: Caller,
-        speech: _Speech,
+        speech: SpeechWait,
         seed: int | None,
     ) -> None:
         self._mails = {mail.id: mail for mail in mails}
@@ -250,8 +239,7 @@ class _Request:
     def _ended(self, call: Call) -> Iterator[Verdict]:
         """What a call left undecided is tried once more, a mail at a time."""
         for number, why in call.undecided.items():
-            mail = self._mails[call.mail(number).id]
             if call.is_second_try:
                 yield verdicts.undecided(call.mail(number), call.number, why)
             else:
-                self._second_tries.append(self._packer.alone(mail))
+                self._second_tries.append(self._packer.alone(self._mails[call.mail(number).id]))

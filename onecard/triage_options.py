@@ -39,7 +39,7 @@ class Config:
     max_tokens_per_mail: int  # of output
     max_calls_in_flight: int  # of one request
     max_streams: int  # requests at a time
-    max_speech_wait_s: float  # of each call, while speech is in flight
+    max_speech_wait_s: float  # of a request in sum, while speech is in flight
     confidence_threshold: float  # below it a verdict is marked for review
     drafts: bool  # of replies
     temperature: float

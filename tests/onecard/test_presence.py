@@ -58,6 +58,18 @@ def test_another_process_is_seen_until_its_last_request_ends(monkeypatch):
     assert is_quiet_soon()
 
 
+def test_a_clock_that_was_set_back_is_no_speech(tmp_path):
+    with presence.speech():
+        pass
+    [file] = tmp_path.iterdir()
+    an_hour_ahead = time.time() + 3600
+    os.utime(file, (an_hour_ahead, an_hour_ahead))
+    assert not presence.speech_in_flight()
+    with presence.speech():
+        os.utime(file, (an_hour_ahead, an_hour_ahead))
+        assert presence.speech_in_flight()
+
+
 def test_a_killed_process_holds_nothing():
     process = hold()
     process.send_signal(signal.SIGKILL)

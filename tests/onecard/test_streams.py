@@ -67,8 +67,8 @@ def make():
     """`Streams` that are closed after the test."""
     made: list[Streams] = []
 
-    def streams(max_running: int = 2, max_waiting: int = 0) -> Streams:
-        made.append(Streams("talks", max_running, max_waiting))
+    def streams(max_running: int = 2, max_waiting: int = 0, clock=time.monotonic) -> Streams:
+        made.append(Streams("talks", max_running, max_waiting, clock))
         return made[-1]
 
     yield streams
@@ -177,8 +177,25 @@ def test_more_than_may_run_and_wait_are_refused(make):
 
 
 def test_those_that_wait_go_by_rank_and_then_by_arrival(make):
-    streams, gate = make(1, 9), Gate()
-    first = add(streams, gate.answer)
+    ranks = {"low 1": 2, "normal 1": 1, "high 1": 0, "low 2": 2, "normal 2": 1, "high 2": 0}
+    arrivals = [(name, rank, 0.0) for name, rank in ranks.items()]
+    order = order_of(make, arrivals)
+    assert order == ["high 1", "high 2", "normal 1", "normal 2", "low 1", "low 2"]
+
+
+def test_those_of_a_high_rank_do_not_keep_others_out_for_ever(make):
+    steady = [(f"high {second}", 0, float(second)) for second in range(3, 40)]
+    order = order_of(make, [("low", 2, 0.0), ("normal", 1, 2.0), *steady])
+    assert order.index("normal") == 9  # behind those that came in the 10 s after it
+    assert order.index("low") == 18  # and in the 20 s
+    assert order[-1] == "high 39"
+
+
+def order_of(make, arrivals) -> list[str]:
+    """In which those that come while one runs, each a name, a rank and a time, have their turn."""
+    now = [0.0]
+    streams, gate = make(1, len(arrivals), lambda: now[0]), Gate()
+    callers = [add(streams, gate.answer)]
     order: list[str] = []
 
     def named(name: str) -> Callable:
@@ -188,12 +205,13 @@ def test_those_that_wait_go_by_rank_and_then_by_arrival(make):
 
         return answer
 
-    ranks = {"low 1": 2, "normal 1": 1, "high 1": 0, "low 2": 2, "normal 2": 1, "high 2": 0}
-    callers = [add(streams, named(name), rank) for name, rank in ranks.items()]
+    for name, rank, arrival_s in sorted(arrivals, key=lambda arrival: arrival[2]):
+        now[0] = arrival_s
+        callers.append(add(streams, named(name), rank))
     gate.is_open.set()
-    for caller in (first, *callers):
+    for caller in callers:
         caller.wait()
-    assert order == ["high 1", "high 2", "normal 1", "normal 2", "low 1", "low 2"]
+    return order
 
 
 def test_whoever_has_its_end_may_ask_again_at_once(make):

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from onecard import backend, mail, parameters, presence, triage, triage_options
+from onecard import backend, parameters, presence, triage, triage_options
 from onecard.llm_calls import Llm
 from onecard.streams import Stream, Streams, whole
 from onecard.triage_options import TriageOptions
@@ -28,8 +28,8 @@ class TritonPythonModel:
             return presence.speech_in_flight()
 
         settings = self.triage.settings(backend.options(request, TriageOptions))
-        mails = mail.parse(backend.text(request, "EMAILS"))
-        events = self.triage.events(mails, settings, self.llm(stream), is_busy)
+        mails = self.triage.mails(backend.text(request, "EMAILS"), stream.check)
+        events = self.triage.events(mails, settings, self.llm(stream), is_busy, stream.check)
         yield from events if settings.stream else whole(events, triage.joined)
 
     def finalize(self):
