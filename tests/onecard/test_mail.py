@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from onecard import mail, mail_text
 from onecard.errors import InvalidRequest
+from onecard.mail_shortening import NO_GAP, Gap
 
 
 def test_a_mail_as_the_client_sends_it():
@@ -137,3 +138,56 @@ def test_harmless_text_is_visible_encodable_and_stays_as_it_is(text):
     }
     assert mail_text.harmless(shown) == shown
     assert "\n" not in mail_text.line(text)
+
+
+def test_of_a_very_long_body_the_middle_is_not_even_looked_at(monkeypatch):
+    lengths = []
+    harmless = mail_text.harmless
+
+    def noted(text):
+        lengths.append(len(text))
+        return harmless(text)
+
+    monkeypatch.setattr(mail_text, "harmless", noted)
+    body = "begin " + "x" * 1_000_000 + " end"
+    headers = dict.fromkeys(("subject", "to", "from"), "y" * 1_000_000)
+    [found] = mail.parse(json.dumps([{"id": "1", "body": body, **headers}]), 1000)
+    assert max(lengths) <= 4000
+    assert found.shortened
+    assert found.body == "begin " + "x" * 990 + " end"
+    assert found.gap == Gap(500, len(body) - 1000)
+
+
+def test_a_body_that_is_as_long_as_may_be_has_no_gap():
+    [found] = mail.parse(json.dumps([{"id": "1", "body": "x" * 1000}]), 1000)
+    assert (found.gap, found.shortened) == (NO_GAP, False)
+
+
+def test_lists_of_very_many_recipients_are_clipped():
+    people = [f"person{n}@example.com" for n in range(100_000)]
+    [found] = mail.parse(json.dumps([{"id": "1", "to": people, "body": "x"}]))
+    assert found.headers["to"].startswith("person0@example.com, person1@")
+    assert len(found.headers["to"]) == mail.MAX_HEADER_LETTERS
+
+
+def test_emails_of_too_many_letters_are_not_even_read(monkeypatch):
+    monkeypatch.setattr(mail, "MAX_LETTERS", 1000)
+    with pytest.raises(InvalidRequest, match="EMAILS has 1001 letters, must have at most 1000"):
+        mail.parse("[" * 1001)
+
+
+def test_a_caller_that_is_gone_ends_the_reading():
+    class Gone(Exception):
+        pass
+
+    num_checks = []
+
+    def check():
+        num_checks.append(1)
+        if len(num_checks) == 3:
+            raise Gone
+
+    mails = [{"id": str(n), "body": "x"} for n in range(10)]
+    with pytest.raises(Gone):
+        mail.parse(json.dumps(mails), check=check)
+    assert len(num_checks) == 3

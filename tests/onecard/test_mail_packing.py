@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import mistral_common
@@ -14,6 +15,7 @@ from onecard import llm_tokenizer, triage_prompt
 from onecard.errors import InvalidRequest
 from onecard.mail import Mail, parse
 from onecard.mail_packing import MIN_MAIL_TOKENS, Packer
+from onecard.mail_shortening import Gap
 from onecard.tekken_tokenizer import TekkenTokenizer
 from onecard.triage_options import Settings
 
@@ -158,3 +160,13 @@ def test_a_megabyte_fits_the_window_of_the_embedded_model(body):
     assert len(pack.prompt_ids) + 256 <= 8192
     assert pack.mails[0].shortened
     assert "letters cut here" in pack.mails[0].body
+
+
+def test_a_mail_with_a_gap_is_called_alone_and_says_so():
+    short, other = mails_of([40, 50])
+    cut = replace(short, id="cut", gap=Gap(20, 123_456))
+    packs = list(packer().packs([short, cut, other]))
+    assert [[mail.id for mail in pack.mails] for pack in packs] == [["0"], ["cut"], ["1"]]
+    [found] = packs[1].mails
+    assert "[... 123456 letters cut here ...]" in found.body
+    assert found.shortened

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecard.mail_shortening import shorten
+from onecard.mail_shortening import Gap, shorten
 
 
 def count(text: str) -> int:
@@ -90,3 +91,28 @@ def test_a_thousand_borders_leave_room_for_head_and_tail():
 @given(st.text(alphabet="ab >\n-", max_size=3000), st.integers(32, 400))
 def test_never_far_over_the_room(text, max_tokens):
     assert count(shorten(text, max_tokens, count)) <= max_tokens + 16
+
+
+def test_letters_that_were_left_out_before_are_told_with_the_others():
+    head, tail = filler("own", 100), filler("old", 100)
+    found = shorten(head + tail, 400, count, Gap(len(head), 5_000_000))
+    cut = [int(letters) for letters in re.findall(r"\[\.\.\. (\d+) letters cut here", found)]
+    kept = re.sub(r"\n?\[\.\.\. \d+ letters cut here \.\.\.\]\n", "", found)
+    assert len(cut) == 1
+    assert abs(len(kept) + cut[0] - len(head + tail) - 5_000_000) <= 2
+
+
+def test_a_gap_is_told_where_everything_else_fits():
+    assert shorten("one\ntwo\n", 400, count, Gap(4, 99)) == (
+        "one\n\n[... 99 letters cut here ...]\ntwo"
+    )
+
+
+@pytest.mark.parametrize("line", ["a " * 15_000_000, "a" * 30_000_000])
+def test_a_line_of_any_length_is_cut_in_time(line):
+    began_s = time.process_time()
+    found = shorten(line, 2000, count)
+    assert (
+        time.process_time() - began_s < 100
+    )  # a quarter of an hour, if each piece copies the rest
+    assert len(found) < 9000
