@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onecard import attempts, manifest
+from onecard import attempts, manifest, shapes
 from onecard import language as languages
 from onecard.attempts import Attempt, Chunk, Criteria, Document
 from onecard.audio import SAMPLE_RATE, Pcm
@@ -84,8 +84,11 @@ class Recognizer:
             Unavailable: the engine is overloaded, or failed on every chunk.
         """
         self._verify(options)
-        first_sample = int(speech.get("first_sample", 0))
-        duration_s = speech.get("duration_s", (first_sample + len(pcm)) / SAMPLE_RATE)
+        shapes.verify("SPEECH", speech, shapes.SPEECH)
+        first_sample = int(speech.get("first_sample") or 0)
+        duration_s = speech.get("duration_s")
+        if duration_s is None:
+            duration_s = (first_sample + len(pcm)) / SAMPLE_RATE
         chunks = [
             self._chunk(pcm, chunk, first_sample, float(duration_s)) for chunk in speech["chunks"]
         ]

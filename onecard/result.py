@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from onecard import shapes
 from onecard.label import Config, Document, is_timed, label
 from onecard.options import TranscribeOptions
 
@@ -34,13 +35,20 @@ def assemble(
     options: TranscribeOptions,
     config: Config,
 ) -> Document:
-    """The RESULT document of one request from the documents CLIP, SPEECH, ALIGNED and TURNS."""
+    """The RESULT document of one request from the documents CLIP, SPEECH, ALIGNED and TURNS.
+
+    Raises:
+        InvalidRequest: one of them is not what its model answers.
+    """
+    parts = {"clip": clip, "speech": speech, "aligned": aligned, "turns": turns}
+    for name, document in parts.items():
+        shapes.verify(name.upper(), document, shapes.PARTS[name])
     duration_s = round(float(clip["duration_s"]), DECIMALS)
     source = {key: clip[key] for key in CLIP if key in clip}
     sentences = [_within(segment, duration_s) for segment in aligned["segments"]]
     segments = sentences
-    if turns["turns"] is not None:
-        segments = label(sentences, turns["exclusive"], config)
+    if turns.get("turns") is not None:
+        segments = label(sentences, turns.get("exclusive") or [], config)
     segments = sorted(segments, key=lambda segment: (segment["start"], segment["end"]))
     # The account does not depend on where speakers cut the sentences.
     dropped = _dropped(speech["chunks"], sentences, aligned["dropped"])
@@ -53,16 +61,16 @@ def assemble(
         "language_probability": aligned["language_probability"],
         "duration_s": duration_s,
         "clip": source,
-        "turns": turns["turns"],
+        "turns": turns.get("turns"),
         "account": {
             **_account(duration_s, speech, sentences, aligned["retried"], dropped),
-            "missing_s": clip.get("missing_s", 0.0),
-            "gaps": [{"start": a, "end": b} for a, b in clip.get("gaps", ())],
+            "missing_s": clip.get("missing_s") or 0.0,
+            "gaps": [{"start": a, "end": b} for a, b in clip.get("gaps") or ()],
         },
         "engine": _engines(speech, aligned, turns),
         "options": options.to_dict(),
         "warnings": [
-            warning for part in (clip, aligned, turns) for warning in part.get("warnings", ())
+            warning for part in (clip, aligned, turns) for warning in part.get("warnings") or ()
         ],
     }
     result["warnings"] += _other_languages(segments, aligned["language"])
@@ -193,7 +201,7 @@ def _account(
 def _engines(speech: Document, aligned: Document, turns: Document) -> Document:
     """Which backend and model answered, for each stage."""
     return {
-        "detect_speech": {"method": speech["method"], **speech.get("engine", {})},
+        "detect_speech": {"method": speech["method"], **(speech.get("engine") or {})},
         "recognize": aligned["engine"],
         "align": {"aligners": aligned["aligners"]},
         "diarize": turns["engine"],

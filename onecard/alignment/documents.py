@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from onecard import shapes
 from onecard.alignment import sentences, text
 from onecard.alignment.units import Aligner, Alignment, Failure, Utterance
 from onecard.audio import SAMPLE_RATE, Pcm
@@ -57,13 +58,8 @@ def align(jobs: Sequence[Job], aligners: Sequence[Aligner]) -> list[Document | E
     for job in jobs:
         try:
             pending.append(_prepare(job))
-        except (KeyError, TypeError, ValueError) as error:
-            pending.append(
-                InvalidRequest(
-                    f"SEGMENTS is not a document of segments ({error!r}); "
-                    "send what `recognize` answers"
-                )
-            )
+        except InvalidRequest as error:
+            pending.append(error)
     _run(
         [
             item
@@ -81,13 +77,14 @@ def align(jobs: Sequence[Job], aligners: Sequence[Aligner]) -> list[Document | E
 
 
 def _prepare(job: Job) -> list[_Pending]:
+    shapes.verify("SEGMENTS", job.document, shapes.SEGMENTS)
     usual = str(job.document["language"])
-    first_sample = int(job.document.get("first_sample", 0))
+    first_sample = int(job.document.get("first_sample") or 0)
     segments = [dict(segment) for segment in job.document["segments"]]
     return [
         _Pending(
             segment,
-            _utterance(segment, job.pcm, first_sample, str(segment.get("language", usual))),
+            _utterance(segment, job.pcm, first_sample, segment.get("language") or usual),
         )
         for segment in segments
     ]
@@ -143,7 +140,7 @@ def _document(job: Job, pending: Sequence[_Pending]) -> Document:
         **document,
         "segments": found,
         "aligners": dict(Counter(item.aligner for item in pending)),
-        "warnings": [*job.document.get("warnings", []), *_warnings(job, pending)],
+        "warnings": [*(job.document.get("warnings") or []), *_warnings(job, pending)],
     }
 
 

@@ -405,3 +405,28 @@ def test_a_chunk_longer_than_the_encoder_is_refused(recognizer) -> None:
     pcm = np.zeros(31 * 16_000, np.int16)
     with pytest.raises(InvalidRequest, match="the encoder takes 30 s"):
         recognizer.recognize(pcm, speech_of(pcm), ENGLISH, Script(None, None))
+
+
+@pytest.mark.parametrize(
+    "speech",
+    [
+        {},
+        {"chunks": None},
+        {"chunks": {}},
+        {"chunks": [1]},
+        {"chunks": [{"start": "0", "end": 1}]},
+        {"chunks": [{"start": 0, "end": []}]},
+        {"chunks": [{"start": 0}]},
+        {"chunks": [{"start": float("nan"), "end": float("inf")}]},
+        {"chunks": [{"start": 0, "end": 1e308}]},
+        {"chunks": [{"start": 2, "end": 1}]},
+        {"chunks": [{"start": 0, "end": 1}], "first_sample": "x"},
+        {"chunks": [{"start": 0, "end": 1}], "duration_s": {}},
+        {"chunks": [{"start": 0, "end": 1}], "language": 7},
+    ],
+)
+def test_what_is_no_speech_of_this_clip_is_refused(recognizer, noise, speech) -> None:
+    engine = Script(lambda *_: said(recognizer, " never"), None)
+    with pytest.raises(InvalidRequest):
+        recognizer.recognize(noise, speech, TranscribeOptions(), engine)
+    assert not engine.asked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import typing
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -12,6 +13,7 @@ import pytest
 
 from onecard import json_options, result, turns
 from onecard import options as options_module
+from onecard.errors import InvalidRequest
 from onecard.label import Config
 from onecard.options import TranscribeOptions
 from tests.results import schema, validate
@@ -248,3 +250,43 @@ def test_the_options_schema_is_that_of_the_options() -> None:
             kinds = [kinds] if isinstance(kinds, str) else kinds
             assert kinds == [names[member] for member in members]
     jsonschema.validate(TranscribeOptions().to_dict(), schema("options"))
+
+
+def places(found: Any, path: tuple = ()) -> Iterator[tuple]:
+    """Of every value in a document, by the keys that lead there."""
+    items = found.items() if isinstance(found, dict) else enumerate(found)
+    for key, value in items:
+        yield (*path, key)
+        if isinstance(value, (dict, list)):
+            yield from places(value, (*path, key))
+
+
+def changed(documents: dict[str, Any], path: tuple, value: Any) -> dict[str, Any]:
+    copied = copy.deepcopy(documents)
+    inner = copied
+    for key in path[:-1]:
+        inner = inner[key]
+    if value is MISSING:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return copied
+
+
+MISSING = object()
+ODD = [MISSING, None, "0", "", -1, 10**30, 1e308, True, [], [[]], [0], {}, {"start": "0"}]
+
+
+def test_whatever_the_documents_hold_it_is_put_together_or_refused(documents) -> None:
+    num_refused = num_tried = 0
+    documents["clip"] |= {"missing_s": 1.5, "gaps": [[2.0, 2.5]], "warnings": ["x"]}
+    for path in places(documents):
+        if len(path) == 1:  # that it is an object is seen to before
+            continue
+        for value in ODD:
+            num_tried += 1
+            try:
+                assemble(changed(documents, path, value))
+            except InvalidRequest:
+                num_refused += 1
+    assert num_tried > num_refused > 500
