@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from onecard import documents
-from onecard.errors import InvalidRequest, named, shown
+from onecard.errors import MAX_SHOWN_LETTERS, InvalidRequest, clipped, named, shown
 from onecard.llm_tokenizer import Message
 
 # What each role is to the templates, or why it is refused. Tools get their places here.
@@ -62,10 +62,9 @@ def _messages(found: dict[str, Any]) -> Any:
 
 def _message(index: int, turn: Any) -> Message:
     if not isinstance(turn, dict) or "role" not in turn:
-        found = ", ".join(map(named, list(turn)[:5])) if isinstance(turn, dict) else ""
-        what = (
-            f"has {found or 'nothing'}" if isinstance(turn, dict) else f"is {documents.kind(turn)}"
-        )
+        what = f"is {documents.kind(turn)}"
+        if isinstance(turn, dict):
+            what = f"has {named(', '.join(list(turn)[:5])) if turn else 'nothing'}"
         raise InvalidRequest(f"message {index} {what}, must have `role` and `content`")
     for key, value in turn.items():
         # Clients send back what they got, with the members of a message that are empty in it.
@@ -114,5 +113,5 @@ def _text(part: Any) -> str | None:
 def _told(content: Any) -> str:
     if isinstance(content, list):
         kinds = [part.get("type") if isinstance(part, dict) else part for part in content]
-        return ", ".join(shown(kind) for kind in kinds[:4])
+        return named(", ".join(clipped(str(kind), MAX_SHOWN_LETTERS) for kind in kinds[:4]))
     return documents.kind(content)

@@ -161,7 +161,8 @@ def _verify_biases(biases: dict[Any, Any]) -> None:
             f"option `logit_bias` has {len(biases)} tokens, must have at most {MAX_BIASES}"
         )
     for token, bias in biases.items():
-        if not (token.isascii() and token.isdecimal() and int(token[:20]) <= MAX_INT32):
+        is_short = len(token) <= len(str(MAX_INT32))
+        if not (is_short and token.isascii() and token.isdecimal() and int(token) <= MAX_INT32):
             raise json_options.wrong("logit_bias", token, "an object of token ids, as texts")
         if type(bias) not in (int, float) or not math.fabs(bias) <= MAX_BIAS:
             raise InvalidRequest(

@@ -24,11 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from onecard.audio import Pcm
-from onecard.errors import InvalidRequest, Unavailable
+from onecard.errors import InvalidRequest, Unavailable, named
 
 _ITEM_BYTES = np.dtype(np.int16).itemsize
 _SHAPE = re.compile(r"\d{1,9}(x\d{1,9}){0,3}")
-_REFERENCE = re.compile(r"(\d+)/(\d+)/(onecard-[0-9a-f]{32})")
+_REFERENCE = re.compile(r"(\d{1,9})/(\d{1,9})/(onecard-[0-9a-f]{32})")
 
 
 class Spool:
@@ -130,12 +130,12 @@ def rows(reference: str) -> npt.NDArray[np.float32]:
     """The whole of another process's `Rows`. Raises InvalidRequest as `opened`."""
     name, _, shape = reference.partition(":")
     if not _SHAPE.fullmatch(shape):
-        raise InvalidRequest(f"`{reference}` has no shape, must end in one, such as `:9x293x3`")
+        raise InvalidRequest(f"{named(reference)} has no shape, must end in one, as `:9x293x3`")
     with opened(name) as file:
         found = np.fromfile(file, np.float32)
     lengths = [int(length) for length in shape.split("x")]
     if len(found) != math.prod(lengths):
-        raise InvalidRequest(f"`{reference}` has {len(found)} numbers, must have {shape}")
+        raise InvalidRequest(f"{named(reference)} has {len(found)} numbers, must have {shape}")
     return found.reshape(lengths)
 
 
@@ -150,7 +150,7 @@ def opened(reference: str) -> Iterator[BinaryIO]:
     """
     found = _REFERENCE.fullmatch(reference)
     if not found:
-        raise InvalidRequest(f"`{reference}` is no reference of a spool; send AUDIO instead")
+        raise InvalidRequest(f"{named(reference)} is no reference of a spool; send AUDIO instead")
     pid, number, name = found.groups()
     link = f"/proc/{pid}/fd/{number}"
     # Anybody can count through numbers; only the holder knows the name that the file had. After
