@@ -15,11 +15,13 @@ EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 EXIT_INTERRUPTED = 130
 
-# Controls, which could move the cursor, rename the window or answer for the user; and marks that
-# turn the direction of writing, behind which a text can hide. Tab and line feed stay.
+# Controls, which could move the cursor, rename the window or answer for the user; and what turns
+# the direction of writing, behind which a text can hide (CVE-2021-42574). Tab and line feed stay.
 _UNSAFE = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+# They do so for the letters beside them alone, show nothing, and are common in Arabic and Hebrew.
+_MARKS = re.compile("[\u061c\u200e\u200f]")
 
 
 # A server, or a proxy that answers for it, may send pages.
@@ -35,12 +37,16 @@ def complain(message: str) -> None:
 
 def printable(text: str) -> str:
     """`text` with a replacement for each character that a terminal would obey."""
-    return _UNSAFE.sub("\ufffd", text.replace("\r\n", "\n"))
+    return _MARKS.sub("", _UNSAFE.sub("\ufffd", text.replace("\r\n", "\n")))
 
 
 def escaped(json_text: str) -> str:
     """The same JSON with an escape for each character that a terminal would obey."""
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", json_text)
+
+    def escape(match: re.Match[str]) -> str:
+        return f"\\u{ord(match[0]):04x}"
+
+    return _MARKS.sub(escape, _UNSAFE.sub(escape, json_text))
 
 
 def is_terminal(stream: TextIO | None) -> bool:

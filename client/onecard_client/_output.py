@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from onecard_client._names import temporary
+from onecard_client._new_file import create_beside
 from onecard_client.subtitles import SubtitleLayout
 from onecard_client.transcript import Transcript
 from onecard_client.writers import ALL_FORMATS, WRITERS
@@ -51,13 +51,12 @@ def write_results(
 def write_atomically(path: Path, text: str) -> None:
     """Writes `text` as UTF-8 under a temporary name beside `path`, then renames it.
 
-    Whoever looks sees the old file or the whole new one. The temporary name begins with a dot and
-    holds the process id, so that two processes do not share it.
+    Whoever looks sees the old file or the whole new one.
     """
-    partial = temporary(path, f".{os.getpid()}.partial")
+    partial, file = create_beside(path, "partial")
     try:
-        # a lone surrogate, which JSON allows and UTF-8 does not, becomes `?`
-        partial.write_bytes(text.encode("utf-8", errors="replace"))
+        with file:  # a lone surrogate, which JSON allows and UTF-8 does not, becomes `?`
+            file.write(text.encode("utf-8", errors="replace"))
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -12,10 +12,11 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from onecard_client._channel import DEFAULT_URL
 from onecard_client._client import DEFAULT_TIMEOUT_S
+from onecard_client._console import printable
 
 URL_VARIABLE = "ONECARD_URL"
 # name: (type, placeholder, help); the server has the defaults and limits.
@@ -48,6 +49,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **arguments: Any) -> None:
         arguments.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **arguments)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """As argparse does, which quotes arguments: a shell's `*` makes some of names of files."""
+        super().exit(status, None if message is None else printable(message))
 
     def faults(self, unknown: Sequence[str]) -> list[str]:
         """What is wrong with arguments that nobody took, a sentence for each option."""

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TextIO
 
+from onecard_client._console import printable
 from onecard_client.events import Progress
 
 BAR_WIDTH = 24
@@ -41,7 +42,8 @@ class Lines(Silent):
     def show(self, progress: Progress) -> None:
         if progress.stage not in self._begun:
             self._begun.add(progress.stage)
-            print(f"{self._name}: {progress.stage}", file=self._stream, flush=True)
+            line = printable(f"{self._name}: {progress.stage}")
+            print(line, file=self._stream, flush=True)
 
 
 class Bar(Silent):
@@ -62,7 +64,7 @@ class Bar(Silent):
         minutes, seconds = divmod(int(now_s - self._started_s), 60)
         line = f"{self._name}: {progress.stage} {_extent(progress)} {minutes}:{seconds:02d}"
         width = shutil.get_terminal_size().columns - 1
-        self._stream.write("\r\033[K" + line[:width])
+        self._stream.write("\r\033[K" + printable(line)[:width])
         self._stream.flush()
 
     def clear(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from onecard_client import __version__
 from onecard_client._client import Client
-from onecard_client._console import EXIT_FAILED, EXIT_OK
+from onecard_client._console import EXIT_FAILED, EXIT_OK, escaped, printable
 
 EPILOG = """\
 exit codes: 0 the server is ready, 1 it answers and is not ready, 2 wrong usage, 3 no server at the
@@ -35,12 +35,15 @@ def verify(options: argparse.Namespace, error: Any) -> None:
 def run(client: Client, options: argparse.Namespace) -> int:
     health = client.health()
     if options.json:
-        print(json.dumps({"url": options.url, "client_version": __version__, **asdict(health)}))
+        document = {"url": options.url, "client_version": __version__, **asdict(health)}
+        print(escaped(json.dumps(document)))
     else:
         state = "ready" if health.ready else "live, not ready" if health.live else "not live"
-        print(f"{options.url}: {state}")
-        print(f"server {health.server_name} {health.server_version}, client onecard {__version__}")
+        server = f"{health.server_name} {health.server_version}"
+        print(printable(f"{options.url}: {state}"))
+        print(printable(f"server {server}, client onecard {__version__}"))
         width = max(len(model.name) for model in health.models)
         for model in health.models:
-            print(f"  {model.name:<{width}}  {'ready' if model.ready else 'not ready'}")
+            ready = "ready" if model.ready else "not ready"
+            print(printable(f"  {model.name:<{width}}  {ready}"))
     return EXIT_OK if health.ready else EXIT_FAILED

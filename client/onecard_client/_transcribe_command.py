@@ -22,6 +22,7 @@ from onecard_client._console import (
     EXIT_UNREACHABLE,
     complain,
     plural,
+    printable,
 )
 from onecard_client._content import Content
 from onecard_client._errors import ConnectionFailed, OnecardError
@@ -158,7 +159,7 @@ def _transcribe(client: Client, recording: _Recording, options: argparse.Namespa
     if options.verbose:
         names = " ".join(shown(str(path)) for path in paths)
         summary = _summary(recording.name, transcript, time.monotonic() - started_s)
-        print(f"{summary} -> {names}", flush=True)
+        print(printable(f"{summary} -> {names}"), flush=True)
 
 
 @contextmanager

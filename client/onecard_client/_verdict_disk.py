@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from onecard_client._new_file import create_beside
 from onecard_client._verdict_lines import Place
 
 try:
@@ -154,9 +155,9 @@ def whole_line(file: BinaryIO, place: Place) -> bytes:
 
 def merge(path: Path, sources: Iterable[tuple[Path, Iterable[Place]]]) -> None:
     """Puts lines of files together in a new one, which then becomes `path`. Raises: OSError."""
-    new = path.with_name(f".{path.name}.new")
+    new, target = create_beside(path, "new")
     try:
-        with new.open("wb") as target:
+        with target:
             for source, places in sources:
                 with source.open("rb") as file:
                     target.writelines(whole_line(file, place) for place in places)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from onecard_client._console import escaped
 from onecard_client._table import Column, Table
 from onecard_client._verdict_disk import OutputFailed, reason
 from onecard_client.mail import Email
@@ -52,15 +53,15 @@ def rows(stream: TextIO) -> Show:
 
 
 def lines(stream: TextIO) -> Show:
-    """JSONL: each verdict as the server sent it."""
+    """JSONL: each verdict as the server sent it, escaped where a terminal would obey."""
 
     def show(verdict: Verdict, mail: Email) -> None:
         document = verdict.to_dict()
-        line = json.dumps(document, ensure_ascii=False)
+        line = escaped(json.dumps(document, ensure_ascii=False))
         try:
             line.encode(stream.encoding or "utf-8")
         except UnicodeEncodeError:  # another charset, or half an emoji: escapes are always JSON
-            line = json.dumps(document)
+            line = escaped(json.dumps(document))
         stream.write(line + "\n")
         stream.flush()
 

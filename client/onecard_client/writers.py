@@ -1,8 +1,8 @@
 """The six file formats that WhisperX writes, as texts.
 
 txt, tsv, json and aud are WhisperX's to the byte; `subtitles` decides what stands in the cues of
-srt and vtt. Without `whisperx_compat` line breaks inside a text become spaces, and VTT's `<` and
-`&` are escaped.
+srt and vtt. Without `whisperx_compat` line breaks inside a text become spaces, VTT's `<` and `&`
+are escaped, and TSV's texts are no formulas.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from onecard_client.subtitles import SubtitleLayout, cues
 if TYPE_CHECKING:
     from onecard_client.transcript import Segment, Transcript
 
+# With what a formula begins, in full width as well, as Japanese spreadsheets have it.
+_FORMULAS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 
 
@@ -46,8 +48,10 @@ def txt(transcript: Transcript, layout: SubtitleLayout) -> str:
 
 
 def tsv(transcript: Transcript, layout: SubtitleLayout) -> str:
+    guard = str if layout.whisperx_compat else _guard
     rows = (
-        f"{round(1000 * segment.start)}\t{round(1000 * segment.end)}\t{_cell(segment, layout)}\n"
+        f"{round(1000 * segment.start)}\t{round(1000 * segment.end)}"
+        f"\t{guard(_cell(segment, layout))}\n"
         for segment in transcript.segments
     )
     return "start\tend\ttext\n" + "".join(rows)
@@ -84,6 +88,14 @@ def _line(segment: Segment, layout: SubtitleLayout) -> str:
 
 def _cell(segment: Segment, layout: SubtitleLayout) -> str:
     return _line(segment, layout).replace("\t", " ")
+
+
+def _guard(cell: str) -> str:
+    """A text that a spreadsheet would take for a formula behind an apostrophe, which it hides.
+
+    OWASP's cure of CSV injection (CWE-1236).
+    """
+    return f"'{cell}" if cell.startswith(_FORMULAS) else cell
 
 
 def _label(segment: Segment) -> str:

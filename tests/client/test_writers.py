@@ -259,3 +259,19 @@ def test_cues_hold_every_word_in_order(seed: int) -> None:
             max_line_width=layout.max_line_width, max_line_count=layout.max_line_count
         )
         assert " ".join(text_lines(srt)).split() == spoken
+
+
+@pytest.mark.parametrize("first", [*"=+-@", *"\uff1d\uff0b\uff0d\uff20"])
+def test_a_text_is_no_formula_of_a_spreadsheet(first: str) -> None:
+    formula = f'{first}HYPERLINK("http://example.org","x")'
+    transcript = transcript_of([segment("x", text=f" \t{formula}", words=[])])
+    assert transcript.to_tsv().splitlines()[1] == f"0\t5000\t'{formula}"
+    compatible = SubtitleLayout(whisperx_compat=True)
+    assert WRITERS["tsv"](transcript, compatible).splitlines()[1] == f"0\t5000\t{formula}"
+    assert transcript.to_txt() == f"{formula}\n"
+
+
+@pytest.mark.parametrize("text", ["a = b", "5 - 3", "1+1", "'quoted'", "\u2013 a dash", ""])
+def test_other_texts_stay_as_they_are_in_a_table(text: str) -> None:
+    transcript = transcript_of([segment("x", text=text, words=[])])
+    assert transcript.to_tsv().splitlines()[1] == f"0\t5000\t{text}"
