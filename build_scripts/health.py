@@ -36,6 +36,7 @@ MAX_LATE = 2
 # long: a step over six hours of audio takes many minutes without a card.
 MAX_BUSY_S = 900.0
 # A process that a signal stopped answers nobody. A debugger's hold is another state.
+TOLD_STOPPED_S = 5.0
 MAX_STOPPED_S = 30.0
 MAX_SILENT_S = 120.0  # for which Triton itself may not answer
 OFF = "CANARY"  # in the environment: 0 makes no requests
@@ -137,7 +138,16 @@ class Health:
                 self._canary.ask(asked.name, timeout_s)
             elif asked.asked_s is not None and now_s - asked.asked_s > 2 * timeout_s:
                 asked.asked_s = None  # the process that asks has ended; another one asks again
-        self._tell("; ".join(asked.problem for asked in self._asked.values() if asked.problem))
+        problems = [asked.problem for asked in self._asked.values() if asked.problem]
+        self._tell("; ".join([*self._held(stubs, now_s), *problems]))
+
+    def _held(self, stubs: Mapping[int, str], now_s: float) -> list[str]:
+        """What is wrong with processes that are stopped: requests that they get wait for ever."""
+        return [
+            f"a process of `{stubs.get(pid, 'Triton')}` (pid {pid}) is stopped by a signal"
+            for pid, since_s in self._stopped.items()
+            if now_s - since_s >= TOLD_STOPPED_S
+        ]
 
     def _suspects(self, stubs: Mapping[int, str], now_s: float) -> set[str]:
         """Models with a process that is stopped, or that works without ending any request."""

@@ -67,7 +67,7 @@ class Repeats:
         for key, count in self._recent.items():
             if count:
                 what = b"" if key == self._last else b": " + key[:200]
-                yield b"... repeated %d time%s%s" % (count, b"s" * (count > 1), what)
+                yield key if count == 1 else b"... repeated %d times%s" % (count, what)
                 self._recent[key] = 0
 
     @property

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PROC = Path("/proc")
+MAX_FILES = 2**20  # that a process is allowed to open, where the hard limit is none
 _LISTEN = "0A"  # the state column of /proc/net/tcp
 
 
@@ -158,7 +159,7 @@ def stack_limit(wanted: int) -> tuple[int, int]:
     return (wanted if soft == resource.RLIM_INFINITY else max(soft, wanted)), hard
 
 
-def file_limit(most: int = 2**20) -> tuple[int, int]:
+def file_limit(most: int = MAX_FILES) -> tuple[int, int]:
     """The soft and hard limit of open files: as many as the hard one allows, up to `most`.
 
     Every connection is one; where they run out, nobody else is let in, and Triton's HTTP server

@@ -31,6 +31,7 @@ _HARMLESS = (
     "HandleCancellation called even when the context was not cancelled",  # a stream's normal end
     "ERROR: Failed to create instance",  # "failed to load" says the same again
 )
+_REPEATED = re.compile(r"^\.\.\. repeated \d+ times$")  # the line before (`log_writer`)
 _LOADING = re.compile(r"loading: (\S+?):\d+")
 _LOADED = re.compile(r"successfully loaded '([^']+)'")
 _FROZEN = "<frozen importlib"  # Python's own import machinery, in every traceback
@@ -44,10 +45,17 @@ class Reader:
         self.loading: list[str] = []
         self.loaded: list[str] = []
         self._continues = False  # the last line shown goes on in lines without a prefix
+        self._was_shown = False  # the last line was
 
     def read(self, line: str) -> str | None:
         """The line to show for `line`, or None."""
-        line = line.rstrip("\n")
+        if not self._was_shown and _REPEATED.match(line):
+            return None
+        shown = self._read(line.rstrip("\n"))
+        self._was_shown = shown is not None
+        return shown
+
+    def _read(self, line: str) -> str | None:
         if any(sign in line for sign in _HARMLESS):
             self._continues = False
             return None

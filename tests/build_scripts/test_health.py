@@ -169,10 +169,17 @@ def test_no_room_is_an_answer_where_work_goes_on(machine: Machine) -> None:
 def test_a_stopped_process_is_ended_though_others_of_its_model_answer(machine: Machine) -> None:
     machine.stopped = {2}
     machine.pass_s(health.MAX_STOPPED_S - 5)
+    assert machine.health.phase() == (
+        "failing",
+        "a process of `decode_audio` (pid 2) is stopped by a signal",
+    )
     assert machine.killed == []
     machine.pass_s(10)
     assert set(machine.killed) == {2}
     assert "was stopped by a signal" in machine.said[-1]
+    machine.stopped = set()
+    machine.pass_s(1)
+    assert machine.health.phase() == ("ready", "")
 
 
 def test_triton_that_answers_nothing_is_told_and_ended(machine: Machine) -> None:

@@ -51,6 +51,19 @@ def test_a_traceback_is_written_whole_however_often_it_comes() -> None:
     assert written(traceback * 5) == traceback * 5
 
 
+def test_twice_is_no_repetition_to_speak_of() -> None:
+    assert written([b"one", b"one", b"two"]) == [b"one", b"one", b"two"]
+
+
+def test_nobody_is_shown_how_often_what_was_not_shown_came() -> None:
+    reader = server_log.Reader()
+    harmless = 'E1121 05:12:13.021382 1 server.cc:241] "CudaDriverHelper has not been initialized."'
+    assert reader.read(harmless) is None
+    assert reader.read("... repeated 7 times") is None
+    assert reader.read("a model printed this") == "a model printed this"
+    assert reader.read("... repeated 7 times") == "... repeated 7 times"
+
+
 def test_empty_lines_stay() -> None:
     assert written([b"", b"", b"x"]) == [b"", b"", b"x"]
 
