@@ -1,8 +1,4 @@
-"""Which server runs under a name, what it recorded, and what one that was killed left behind.
-
-It knows lock files, processes and shared memory by the server's name; it starts and ends nothing
-that lives.
-"""
+"""Which server runs under a name, what it recorded, and what one that was killed left behind."""
 
 from __future__ import annotations
 
@@ -11,17 +7,19 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from build_scripts import layout, processes, settings
+from build_scripts import layout, processes, scratch, settings
 from build_scripts.errors import ServerError
 from build_scripts.settings import Settings
 
 STATE = "server.json"
+MAX_AGE_S = 60.0  # of what is recorded every few seconds
 LOOK_S = 0.2  # whoever only looks whether a lock is held has it for less
 
 
@@ -76,9 +74,20 @@ def running() -> list[str]:
     return [run.name for run in sorted(layout.RUN.glob("*/")) if is_held(run)]
 
 
-def record(server: Settings, pid: int, phase: str) -> None:
-    """Say to `wait` and `stop` how things stand with the Triton `pid`; replaced in one step."""
-    document = {"phase": phase, "supervisor": os.getpid(), "server": pid}
+def record(server: Settings, pid: int, phase: str, why: str = "") -> None:
+    """Say to others how things stand with the Triton `pid`; replaced in one step.
+
+    `phase` is `starting`, `ready`, `failing` (a public model does not answer; `why` says which),
+    `draining`, or `paused` between two Tritons. `looked_s` is when this was so, by the monotonic
+    clock, which all processes share and nobody sets.
+    """
+    document = {
+        "phase": phase,
+        "why": why,
+        "supervisor": os.getpid(),
+        "server": pid,
+        "looked_s": round(time.monotonic(), 1),
+    }
     path = server.run / STATE
     aside = path.with_suffix(".new")
     aside.write_text(json.dumps(document) + "\n", encoding="utf-8")
@@ -86,12 +95,23 @@ def record(server: Settings, pid: int, phase: str) -> None:
 
 
 def state(server: Settings) -> dict[str, Any]:
-    """What the running `serve` recorded: phase, supervisor, server; empty when there is none."""
+    """What the running `serve` recorded (`record`); empty when there is none."""
     try:
         document = json.loads((server.run / STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def trouble(document: Mapping[str, Any]) -> str:
+    """Why a server that recorded `document` is not ready; empty when it is."""
+    now_s = time.monotonic()
+    age_s = now_s - float(document.get("looked_s", now_s))
+    if document.get("phase") == "ready" and age_s > MAX_AGE_S:
+        return f"`serve` has not looked at it for {age_s:.0f} s: is it stopped?"
+    if document.get("phase") == "ready":
+        return ""
+    return str(document.get("why") or document.get("phase") or "not started yet")
 
 
 def reclaim_all(own: Path, say: Callable[[str], None]) -> None:
@@ -111,16 +131,26 @@ def reclaim_all(own: Path, say: Callable[[str], None]) -> None:
 def reclaim(run: Path) -> int:
     """End the processes and remove the shared memory of the server whose name `run` has.
 
-    Both are recognised by the shared-memory prefix, which is this checkout's and this port's
-    alone: it stands in the command line of the server and of every stub, and in the environment of
-    whatever they started in turn (the workers of TensorRT-LLM's orchestrator, which hold its
-    engines on the GPU). Returns how many.
+    Processes are recognised by the variable that stands in the environment of all that a server
+    starts, what they start in turn included (the workers of TensorRT-LLM's orchestrator hold its
+    engines on the GPU). The name can be foretold, so it is no proof: what is another user's is
+    left alone, and so is who has the name only in an argument, as a `grep` for it.
+    Returns how many processes, regions and folders there were.
     """
     prefix = settings.shm_prefix(run.name)
-    left = {*processes.mentioning(prefix), *processes.with_variable(settings.SERVER, prefix)}
-    processes.end(sorted(left), patience_s=3)
-    regions = list(Path("/dev/shm").glob(f"{prefix}*"))
+    left = processes.with_variable(settings.SERVER, prefix)
+    processes.end(left, patience_s=3)
+    regions = [path for path in Path("/dev/shm").glob(f"{prefix}*") if _is_ours(path)]
     for region in regions:
         region.unlink(missing_ok=True)
+    folders = scratch.remove(run)
     (run / STATE).unlink(missing_ok=True)
-    return len(left) + len(regions)
+    return len(left) + len(regions) + folders
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether this user made a file there; anybody may make one with our prefix in /dev/shm."""
+    with contextlib.suppress(OSError):
+        status = path.lstat()
+        return status.st_uid == os.getuid() and stat.S_ISREG(status.st_mode)
+    return False

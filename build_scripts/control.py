@@ -20,6 +20,9 @@ from typing import Any
 PENDING = re.compile(
     r'^nv_inference_pending_request_count\{model="([^"]+)".*\} (\S+)$', re.MULTILINE
 )
+ENDED = re.compile(
+    r'^nv_inference_request_(?:success|failure)\{[^}]*model="([^"]+)".*\} (\S+)$', re.MULTILINE
+)
 HEADER = "onecard-control"
 RELOAD_TIMEOUT_S = 300.0  # loading an engine takes minutes
 CALLS = "calls"  # parameter of a BLS model's config.pbtxt: the models it calls, comma-separated
@@ -75,9 +78,16 @@ class Api:
 
     def pending(self) -> dict[str, float]:
         """Model -> how many requests it has not begun. Raises OSError."""
+        return self._metric(PENDING)
+
+    def ended(self) -> dict[str, float]:
+        """Model -> how many requests it has answered or refused. Raises OSError."""
+        return self._metric(ENDED)
+
+    def _metric(self, pattern: re.Pattern[str]) -> dict[str, float]:
         text = self._opened(urllib.request.Request(self.metrics_url + "/metrics"), 10)
         found: dict[str, float] = {}
-        for model, count in PENDING.findall(text.decode()):  # one for each version
+        for model, count in pattern.findall(text.decode()):  # one for each version
             found[model] = found.get(model, 0.0) + float(count)
         return found
 

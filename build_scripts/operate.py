@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from build_scripts import (
@@ -72,7 +73,9 @@ def detach(one: Settings, arguments: Sequence[str]) -> None:
     one.messages.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "build_scripts", "serve"]
     command += [argument for argument in arguments if argument != "--detach"]
-    with one.messages.open("wb") as file:
+    one.messages.unlink(missing_ok=True)
+    # To its end, wherever that is: what grows too long is begun anew.
+    with open(one.messages, "ab", opener=partial(os.open, mode=0o600)) as file:
         process = subprocess.Popen(
             command,
             cwd=layout.ROOT,
@@ -102,7 +105,7 @@ def wait(one: Settings, timeout_s: float) -> None:
     tail = server_log.Tail(one.messages)
     while time.monotonic() < deadline_s:
         ended = not claim.is_held(one.run)
-        ready = claim.state(one).get("phase") == "ready" and Api(one.url).is_ready()
+        ready = not claim.trouble(claim.state(one)) and Api(one.url).is_ready()
         for line in tail.lines():  # after looking, so that the last words are among them
             say(line)
         if ready:
@@ -139,9 +142,10 @@ def status(one: Settings) -> None:
     if not claim.is_held(one.run):
         raise ServerError(f"no server runs on port `{one.http_port}`: `make serve`")
     found = claim.state(one)
-    ready = Api(one.url).is_ready()
     say(f"{found.get('phase', 'starting')} (Triton pid {found.get('server', '?')}) at {one.url}")
-    if not ready:
+    if why := claim.trouble(found):
+        raise ServerError(f"not ready ({why}): `make wait` waits, `{one.messages}` has more")
+    if not Api(one.url).is_ready():
         raise ServerError("not every model is ready: `make wait`")
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from build_scripts.served import Served
 
 WANTED_NUMPY = "1.26"
+MIN_FILES = 4096
 MIN_SHM_BYTES = 512 * 2**20
 
 
@@ -38,7 +39,7 @@ def check(server: Settings, found: Served) -> list[str]:
         warnings += check_engines(found, server.vram_gib)
     check_numpy(launch)
     check_ports(server)
-    return [*warnings, *check_shared_memory()]
+    return [*warnings, *check_shared_memory(), *check_files()]
 
 
 def check_engines(
@@ -129,4 +130,15 @@ def check_shared_memory() -> list[str]:
     return [
         f"warning: /dev/shm has {free_bytes >> 20} MiB free, wanted {MIN_SHM_BYTES >> 20}: "
         "long recordings will fail (in Docker: --shm-size=1g)"
+    ]
+
+
+def check_files() -> list[str]:
+    """A warning where so few files may be open that idle connections soon keep others out."""
+    allowed = processes.file_limit()[0]
+    if allowed >= MIN_FILES:
+        return []
+    return [
+        f"warning: {allowed} files may be open, wanted {MIN_FILES}: a connection is one, and more "
+        f"are not let in (ulimit -Hn {MIN_FILES}, or LimitNOFILE= of its systemd unit)"
     ]

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PROC = Path("/proc")
+MAX_FILES = 2**20  # that a process is allowed to open, where the hard limit is none
 _LISTEN = "0A"  # the state column of /proc/net/tcp
 
 
@@ -40,15 +41,50 @@ def mentioning(fragment: str) -> list[int]:
 
 
 def with_variable(name: str, value: str) -> list[int]:
-    """Processes, other than this one, with `name`=`value` in their environment."""
+    """This user's processes, other than this one, with `name`=`value` in their environment.
+
+    An environment is what a process was started with, and is nobody else's to see: unlike an
+    argument, it is not met by whoever looks for the text, and no other user can put it on show.
+    """
     wanted = f"{name}={value}".encode()
     found = []
     for folder in _PROC.iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                is_ours = folder.stat().st_uid == os.getuid()  # root could read everybody's
+                if is_ours and wanted in (folder / "environ").read_bytes().split(b"\0"):
                     found.append(int(folder.name))
     return sorted(found)
+
+
+def running(name: str) -> list[int]:
+    """This user's processes whose program has this name, of at most 15 letters."""
+    found = []
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                is_ours = folder.stat().st_uid == os.getuid()
+                if is_ours and (folder / "comm").read_text().rstrip("\n") == name:
+                    found.append(int(folder.name))
+    return found
+
+
+def started_s(pid: int) -> float:
+    """When a process was started, as `time.time` counts; 0 where it is gone."""
+    try:
+        ticks = int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0.0
+    since_boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.time() - since_boot_s + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal keeps `pid` from running; a debugger's hold does not count."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (OSError, IndexError):
+        return False
 
 
 def is_alive(pid: int) -> bool:
@@ -81,15 +117,25 @@ def ended(status: int) -> str:
 
 
 def end(pids: list[int], patience_s: float) -> None:
-    """SIGTERM, then, for those that are still there after `patience_s`, SIGKILL."""
+    """SIGTERM, then, for those that are still there after `patience_s`, SIGKILL.
+
+    Those that are not this user's to end are left alone.
+    """
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal_number)
+        pids = [pid for pid in pids if kill(pid, signal_number)]
         deadline_s = time.monotonic() + patience_s
         while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline_s:
             time.sleep(0.05)
         pids = [pid for pid in pids if is_alive(pid)]
+
+
+def kill(pid: int, number: signal.Signals) -> bool:
+    """Send a signal; False where there is no such process, or it is another user's."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def end_with_parent() -> None:
@@ -111,6 +157,18 @@ def stack_limit(wanted: int) -> tuple[int, int]:
         wanted = min(wanted, hard)
     # Without a limit glibc gives a thread 2 MiB: `unlimited` is less than a number here.
     return (wanted if soft == resource.RLIM_INFINITY else max(soft, wanted)), hard
+
+
+def file_limit(most: int = MAX_FILES) -> tuple[int, int]:
+    """The soft and hard limit of open files: as many as the hard one allows, up to `most`.
+
+    Every connection is one; where they run out, nobody else is let in, and Triton's HTTP server
+    writes a line for each time that it tries.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    is_unlimited = soft == resource.RLIM_INFINITY
+    return (soft if is_unlimited else max(soft, allowed)), hard
 
 
 def _is_overcommit_strict() -> bool:

@@ -1,8 +1,4 @@
-"""Runs one Triton from its start to its end: ready, supervised, drained, and nothing left behind.
-
-It knows how one is started, watched, started again and ended. What is said to people goes through
-`say`.
-"""
+"""Runs one Triton from its start to its end: ready, supervised, drained, nothing left behind."""
 
 from __future__ import annotations
 
@@ -26,6 +22,7 @@ from build_scripts import (
     control,
     engine_log,
     layout,
+    log_writer,
     preflight,
     processes,
     runtime,
@@ -38,8 +35,10 @@ from build_scripts.control import Api
 from build_scripts.drain import Drain
 from build_scripts.engine_log import EngineLog
 from build_scripts.errors import ServerError
+from build_scripts.health import Health
 from build_scripts.launch import Launch
 from build_scripts.loader import Loader
+from build_scripts.scratch import Scratch
 from build_scripts.served import Served
 from build_scripts.settings import Settings
 from build_scripts.supervisor import Supervisor
@@ -53,11 +52,15 @@ IDLE_CONNECTIONS_S = 3.0
 # A model whose Python process ended before it could say so is waited for by Triton for ever.
 DEAD_STUB_S = 5.0
 # Triton 2.51 can end by a signal when callers cancel unary requests to an ensemble (server issues
-# #7368 and #8034), so one end is survived. Ends that follow each other this closely have a cause
-# that starting again does not mend, and whoever started `serve` has to know. Time is counted from
+# #7368 and #8034), so it is started again at once. Ends that follow each other more closely than
+# `STEADY_S` have a cause that starting again may not mend: then after a pause, which doubles, but
+# never for good, or whoever can end it three times has ended it for all. Time is counted from
 # ready, for loading alone may take minutes.
-MAX_CRASHES = 3
 STEADY_S = 60.0
+FIRST_PAUSE_S = 2.0
+MAX_PAUSE_S = 300.0
+BEAT_S = 5.0  # how often what was recorded is said to be so still
+LAST_WORDS_S = 1.0  # for what the processes of a Triton that has ended still have to say
 # Its Python backend can abort while models load, rarely and without a cause that one could mend
 # (`boost::interprocess::lock_exception`, as in tensorrtllm_backend issues #349 and #521), so an end
 # by one of these is survived once before anything was ready, too.
@@ -69,7 +72,7 @@ class Server:
 
     def __init__(self, server: Settings, say: Callable[[str], None]) -> None:
         self._settings = server
-        self._say = say
+        self._say = _undisturbed(say)
         self._api = Api(server.url, secrets.token_urlsafe(24), server.metrics_url)
         self._signals = 0
         self._tail = server_log.Tail(server.log)
@@ -78,12 +81,16 @@ class Server:
         self._configs: dict[str, dict[str, Any]] = {}  # of the models; empty until the first ready
         self._dead: dict[int, float] = {}  # pid of a stub -> when it was first seen dead
         self._crashes = 0  # ends by itself since it last served for `STEADY_S`
+        self._scratch = Scratch(server.run)
+        self._writer: subprocess.Popen[bytes] | None = None  # of Triton's log
+        self._recorded = (0, "", "")  # pid, phase and why
+        self._beat_s = 0.0
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. A second signal ends it at once.
 
-        Raises ServerError when the server ends by itself before it was ready (twice, where Triton
-        aborts) or too often, and PortTaken or ServerError from the checks before the start.
+        Raises ServerError when the server ends by itself before it was ever ready (twice, where
+        Triton aborts), and PortTaken or ServerError from the checks before the start.
         """
         with claim.locked(self._settings):
             claim.reclaim_all(self._settings.run, self._say)
@@ -92,8 +99,11 @@ class Server:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             try:
-                while not self._serve(self._start(found, watch), found.launch, watch):
+                while not self._signals:
+                    self._serve(self._start(found, watch), found.launch, watch)
                     claim.reclaim(self._settings.run)
+                    self._pause()
+                self._say("stopped")
             finally:
                 claim.reclaim(self._settings.run)
                 shutil.rmtree(self._settings.run, ignore_errors=True)
@@ -121,17 +131,22 @@ class Server:
         log.parent.mkdir(parents=True, exist_ok=True)
         server_log.prune(log.parent, in_use=claim.running())
         if log.exists():
-            log.replace(log.with_suffix(".log.1"))
+            log.replace(server_log.aside(log))
         self._tail, self._reader = server_log.Tail(log), server_log.Reader()
         self._engine_log = engine_log.of(found)
         repository = served.repository_of(self._settings, found, self._say)
         stack = processes.stack_limit(settings.STACK_BYTES)
+        files = processes.file_limit()
 
         def prepare() -> None:
             processes.end_with_parent()
             resource.setrlimit(resource.RLIMIT_STACK, stack)
+            resource.setrlimit(resource.RLIMIT_NOFILE, files)
 
-        with log.open("wb") as file:
+        self._scratch = Scratch(self._settings.run)
+        server_variable = {settings.SERVER: self._settings.shm_prefix}
+        self._writer = log_writer.start(log, server_variable)
+        with self._writer.stdin or contextlib.nullcontext() as file:
             process = subprocess.Popen(
                 settings.command(
                     replace(self._settings, repository=repository), self._api.secret, found.launch
@@ -139,7 +154,7 @@ class Server:
                 cwd=layout.ROOT,
                 env={
                     **settings.environment(found.launch),
-                    settings.SERVER: self._settings.shm_prefix,
+                    **server_variable,
                     # Given from outside where two servers share one card: speech goes first.
                     presence.RUN_DIRECTORY: os.environ.get(
                         presence.RUN_DIRECTORY, str(self._settings.run)
@@ -152,16 +167,17 @@ class Server:
                 start_new_session=True,
                 preexec_fn=prepare,
             )
-        claim.record(self._settings, process.pid, "starting")
+        self._record(process.pid, "starting")
         self._say(f"starting Triton (pid {process.pid}), log in {_short(log)}")
         return process
 
-    def _serve(self, process: subprocess.Popen[bytes], launch: Launch, watch: Watch) -> bool:
-        """Watch over `process` to its end; False when it ended by itself and is to start again."""
+    def _serve(self, process: subprocess.Popen[bytes], launch: Launch, watch: Watch) -> None:
+        """Watch over `process` to its end, by itself or by a signal to `serve`."""
         started_s = time.monotonic()
         ready_s: float | None = None
         supervisor: Supervisor | None = None
         warmup: Warmup | None = None
+        health: Health | None = None
         self._dead = {}
         loader = Loader(self._api, launch, watch.on_loaded)
         while process.poll() is None and not self._signals:
@@ -178,20 +194,35 @@ class Server:
             elif warmup is not None and ready_s is None and warmup.is_done():
                 ready_s = time.monotonic()
                 self._announce(process.pid, ready_s - started_s)
+                health = Health(self._settings, self._api, self._configs, process.pid, self._say)
+                health.start()
+            elif health is not None:
+                self._record(process.pid, *health.phase())
+            if supervisor is None:
+                self._scratch.look()
             time.sleep(POLL_S)
-        if warmup is not None:
-            warmup.end()
-        if supervisor is not None:
-            supervisor.stop()
+        for watcher in (health, warmup, supervisor):
+            if watcher is not None:
+                watcher.stop()
         if not self._signals:
             self._survive(process.returncode, ready_s)
-            return False
-        claim.record(self._settings, process.pid, "draining")
+            return
+        self._record(process.pid, "draining")
         if ready_s is not None and process.poll() is None:
             self._drain(process.pid)
         self._end(process)
-        self._say("stopped")
-        return True
+
+    def _record(self, pid: int, phase: str, why: str = "") -> None:
+        """Say to others how things stand, and every `BEAT_S` that somebody still looks.
+
+        Where the disk is full, the next beat says it again.
+        """
+        state, now_s = (pid, phase, why), time.monotonic()
+        if state == self._recorded and now_s - self._beat_s < BEAT_S:
+            return
+        with contextlib.suppress(OSError):
+            claim.record(self._settings, *state)
+            self._recorded, self._beat_s = state, now_s
 
     def _is_ready(self, loader: Loader) -> bool:
         """Whether every model is loaded and answers; what they are is kept then."""
@@ -224,7 +255,7 @@ class Server:
         return supervisor
 
     def _announce(self, pid: int, seconds: float) -> None:
-        claim.record(self._settings, pid, "ready")
+        self._record(pid, "ready")
         where = self._settings.reachable_address
         self._say(
             f"ready after {seconds:.0f} s: {len(self._configs)} models, "
@@ -244,16 +275,15 @@ class Server:
         if process.poll() is None:
             process.kill()
             process.wait()
-        self._relay()
+        self._relay_last()
 
     def _survive(self, status: int, ready_s: float | None) -> None:
-        """Keep the log of a Triton that ended by itself, and say that another is started.
+        """Keep the log of a Triton that ended by itself; `_pause` says how long for.
 
         Raises ServerError where another would be of no use.
         """
         served_s = 0.0 if ready_s is None else time.monotonic() - ready_s
-        time.sleep(POLL_S)  # what the stubs still had to say
-        self._relay()
+        self._relay_last()
         when = "before it was ready" if ready_s is None else "while it was serving"
         what = f"Triton ended with {processes.ended(status)} {when}"
         log = self._settings.log
@@ -261,14 +291,20 @@ class Server:
         if not was_ever_ready and (status not in ABORTS or self._crashes):
             # Nothing says that another would do better.
             raise ServerError(f"{what}:\n  {_reason(log)}\nthe whole log is in {_short(log)}")
-        log = log.replace(log.with_name(f"{log.stem}.crash-{time.strftime('%Y%m%d-%H%M%S')}.log"))
         self._crashes = 1 if served_s > STEADY_S else self._crashes + 1
-        if self._crashes >= MAX_CRASHES:
-            raise ServerError(
-                f"{what}, {self._crashes} times in a row without serving for {STEADY_S:.0f} s; "
-                f"not starting it again:\n  {_reason(log)}\nthe whole log is in {_short(log)}"
-            )
-        self._say(f"{what}; starting it again; its log is kept in {_short(log)}")
+        kept = log.with_name(f"{log.stem}.crash-{time.strftime('%Y%m%d-%H%M%S')}.log")
+        with contextlib.suppress(OSError):
+            log = log.replace(kept)
+        in_pause = f" in {pause_s(self._crashes):.0f} s" if pause_s(self._crashes) else ""
+        self._say(f"{what}; starting it again{in_pause}; its log is kept in {_short(log)}")
+
+    def _pause(self) -> None:
+        """Wait before another Triton is started; a signal ends it."""
+        until_s = time.monotonic() + pause_s(self._crashes)
+        while time.monotonic() < until_s and not self._signals:
+            left_s = until_s - time.monotonic()
+            self._record(0, "paused", f"Triton ended {self._crashes} times in a row")
+            time.sleep(min(POLL_S, max(0.0, left_s)))
 
     def _relay(self) -> None:
         for line in self._tail.lines():
@@ -277,6 +313,30 @@ class Server:
             shown = self._reader.read(line)
             if shown:
                 self._say(shown)
+        if server_log.is_output(self._settings.messages):
+            server_log.shorten(self._settings.messages)
+
+    def _relay_last(self) -> None:
+        """What is written until the log's writer ends: when nobody is left who could say more."""
+        if self._writer is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._writer.wait(LAST_WORDS_S)
+        self._relay()
+
+
+def pause_s(crashes: int) -> float:
+    """Seconds to wait after so many ends in a row, before Triton is started again."""
+    return 0.0 if crashes < 2 else min(FIRST_PAUSE_S * 2.0 ** (crashes - 2), MAX_PAUSE_S)
+
+
+def _undisturbed(say: Callable[[str], None]) -> Callable[[str], None]:
+    """`say` of a server that goes on where nobody can be told: a full disk, a reader that left."""
+
+    def say_if_possible(line: str) -> None:
+        with contextlib.suppress(OSError):
+            say(line)
+
+    return say_if_possible
 
 
 def _reason(log: Path) -> str:

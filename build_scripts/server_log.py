@@ -5,9 +5,16 @@ It knows the format and which lines are harmless; the full text stays in the fil
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import IO
+
+MAX_READ_BYTES = 4 * 2**20  # at one look; whoever is further behind misses what is older
+MAX_MESSAGES_BYTES = 4 * 2**20  # of what a detached `serve` says
+MAX_KEPT_BYTES = 64 * 2**20  # of all logs of servers that are gone: in a container they are memory
 
 # `I1121 05:12:14.359912 13141 model_lifecycle.cc:839] "successfully loaded 'lm'"`
 _LINE = re.compile(r"^([IWEF])\d{4} \S+ +\d+ [\w.]+:\d+\] ?(.*)$")
@@ -24,6 +31,7 @@ _HARMLESS = (
     "HandleCancellation called even when the context was not cancelled",  # a stream's normal end
     "ERROR: Failed to create instance",  # "failed to load" says the same again
 )
+_REPEATED = re.compile(r"^\.\.\. repeated \d+ times$")  # the line before (`log_writer`)
 _LOADING = re.compile(r"loading: (\S+?):\d+")
 _LOADED = re.compile(r"successfully loaded '([^']+)'")
 _FROZEN = "<frozen importlib"  # Python's own import machinery, in every traceback
@@ -37,10 +45,17 @@ class Reader:
         self.loading: list[str] = []
         self.loaded: list[str] = []
         self._continues = False  # the last line shown goes on in lines without a prefix
+        self._was_shown = False  # the last line was
 
     def read(self, line: str) -> str | None:
         """The line to show for `line`, or None."""
-        line = line.rstrip("\n")
+        if not self._was_shown and _REPEATED.match(line):
+            return None
+        shown = self._read(line.rstrip("\n"))
+        self._was_shown = shown is not None
+        return shown
+
+    def _read(self, line: str) -> str | None:
         if any(sign in line for sign in _HARMLESS):
             self._continues = False
             return None
@@ -73,39 +88,85 @@ class Reader:
 
 
 class Tail:
-    """The lines that were appended to a file since the last look; a partial line waits."""
+    """The lines that were appended to a file since the last look; a partial line waits.
+
+    Where another file is in its place since, the one that was set aside is read to its end first.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._inode = 0
         self._offset = 0
         self._rest = b""
 
     def lines(self) -> list[str]:
-        """Whole new lines, decoded."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                new = file.read()
-        except FileNotFoundError:
-            return []
-        self._offset += len(new)
+        """Whole new lines, decoded; of very many, the last."""
+        new = b""
+        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
+            inode = os.fstat(file.fileno()).st_ino
+            if inode != self._inode:
+                new = self._rest_of(aside(self._path))
+                self._inode, self._offset = inode, 0
+            new += self._read(file)
         *whole, self._rest = (self._rest + new).split(b"\n")
         return [line.decode(errors="replace") for line in whole]
 
+    def _rest_of(self, path: Path) -> bytes:
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            if os.fstat(file.fileno()).st_ino == self._inode:
+                return self._read(file)
+        return b""
 
-def prune(folder: Path, in_use: Collection[str] = (), num_kept: int = 20) -> None:
+    def _read(self, file: IO[bytes]) -> bytes:
+        size = os.fstat(file.fileno()).st_size
+        if size < self._offset:  # it was emptied
+            self._offset = 0
+        file.seek(max(self._offset, size - MAX_READ_BYTES))
+        new = file.read(MAX_READ_BYTES)
+        self._offset = file.tell()
+        return new
+
+
+def aside(path: Path) -> Path:
+    """Where a log goes that has grown too long, or that the next server's replaces."""
+    return path.with_suffix(".log.1")
+
+
+def is_output(path: Path) -> bool:
+    """Whether what this process prints goes to the end of the file."""
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.fstat(1), path.stat())
+    return False
+
+
+def shorten(path: Path, max_bytes: int = MAX_MESSAGES_BYTES) -> None:
+    """Begin a file anew that has grown too long and that others append to; its end is kept aside.
+
+    What is appended between the copy and the cut is lost.
+    """
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > max_bytes:
+            aside(path).write_bytes(path.read_bytes()[-max_bytes:])
+            os.truncate(path, 0)
+
+
+def prune(
+    folder: Path,
+    in_use: Collection[str] = (),
+    num_kept: int = 20,
+    max_bytes: int = MAX_KEPT_BYTES,
+) -> None:
     """Remove all but the newest logs; tests and demos leave one for every port they had.
 
     `in_use`: the names of the servers that run, whose logs stay however long they are silent.
     """
     names = {f"{kind}-{server}.log" for kind in ("serve", "server") for server in in_use}
-    logs = sorted(
-        (path for path in folder.glob("*.log*") if path.name not in names),
-        key=lambda path: path.stat().st_mtime,
-        reverse=True,
-    )
-    for path in logs[num_kept:]:
-        path.unlink(missing_ok=True)
+    found = {path: path.stat() for path in folder.glob("*.log*") if path.name not in names}
+    total = 0
+    for number, path in enumerate(sorted(found, key=lambda path: -found[path].st_mtime)):
+        total += found[path].st_size
+        if number >= num_kept or total > max_bytes:
+            path.unlink(missing_ok=True)
 
 
 def reason(path: Path, max_lines: int = 12) -> list[str]:

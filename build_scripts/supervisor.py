@@ -2,8 +2,7 @@
 
 Since 24.06 Triton's Python backend does not restart a stub process that ended, while the health
 endpoint goes on answering 200 (triton-inference-server/server issues #7347 and #8604). This watches
-the stubs of one server and reloads the model of a dead one through the model control API. It knows
-processes and that API; it knows nothing of what the models do.
+the stubs of one server and reloads the model of a dead one through the model control API.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import http.client
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from build_scripts import processes
@@ -63,12 +62,10 @@ class Supervisor:
         self, server_pid: int, api: Api, decoupled: Collection[str], say: Callable[[str], None]
     ) -> None:
         self._server_pid = server_pid
-        self._decoupled = decoupled
         self._api = api
         self._say = say
+        self._deaths = Deaths(decoupled)
         self._stopping = threading.Event()
-        self._reviving: set[str] = set()
-        self._done: set[str] = set()  # those of them that are loaded again
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -78,31 +75,24 @@ class Supervisor:
         self._stopping.set()
 
     def _watch(self) -> None:
-        known = stubs(self._server_pid)
+        self._deaths.look(stubs(self._server_pid))
         while not self._stopping.wait(POLL_S):
-            done = set(self._done)
-            living = stubs(self._server_pid)
-            # Reloading ends processes too; those of a model that is being revived are expected.
-            dead = {known[pid] for pid in known.keys() - living.keys()} - self._reviving
-            dead |= {model for model in done if model not in living.values()}
-            self._done -= done
-            self._reviving -= done
+            dead = self._deaths.look(stubs(self._server_pid))
             if dead and not processes.is_alive(self._server_pid):
                 return  # they went with the server, which is not this thread's to start again
-            if lost := sorted(dead & set(self._decoupled)):
+            if lost := self._deaths.beyond_reload(dead):
                 self._say(f"the Python process of `{lost[0]}` ended, with streams under way")
                 os.kill(self._server_pid, signal.SIGKILL)
                 return
-            for model in sorted(dead):
-                self._reviving.add(model)
+            for model in dead:
                 threading.Thread(target=self._revive, args=(model,), daemon=True).start()
-            known = living
 
     def _revive(self, model: str) -> None:
         """Reload until it works or the server stops, waiting longer after each failure."""
         failures = 0
         while not self._stopping.is_set():
             self._say(f"a Python process of `{model}` ended; loading the model again")
+            self._deaths.begin_reload(model, stubs(self._server_pid))
             try:
                 self._api.reload(model)
             except (OSError, http.client.HTTPException) as error:
@@ -114,5 +104,48 @@ class Supervisor:
                 self._stopping.wait(wait_s)
             else:
                 self._say(f"`{model}` is back")
-                self._done.add(model)
+                self._deaths.end_reload(model)
                 return
+
+
+class Deaths:
+    """Tells the processes that died from those that a reload ends; may be used by threads.
+
+    A model's unloading is answered before all its processes have ended: those that lived when its
+    reload began are expected to end, however long that takes.
+    """
+
+    def __init__(self, decoupled: Collection[str]) -> None:
+        self._decoupled = frozenset(decoupled)
+        self._lock = threading.Lock()
+        self._known: Mapping[int, str] = {}
+        self._expected: set[int] = set()
+        self._reloading: set[str] = set()
+        self._lost: set[str] = set()  # models that lost a process of the reload that is under way
+
+    def look(self, living: Mapping[int, str]) -> list[str]:
+        """The models to load again, given the pid -> model of every living process."""
+        with self._lock:
+            gone = self._known.keys() - living.keys()
+            self._lost |= {self._known[pid] for pid in gone - self._expected}
+            self._expected -= gone  # the kernel may give the number to another
+            self._known = living
+            dead = self._lost - self._reloading
+            self._lost -= dead
+            self._reloading |= dead
+            return sorted(dead)
+
+    def beyond_reload(self, models: Collection[str]) -> list[str]:
+        """Those of `models` whose callers a reload would leave waiting."""
+        return sorted(self._decoupled.intersection(models))
+
+    def begin_reload(self, model: str, living: Mapping[int, str]) -> None:
+        """The processes of `model` that live now are going to end."""
+        with self._lock:
+            self._lost.discard(model)
+            self._expected |= {pid for pid, name in living.items() if name == model}
+
+    def end_reload(self, model: str) -> None:
+        """`model` is loaded; from now on the death of one of its processes is news."""
+        with self._lock:
+            self._reloading.discard(model)

@@ -56,7 +56,7 @@ class Warmup:
         self._process = None
         return True
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Give up what is not answered yet."""
         if self._process is not None:
             self._process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,10 +14,11 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from build_scripts import supervisor
+from build_scripts import claim, layout, supervisor
 from build_scripts.demo import free_ports
 from tests.halves import (  # noqa: F401 (hooks)
     pytest_collection_modifyitems,
@@ -55,11 +57,21 @@ class Server:
                         pid = int(stat.read().rpartition(")")[2].split()[1])
         raise AssertionError("no tritonserver below the server's process")
 
+    def processes(self, model: str) -> list[int]:
+        """The pids of a model's processes."""
+        stubs = supervisor.stubs(self.triton_pid())
+        return sorted(pid for pid, served in stubs.items() if served == model)
+
     def kill(self, model: str) -> None:
         """`kill -9` of every process of a model."""
-        for pid, served in supervisor.stubs(self.triton_pid()).items():
-            if served == model:
-                os.kill(pid, signal.SIGKILL)
+        for pid in self.processes(model):
+            os.kill(pid, signal.SIGKILL)
+
+    def state(self) -> dict[str, Any]:
+        """What `serve` recorded for others to read."""
+        run = layout.RUN / self.http_url.rpartition(":")[2]
+        found: dict[str, Any] = json.loads((run / claim.STATE).read_text())
+        return found
 
 
 def is_ready(http_url: str) -> bool:

@@ -5,6 +5,8 @@ What it would not survive is in test_restarts.py.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 
@@ -12,9 +14,11 @@ import numpy as np
 import pytest
 import requests
 
+from build_scripts import plan, serving, supervisor
 from evaluation import recordings
 from evaluation.metrics import word_errors
 from onecard_client import Client, InvalidRequest, OnecardError
+from tests.conftest import is_ready
 
 RATE = recordings.RATE
 RECOVERY_TIMEOUT_S = 90
@@ -172,3 +176,61 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
         time.sleep(0.5)
         run()
     assert word_errors(recordings.JFK, str(outcomes[-1])).errors == 0
+
+
+SEVERAL = [model.name for model in serving.models(plan.load("cpu")).values() if model.instances > 1]
+
+
+@pytest.mark.parametrize("is_loaded", [False, True], ids=["idle", "under load"])
+@pytest.mark.parametrize("model", SEVERAL)
+def test_one_dead_process_of_several_is_replaced_once(server, model, is_loaded):
+    clip = recordings.jfk().path
+    is_over = threading.Event()
+    texts: list[str] = []
+
+    def run() -> None:
+        with Client(server.grpc_url) as own:
+            while not is_over.is_set():
+                texts.append(own.transcribe(clip, timeout_s=2 * RECOVERY_TIMEOUT_S).text)
+
+    threads = [threading.Thread(target=run) for _ in range(2 * is_loaded)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: not threads or texts)
+    before = server.processes(model)
+    os.kill(before[0], signal.SIGKILL)
+    eventually(lambda: len(server.processes(model)) == len(before))
+    eventually(lambda: not {*before} & {*server.processes(model)})
+    eventually(lambda: is_ready(server.http_url))
+    replaced = server.processes(model)
+    for _ in range(20):  # a second reload would begin at the supervisor's next look
+        time.sleep(supervisor.POLL_S)
+        assert server.processes(model) == replaced
+        assert is_ready(server.http_url)
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    assert len(texts) >= len(threads)  # the client tries again: nobody's request is lost
+    for text in texts:
+        assert word_errors(recordings.JFK, text).errors == 0
+
+
+def test_a_server_with_a_stopped_process_is_not_ready_and_gets_another(server, client):
+    """Triton says 200 all the while; a transcription would wait for ever."""
+    eventually(lambda: server.state()["phase"] == "ready")
+    before = server.processes("decode_audio")
+    for pid in before:
+        os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: server.state()["phase"] == "failing")
+    assert "`decode_audio`" in server.state()["why"]
+    eventually(lambda: server.state()["phase"] == "ready")
+    assert not {*before} & {*server.processes("decode_audio")}
+    found = client.transcribe(recordings.jfk().path, timeout_s=RECOVERY_TIMEOUT_S)
+    assert word_errors(recordings.JFK, found.text).errors == 0
+
+
+def eventually(holds) -> None:
+    deadline = time.monotonic() + 2 * RECOVERY_TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)

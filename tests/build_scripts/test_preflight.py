@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from build_scripts import engines, knobs, launch, layout, plan, preflight
+from build_scripts import engines, knobs, launch, layout, plan, preflight, processes
 from build_scripts.errors import ServerError
 from build_scripts.served import Served
 from onecard import manifest
@@ -78,6 +79,30 @@ def test_a_language_that_is_not_fetched_yet_is_a_warning(tmp_path: Path) -> None
     ]
     on_card = dataclasses.replace(more, launch=dataclasses.replace(more.launch, runtime="nvidia"))
     assert sum("align/de" in one for one in preflight.check_engines(on_card, None, tmp_path)) == 1
+
+
+def test_few_open_files_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 1024))
+    assert "1024 files may be open" in preflight.check_files()[0]
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 20_000))
+    assert preflight.check_files() == []  # which `serve` raises it to
+
+
+@pytest.mark.parametrize(
+    ("limits", "raised"),
+    [
+        ((1024, 20_000), 20_000),
+        ((1024, 2**30), processes.MAX_FILES),
+        ((1024, resource.RLIM_INFINITY), processes.MAX_FILES),
+        ((2**21, 2**22), 2**21),  # never lowered
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), resource.RLIM_INFINITY),
+    ],
+)
+def test_as_many_files_as_allowed(
+    limits: tuple[int, int], raised: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: limits)
+    assert processes.file_limit() == (raised, limits[1])
 
 
 def test_it_is_said_before_triton_starts(tmp_path: Path) -> None:

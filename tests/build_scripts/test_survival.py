@@ -128,13 +128,33 @@ def test_triton_that_aborts_while_models_load_is_started_once_more(
     assert serving.left() == []
 
 
-def test_triton_that_keeps_ending_is_given_up(serving: Serving) -> None:
+def test_triton_that_keeps_ending_is_started_again_after_a_pause(serving: Serving) -> None:
+    """However often: giving up for good would be everybody's to bring about."""
     serving.start()
-    for times_ready in range(2, server.MAX_CRASHES + 1):
+    for times_ready in range(2, 5):
         kill_and_wait(serving, signal.SIGKILL, times_ready)
+    said = serving.said()
+    assert "; starting it again;" in said  # the first time, at once
+    assert said.count("; starting it again in ") == 2
+    assert serving.infer("echo") == [1.0, 2.5]
+    assert serving.terminate() == 0
+    assert serving.left() == []
+
+
+def test_the_pause_grows_and_is_bounded() -> None:
+    pauses = [server.pause_s(crashes) for crashes in range(1, 30)]
+    assert pauses[0] == 0.0
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == server.MAX_PAUSE_S
+
+
+def test_a_signal_ends_the_pause(serving: Serving) -> None:
+    serving.start()
+    kill_and_wait(serving, signal.SIGKILL, times_ready=2)
     os.kill(serving.triton(), signal.SIGKILL)
-    assert serving.end() == 7
-    assert f"{server.MAX_CRASHES} times in a row" in serving.said()
+    eventually(lambda: "; starting it again in " in serving.said())
+    assert serving.terminate() == 0
+    assert serving.said().count("starting Triton") == 2
     assert serving.left() == []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from build_scripts import layout, preflight, settings
+from build_scripts import layout, preflight, processes, settings
 from tests.docker.conftest import DOCKER, ROOT, tool
 
 SERVERS = ("serve", "cpu")
@@ -81,6 +81,22 @@ def test_limits_agree_with_what_serve_wants(compose, name):
     grace_s = int(service["stop_grace_period"].removesuffix("s"))
     assert grace_s > settings.DRAIN_TIMEOUT_S
     assert service["stop_signal"] == "SIGTERM"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_it_may_use_is_bounded(compose, name):
+    service = compose["services"][name]
+    assert 1000 < service["pids_limit"] < 32768
+    options = service["logging"]["options"]
+    assert set(options) == {"max-size", "max-file"}
+    if name in SERVERS:
+        assert service["mem_limit"] == service["memswap_limit"] == "${MEM_LIMIT:-32g}"
+        assert service["ulimits"]["nofile"]["hard"] == processes.MAX_FILES
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_is_started_again_however_often_it_ends(compose, name):
+    assert compose["services"][name]["restart"] == "unless-stopped"
 
 
 def test_only_gpu_services_ask_for_nvidias_runtime(compose):
