@@ -26,6 +26,7 @@ from build_scripts import (
     control,
     engine_log,
     layout,
+    load_faults,
     preflight,
     processes,
     runtime,
@@ -201,6 +202,8 @@ class Server:
             self._configs = self._api.configs(self._api.states())
         except (OSError, http.client.HTTPException):  # it ended meanwhile
             return False
+        except ServerError as error:  # of one model; the log has its reason
+            raise ServerError(f"{error}{_cure(self._settings.log)}") from error
         return True
 
     def _verify(self, watch: Watch) -> None:
@@ -280,7 +283,13 @@ class Server:
 
 
 def _reason(log: Path) -> str:
-    return "\n  ".join(server_log.reason(log)) or "it said nothing"
+    return ("\n  ".join(server_log.reason(log)) or "it said nothing") + _cure(log)
+
+
+def _cure(log: Path) -> str:
+    """What to do about it, on a line of its own; empty where that is not known."""
+    found = load_faults.cure(log)
+    return f"\n{found}" if found else ""
 
 
 def _short(path: Path) -> str:
