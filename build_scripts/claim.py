@@ -113,8 +113,7 @@ def reclaim(run: Path) -> int:
 
     Both are recognised by the shared-memory prefix, which is this checkout's and this port's
     alone: it stands in the command line of the server and of every stub, and in the environment of
-    whatever they started in turn (the workers of TensorRT-LLM's orchestrator, which hold its
-    engines on the GPU). Returns how many.
+    whatever they started in turn, such as Open MPI's daemon. Returns how many.
     """
     prefix = settings.shm_prefix(run.name)
     left = {*processes.mentioning(prefix), *processes.with_variable(settings.SERVER, prefix)}

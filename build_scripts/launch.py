@@ -23,7 +23,6 @@ Part = Literal["all", "speech", "text"]
 
 NVIDIA = Path("/opt/tritonserver")  # in the pinned container
 _BACKEND = "backends/tensorrtllm/libtriton_tensorrtllm.so"
-WORKER = "trtllmExecutorWorker"  # of the orchestrator: a process for each engine
 
 # The LLM first: it is the one that a fragmented card has no room for.
 ENGINES = ("llm", "whisper")
@@ -35,6 +34,21 @@ LOAD_THREADS = 16
 
 # Triton's default, stated because the ledger counts it.
 CUDA_POOL_BYTES = 64 * 2**20
+
+# What NVIDIA's backend reads from the environment. No mpirun: the backend initialises MPI by
+# itself, for a world of one.
+ENVIRONMENT: Mapping[str, str] = {
+    # Leader mode: the engines run in the server's own process (`plan.Serving` says why).
+    "TRTLLM_ORCHESTRATOR": "0",
+    # The backend configures a transceiver of KV caches for every engine (model_instance_state.cc
+    # 0c8de69a: setCacheTransceiverConfig, whatever config.pbtxt says), which allocates a send and a
+    # receive buffer of 512 MB each and takes them off both pools (cacheTransBuffer.cpp 012f8ad2,
+    # kvCacheManager.cpp). With 0B, as upstream's cacheTransBufferTest has it, there are none. It is
+    # used between servers only, that is never here; a version without it reads no such variable.
+    "TRTLLM_KVCACHE_TRANSFER_BUFFER_SIZE": "0B",
+    # A container's processes may not read each other's memory (open-mpi/ompi#4948).
+    "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+}
 
 
 @dataclass(frozen=True)
@@ -101,8 +115,8 @@ def launch(
         part=part,
         binary=nvidia / "bin" / "tritonserver",
         backend_directory=nvidia / "backends",
-        flags=_flags(plan, part),
-        environment=_environment(plan),
+        flags=_flags(part),
+        environment=dict(ENVIRONMENT),
         # LD_LIBRARY_PATH of the container stays as it is: TensorRT and the backend are on it.
         load_first=tuple(name for name in ENGINES if served is None or name in served),
         models=served,
@@ -132,39 +146,16 @@ def _embedded() -> Launch:
     )
 
 
-def _flags(plan: Plan, part: Part) -> dict[str, str | None]:
+def _flags(part: Part) -> dict[str, str | None]:
     """What NVIDIA's Triton is told beside what every Triton is."""
     first = next(name for name in ENGINES if part == "all" or (name in TEXT) == (part == "text"))
-    flags: dict[str, str | None] = {
+    return {
         # A pool is sized from the memory that is free at that moment, so two engines must not load
         # at the same time. Within one load Triton's order is that of addresses in memory (a set of
         # pointers): hence one model at the start and the others through the API.
         "model-load-thread-count": "1",
         "load-model": first,
-    }
-    if plan.serving.topology == "orchestrator":
-        # As launch_triton_server.py --multi-model: the engines live in other processes, which
-        # cannot use this one's pools.
-        pools = {"pinned-memory-pool-byte-size": "0", "enable-peer-access": "false"}
-        return {**flags, **pools, "cuda-memory-pool-byte-size": "0:0"}
-    return {**flags, "cuda-memory-pool-byte-size": f"0:{CUDA_POOL_BYTES}"}
-
-
-def _environment(plan: Plan) -> dict[str, str]:
-    """What NVIDIA's backend reads from the environment.
-
-    No mpirun: the backend initialises MPI by itself and spawns the workers with MPI_Comm_spawn,
-    for which Open MPI 4 needs none (TensorRT-LLM#2518 shows a run; Triton's OpenAI frontend is
-    started so). Open MPI 5, which later images have, fails there (dynamo#15060).
-    """
-    orchestrator = "1" if plan.serving.topology == "orchestrator" else "0"
-    return {
-        "TRTLLM_ORCHESTRATOR": orchestrator,
-        "TRTLLM_ORCHESTRATOR_SPAWN_PROCESSES": orchestrator,
-        # A container's processes may not read each other's memory (open-mpi/ompi#4948).
-        "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
-        # Workers beyond the slots that Open MPI counts (cores) are not refused.
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "cuda-memory-pool-byte-size": f"0:{CUDA_POOL_BYTES}",
     }
 
 
