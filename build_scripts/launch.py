@@ -80,8 +80,8 @@ class Launch:
 def runtime(plan: Plan, nvidia: Path = NVIDIA) -> Runtime:
     """NVIDIA's where the plan has a card and its backend is installed, else the embedded one.
 
-    A plan with a card on the embedded runtime is a rehearsal: the same configuration, on our own
-    backend and without a GPU. Whoever starts it should say so.
+    A plan with a card on the embedded runtime is a rehearsal: the same configuration, loaded in the
+    same order, on our own backend and without a GPU. Whoever starts it should say so.
     """
     return "nvidia" if plan.card is not None and (nvidia / _BACKEND).is_file() else "embedded"
 
@@ -101,7 +101,7 @@ def launch(
             raise PlanError(
                 f"`{part}` is asked for, but without a GPU one server serves everything"
             )
-        return _embedded()
+        return _embedded(is_rehearsal=plan.card is not None)
     topology = plan.serving.topology
     if (topology == "two_servers") != (part != "all"):
         wanted = "`speech` or `text`" if topology == "two_servers" else "`all`"
@@ -130,19 +130,22 @@ def launches(plan: Plan, models: tuple[str, ...] = (), nvidia: Path = NVIDIA) ->
     return (launch(plan, models, "all", nvidia),)
 
 
-def _embedded() -> Launch:
+def _embedded(is_rehearsal: bool) -> Launch:
+    """The Triton of setup. A rehearsal loads in the card's order, with NVIDIA's environment."""
     root = layout.RUNTIME
+    loading: dict[str, str | None] = {
+        "load-model": ENGINES[0] if is_rehearsal else "*",
+        "model-load-thread-count": "1" if is_rehearsal else str(LOAD_THREADS),
+    }
     return Launch(
         runtime="embedded",
         part="all",
         binary=root / "bin" / "tritonserver",
         backend_directory=root / "backends",
-        flags={
-            "cache-directory": str(root / "caches"),
-            "load-model": "*",
-            "model-load-thread-count": str(LOAD_THREADS),
-        },
+        flags={"cache-directory": str(root / "caches"), **loading},
+        environment=dict(ENVIRONMENT) if is_rehearsal else {},
         libraries=(root / "lib",),
+        load_first=ENGINES if is_rehearsal else (),
     )
 
 

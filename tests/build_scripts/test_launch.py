@@ -40,9 +40,15 @@ def test_without_a_card_nvidias_runtime_is_left_alone(nvidia):
     assert not one.is_ordered
 
 
-def test_a_card_without_nvidias_backend_is_rehearsed_on_the_embedded_runtime(tmp_path):
+def test_a_card_without_nvidias_backend_is_rehearsed_in_its_order(nvidia, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("none")
     (tmp_path / "backends/tensorrtllm").mkdir(parents=True)
-    assert launch.launch(rtx3090(), nvidia=tmp_path).runtime == "embedded"
+    one = launch.launch(rtx3090(), nvidia=tmp_path)
+    assert one.runtime == "embedded"
+    card = launch.launch(rtx3090(), nvidia=nvidia)
+    assert (one.load_first, one.environment) == (card.load_first, card.environment)
+    for flag in ("load-model", "model-load-thread-count"):
+        assert one.flags[flag] == card.flags[flag]
 
 
 def test_both_engines_in_one_server(nvidia):
