@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from build_scripts import load_faults, server, trtllm_faults
+from build_scripts.errors import ServerError
 from build_scripts.load_faults import FAULTS
 
 INSTANCE = "unexpected error when creating modelInstanceState: "
@@ -162,3 +164,17 @@ def test_a_start_that_fails_ends_with_the_reason_and_then_the_cure(tmp_path: Pat
     reason, *_, cure = server._reason(log).splitlines()
     assert reason.startswith("error: failed to load 'llm'")
     assert cure.startswith("an engine was built for several GPUs")
+
+
+def test_a_model_that_does_not_load_in_its_turn_is_told_with_its_cure(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text(f"{ASSERTION}Must set crossKvCacheFraction for encoder-decoder model\n")
+    one = server.Server.__new__(server.Server)
+    one._api = SimpleNamespace(is_ready=lambda: True)  # type: ignore[assignment]
+    one._settings = SimpleNamespace(log=log)  # type: ignore[assignment]
+
+    def is_done() -> bool:
+        raise ServerError("model `whisper` could not be loaded (HTTP Error 400: Bad Request)")
+
+    with pytest.raises(ServerError, match=r"(?s)model `whisper`.*Whisper must have it"):
+        one._is_ready(SimpleNamespace(is_done=is_done))  # type: ignore[arg-type]
