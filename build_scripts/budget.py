@@ -75,8 +75,8 @@ def to_dict(
         "left_gib": round(found.left_bytes / GIB, 3),
         "fits": found.fits,
         "lines": [
-            {"name": line.name, "process": line.process, "kind": line.kind, "bytes": line.bytes,
-             "basis": line.basis, "source": line.source}
+            {"name": line.name, "process": line.process, "engine": line.engine, "kind": line.kind,
+             "bytes": line.bytes, "basis": line.basis, "source": line.source}
             for line in found.lines
         ],
         "knobs": caps,
@@ -118,7 +118,7 @@ def _show(shown: Plan, found: Ledger, caps: knobs.Knobs, turned: Refit, cures: l
 def _table(found: Ledger) -> list[str]:
     rows = [("process", "what", "kind", "MiB", "basis", "from")]
     rows += [
-        (line.process, line.name, line.kind, f"{line.bytes / MIB:,.1f}", line.basis, line.source)
+        (line.owner, line.name, line.kind, f"{line.bytes / MIB:,.1f}", line.basis, line.source)
         for line in found.lines
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
@@ -134,8 +134,8 @@ def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def _show_sums(found: Ledger) -> None:
-    for process, num_bytes in found.by_process().items():
-        say(f"{process:24}{num_bytes / GIB:8.2f} GiB")
+    for owner, num_bytes in found.by_owner().items():
+        say(f"{owner:24}{num_bytes / GIB:8.2f} GiB")
     say(f"{'sum':24}{found.total_bytes / GIB:8.2f} GiB")
     say(f"{'headroom, wanted':24}{found.headroom_gib:8.2f} GiB")
     say(f"{'left beside it':24}{found.left_bytes / GIB:8.2f} GiB of {found.vram_gib:g}")

@@ -132,9 +132,9 @@ def reclaim(run: Path) -> int:
     """End the processes and remove the shared memory of the server whose name `run` has.
 
     Processes are recognised by the variable that stands in the environment of all that a server
-    starts, what they start in turn included (the workers of TensorRT-LLM's orchestrator hold its
-    engines on the GPU). The name can be foretold, so it is no proof: what is another user's is
-    left alone, and so is who has the name only in an argument, as a `grep` for it.
+    starts, and of what those start in turn, such as Open MPI's daemon. The name can be foretold, so
+    it is no proof: what is another user's is left alone, and so is who has the name only in an
+    argument, as a `grep` for it.
     Returns how many processes, regions and folders there were.
     """
     prefix = settings.shm_prefix(run.name)

@@ -24,6 +24,8 @@ _LOADING = re.compile(r"loading: (\w+):\d+")
 _UNSET = re.compile(r"\b(\w+) (?:parameter )?(?:is |was )?not (?:specified|set|found)\b")
 _WINDOW = re.compile(r"\[windowSize=(\d+)\] \{\.primaryBlocks=\d+")
 _POOL = re.compile(r"Allocated \S+ GiB for max tokens in paged KV cache \((\d+)\)")
+# CacheTransBufferManager of 0.20 to 1.2.0, BaseTransBufferManager after it.
+_TRANSFER = re.compile(r"mPreAllocBufferSize: ?(\d+)")
 _LIMIT = re.compile(r"TRTGptModel (maxSequenceLen|maxBeamWidth|maxBatchSize): (\d+)")
 _CROSS = re.compile(r"Encoder-Decoder model, set ([\d.]+) cross KV cache fraction")
 
@@ -34,6 +36,16 @@ _MEMORY = (
 _BUILT = "the engines were built for other limits: `make engines`"
 _RENDERED = "the configuration is not the rendered one: `make repository`, and look at [models.*]"
 _PATHS = "engines are not where the configuration says: `make engines` for this plan"
+# executorImpl.cpp (b35ac1b6) says it of a decoder whose encoder nobody named, which is so in the
+# process that an orchestrator spawns: it is sent one model path.
+_ORCHESTRATED = (
+    "Whisper runs in an orchestrator's worker, which gets no encoder: unset TRTLLM_ORCHESTRATOR, "
+    "state serving.topology = one_process, and start it with `serve`"
+)
+_TRANSCEIVER = (
+    "the KV cache's transceiver has taken memory that no line of the ledger has: "
+    "TRTLLM_KVCACHE_TRANSFER_BUFFER_SIZE must be 0B where Triton starts, as `serve` sets it"
+)
 
 # What never is as the plan says, whichever engine it is said of, and what to do.
 TRAPS: Mapping[str, str] = {
@@ -46,7 +58,7 @@ TRAPS: Mapping[str, str] = {
         "the engine has no paged-context FMHA: `make engines`"
     ),
     "gpt_model_path is not specified": _PATHS,
-    "Encoder model path not provided": _PATHS,
+    "Encoder model path not provided": _ORCHESTRATED,
     "Both encoder and decoder model paths are empty": _PATHS,
     "decoding_mode parameter is invalid": _RENDERED,
     "batch_scheduler_policy parameter was not found or is invalid": _RENDERED,
@@ -130,11 +142,15 @@ class EngineLog:
                 self._faults[text] = cure
         if _REUSE_OFF in text and self._wants_reuse():
             self._faults[text] = "the engine has no paged-context FMHA: `make engines`"
+        if (match := _TRANSFER.search(text)) and int(match[1]) > 0:
+            self._faults[text] = _TRANSCEIVER
         # Said by the server's own process, so that the model that is loading is the one meant.
         if (match := _UNSET.search(text)) and self._loading in self._engines:
             rendered = self._engines[self._loading].parameters.get(match[1], "")
             if rendered:
-                cure = f"{self._loading} has {match[1]}={rendered}; {_RENDERED}"
+                # It says the same of a path that is given and is not there.
+                why = _PATHS if match[1].endswith("_model_path") else _RENDERED
+                cure = f"{self._loading} has {match[1]}={rendered}; {why}"
                 self._faults.setdefault(text, cure)
 
     def _wants_reuse(self) -> bool:

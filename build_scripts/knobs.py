@@ -205,10 +205,7 @@ def _turns(plan: Plan, found: Ledger, whisper_kv: int) -> dict[str, Turn]:
     Of two servers the first may be started again while the other one holds its share; what is free
     for its engine is then what a last one finds.
     """
-    pools = {
-        "whisper": _pool_bytes(found, "cross-attention KV cache") * 2,
-        "llm": _llm_pool_bytes(found),
-    }
+    pools = {engine: _pool_bytes(found, engine) for engine in launch.ENGINES}
     processes = found.by_process()
     homes = {"whisper": whisper_process(plan), "llm": llm_process(plan)}
     brought = {engine: processes[home] for engine, home in homes.items()}
@@ -228,11 +225,6 @@ def _rounded_up(share: float) -> float:
     return math.ceil(share * 1000) / 1000
 
 
-def _pool_bytes(found: Ledger, name: str) -> int:
-    return next(line.bytes for line in found.lines if line.name == name)
-
-
-def _llm_pool_bytes(found: Ledger) -> int:
-    """The LLM's pool is the `kv` that is not one of Whisper's two equal ones."""
-    pools = sum(line.bytes for line in found.lines if line.kind == "kv")
-    return pools - 2 * _pool_bytes(found, "cross-attention KV cache")
+def _pool_bytes(found: Ledger, engine: str) -> int:
+    """All of an engine's KV caches; Whisper has two of one size."""
+    return sum(line.bytes for line in found.lines if (line.kind, line.engine) == ("kv", engine))

@@ -23,7 +23,6 @@ Part = Literal["all", "speech", "text"]
 
 NVIDIA = Path("/opt/tritonserver")  # in the pinned container
 _BACKEND = "backends/tensorrtllm/libtriton_tensorrtllm.so"
-WORKER = "trtllmExecutorWorker"  # of the orchestrator: a process for each engine
 
 # The LLM first: it is the one that a fragmented card has no room for.
 ENGINES = ("llm", "whisper")
@@ -35,6 +34,21 @@ LOAD_THREADS = 16
 
 # Triton's default, stated because the ledger counts it.
 CUDA_POOL_BYTES = 64 * 2**20
+
+# What NVIDIA's backend reads from the environment. No mpirun: the backend initialises MPI by
+# itself, for a world of one.
+ENVIRONMENT: Mapping[str, str] = {
+    # Leader mode: the engines run in the server's own process (`plan.Serving` says why).
+    "TRTLLM_ORCHESTRATOR": "0",
+    # The backend configures a transceiver of KV caches for every engine (model_instance_state.cc
+    # 0c8de69a: setCacheTransceiverConfig, whatever config.pbtxt says), which allocates a send and a
+    # receive buffer of 512 MB each and takes them off both pools (cacheTransBuffer.cpp 012f8ad2,
+    # kvCacheManager.cpp). With 0B, as upstream's cacheTransBufferTest has it, there are none. It is
+    # used between servers only, that is never here; a version without it reads no such variable.
+    "TRTLLM_KVCACHE_TRANSFER_BUFFER_SIZE": "0B",
+    # A container's processes may not read each other's memory (open-mpi/ompi#4948).
+    "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+}
 
 
 @dataclass(frozen=True)
@@ -66,8 +80,8 @@ class Launch:
 def runtime(plan: Plan, nvidia: Path = NVIDIA) -> Runtime:
     """NVIDIA's where the plan has a card and its backend is installed, else the embedded one.
 
-    A plan with a card on the embedded runtime is a rehearsal: the same configuration, on our own
-    backend and without a GPU. Whoever starts it should say so.
+    A plan with a card on the embedded runtime is a rehearsal: the same configuration, loaded in the
+    same order, on our own backend and without a GPU. Whoever starts it should say so.
     """
     return "nvidia" if plan.card is not None and (nvidia / _BACKEND).is_file() else "embedded"
 
@@ -87,7 +101,7 @@ def launch(
             raise PlanError(
                 f"`{part}` is asked for, but without a GPU one server serves everything"
             )
-        return _embedded()
+        return _embedded(is_rehearsal=plan.card is not None)
     topology = plan.serving.topology
     if (topology == "two_servers") != (part != "all"):
         wanted = "`speech` or `text`" if topology == "two_servers" else "`all`"
@@ -101,8 +115,8 @@ def launch(
         part=part,
         binary=nvidia / "bin" / "tritonserver",
         backend_directory=nvidia / "backends",
-        flags=_flags(plan, part),
-        environment=_environment(plan),
+        flags=_flags(part),
+        environment=dict(ENVIRONMENT),
         # LD_LIBRARY_PATH of the container stays as it is: TensorRT and the backend are on it.
         load_first=tuple(name for name in ENGINES if served is None or name in served),
         models=served,
@@ -116,55 +130,35 @@ def launches(plan: Plan, models: tuple[str, ...] = (), nvidia: Path = NVIDIA) ->
     return (launch(plan, models, "all", nvidia),)
 
 
-def _embedded() -> Launch:
+def _embedded(is_rehearsal: bool) -> Launch:
+    """The Triton of setup. A rehearsal loads in the card's order, with NVIDIA's environment."""
     root = layout.RUNTIME
+    loading: dict[str, str | None] = {
+        "load-model": ENGINES[0] if is_rehearsal else "*",
+        "model-load-thread-count": "1" if is_rehearsal else str(LOAD_THREADS),
+    }
     return Launch(
         runtime="embedded",
         part="all",
         binary=root / "bin" / "tritonserver",
         backend_directory=root / "backends",
-        flags={
-            "cache-directory": str(root / "caches"),
-            "load-model": "*",
-            "model-load-thread-count": str(LOAD_THREADS),
-        },
+        flags={"cache-directory": str(root / "caches"), **loading},
+        environment=dict(ENVIRONMENT) if is_rehearsal else {},
         libraries=(root / "lib",),
+        load_first=ENGINES if is_rehearsal else (),
     )
 
 
-def _flags(plan: Plan, part: Part) -> dict[str, str | None]:
+def _flags(part: Part) -> dict[str, str | None]:
     """What NVIDIA's Triton is told beside what every Triton is."""
     first = next(name for name in ENGINES if part == "all" or (name in TEXT) == (part == "text"))
-    flags: dict[str, str | None] = {
+    return {
         # A pool is sized from the memory that is free at that moment, so two engines must not load
         # at the same time. Within one load Triton's order is that of addresses in memory (a set of
         # pointers): hence one model at the start and the others through the API.
         "model-load-thread-count": "1",
         "load-model": first,
-    }
-    if plan.serving.topology == "orchestrator":
-        # As launch_triton_server.py --multi-model: the engines live in other processes, which
-        # cannot use this one's pools.
-        pools = {"pinned-memory-pool-byte-size": "0", "enable-peer-access": "false"}
-        return {**flags, **pools, "cuda-memory-pool-byte-size": "0:0"}
-    return {**flags, "cuda-memory-pool-byte-size": f"0:{CUDA_POOL_BYTES}"}
-
-
-def _environment(plan: Plan) -> dict[str, str]:
-    """What NVIDIA's backend reads from the environment.
-
-    No mpirun: the backend initialises MPI by itself and spawns the workers with MPI_Comm_spawn,
-    for which Open MPI 4 needs none (TensorRT-LLM#2518 shows a run; Triton's OpenAI frontend is
-    started so). Open MPI 5, which later images have, fails there (dynamo#15060).
-    """
-    orchestrator = "1" if plan.serving.topology == "orchestrator" else "0"
-    return {
-        "TRTLLM_ORCHESTRATOR": orchestrator,
-        "TRTLLM_ORCHESTRATOR_SPAWN_PROCESSES": orchestrator,
-        # A container's processes may not read each other's memory (open-mpi/ompi#4948).
-        "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
-        # Workers beyond the slots that Open MPI counts (cores) are not refused.
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "cuda-memory-pool-byte-size": f"0:{CUDA_POOL_BYTES}",
     }
 
 

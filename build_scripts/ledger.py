@@ -7,6 +7,7 @@ business, and what to do when they do not fit is `refit`'s and `shortfall`'s.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from build_scripts import ledger_engines, ledger_processes
 from build_scripts.errors import PlanError
@@ -48,9 +49,17 @@ class Ledger:
 
     def by_process(self) -> dict[str, int]:
         """Bytes of each process, in the ledger's order."""
+        return self._sums("process")
+
+    def by_owner(self) -> dict[str, int]:
+        """Bytes of each process and of each engine in it, in the ledger's order."""
+        return self._sums("owner")
+
+    def _sums(self, key: Literal["process", "owner"]) -> dict[str, int]:
         found: dict[str, int] = {}
         for line in self.lines:
-            found[line.process] = found.get(line.process, 0) + line.bytes
+            name = getattr(line, key)
+            found[name] = found.get(name, 0) + line.bytes
         return found
 
 

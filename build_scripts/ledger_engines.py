@@ -6,6 +6,8 @@ memory (`ledger_processes`) or of what fits.
 
 from __future__ import annotations
 
+import dataclasses
+
 from build_scripts import architectures
 from build_scripts.architectures import AUDIO_FRAMES, AUDIO_POSITIONS, HALF, TEXT_POSITIONS
 from build_scripts.ledger_lines import MIB, Line
@@ -30,11 +32,11 @@ LLM_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (llm)
 
 
 def whisper_process(plan: Plan) -> str:
-    return WHISPER_PROCESS.get(plan.serving.topology, "whisper worker")
+    return WHISPER_PROCESS[plan.serving.topology]
 
 
 def llm_process(plan: Plan) -> str:
-    return LLM_PROCESS.get(plan.serving.topology, "llm worker")
+    return LLM_PROCESS[plan.serving.topology]
 
 
 def in_blocks(num_tokens: int) -> int:
@@ -45,9 +47,11 @@ def in_blocks(num_tokens: int) -> int:
 def whisper_kv_tokens(plan: Plan) -> int:
     """max_tokens_in_paged_kv_cache of Whisper, which caps the self and the cross pool each.
 
-    A chunk takes 1500 tokens of the cross pool, 47 blocks, whatever the beam width (the scheduler
-    asks for the encoder's output length: batch_manager/kvCacheManager.cpp), and at most 448 of the
-    self pool for each beam. The larger of both is the cap, since there is one for both pools. The
+    A chunk takes 1500 tokens of the cross pool, 47 blocks, whatever the beam width: the scheduler
+    asks for the encoder's output length, and a sequence is added with its blocks shared among its
+    beams (batch_manager/kvCacheManager.cpp, getRemainingBlocksToCompletion and addSequence). It
+    takes at most 448 of the self pool for each beam, whose shared part, the prompt, may be short.
+    The larger of both is the cap, since there is one for both pools. The
     cross pool's window is the encoder's max_input_len, 3000, though 1500 come out: versions before
     1.0 refuse a pool that is smaller than that (sherpa issue #688), so it never is.
     """
@@ -58,6 +62,14 @@ def whisper_kv_tokens(plan: Plan) -> int:
 
 def whisper_lines(plan: Plan, kv_tokens: int | None = None) -> list[Line]:
     """`kv_tokens`: another cap of each pool than the plan's own."""
+    return [dataclasses.replace(line, engine="whisper") for line in _whisper(plan, kv_tokens)]
+
+
+def llm_lines(plan: Plan) -> list[Line]:
+    return [dataclasses.replace(line, engine="llm") for line in _llm(plan)]
+
+
+def _whisper(plan: Plan, kv_tokens: int | None) -> list[Line]:
     shape = architectures.whisper(plan.speech.model)
     process, precision = whisper_process(plan), plan.speech.precision
     name = plan.speech.model
@@ -101,7 +113,7 @@ def _whisper_activations(plan: Plan, process: str) -> list[Line]:
     ]  # fmt: skip
 
 
-def llm_lines(plan: Plan) -> list[Line]:
+def _llm(plan: Plan) -> list[Line]:
     shape = architectures.llm(plan.llm.architecture)
     parameters, quantisation = shape.parameters, plan.llm.quantisation
     process, rows = llm_process(plan), plan.llm.sequences_in_flight

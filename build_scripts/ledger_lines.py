@@ -27,7 +27,8 @@ Basis = Literal["computed", "sourced", "measured", "estimated"]
 
 @dataclass(frozen=True)
 class Line:
-    """`process`: whose memory it is. `kind`: weights, kv, activations, context, pool, ..."""
+    """`process`: whose memory it is. `kind`: weights, kv, activations, context, pool, ...
+    `engine`: `llm` or `whisper`, of what an engine allocates: both may be in one process."""
 
     name: str
     process: str
@@ -35,6 +36,12 @@ class Line:
     bytes: int
     basis: Basis
     source: str
+    engine: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The process, and in it the engine."""
+        return f"{self.process}, {self.engine}" if self.engine else self.process
 
 
 @dataclass(frozen=True)

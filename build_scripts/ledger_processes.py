@@ -19,13 +19,12 @@ DRIVER_SHARE = 0.015
 # (MiaAI-Lab/GLM-5.3-Flash-EXL3-2x-DGX-Sparks issue #47).
 UNIFIED_HOST_BYTES = int(20.4 * GIB)
 
-TRITON_CONTEXT_BYTES = 164 * MIB  # tritonserver alone on a T4 (triton server issue #7562)
 # The upper end of what is known: the 590 MiB of a process of TensorRT-LLM on a B200 with twice the
 # multiprocessors (issue #3058). TensorRT reports 262 after CUDA's initialisation (#538).
-WORKER_CONTEXT_BYTES = 590 * MIB
+ENGINE_CONTEXT_BYTES = 590 * MIB
 # About 300 MB with lazily loaded kernels (pytorch issue #107667), and cuBLAS's and cuDNN's handles.
 TORCH_CONTEXT_BYTES = 350 * MIB
-POOL_BYTES = 64 * MIB  # --cuda-memory-pool-byte-size, its default; 0 in orchestrator mode
+POOL_BYTES = 64 * MIB  # --cuda-memory-pool-byte-size, its default
 
 SEGMENT_S = 30  # the longest that is aligned at a time
 SAMPLE_RATE = 16000
@@ -52,21 +51,10 @@ def driver_lines(card: Card) -> list[Line]:
 
 
 def server_lines(plan: Plan, figures: Figures) -> list[Line]:
-    """Contexts and pools of Triton's own processes and of TensorRT-LLM's workers."""
-    topology = plan.serving.topology
-    engines = (whisper_process(plan), llm_process(plan))
-    if topology == "orchestrator":
-        return [
-            _context("tritonserver", "triton_context", TRITON_CONTEXT_BYTES, "sourced",
-                     "triton server issue #7562, on a T4", figures),
-            *(_worker(process) for process in engines),
-            Line("CUDA pool", "tritonserver", "pool", 0, "computed",
-                 "--cuda-memory-pool-byte-size=0, as NVIDIA's launcher sets it in this mode"),
-        ]  # fmt: skip
-    # An engine in the server's own process shares its context.
-    servers = list(dict.fromkeys(engines))
+    """Contexts and pools of Triton's own processes, in which the engines are."""
+    servers = list(dict.fromkeys((whisper_process(plan), llm_process(plan))))
     return [
-        *(_worker(process) for process in servers),
+        *(_server(process) for process in servers),
         *(
             _line("CUDA pool", process, "pool", POOL_BYTES, "sourced",
                   "tritonserver's default, 64 MiB a server and GPU", figures.get("cuda_pool"), 1)
@@ -149,9 +137,9 @@ def _diarize_working_set(plan: Plan, figure: Figure | None, embedded: bool) -> L
     return _line("working set", "diarize", "working set", larger, known, how, figure, batch)
 
 
-def _worker(process: str) -> Line:
+def _server(process: str) -> Line:
     source = "upper end: 590 MiB on a larger GPU (TensorRT-LLM #3058), 262 at the least (#538)"
-    return Line("CUDA context", process, "context", WORKER_CONTEXT_BYTES, "estimated", source)
+    return Line("CUDA context", process, "context", ENGINE_CONTEXT_BYTES, "estimated", source)
 
 
 def _context(

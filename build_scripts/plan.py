@@ -33,7 +33,7 @@ SpeechModel = Literal[
 ]
 SpeechPrecision = Literal["float16", "int8"]
 Quantisation = Literal["int4_awq", "int4_gptq", "int8", "float16", "gguf"]
-Topology = Literal["orchestrator", "one_process", "two_servers"]
+Topology = Literal["one_process", "two_servers", "orchestrator"]
 
 
 @dataclass(frozen=True)
@@ -214,10 +214,22 @@ class Fit:
 
 @dataclass(frozen=True)
 class Serving:
-    """`topology`: where the two engines live: `orchestrator` (a worker process each, which NVIDIA
-    supports), `one_process`, or `two_servers`."""
+    """`topology`: where the two engines live: `one_process` or `two_servers`. `orchestrator`, a
+    worker process for each, is known so that it is refused with the reason."""
 
-    topology: Topology = "orchestrator"
+    topology: Topology = "one_process"
+
+    def __post_init__(self) -> None:
+        # initializeOrchestrator of cpp/tensorrt_llm/executor/executorImpl.cpp sends the worker that
+        # it spawns one path, the decoder's (b35ac1b6, 036a60f7; executorWorker.cpp 06c0e9b1 builds
+        # an Executor of that path alone), and [speech] is always Whisper.
+        if self.topology == "orchestrator":
+            raise PlanError(
+                "serving.topology is `orchestrator`, must be `one_process` or `two_servers`: "
+                "TensorRT-LLM's orchestrator gives the process that it spawns one model path, so "
+                "Whisper, an encoder-decoder, would be served without its encoder; write "
+                'topology = "one_process"'
+            )
 
 
 @dataclass(frozen=True)

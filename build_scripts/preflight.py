@@ -129,7 +129,7 @@ def check_shared_memory() -> list[str]:
         return []
     return [
         f"warning: /dev/shm has {free_bytes >> 20} MiB free, wanted {MIN_SHM_BYTES >> 20}: "
-        "long recordings will fail (in Docker: --shm-size=1g)"
+        "long recordings will fail (in Docker: --shm-size=8g)"
     ]
 
 

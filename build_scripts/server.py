@@ -23,6 +23,7 @@ from build_scripts import (
     engine_log,
     layout,
     log_writer,
+    load_faults,
     preflight,
     processes,
     runtime,
@@ -232,6 +233,8 @@ class Server:
             self._configs = self._api.configs(self._api.states())
         except (OSError, http.client.HTTPException):  # it ended meanwhile
             return False
+        except ServerError as error:  # of one model; the log has its reason
+            raise ServerError(f"{error}{_cure(self._settings.log)}") from error
         return True
 
     def _verify(self, watch: Watch) -> None:
@@ -340,7 +343,13 @@ def _undisturbed(say: Callable[[str], None]) -> Callable[[str], None]:
 
 
 def _reason(log: Path) -> str:
-    return "\n  ".join(server_log.reason(log)) or "it said nothing"
+    return ("\n  ".join(server_log.reason(log)) or "it said nothing") + _cure(log)
+
+
+def _cure(log: Path) -> str:
+    """What to do about it, on a line of its own; empty where that is not known."""
+    found = load_faults.cure(log)
+    return f"\n{found}" if found else ""
 
 
 def _short(path: Path) -> str:

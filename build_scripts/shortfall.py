@@ -198,9 +198,8 @@ def _places(plan: Plan) -> Iterator[Change]:
     if plan.align.device == "cuda":
         yield _set(plan, "align", {"device": "cpu"}, "alignment takes several times longer", 45)
     if plan.serving.topology != "one_process":
-        yield _set(plan, "serving", {"topology": "one_process"},
-                   "two engines in one process, which NVIDIA does not support: one that fails "
-                   "takes the other along", 50)  # fmt: skip
+        costs = "both engines in one process: one that fails takes the other along"
+        yield _set(plan, "serving", {"topology": "one_process"}, costs, 50)
 
 
 def _llms(plan: Plan) -> Iterator[Change]:

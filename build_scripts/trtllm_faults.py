@@ -25,6 +25,30 @@ SKEW = (
     f"do both in one container ({pin.REFERENCE}), remove the plan's engines/<plan>/.build, "
     "build again"
 )
+# Of a build and of a start alike (`load_faults`).
+OTHER_ENGINE = Fault(
+    r"engine plan file is not compatible|Version tag does not match|different version of "
+    r"TensorRT|generated on an incompatible device|different compute capability",
+    "an engine is of another TensorRT or another GPU than those that are here (backend #194, "
+    "sherpa #568)",
+    "build on the card that serves, in the container that serves; remove engines/<plan>/.build",
+)
+NO_GPU = Fault(
+    r"libnvidia-ml\.so|libcuda\.so\.1|no CUDA-capable device|Found no NVIDIA driver",
+    "the container sees no GPU",
+    "start it with the NVIDIA runtime (docker/compose.yml, `--gpus all`); `make doctor`",
+)
+OLD_DRIVER = Fault(
+    r"driver (version )?is insufficient|forward compatibility was attempted|Error 80[34]",
+    f"the driver is older than the container wants, {pin.MIN_DRIVER}; GeForce boards have no "
+    "forward compatibility",
+    f"install a driver of at least {pin.MIN_DRIVER}",
+)
+OTHER_LIBRARIES = Fault(
+    r"libtensorrt_llm.*cannot open shared|libnvinfer.*cannot open shared|undefined symbol",
+    "another environment's libraries are in the way of NVIDIA's (#2004)",
+    "run it in the container, with neither LD_LIBRARY_PATH nor PYTHONPATH set by hand",
+)
 # The first that matches is told, so the particular stand before the general.
 FAULTS = (
     Fault(
@@ -48,13 +72,7 @@ FAULTS = (
         "this TensorRT-LLM has no weight-only kernels for the GPU (builder.py)",
         "build for SM80 to SM90 or SM120, or take the newer pin in docs/engines.md",
     ),
-    Fault(
-        r"engine plan file is not compatible|Version tag does not match|different version of "
-        r"TensorRT|generated on an incompatible device|different compute capability",
-        "an engine is of another TensorRT or another GPU than those that are here (backend #194, "
-        "sherpa #568)",
-        "build on the card that serves, in the container that serves; remove engines/<plan>/.build",
-    ),
+    OTHER_ENGINE,
     Fault(
         r"Model .*\.pt does not exist",
         "the converter reads OpenAI's `<model>.pt` only, not Hugging Face's weights",
@@ -65,22 +83,9 @@ FAULTS = (
         "torch refuses the checkpoint because it holds more than tensors (torch 2.6 and later)",
         "fetch OpenAI's own file again; a fine-tuned one must be saved as tensors alone",
     ),
-    Fault(
-        r"libnvidia-ml\.so|libcuda\.so\.1|no CUDA-capable device|Found no NVIDIA driver",
-        "the container sees no GPU",
-        "start it with the NVIDIA runtime (docker/compose.yml, `--gpus all`); `make doctor`",
-    ),
-    Fault(
-        r"driver (version )?is insufficient|forward compatibility was attempted|Error 80[34]",
-        f"the driver is older than the container wants, {pin.MIN_DRIVER}; GeForce boards have no "
-        "forward compatibility",
-        f"install a driver of at least {pin.MIN_DRIVER}",
-    ),
-    Fault(
-        r"libtensorrt_llm.*cannot open shared|libnvinfer.*cannot open shared|undefined symbol",
-        "another environment's libraries are in the way of NVIDIA's (#2004)",
-        "run it in the container, with neither LD_LIBRARY_PATH nor PYTHONPATH set by hand",
-    ),
+    NO_GPU,
+    OLD_DRIVER,
+    OTHER_LIBRARIES,
     Fault(
         r"No module named 'tensorrt_llm'|No module named 'tensorrt'",
         "this Python is not the one of NVIDIA's container",

@@ -26,6 +26,10 @@ EXAMPLE = f"{pin.EXAMPLES}/models/core/whisper"
 NUM_FRAMES = 3000  # of mel, 30 s; the encoder halves them, and still its limits count frames
 MAX_TOKENS = 448  # the decoder's positions (n_text_ctx), prompt and output; NVIDIA's example: 114
 DTYPE = "float16"  # the converter casts everything to it first, so bfloat16 would gain nothing
+# Not the converter's default, float16: log-probabilities are taken from a softmax in the precision
+# of the logits, and what is less probable than 6e-8 would be 0 there, its logarithm -Infinity.
+# 0.1 MiB a row. The converter hands it to the decoder's config alone (2a9abd95).
+LOGITS_DTYPE = "float32"
 
 
 def fetches(plan: Plan) -> list[Command]:
@@ -67,7 +71,7 @@ def _convert(plan: Plan) -> Command:
     weights, target = _weights(plan), f"{scratch(plan.name)}/whisper/checkpoint"
     argv = [pin.PYTHON, f"{EXAMPLE}/convert_checkpoint.py"]
     argv += ["--model_dir", weights.rpartition("/")[0], "--model_name", plan.speech.model]
-    argv += ["--dtype", DTYPE, "--logits_dtype", DTYPE, "--output_dir", target]
+    argv += ["--dtype", DTYPE, "--logits_dtype", LOGITS_DTYPE, "--output_dir", target]
     if plan.speech.precision == "int8":
         argv += ["--use_weight_only", "--weight_only_precision", "int8"]
     return Command("convert whisper", tuple(argv), (weights,), (target,))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from build_scripts import cards, knobs, launch, ledger, nvml, vram_faults
+from build_scripts import cards, knobs, ledger, nvml, vram_faults
 from build_scripts.errors import ServerError
 from build_scripts.launch import Launch
 from build_scripts.ledger_engines import llm_lines, llm_process, whisper_lines, whisper_process
@@ -220,7 +220,7 @@ class VramWatch:
         program = PurePosixPath(words[0]).name if words else ""
         if program.startswith("tritonserver"):
             return self._server
-        if program.startswith((launch.WORKER, "triton_python_backend_stub")) or at == 0:
+        if program.startswith("triton_python_backend_stub") or at == 0:
             return home or f"pid {one.pid}"
         return self._server
 
@@ -266,5 +266,4 @@ class VramWatch:
 
 def _server(homes: dict[str, str], started: Launch) -> str:
     """What the ledger calls this tritonserver."""
-    first = homes["whisper" if started.part == "speech" else "llm"]
-    return first if first.startswith("tritonserver") else "tritonserver"
+    return homes["whisper" if started.part == "speech" else "llm"]

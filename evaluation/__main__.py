@@ -119,7 +119,7 @@ def _entries(path: Path | None, only: str, folder: Path) -> list[Entry]:
 def _system(given: argparse.Namespace) -> AbstractContextManager[Transcribe]:
     if given.peer == "whisperx":
         return systems.whisperx(given.align_models)
-    return systems.served(given.url)
+    return systems.served(given.url, given.beam_size)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,6 +133,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--url", help="of a server that runs, host:port; default: one is started")
     parser.add_argument("--only", default="*", metavar="GLOB", help="recordings with such an id")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything counted there")
+    parser.add_argument(
+        "--beam-size", type=int, metavar="N",
+        help="beams in the server's search; default: its plan's. A peer has its own",
+    )  # fmt: skip
     parser.add_argument(
         "--peer", choices=["whisperx"], help="instead of a server, what `bench.peers setup` made"
     )

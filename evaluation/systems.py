@@ -50,12 +50,16 @@ class Hypothesis:
 Transcribe = Callable[[Path, str | None], Hypothesis]
 
 
-def onecard(client: Client) -> Transcribe:
-    """A server, through its client."""
+def onecard(client: Client, beam_size: int | None = None) -> Transcribe:
+    """A server, through its client.
+
+    Args:
+        beam_size: beams in the search; None: the plan's.
+    """
 
     def transcribe(path: Path, language: str | None) -> Hypothesis:
         started_s = time.monotonic()
-        found = client.transcribe(path, language=language)
+        found = client.transcribe(path, language=language, beam_size=beam_size)
         return of_transcript(found, time.monotonic() - started_s)
 
     return transcribe
@@ -96,17 +100,17 @@ def of_answer(found: Answer) -> Hypothesis:
 
 
 @contextmanager
-def served(url: str | None) -> Iterator[Transcribe]:
-    """The server at `url`, or one started for the time of the block."""
+def served(url: str | None, beam_size: int | None = None) -> Iterator[Transcribe]:
+    """The server at `url`, or one started for the time of the block; beams as for `onecard`."""
     if url is not None:
         with Client(url) as client:
             client.health()
-            yield onecard(client)
+            yield onecard(client, beam_size)
         return
     from build_scripts.demo import running
 
     with running() as one, Client(f"{one.reachable_address}:{one.grpc_port}") as client:
-        yield onecard(client)
+        yield onecard(client, beam_size)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The RTX 3090's own configurations, verbatim, in a real Triton on this machine's CPU.
 
+They are loaded in the order and with the environment that NVIDIA's Triton would have.
+
 Engine folders for the CPU lie where the plan expects those of the card. What only a GPU can show
 (memory, speed, NVIDIA's backend) is not shown here.
 """
@@ -7,6 +9,7 @@ Engine folders for the CPU lie where the plan expects those of the card. What on
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +18,9 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from build_scripts import layout
-from onecard import devices
-from onecard_client import Client
+from build_scripts import launch, layout, plan, processes
+from onecard import contract, devices
+from onecard_client import Client, InvalidRequest
 from tests.build_scripts.serving import Serving, needs_triton
 from tests.onecard.alignment.test_ctc import make_model
 
@@ -77,13 +80,31 @@ def test_it_is_the_card_s_configuration_that_is_served(served: Serving, name: st
     }
 
 
+def test_the_engines_are_loaded_first_and_one_after_the_other(served: Serving) -> None:
+    """A pool is sized by what is free meanwhile, and the ensemble wants its steps to be there."""
+    loaded = re.findall(r"loaded (\w+) \(\d+ of", served.said())
+    assert loaded[:2] == list(launch.ENGINES)
+    assert loaded[-1] == contract.ENSEMBLE
+
+
+def test_triton_has_what_nvidia_s_backend_reads(served: Serving) -> None:
+    for name, value in launch.ENVIRONMENT.items():
+        assert served.triton() in processes.with_variable(name, value)
+
+
 def test_a_recording_is_transcribed_and_the_result_says_by_what(client: Client) -> None:
     found = client.transcribe(RECORDING, language="en")
     assert found.text.strip()
     engine = found.engine
     assert engine["recognize"]["backend"] == "tensorrtllm (onecard, CTranslate2 on the CPU)"
+    assert engine["recognize"]["beam_size"] == plan.load(PLAN).speech.beam_width == 5
     assert engine["diarize"]["device"] == "cpu"
     assert found.speakers
+
+
+def test_more_beams_than_the_engine_has_are_refused(client: Client) -> None:
+    with pytest.raises(InvalidRequest, match="beam_size` is 6, the engine was built for at"):
+        client.transcribe(RECORDING, language="en", beam_size=6)
 
 
 def test_a_chat_is_answered_and_the_answer_says_by_what(client: Client) -> None:

@@ -81,9 +81,9 @@ def test_what_does_not_fit_is_refused_with_the_ledger_and_two_cures(
 
 
 def test_a_triage_call_that_does_not_fit_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    _, found = as_json(capsys, "--plan", "rtx3090", "--vram", "22.6")
+    _, found = as_json(capsys, "--plan", "rtx3090", "--vram", "22")
     assert "triage call" in found["warnings"][0]
-    _, text = shown(capsys, "--plan", "rtx3090", "--vram", "22.6")
+    _, text = shown(capsys, "--plan", "rtx3090", "--vram", "22")
     assert "warning: llm.context_tokens" in text
 
 
@@ -110,9 +110,9 @@ def test_the_table_is_that_of_the_turned_pools(capsys: pytest.CaptureFixture[str
     def pools(of: dict[str, Any]) -> list[int]:
         return [line["bytes"] // 163_840 for line in of["lines"] if line["kind"] == "kv"]
 
-    assert sorted(pools(usual)) == [4512, 4512, 8192]
+    assert sorted(pools(usual)) == [6720, 6720, 8192]
     assert sorted(pools(found)) == [3008, 3008, 6144]
-    less = (2048 + 2 * 1504) * 163_840 / 2**30
+    less = (2048 + 2 * (6720 - 3008)) * 163_840 / 2**30
     assert found["total_gib"] == pytest.approx(usual["total_gib"] - less, abs=0.001)
     _, text = shown(capsys, "--plan", "rtx3090", **turned)
     assert "6144 tokens x 163,840 bytes" in text

@@ -34,13 +34,13 @@ LLM = (
 WHISPER = (
     "I1123 10:00:10.000000 7 model_lifecycle.cc:473] \"loading: whisper:1\"",
     INFO + "TRTGptModel maxBatchSize: 3",
-    INFO + "TRTGptModel maxBeamWidth: 1",
+    INFO + "TRTGptModel maxBeamWidth: 5",
     INFO + "TRTGptModel maxSequenceLen: 448",
     INFO + "This is an Encoder-Decoder model, set 0.5 cross KV cache fraction based on the config.",
-    INFO + "[windowSize=448] {.primaryBlocks=141, .secondayBlocks=0}",
-    INFO + "[MemUsageChange] Allocated 0.69 GiB for max tokens in paged KV cache (4512).",
-    INFO + "[windowSize=3000] {.primaryBlocks=141, .secondayBlocks=0}",
-    INFO + "[MemUsageChange] Allocated 0.69 GiB for max tokens in paged KV cache (4512).",
+    INFO + "[windowSize=448] {.primaryBlocks=210, .secondayBlocks=0}",
+    INFO + "[MemUsageChange] Allocated 1.03 GiB for max tokens in paged KV cache (6720).",
+    INFO + "[windowSize=3000] {.primaryBlocks=210, .secondayBlocks=0}",
+    INFO + "[MemUsageChange] Allocated 1.03 GiB for max tokens in paged KV cache (6720).",
     "I1123 10:00:19.000000 7 model_lifecycle.cc:849] \"successfully loaded 'whisper'\"",
 )  # fmt: skip
 
@@ -90,6 +90,7 @@ def test_every_trap_is_a_refusal(engines: dict[str, ModelPlan], trap: str) -> No
         ("windowSize=8192", "windowSize=6144", "with a window of 8192"),
         ("maxSequenceLen: 448", "maxSequenceLen: 114", "maxSequenceLen is 114, wanted 448"),
         ("maxBatchSize: 3", "maxBatchSize: 1", "maxBatchSize is 1, wanted 3"),
+        ("maxBeamWidth: 5", "maxBeamWidth: 4", "maxBeamWidth is 4, wanted 5"),
         ("set 0.5 cross", "set 0.3 cross", "cross KV cache fraction 0.3"),
     ],
 )
@@ -102,7 +103,7 @@ def test_other_numbers_than_the_plans_are_a_refusal(
 
 
 def test_a_missing_cross_attention_cache_is_a_refusal(engines: dict[str, ModelPlan]) -> None:
-    with pytest.raises(ServerError, match="whisper: no KV cache of 4512 tokens for cross"):
+    with pytest.raises(ServerError, match="whisper: no KV cache of 6720 tokens for cross"):
         fed(engines, *LLM, *WHISPER[:7]).verify()
 
 
@@ -129,3 +130,45 @@ def test_reuse_that_is_turned_off_matters_where_it_was_asked_for(
 
 def test_a_server_of_one_engine_is_compared_with_that_one(engines: dict[str, ModelPlan]) -> None:
     assert fed({"whisper": engines["whisper"]}, *WHISPER).verify() == []
+
+
+TRANSFER = (  # of 0.20, of 1.2.0 and of later ones
+    "CacheTransBufferManager: mMaxNumTokens:0, mRecvBufferCount:1, mSendBufferCount:1,"
+    "mTransferBufferSize:{size}, mPreAllocBufferSize:{both}",
+    "CacheTransBufferManager: mMaxNumTokens:0, mRecvBufferCount:1, mSendBufferCount:1,"
+    "mTransferBufferSize:{size}, mPreAllocBufferSize:{both},mOnlyUseDynamicBuffer:0 "
+    "mUseFabricMemory:0 mDataType:1",
+    "BaseTransBufferManager: mMaxNumTokens:0, mRecvBufferCount:1, mSendBufferCount:1, "
+    "mTransferBufferSize:{size}, mPreAllocBufferSize:{both}, mOnlyUseDynamicBuffer:0, "
+    "mUseFabricMemory:0, mDataType:1",
+)
+
+
+@pytest.mark.parametrize("line", TRANSFER)
+def test_buffers_to_send_kv_caches_with_are_a_refusal_and_none_are_not(
+    engines: dict[str, ModelPlan], line: str
+) -> None:
+    none, both = (INFO + line.format(size=size, both=2 * size) for size in (0, 512 * 2**20))
+    assert fed(engines, *LLM, none, *WHISPER, none).verify() == []
+    with pytest.raises(ServerError, match="TRTLLM_KVCACHE_TRANSFER_BUFFER_SIZE must be 0B"):
+        fed(engines, *LLM, both, *WHISPER).verify()
+
+
+def test_a_transceiver_that_is_off_is_no_refusal(engines: dict[str, ModelPlan]) -> None:
+    assert fed(engines, *LLM, INFO + "CacheTransceiver is disabled.", *WHISPER).verify() == []
+
+
+def test_an_engine_s_path_that_is_not_there_is_what_engines_cure(
+    engines: dict[str, ModelPlan],
+) -> None:
+    """The backend says of it that it is not specified."""
+    unread = f"{WARNING}encoder_model_path is not specified, will be left empty"
+    with pytest.raises(ServerError, match="not where the configuration says: `make engines`"):
+        fed(engines, *LLM, WHISPER[0], unread, *WHISPER[1:]).verify()
+
+
+def test_a_whisper_without_its_encoder_is_an_orchestrator_s(engines: dict[str, ModelPlan]) -> None:
+    line = WARNING + "Encoder model path not provided. Skipping Encoder Run."
+    with pytest.raises(ServerError, match=r"one_process") as raised:
+        fed(engines, *LLM, line, *WHISPER).verify()
+    assert "make engines" not in str(raised.value)

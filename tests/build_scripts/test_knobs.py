@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-from build_scripts import knobs, ledger, ledger_engines, plan
+from build_scripts import knobs, ledger, plan
 from build_scripts.errors import PlanError
 from build_scripts.knobs import CROSS_FRACTION, FRACTION, NAMES, TOKENS, WINDOW
 from build_scripts.ledger_lines import GIB
-from build_scripts.plan import Plan, Serving, Topology
+from build_scripts.plan import Plan, Serving
 
 CARDS = [name for name in plan.names() if plan.load(name).card is not None]
 
@@ -22,7 +22,7 @@ def reference() -> Plan:
 def test_the_reference() -> None:
     found = knobs.knobs(reference())
     assert found["llm"][TOKENS] == found["llm"][WINDOW] == 8192
-    assert found["whisper"][TOKENS] == 3 * 47 * 32
+    assert found["whisper"][TOKENS] == 3 * 5 * 14 * 32
     assert found["whisper"][WINDOW] == 448
     assert CROSS_FRACTION not in found["llm"]
     assert set(NAMES) <= set(found["llm"])
@@ -33,15 +33,11 @@ def turn(found: Plan, engine: str) -> tuple[int, int]:
     """What is free when an engine sizes its pools, and what comes after it."""
     lines, card = ledger.ledger(found).lines, found.card
     assert card is not None
-    one_process = found.serving.topology == "one_process"
     of_whisper = {
-        id(line) for line in lines if "whisper" in line.process or "speech" in line.process
+        id(line)
+        for line in lines
+        if line.engine == "whisper" or line.process == "tritonserver (speech)"
     }
-    if one_process:  # the lines of both are those of one process
-        names = [line.name for line in ledger_engines.llm_lines(found)]
-        both = [line for line in lines if line.process == "tritonserver"]
-        start = next(i for i, line in enumerate(both) if line.name == names[0])
-        of_whisper = {id(line) for line in both[start + len(names) :]}
     later = [line for line in lines if line.process in ("align", "diarize")]
     if engine == "llm":
         later += [line for line in lines if id(line) in of_whisper]
@@ -56,12 +52,9 @@ def turn(found: Plan, engine: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", CARDS)
-@pytest.mark.parametrize("topology", ["orchestrator", "one_process"])
 @pytest.mark.parametrize("engine", ["llm", "whisper"])
-def test_an_engine_that_heeds_no_cap_leaves_what_the_rest_needs(
-    name: str, topology: Topology, engine: str
-) -> None:
-    found = dataclasses.replace(plan.load(name), serving=Serving(topology))
+def test_an_engine_that_heeds_no_cap_leaves_what_the_rest_needs(name: str, engine: str) -> None:
+    found = plan.load(name)
     fraction = knobs.knobs(found)[engine][FRACTION]
     free, later = turn(found, engine)
     assert fraction < 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import launch, layout, plan
+from build_scripts import launch, layout, plan, settings
 from build_scripts.errors import PlanError
 from build_scripts.plan import Plan, Serving, Topology
 
@@ -23,7 +23,7 @@ def nvidia(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def rtx3090(topology: Topology = "orchestrator") -> Plan:
+def rtx3090(topology: Topology = "one_process") -> Plan:
     return dataclasses.replace(plan.load("rtx3090"), serving=Serving(topology))
 
 
@@ -40,34 +40,42 @@ def test_without_a_card_nvidias_runtime_is_left_alone(nvidia):
     assert not one.is_ordered
 
 
-def test_a_card_without_nvidias_backend_is_rehearsed_on_the_embedded_runtime(tmp_path):
+def test_a_card_without_nvidias_backend_is_rehearsed_in_its_order(nvidia, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("none")
     (tmp_path / "backends/tensorrtllm").mkdir(parents=True)
-    assert launch.launch(rtx3090(), nvidia=tmp_path).runtime == "embedded"
+    one = launch.launch(rtx3090(), nvidia=tmp_path)
+    assert one.runtime == "embedded"
+    card = launch.launch(rtx3090(), nvidia=nvidia)
+    assert (one.load_first, one.environment) == (card.load_first, card.environment)
+    for flag in ("load-model", "model-load-thread-count"):
+        assert one.flags[flag] == card.flags[flag]
 
 
-def test_orchestrator(nvidia):
+def test_both_engines_in_one_server(nvidia):
     (one,) = launch.launches(rtx3090(), MODELS, nvidia)
     assert one.binary == nvidia / "bin/tritonserver"
     assert one.backend_directory == nvidia / "backends"
     assert one.flags == {
         "model-load-thread-count": "1",
         "load-model": "llm",
-        "pinned-memory-pool-byte-size": "0",
-        "enable-peer-access": "false",
-        "cuda-memory-pool-byte-size": "0:0",
+        "cuda-memory-pool-byte-size": "0:67108864",  # as the ledger counts it
     }
-    assert one.environment["TRTLLM_ORCHESTRATOR"] == "1"
-    assert one.environment["TRTLLM_ORCHESTRATOR_SPAWN_PROCESSES"] == "1"
     assert "LD_LIBRARY_PATH" not in one.environment
     assert one.libraries == ()  # the container's own come first
     assert (one.load_first, one.models) == (("llm", "whisper"), None)
 
 
-def test_one_process_keeps_the_pools_that_the_ledger_counts(nvidia):
-    one = launch.launch(rtx3090("one_process"), nvidia=nvidia)
-    assert one.environment["TRTLLM_ORCHESTRATOR"] == "0"
-    assert one.flags["cuda-memory-pool-byte-size"] == "0:67108864"
-    assert "pinned-memory-pool-byte-size" not in one.flags
+@pytest.mark.parametrize("topology", ["one_process", "two_servers"])
+def test_no_server_spawns_a_worker_or_keeps_buffers_to_send_kv_caches(nvidia, topology):
+    for one in launch.launches(rtx3090(topology), MODELS, nvidia):
+        assert one.environment["TRTLLM_ORCHESTRATOR"] == "0"
+        assert one.environment["TRTLLM_KVCACHE_TRANSFER_BUFFER_SIZE"] == "0B"
+
+
+def test_what_the_environment_says_of_the_orchestrator_does_not_reach_triton(nvidia, monkeypatch):
+    monkeypatch.setenv("TRTLLM_ORCHESTRATOR", "1")
+    one = launch.launch(rtx3090(), nvidia=nvidia)
+    assert settings.environment(one)["TRTLLM_ORCHESTRATOR"] == "0"
 
 
 def test_two_servers_share_the_repository_without_remainder(nvidia):
@@ -81,7 +89,7 @@ def test_two_servers_share_the_repository_without_remainder(nvidia):
     assert sorted((*text.models, *speech.models)) == list(MODELS)
 
 
-@pytest.mark.parametrize(("topology", "part"), [("two_servers", "all"), ("orchestrator", "text")])
+@pytest.mark.parametrize(("topology", "part"), [("two_servers", "all"), ("one_process", "text")])
 def test_a_part_that_the_topology_does_not_have_is_refused(nvidia, topology, part):
     with pytest.raises(PlanError, match=f"serving.topology `{topology}`.*`{part}` was asked for"):
         launch.launch(rtx3090(topology), MODELS, part, nvidia)

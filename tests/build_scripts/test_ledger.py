@@ -35,9 +35,12 @@ def total(found: Plan) -> int:
     return ledger.ledger(found, {}).total_bytes
 
 
-def line_bytes(found: Plan, process: str, kind: str) -> int:
+def line_bytes(found: Plan, owner: str, kind: str) -> int:
+    """`owner`: an engine, or a process without one."""
     lines = ledger.ledger(found, {}).lines
-    return sum(line.bytes for line in lines if (line.process, line.kind) == (process, kind))
+    return sum(
+        line.bytes for line in lines if (line.engine or line.process, line.kind) == (owner, kind)
+    )
 
 
 def test_the_reference_card_holds_everything_with_two_gib_to_spare() -> None:
@@ -45,13 +48,17 @@ def test_the_reference_card_holds_everything_with_two_gib_to_spare() -> None:
     assert found.fits
     assert found.total_bytes <= 22 * GIB
     assert found.free_bytes >= 2 * GIB
-    assert {"align", "diarize", "whisper worker", "llm worker"} <= set(found.by_process())
+    assert set(found.by_process()) == {"driver", "tritonserver", "align", "diarize"}
+    assert set(found.by_owner()) == {
+        "driver", "tritonserver", "tritonserver, llm", "tritonserver, whisper", "align", "diarize",
+    }  # fmt: skip
+    assert sum(found.by_owner().values()) == found.total_bytes
     assert reference().speech.model == "large-v3"
 
 
 def test_the_llms_kv_cache_at_8192_tokens_is_exactly_1_25_gib() -> None:
     assert reference().llm.kv_tokens == 8192
-    assert line_bytes(reference(), "llm worker", "kv") == 1.25 * GIB
+    assert line_bytes(reference(), "llm", "kv") == 1.25 * GIB
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -62,14 +69,14 @@ def test_every_plan_fits_its_card_and_holds_a_triage_call(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CARDS)
-def test_every_plan_leaves_room_beside_the_upper_end_of_a_workers_context(name: str) -> None:
+def test_every_plan_leaves_room_beside_the_upper_end_of_an_engines_context(name: str) -> None:
     found = ledger.ledger(plan.load(name), {})
-    workers = [
-        line
+    contexts = [
+        line.bytes
         for line in found.lines
-        if line.name == "CUDA context" and line.process.endswith("worker")
+        if line.name == "CUDA context" and line.process.startswith("tritonserver")
     ]
-    assert [line.bytes for line in workers] == [590 * MIB] * 2
+    assert contexts == [590 * MIB]
     assert found.left_bytes >= 0.3 * GIB
 
 
@@ -152,7 +159,7 @@ def test_more_of_anything_never_lowers_the_sum(
 @pytest.mark.parametrize("beams", [1, 5])
 def test_all_chunks_in_flight_find_blocks_in_both_pools(chunks: int, beams: int) -> None:
     found = changed(reference(), "speech", chunks_in_flight=chunks, beam_width=beams)
-    pool = line_bytes(found, "whisper worker", "kv") // 2
+    pool = line_bytes(found, "whisper", "kv") // 2
     num_blocks = pool // (32 * 163_840)
     assert num_blocks >= chunks * 47  # 1500 tokens of cross-attention, for whatever beam
     assert num_blocks >= chunks * beams * 14  # 448 of self-attention
@@ -161,7 +168,7 @@ def test_all_chunks_in_flight_find_blocks_in_both_pools(chunks: int, beams: int)
 
 @pytest.mark.parametrize(
     ("topology", "num_contexts", "pools"),
-    [("orchestrator", 5, 0), ("one_process", 3, 64 * MIB), ("two_servers", 4, 128 * MIB)],
+    [("one_process", 3, 64 * MIB), ("two_servers", 4, 128 * MIB)],
 )
 def test_each_process_that_touches_cuda_has_a_context(
     topology: str, num_contexts: int, pools: int
@@ -313,8 +320,8 @@ def test_the_docs_example_by_hand_is_the_ledger() -> None:
         assert re.fullmatch(r"[\d\s+*/().]+", formula), name
         assert eval(formula) == number, name  # digits and operators only, see above
     lines = ledger.ledger(reference(), {}).lines
-    by_hand = {(line.process, line.name): line.bytes for line in lines}
+    by_hand = {(line.owner, line.name): line.bytes for line in lines}
     for name, number in rows.items():
-        process, _, what = name.partition(": ")
-        assert by_hand[process, what] == number, name
+        owner, _, what = name.partition(": ")
+        assert by_hand[owner, what] == number, name
     assert len(rows) >= 8

@@ -87,7 +87,7 @@ def test_what_is_written_is_what_the_ledger_counts_with(tmp_path: Path) -> None:
     lines = ledger.ledger(dataclasses.replace(one, align=twice), figures).lines
     found = {(line.process, line.kind): line.bytes for line in lines if line.basis == "measured"}
     assert found == {
-        ("tritonserver", "context"): 150 * MIB,
+        ("tritonserver", "pool"): 66 * MIB,
         ("align", "context"): 330 * MIB,  # the largest of those that the driver told
         ("align", "working set"): 400 * MIB,  # for twice the batch that was measured
         ("diarize", "context"): 330 * MIB,

@@ -71,7 +71,7 @@ def test_every_plan_can_be_read(name):
         ("languages", '["xx"]', "align.languages names `xx`, must be languages"),
         ("kv_tokens", "4096", "kv_tokens is `4096`, must be at least llm.context_tokens, `8192`"),
         ("categories", "[]", "must not be empty"),
-        ("topology", '"one"', '`one`, must be one of "orchestrator", "one_process", "two_servers"'),
+        ("topology", '"one"', '`one`, must be one of "one_process", "two_servers", "orchestrator"'),
         ("precisions", '["int4"]', 'fit.precisions is `int4`, must be one of "float16", "int8"'),
     ],
 )
@@ -79,6 +79,18 @@ def test_a_value_that_cannot_be_is_refused(key, value, message):
     with pytest.raises(PlanError, match=r"^here: ") as raised:
         plan.parse("odd", with_value(RTX3090, key, value), "here")
     assert message in str(raised.value)
+
+
+def test_the_orchestrator_is_refused_with_the_reason_and_the_cure():
+    with pytest.raises(PlanError, match=r"one model path.*without its encoder") as raised:
+        plan.parse("odd", with_value(RTX3090, "topology", '"orchestrator"'), "here")
+    assert str(raised.value).startswith("here: serving.topology is `orchestrator`")
+    assert str(raised.value).endswith('write topology = "one_process"')
+
+
+@pytest.mark.parametrize("name", plan.names())
+def test_every_plan_serves_both_engines_in_one_process(name):
+    assert plan.load(name).serving.topology == "one_process"
 
 
 @pytest.mark.parametrize(

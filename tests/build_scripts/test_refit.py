@@ -63,7 +63,7 @@ def test_chunks_give_way_before_the_context() -> None:
     assert found.plan.speech.chunks_in_flight == 1
     assert found.plan.llm == stated.llm
     assert "speech.chunks_in_flight: 3 -> 1" in found.changes
-    found = refit(at(full - 1.0))
+    found = refit(at(full - 1.7))
     assert found.plan.speech.chunks_in_flight == 1
     assert 6144 <= found.plan.llm.context_tokens < 8192
     assert found.plan.llm.kv_tokens == found.plan.llm.context_tokens

@@ -19,12 +19,10 @@ from tests.build_scripts.fake_nvml import GIB, FakeCard, FakeNvml
 
 TOTAL = 24 * GIB
 RESERVED = 300 * 2**20
-SERVER, WORKER, WHISPER, ALIGN, DIARIZE, DESKTOP = 4001, 4002, 4003, 4004, 4005, 900
+SERVER, OTHER, ALIGN, DIARIZE, DESKTOP = 4001, 4002, 4004, 4005, 900
 MODELS = tuple(sorted(path.parent.name for path in layout.MODEL_REPOSITORY.glob("*/config.pbtxt")))
 NAMES = {
     SERVER: "/opt/tritonserver/bin/tritonserver",
-    WORKER: "trtllmExecutorWorker",
-    WHISPER: "trtllmExecutorWorker",
     ALIGN: "/opt/tritonserver/backends/python/triton_python_backend_stub",
     DESKTOP: "/usr/lib/xorg/Xorg",
 }
@@ -56,7 +54,7 @@ def nvidia(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def reference(topology: Topology = "orchestrator") -> Plan:
+def reference(topology: Topology = "one_process") -> Plan:
     return dataclasses.replace(plan.load("rtx3090"), serving=Serving(topology))
 
 
@@ -73,17 +71,18 @@ def planned(one: Plan) -> dict[str, int]:
 
 
 def load_all(machine: Machine, watch: VramWatch, one: Plan) -> None:
-    """Every process of the orchestrator takes its share less 50 MiB, as contexts come first."""
-    shares, less = planned(one), 50 * 2**20
+    """Every process takes its share less 50 MiB, the server with one engine after the other."""
+    shares, less = ledger(one).by_owner(), 50 * 2**20
+    server = shares["tritonserver"] + shares["tritonserver, llm"] - less
     steps = {
-        "llm": {SERVER: "tritonserver", WORKER: "llm worker"},
-        "whisper": {WHISPER: "whisper worker"},
-        "align": {ALIGN: "align"},
+        "llm": {SERVER: server},
+        "whisper": {SERVER: server + shares["tritonserver, whisper"]},
+        "align": {ALIGN: shares["align"] - less},
         "chat": {},
-        "diarize": {DIARIZE: "diarize"},
+        "diarize": {DIARIZE: shares["diarize"] - less},
     }
-    for model, started in steps.items():
-        machine.held.update({pid: shares[name] - less for pid, name in started.items()})
+    for model, held in steps.items():
+        machine.held.update(held)
         watch.on_loaded(model)
 
 
@@ -101,9 +100,9 @@ def test_what_is_planned_and_what_is_held_side_by_side(nvidia, names):
         assert rows[process].measured_bytes == held, process
     assert table.counted_bytes == ledger(one).total_bytes
     assert machine.said == []
-    worker = planned(one)["llm worker"] / GIB
-    wanted = ["llm", "worker", f"{worker:.2f}", "GiB", f"{worker - 50 / 1024:.2f}", "GiB"]
-    assert wanted in [line.split()[:6] for line in table.lines()]
+    server = planned(one)["tritonserver"] / GIB
+    wanted = ["tritonserver", f"{server:.2f}", "GiB", f"{server - 50 / 1024:.2f}", "GiB"]
+    assert wanted in [line.split()[:5] for line in table.lines()]
 
 
 def test_without_bytes_a_process_is_what_the_card_grew_by(nvidia):
@@ -112,9 +111,8 @@ def test_without_bytes_a_process_is_what_the_card_grew_by(nvidia):
     watch.before()
     load_all(machine, watch, one)
     rows = {row.process: row.measured_bytes for row in watch.verify().rows}
-    assert rows["whisper worker"] == planned(one)["whisper worker"] - 50 * 2**20
-    assert rows["tritonserver"] == planned(one)["tritonserver"]  # its context came with the LLM
-    assert rows["llm worker"] == planned(one)["llm worker"] - 100 * 2**20
+    for process in ("tritonserver", "align", "diarize"):
+        assert rows[process] == planned(one)[process] - 50 * 2**20
 
 
 def test_others_that_hold_what_is_needed_are_named(nvidia):
@@ -126,7 +124,7 @@ def test_others_that_hold_what_is_needed_are_named(nvidia):
 
 def test_memory_that_is_given_back_in_time_is_waited_for(nvidia):
     one, machine = reference(), Machine()
-    machine.held[WORKER] = 15 * GIB  # of the Triton that has just ended
+    machine.held[OTHER] = 15 * GIB  # of the Triton that has just ended
     watch = made(machine, nvidia, one)
     watch._sleep = lambda seconds: machine.held.clear()
     watch.before()
@@ -157,8 +155,12 @@ def test_a_model_that_takes_its_share_and_the_headroom_is_refused_at_once(nvidia
     one, machine = reference(), Machine(NAMES)
     watch = made(machine, nvidia, one)
     watch.before()
-    machine.held = {SERVER: 100 * 2**20, WORKER: planned(one)["llm worker"] + 2 * GIB + 1}
-    with pytest.raises(ServerError, match=r"model `llm`.* `llm worker` holds"):
+    shares = ledger(one).by_owner()
+    due = shares["tritonserver"] + shares["tritonserver, llm"]  # not what Whisper is to take
+    machine.held = {SERVER: due + 2 * GIB}
+    watch.on_loaded("llm")
+    machine.held = {SERVER: due + 2 * GIB + 1}
+    with pytest.raises(ServerError, match=r"model `llm`.* `tritonserver` holds"):
         watch.on_loaded("llm")
 
 
@@ -167,9 +169,9 @@ def test_less_than_the_headroom_too_much_is_told_and_refused_at_the_end(nvidia):
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
-    machine.held[WHISPER] = planned(one)["whisper worker"] + GIB
+    machine.held[SERVER] = planned(one)["tritonserver"] + GIB
     watch.on_loaded("triage")
-    with pytest.raises(ServerError, match=r"(?s)does not become ready.*whisper worker"):
+    with pytest.raises(ServerError, match=r"(?s)does not become ready.*`tritonserver` needs"):
         watch.verify()
 
 
@@ -179,19 +181,18 @@ def test_contexts_of_the_stated_range_become_ready(nvidia, context_mib):
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
-    for pid, name in ((WORKER, "llm worker"), (WHISPER, "whisper worker")):
-        contexts = [line for line in ledger(one).lines if line.name == "CUDA context"]
-        counted = next(line.bytes for line in contexts if line.process == name)
-        machine.held[pid] = planned(one)[name] - counted + context_mib * 2**20
+    contexts = [line for line in ledger(one).lines if line.name == "CUDA context"]
+    counted = next(line.bytes for line in contexts if line.process == "tritonserver")
+    machine.held[SERVER] = planned(one)["tritonserver"] - counted + context_mib * 2**20
     assert watch.verify().counted_bytes <= 22 * GIB
 
 
-def test_the_cure_for_a_worker_makes_room_for_it_and_measures_nothing(nvidia):
+def test_the_cure_for_an_engine_makes_room_for_it_and_measures_nothing(nvidia):
     one, machine, more = reference(), Machine(NAMES), 600 * 2**20
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
-    machine.held[WORKER] = planned(one)["llm worker"] + more
+    machine.held[SERVER] = planned(one)["tritonserver"] + more
     with pytest.raises(ServerError) as caught:
         watch.verify()
     cure = str(caught.value).splitlines()[0]
@@ -208,7 +209,7 @@ def test_the_cure_for_a_worker_makes_room_for_it_and_measures_nothing(nvidia):
 
 def test_what_make_measure_measures_is_told_to_be_measured():
     assert "make measure" in vram_faults.cure("align")
-    assert "make measure" not in vram_faults.cure("whisper worker")
+    assert "make measure" not in vram_faults.cure("tritonserver")
 
 
 def test_what_is_still_to_come_must_be_free(nvidia):
@@ -230,7 +231,7 @@ def test_what_is_still_to_come_must_be_free(nvidia):
 
 def test_in_one_process_an_engine_has_its_own_lines_only(nvidia):
     """The LLM may not take what Whisper needs, though both are the same process."""
-    one, machine = reference("one_process"), Machine(NAMES)
+    one, machine = reference(), Machine(NAMES)
     watch = made(machine, nvidia, one)
     watch.before()
     machine.held = {SERVER: planned(one)["tritonserver"]}  # all of it, with Whisper still to come
@@ -239,9 +240,10 @@ def test_in_one_process_an_engine_has_its_own_lines_only(nvidia):
 
 
 def test_of_two_servers_each_counts_its_own_part_and_leaves_room_for_the_other(nvidia):
-    one, machine = reference("two_servers"), Machine(NAMES)
+    machine, beams = Machine(NAMES), reference("two_servers")  # of a greedy search it holds both
+    one = dataclasses.replace(beams, speech=dataclasses.replace(beams.speech, beam_width=1))
     text = planned(one)["tritonserver (llm)"]
-    machine.held[WORKER] = text  # the other server, which was started first
+    machine.held[OTHER] = text  # the other server, which was started first
     watch = made(machine, nvidia, one, "speech")
     watch.before()
     machine.held[SERVER] = planned(one)["tritonserver (speech)"]
@@ -263,7 +265,7 @@ def test_pools_that_the_environment_turned_are_what_is_planned(nvidia):
     started = launch.launch(one, MODELS, nvidia=nvidia)
     watch = vram_watch.watch(one, started, caps, machine.said.append, machine.read)
     assert isinstance(watch, VramWatch)
-    less = planned(one)["llm worker"] - watch._planned["llm worker"]
+    less = planned(one)["tritonserver"] - watch._planned["tritonserver"]
     assert less == 2048 * 160 * 1024
 
 

@@ -46,7 +46,7 @@ def answers(monkeypatch):
         return Hypothesis("Yes.", (Word("Yes."),), (), "en", 0.5, has_times=False)
 
     @contextlib.contextmanager
-    def served(url):
+    def served(url, beam_size):
         yield transcribe
 
     monkeypatch.setattr(systems, "served", served)
@@ -89,7 +89,9 @@ def test_a_system_that_fails_is_said(folder, capsys):
 
 
 def system(monkeypatch, transcribe):
-    monkeypatch.setattr(systems, "served", lambda url: contextlib.nullcontext(transcribe))
+    monkeypatch.setattr(
+        systems, "served", lambda url, beam_size: contextlib.nullcontext(transcribe)
+    )
 
 
 def test_a_recording_that_fails_is_a_row_and_loses_no_other(folder, monkeypatch, capsys):
@@ -152,3 +154,20 @@ def test_words_that_a_peer_could_not_time_have_their_segments_speaker():
 def test_a_table_of_one_has_no_sum():
     one = report.Score("a", 1.0, 0.0)
     assert [line.split()[0] for line in report.table([one]).splitlines()] == ["recording", "a"]
+
+
+def test_the_beams_that_are_asked_for_are_sent(folder, monkeypatch):
+    asked = []
+
+    class Asked:
+        def transcribe(self, path, **options):
+            asked.append(options)
+            raise ServerError("enough")
+
+    @contextlib.contextmanager
+    def served(url, beam_size):
+        yield systems.onecard(Asked(), beam_size)
+
+    monkeypatch.setattr(systems, "served", served)
+    assert command.main([str(folder / "m.jsonl"), "--only", "one", "--beam-size", "2"]) == 1
+    assert [options["beam_size"] for options in asked] == [2]
