@@ -33,7 +33,7 @@ class TritonPythonModel:
     def _events(self, upload, options, stream):
         with upload.spool as audio:
             upload.wait(stream.check)
-            calls = backend.Calls(stream.check)
+            calls = backend.Calls(stream.check, stream.stopping)
             asked = calls, audio, options.pipeline(), self.config, self.gate
             events = streaming.events(*asked)
             with presence.speech():
