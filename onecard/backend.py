@@ -349,9 +349,14 @@ def call(model: str, /, outputs: Sequence[str] = (), **inputs: Any) -> dict[str,
 class Calls:
     """The pipeline's models as one stream calls them (`onecard.streaming.Call`)."""
 
-    def __init__(self, check: Callable[[], None]) -> None:
-        """`check` raises where nobody waits for the answer any more."""
+    def __init__(
+        self,
+        check: Callable[[], None],
+        stopping: Callable[[Callable[[], None]], contextlib.AbstractContextManager[None]],
+    ) -> None:
+        """Those of a stream (`onecard.streams.Stream`)."""
         self.check = check
+        self.stopping = stopping
 
     def __call__(self, model: str, /, outputs: Sequence[str] = (), **inputs: Any) -> dict[str, Any]:
         self.check()

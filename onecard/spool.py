@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onecard.audio import Pcm
-from onecard.errors import InvalidRequest, Unavailable, named
+from onecard.errors import Cancelled, InvalidRequest, Unavailable, named
 
 _ITEM_BYTES = np.dtype(np.int16).itemsize
 _SHAPE = re.compile(r"\d{1,9}(x\d{1,9}){0,3}")
@@ -41,7 +42,6 @@ class Spool:
     Attributes:
         size: bytes written with `write`.
         reference: what `opened` takes in another process; nobody can guess it.
-        close: may be called more than once.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,8 @@ class Spool:
         path = directory() / name
         with _room():
             self._number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        self.close = weakref.finalize(self, os.close, self._number)
+        self._closes = weakref.finalize(self, os.close, self._number)
+        self._lock = threading.Lock()  # its number is another file's as soon as it is closed
         path.unlink()
         self.size = 0
         self.reference = f"{os.getpid()}/{self._number}/{name}"
@@ -60,25 +61,39 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def close(self) -> None:
+        """Give its room back, also while other threads use it; may be called more than once."""
+        with self._lock:
+            self._closes()
+
+    @property
+    def is_closed(self) -> bool:
+        return not self._closes.alive
+
     def write(self, data: bytes) -> None:
         """Append `data`."""
         left = memoryview(data)
-        with _room():
+        with _room(), self._open() as number:
             while left:
-                left = left[os.write(self._descriptor, left) :]
+                left = left[os.write(number, left) :]
         self.size += len(data)
 
-    @property
-    def _descriptor(self) -> int:
-        """Its number is another file's as soon as this one is closed."""
-        if not self.close.alive:
-            raise ValueError("the spool is closed, must be open; make a new one")
-        return self._number
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[int]:
+        """Its descriptor, which is not closed meanwhile.
+
+        Raises Cancelled where it was before: nobody waits for what it held.
+        """
+        with self._lock:
+            if self.is_closed:
+                raise Cancelled("the spool is closed, its recording was given up; send it again")
+            yield self._number
 
     @property
     def num_samples(self) -> int:
         """Samples that another process has written."""
-        return os.fstat(self._descriptor).st_size // _ITEM_BYTES
+        with self._open() as number:
+            return os.fstat(number).st_size // _ITEM_BYTES
 
     def samples(self, first: int, last: int) -> Pcm:
         """Samples [first, last), as far as there are any; threads may share a spool."""
@@ -87,7 +102,8 @@ class Spool:
 
     def read(self, first: int, last: int) -> bytes:
         """Bytes [first, last)."""
-        return os.pread(self._descriptor, max(0, last - first), first)
+        with self._open() as number:
+            return os.pread(number, max(0, last - first), first)
 
 
 class Rows:
@@ -102,6 +118,10 @@ class Rows:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """As `Spool.close`."""
         self._spool.close()
 
     def __len__(self) -> int:
@@ -145,8 +165,8 @@ def opened(reference: str) -> Iterator[BinaryIO]:
 
     Raises:
         InvalidRequest: `reference` is no spool's.
-        RuntimeError: the spool is closed or was never there, or the holder's files cannot be seen.
-        Unavailable: there is no room for what is written in the block.
+        RuntimeError: it is another file by now or never was, or the holder's files cannot be seen.
+        Unavailable: it is closed, or there is no room for what is written in the block.
     """
     found = _REFERENCE.fullmatch(reference)
     if not found:
@@ -161,15 +181,35 @@ def opened(reference: str) -> Iterator[BinaryIO]:
         yield file
 
 
+def is_held(reference: str) -> bool:
+    """Whether whoever made the spool of `reference` still has it open."""
+    found = _REFERENCE.fullmatch(reference)
+    if not found:
+        return False
+    pid, number, name = found.groups()
+    try:
+        return _is_spool(os.readlink(f"/proc/{pid}/fd/{number}"), name)
+    except OSError:
+        return False
+
+
+def _is_spool(target: str, name: str) -> bool:
+    return os.path.basename(target) == f"{name} (deleted)"
+
+
 def _verify(link: str, name: str) -> None:
     try:
         target = os.readlink(link)
+    except FileNotFoundError as error:
+        raise Unavailable(
+            "the recording was given up by whoever sent it, or by its time; send it again"
+        ) from error
     except OSError as error:
         raise RuntimeError(
             f"the spool at `{link}` cannot be seen ({error}); the processes of a server must be of "
             "one user and see each other in /proc"
         ) from error
-    if os.path.basename(target) != f"{name} (deleted)":
+    if not _is_spool(target, name):
         raise RuntimeError(f"`{link}` is `{target}`, must be the spool `{name}`; it was closed")
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -82,6 +84,9 @@ class Call(Protocol):
     def check(self) -> None:
         """Raises where nobody waits for the answer any more."""
 
+    def stopping(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
+        """While this is held, `stop` is called, more than once, when nobody waits any more."""
+
     def array(self, tensor: Any) -> Array:
         """What such a tensor holds, without its batch dimension."""
 
@@ -92,6 +97,8 @@ def events(
     """Events of one transcription; closing the generator ends it at the next model call.
 
     Segments come without speakers, which are known only when every turn is; the result has them.
+    When nobody waits for them, the room on disk is given back at once, whatever a model is doing;
+    `decode_audio` sees that and ends its work.
 
     Args:
         audio: what was sent; closed as soon as it is decoded.
@@ -104,6 +111,7 @@ def events(
     with (
         Spool() as pcm,
         Rows() as scores,
+        call.stopping(partial(_close, audio, pcm, scores)),
         _Recording(call, pcm, options, config, gate) as recording,
     ):
         recording.verify()
@@ -281,7 +289,11 @@ class _Recording:
         settings = self._options.to_json()
         with self._gate.turn(model, max(self._left_s.values()), self._check):
             self._check()
-            return self._call(model, outputs, OPTIONS=settings, **inputs)
+            try:
+                return self._call(model, outputs, OPTIONS=settings, **inputs)
+            except Exception:
+                self._check()  # what it was to read may be gone for that reason
+                raise
 
     def _check(self) -> None:
         self._call.check()
@@ -299,6 +311,11 @@ class _Recording:
     def _length(self) -> Array:
         """NUM_SAMPLES."""
         return np.array([self._num_samples], np.int64)
+
+
+def _close(*files: Spool | Rows) -> None:
+    for file in files:
+        file.close()
 
 
 def _progress(stage: str, done: int, total: int) -> Event:

@@ -1,6 +1,14 @@
-"""Recordings as the models take them: 16 kHz mono samples of any media file, or of raw PCM."""
+"""Recordings as the models take them: 16 kHz mono samples of any media file, or of raw PCM.
 
-from onecard.audio.decode import Choice, Clip, Limits, Source, decode, decode_into, decode_raw
+FFmpeg is loaded with the first use of what decodes: of twelve processes that want the sample rate,
+none decodes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from onecard.audio.clip import Choice, Clip, Form, Limits
 from onecard.audio.pcm import (
     NO_SAMPLES,
     PCM_SCALE,
@@ -14,6 +22,11 @@ from onecard.audio.pcm import (
     to_float,
 )
 
+if TYPE_CHECKING:
+    from onecard.audio.decoding import Source, decode, decode_into, decode_raw
+
+_DECODING = ("Source", "decode", "decode_into", "decode_raw")
+
 __all__ = [
     "NO_SAMPLES",
     "PCM_SCALE",
@@ -22,6 +35,7 @@ __all__ = [
     "Choice",
     "Clip",
     "FileSink",
+    "Form",
     "Limits",
     "Pcm",
     "Sink",
@@ -33,3 +47,11 @@ __all__ = [
     "needed",
     "to_float",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DECODING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from onecard.audio import decoding
+
+    return getattr(decoding, name)

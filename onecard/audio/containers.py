@@ -6,14 +6,11 @@ notice has to look at the container: each rule below is stated by the format.
 
 from __future__ import annotations
 
-import mmap
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from onecard.audio.walker import MAX_STEPS, Data, Piece, Walker
 from onecard.errors import InvalidRequest
-
-Data = bytes | mmap.mmap
 
 CUT = "send the whole file again"
 
@@ -25,8 +22,8 @@ _STREAMED = {1 << 28, 1 << 29, 1 << 30, (1 << 30) + 36}
 
 # Top-level boxes of ISO base media files that must be complete; others may be padding or junk.
 _NEEDED_BOXES = (b"moov", b"mdat", b"moof")
-# Where the sample entries of a track are (ISO/IEC 14496-12, 8.1 to 8.5).
-_BOXES_WITH_CHILDREN = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+# Where in `moov` the sample entries of a track are (ISO/IEC 14496-12, 8.1 to 8.5).
+_PATH_TO_ENTRIES = (b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 # `enca`: ISO common encryption. `drms`: iTunes FairPlay. `aavd`: Audible.
 _ENCRYPTED_ENTRIES = (b"enca", b"drms", b"aavd")
 # Content Encryption and Extended Content Encryption objects (ASF specification, 3.14 and 3.15).
@@ -35,6 +32,9 @@ _ASF_ENCRYPTED = (
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
 )
+
+# Whole pages have at most 65,307 bytes (RFC 3533, 6), and some have tags behind them.
+_OGG_BYTES = 1 << 20
 
 # FFmpeg takes the duration of these from a header; others it estimates from size and bit rate,
 # which says nothing about what the file once held.
@@ -91,32 +91,21 @@ def _encrypted(what: str) -> InvalidRequest:
     )
 
 
-def boxes(data: Data, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(type, first byte of the content, byte after the box) of each box in data[start:end]."""
-    while start + 8 <= end:
-        size, kind = struct.unpack_from(">I4s", data, start)
-        header = 8
-        if size == 1 and start + 16 <= end:
-            (size,) = struct.unpack_from(">Q", data, start + 8)
-            header = 16
-        elif size == 0:  # up to the end of the file
-            size = end - start
-        if size < header:
-            return
-        yield kind, start + header, start + size
-        start += size
-
-
 def _cut_boxes(data: Data) -> Cut | None:
+    walker = Walker(data)
     seen = set()
     found = None
-    for kind, start, end in boxes(data, 0, len(data)):
-        seen.add(kind)
-        if kind in _NEEDED_BOXES and end > len(data):
-            found = found or Cut(f"its `{kind.decode()}` box", end - start, len(data) - start)
-        if kind == b"moov":
-            _verify_entries(data, start, end)
-    if b"moov" not in seen:
+    for box in walker.boxes(0, len(data)):
+        seen.add(box.kind)
+        if box.kind in _NEEDED_BOXES and box.declared_end > len(data):
+            found = found or Cut(
+                f"its `{box.kind.decode()}` box",
+                box.declared_end - box.start,
+                len(data) - box.start,
+            )
+        if box.kind == b"moov":
+            _verify_entries(walker, box, _PATH_TO_ENTRIES)
+    if b"moov" not in seen and not walker.is_tired:
         raise InvalidRequest(
             "AUDIO is cut off: an MP4 file without its index (the `moov` box), which writers put "
             f"at the end; {CUT}, or let its recorder finish it"
@@ -124,26 +113,31 @@ def _cut_boxes(data: Data) -> Cut | None:
     return found
 
 
-def _verify_entries(data: Data, start: int, end: int) -> None:
-    for kind, first, last in boxes(data, start, end):
-        if kind in _BOXES_WITH_CHILDREN:
-            _verify_entries(data, first, last)
-        elif kind == b"stsd":  # version, flags and a count come before the entries
-            for entry, _, _ in boxes(data, first + 8, last):
-                if entry in _ENCRYPTED_ENTRIES:
-                    raise _encrypted(f"its sample entry is `{entry.decode()}`")
+def _verify_entries(walker: Walker, parent: Piece, path: Sequence[bytes]) -> None:
+    """The sample entries below `parent`, along `path`; nothing else is entered."""
+    for box in walker.boxes(parent.start, parent.end):
+        if not path:
+            if box.kind in _ENCRYPTED_ENTRIES:
+                raise _encrypted(f"its sample entry is `{box.kind.decode()}`")
+        elif box.kind == path[0]:
+            if box.kind == b"stsd":  # version, flags and a count come before the entries
+                box = replace(box, start=box.start + 8)
+            _verify_entries(walker, box, path[1:])
 
 
 def _cut_riff(data: Data) -> Cut | None:
-    start = 12
-    while start + 8 <= len(data):
-        kind, size = struct.unpack_from("<4sI", data, start)
-        start += 8
-        if kind == b"data" and data[8:12] == b"WAVE":
-            if start + size > len(data) and not _is_streamed(size):
-                return Cut("its `data` chunk", size, len(data) - start, is_even=True)
+    walker = Walker(data)
+    for chunk in walker.chunks(12, len(data)):
+        if chunk.kind == b"data" and data[8:12] == b"WAVE":
+            size = chunk.declared_end - chunk.start
+            if chunk.declared_end > len(data) and not _is_streamed(size):
+                return Cut("its `data` chunk", size, len(data) - chunk.start, is_even=True)
             return None
-        start += size + size % 2
+    if walker.is_tired:  # FFmpeg would go through all of them
+        raise InvalidRequest(
+            f"AUDIO has {MAX_STEPS} chunks and no sound among them; send a WAV whose `data` chunk "
+            "comes first"
+        )
     size = int.from_bytes(data[4:8], "little")
     if 8 + size > len(data) and not _is_streamed(size):
         return Cut("its RIFF header", size, len(data) - 8, is_even=True)
@@ -157,7 +151,9 @@ def _is_streamed(size: int) -> bool:
 
 def _cut_ogg(data: Data) -> Cut | None:
     """The last page has to be whole. A cut between two pages cannot be told from a real end."""
-    page = data.rfind(b"OggS")
+    page = data.rfind(b"OggS", max(0, len(data) - _OGG_BYTES))
+    if page < 0:
+        return None
     num_segments = data[page + 26] if page + 26 < len(data) else 255
     header = 27 + num_segments
     size = header + sum(data[page + 27 : page + header])

@@ -14,7 +14,8 @@ from onecard.audio.mixdown import Mixdown, Seen, Treatment
 from onecard.audio.parts import Part
 from onecard.audio.pcm import SAMPLE_RATE, Sink, verify_duration
 from onecard.audio.timeline import Timeline, origin_s
-from onecard.errors import InvalidRequest
+from onecard.audio.walker import Data
+from onecard.errors import InvalidRequest, clipped
 
 # Demuxers that open other files or addresses which the bytes name, and capture devices: the sender
 # of a file must not be able to read the server's. `protocol_whitelist` is the second fence.
@@ -27,6 +28,7 @@ _OPEN_OPTIONS = {
     "format_whitelist": ",".join(sorted(av.formats_available - _UNSAFE_FORMATS)),
     "protocol_whitelist": "none",
 }
+_MAX_TRACKS_LETTERS = 400  # of a sentence that names all tracks
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Media:
         InvalidRequest: not a media file, encrypted, or without an audio stream.
     """
 
-    def __init__(self, data: parts.Data, file: BinaryIO, max_audio_s: float) -> None:
+    def __init__(self, data: Data, file: BinaryIO, max_audio_s: float) -> None:
         self._data = data
         self._file = file
         self._parts = parts.split(data)
@@ -88,7 +90,8 @@ class Media:
     @property
     def tracks(self) -> str:
         """Numbers and languages of the audio tracks, in words."""
-        return ", ".join(f"{i}: {name or 'no language'}" for i, name in enumerate(self._languages))
+        names = [f"{i}: {name or 'no language'}" for i, name in enumerate(self._languages)]
+        return clipped(", ".join(names), _MAX_TRACKS_LETTERS)
 
     def track(self, asked: int | None, language: str | None) -> int:
         """The number of the track to take: `asked`, one in `language`, or a player's choice.

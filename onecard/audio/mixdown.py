@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from onecard.audio.level import NO_CORRECTION, Correction, Corrector, Floats, Meter
-from onecard.audio.pcm import SAMPLE_RATE, Pcm, Sink
+from onecard.audio.pcm import SAMPLE_RATE, Pcm, Sink, verify_rate
+from onecard.errors import InvalidRequest
 
 # Of the loudest channel's power: below it a channel has crosstalk and hiss.
 _HEARD = 1e-4
@@ -25,6 +26,9 @@ _MIN_VOICE_HZ = 200.0
 _MAX_CORRELATION = -0.5
 _MAX_PLANES = 8  # of which PyAV 18 gives fewer than there are
 _MEASURED_SHARE = 8  # one in so many frames
+_SILENCE_BLOCK = 10 * SAMPLE_RATE  # samples of silence made at once
+# Of rate or layout, in any recording and for each second of it; each makes a resampler anew.
+_MAX_CHANGES = 20
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ class Mixdown:
     """Makes samples of frames.
 
     Raises (by `push`):
+        InvalidRequest: a rate at which nobody records speech, or one change of it after the other.
         ValueError: a frame is of a format that nobody knows.
     """
 
@@ -140,6 +145,7 @@ class Mixdown:
         self._sink = sink
         self._resampler: Any = None
         self._form: tuple[Any, ...] = ()
+        self._num_changes = 0
         self._num_channels = 0
         self._num_frames = 0  # of this form
         self._is_plain = treatment == Treatment()
@@ -149,7 +155,9 @@ class Mixdown:
         frame.pts = None
         form = (frame.format.name, frame.layout.name, frame.sample_rate)
         if form != self._form:  # a stream may change its rate or layout on the way
+            verify_rate(frame.sample_rate)
             self._flush()
+            self._verify_changes()
             self._form = form
             self._num_channels = frame.layout.nb_channels
             self._num_frames = 0
@@ -166,11 +174,24 @@ class Mixdown:
     def silence(self, duration_s: float) -> None:
         self._flush()
         self._form = ()
-        self._write(np.zeros(round(duration_s * SAMPLE_RATE), np.int16))
+        num_left = round(duration_s * SAMPLE_RATE)
+        for num_samples in [_SILENCE_BLOCK] * (num_left // _SILENCE_BLOCK):
+            self._write(np.zeros(num_samples, np.int16))
+        self._write(np.zeros(num_left % _SILENCE_BLOCK, np.int16))
 
     def end(self) -> Seen:
         self._flush()
         return self.seen
+
+    def _verify_changes(self) -> None:
+        self._num_changes += 1
+        heard_s = self.seen.num_samples / SAMPLE_RATE
+        if self._num_changes > _MAX_CHANGES * (1 + heard_s):
+            raise InvalidRequest(
+                f"AUDIO changes its sample rate or its channels {self._num_changes} times in "
+                f"{heard_s:.1f} s, at most {_MAX_CHANGES} times a second are served; convert it to "
+                "one rate"
+            )
 
     def _new_resampler(self, frame: Any) -> Any:
         num_channels = frame.layout.nb_channels

@@ -9,13 +9,10 @@ from __future__ import annotations
 import io
 import mmap
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from onecard.audio.containers import boxes
-
-Data = bytes | mmap.mmap
+from onecard.audio.walker import Data, Walker
 
 # More of them than this is no recording but an attack on the opener.
 MAX_PARTS = 1_000
@@ -63,7 +60,8 @@ def split(data: Data) -> list[Part]:
     starts = list(_starts(data))
     parts = [Part(a, b) for a, b in zip(starts, [*starts[1:], len(data)], strict=True)]
     if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
-        return [_unsaid(data, part) for part in parts]
+        walker = Walker(data)
+        return [_unsaid(walker, data, part) for part in parts]
     return parts
 
 
@@ -97,35 +95,33 @@ def _second_movies(data: Data) -> Iterator[int]:
     """Where another `ftyp` begins after a `moov`; one ahead of it belongs to the same movie."""
     has_index = False
     num_movies = 1
-    for kind, content, _ in boxes(data, 0, len(data)):
-        if kind == b"ftyp" and has_index:
+    for box in Walker(data).boxes(0, len(data)):
+        if box.kind == b"ftyp" and has_index:
             num_movies += 1
             if num_movies > MAX_PARTS:
                 return
-            yield content - 8
+            yield box.first
             has_index = False
-        has_index = has_index or kind == b"moov"
+        has_index = has_index or box.kind == b"moov"
 
 
-def _unsaid(data: Data, part: Part) -> Part:
+def _unsaid(walker: Walker, data: Data, part: Part) -> Part:
     """The part, and how much of its samples its header leaves out."""
-    start = part.start + 12
-    while start + 8 <= part.end:
-        kind, size = struct.unpack_from("<4sI", data, start)
-        start += 8 + size + size % 2
-        if kind == b"data" and size:  # 0: written before the samples were, and FFmpeg reads on
-            break
-    else:
+    rest = None
+    for chunk in walker.chunks(part.start + 12, part.end):
+        size = chunk.declared_end - chunk.start
+        if rest is not None:  # chunks behind the samples
+            if not _CHUNK_NAME.fullmatch(chunk.kind) or chunk.declared_end > part.end:
+                break
+            rest = chunk.declared_end + size % 2
+        elif chunk.kind == b"data" and size:  # 0: written before the samples, and FFmpeg reads on
+            rest = chunk.declared_end + size % 2
+    if rest is None or part.end - rest < _MIN_REST_BYTES or walker.is_tired:
         return part
-    while start + 8 <= part.end:  # chunks behind the samples
-        kind, size = struct.unpack_from("<4sI", data, start)
-        if not _CHUNK_NAME.fullmatch(kind) or start + 8 + size > part.end:
-            break
-        start += 8 + size + size % 2
-    rest = data[start : start + 16]
-    if part.end - start < _MIN_REST_BYTES or rest[:3] in (b"ID3", b"TAG") or not any(rest):
+    head = data[rest : rest + 16]
+    if head[:3] in (b"ID3", b"TAG") or not any(head):
         return part
-    return Part(part.start, part.end, part.end - start)
+    return Part(part.start, part.end, part.end - rest)
 
 
 class _Window(io.RawIOBase):

@@ -11,6 +11,8 @@ from onecard.errors import InvalidRequest
 
 SAMPLE_RATE = 16_000
 PCM_SCALE = 32_768.0
+# Half the telephone's rate a few times over, and the highest that sound cards have.
+MIN_RATE, MAX_RATE = 1_000, 768_000
 
 Pcm = npt.NDArray[np.int16]
 
@@ -66,6 +68,18 @@ def verify_duration(duration_s: float, max_audio_s: float) -> None:
         raise InvalidRequest(
             f"AUDIO lasts at least {duration_s:.1f} s, at most {max_audio_s:g} s are "
             "served; split it"
+        )
+
+
+def verify_rate(sample_rate: int) -> None:
+    """Raises InvalidRequest for a sample rate at which nobody records speech.
+
+    A resampler's filter grows with the rate: from 240 MHz it takes seconds and 2 GB to make one.
+    """
+    if not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise InvalidRequest(
+            f"AUDIO has {sample_rate} samples a second, must have {MIN_RATE} to {MAX_RATE}; "
+            "correct its header, or convert it"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
-from onecard.audio.containers import Data
+from onecard.audio.walker import Data
 from onecard.encodings import ENCODINGS
 from onecard.errors import InvalidRequest
 

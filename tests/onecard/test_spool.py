@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from onecard import spool
-from onecard.errors import InvalidRequest, Unavailable
+from onecard.errors import Cancelled, InvalidRequest, Unavailable
 from tests.spools import open_spools
 
 DECODES = """
@@ -72,9 +72,22 @@ def test_a_closed_spool_touches_no_file_that_has_its_number(tmp_path: Path) -> N
     held.close()
     with other.open("w+b"):
         for use in (lambda: held.write(b"x"), lambda: held.read(0, 1), lambda: held.samples(0, 1)):
-            with pytest.raises(ValueError, match="the spool is closed"):
+            with pytest.raises(Cancelled, match="the spool is closed"):
                 use()
     assert other.read_bytes() == b""
+
+
+def test_whoever_reads_a_spool_sees_when_it_is_given_up() -> None:
+    held = spool.Spool()
+    reference = held.reference
+    assert spool.is_held(reference)
+    held.close()
+    assert not spool.is_held(reference)
+    with pytest.raises(Unavailable, match="was given up"), spool.opened(reference):
+        pass
+    with spool.Spool():  # which has its number now
+        assert not spool.is_held(reference)
+    assert not spool.is_held("/etc/passwd")
 
 
 def test_who_guesses_gets_nothing(tmp_path: Path) -> None:
@@ -90,12 +103,13 @@ def test_who_guesses_gets_nothing(tmp_path: Path) -> None:
             f"999999999/{descriptor}/{name}",
         ]
         for guess in guesses:
-            with pytest.raises(RuntimeError, match="spool"), spool.opened(guess):
+            # where there is no file at all, it is one that was closed
+            with pytest.raises((RuntimeError, Unavailable)), spool.opened(guess):
                 pass
         for nonsense in ("", "/etc/passwd", f"{pid}/{descriptor}/../{name}", f"{held.reference}\n"):
             with pytest.raises(InvalidRequest, match="no reference"), spool.opened(nonsense):
                 pass
-    with pytest.raises(RuntimeError, match="spool"), spool.opened(held.reference):
+    with pytest.raises(Unavailable, match="was given up"), spool.opened(held.reference):
         pass
 
 

@@ -60,6 +60,9 @@ class Models:
     def check(self):
         pass
 
+    def stopping(self, stop):
+        return contextlib.nullcontext()
+
     def decode_audio(self, AUDIO_FILE, PCM_FILE, OPTIONS):
         with spool.opened(AUDIO_FILE) as source, spool.opened(PCM_FILE) as target:
             target.write(source.read())
@@ -178,7 +181,7 @@ def test_when_one_branch_fails_the_other_begins_nothing_more(fails):
             time.sleep(0.05)
         return models(model, outputs, **inputs)
 
-    call.array, call.check = models.array, models.check
+    call.array, call.check, call.stopping = models.array, models.check, models.stopping
     with pytest.raises(InvalidRequest, match="no"):
         list(events(call, np.tile(LONG, 5)))
     assert sum(called[0] == other for called in models.called) < 8
@@ -203,6 +206,42 @@ def test_the_files_of_a_recording_are_closed_with_it():
     assert open_spools() == before
 
 
+class Left(Models):
+    """Its caller leaves while a model works, which looks at the spools meanwhile."""
+
+    def __init__(self, model):
+        super().__init__(3)
+        self.model = model
+        self.has_left = False
+        self.spools = None
+
+    def __call__(self, model, /, outputs=(), **inputs):
+        found = super().__call__(model, outputs, **inputs)
+        if model == self.model:
+            self.has_left = True
+            self.stop()
+            self.spools = open_spools()
+        return found
+
+    def check(self):
+        if self.has_left:
+            raise Cancelled("the caller cancelled the request")
+
+    @contextlib.contextmanager
+    def stopping(self, stop):
+        self.stop = stop
+        yield
+
+
+@pytest.mark.parametrize("model", ["decode_audio", "detect_speech", "recognize", "align"])
+def test_who_leaves_gives_room_back_while_a_model_still_works(model):
+    before = open_spools()
+    models = Left(model)
+    with pytest.raises(Cancelled):
+        list(events(models))
+    assert models.spools == before
+
+
 class Gone(Models):
     def check(self):
         raise Cancelled("the caller cancelled the request")
@@ -222,7 +261,7 @@ def test_progress_counts_the_pieces_of_diarization():
             time.sleep(0.3)
         return models(model, outputs, **inputs)
 
-    call.array, call.check = models.array, models.check
+    call.array, call.check, call.stopping = models.array, models.check, models.stopping
     found = [e for e in events(call, LONG) if e.get("stage") == "diarize"]
     assert len(found) > 1
     assert [e["done"] for e in found] == sorted({e["done"] for e in found})
@@ -252,7 +291,7 @@ class Doors:
                     self.may_go_on.wait(10)
             return models(model, outputs, **inputs)
 
-        call.array, call.check = models.array, models.check
+        call.array, call.check, call.stopping = models.array, models.check, models.stopping
         list(events(call, pcm, gate=self.gate, diarize=False))
 
     def start(self, *args):

@@ -156,3 +156,64 @@ def test_who_sends_nothing_more_is_given_up(monkeypatch) -> None:
     with pytest.raises(Unavailable, match=r"part 1 of the upload did not come within 0\.2 s"):
         upload.wait(do_nothing)
     assert time.monotonic() - started_s < 10
+
+
+def test_who_drips_is_given_up_while_who_is_slow_is_not(monkeypatch) -> None:
+    """Both send something all the time; what counts is the mean, after a while of grace."""
+    monkeypatch.setattr(uploads, "MIN_BYTES_PER_S", 1_000.0)
+    monkeypatch.setattr(uploads, "GRACE_S", 0.2)
+    under_way = Uploads(max_bytes=10_000_000)
+    slow = under_way.begin(part(0, upload="slow"), bytes(1_000_000))
+    dripping = under_way.begin(part(0, upload="dripping"), b"a")
+    numbers = iter(range(1, 10_000))
+
+    def check() -> None:
+        under_way.add(part(next(numbers), upload="dripping"), b"a")
+
+    with pytest.raises(Unavailable, match=r"came in \d s, at least 1000 a second are wanted"):
+        dripping.wait(check)
+    assert dripping.spool.is_closed
+    waiting = threading.Thread(target=slow.wait, args=(do_nothing,))
+    waiting.start()
+    under_way.add(part(1, is_last=True, upload="slow"), b"b")
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert slow.spool.size == 1_000_001
+
+
+def test_an_upload_has_a_time_of_its_own(monkeypatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_S", 0.2)
+    upload = Uploads(max_bytes=100).begin(part(0), b"ab")
+    with pytest.raises(Unavailable, match="the upload did not end within"):
+        upload.wait(do_nothing)
+
+
+def test_no_more_than_so_many_are_under_way(monkeypatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_UPLOADS", 2)
+    under_way = Uploads(max_bytes=100)
+    held = [under_way.begin(part(0, upload=name), b"ab") for name in "ab"]
+    with pytest.raises(Unavailable, match="2 uploads are under way, which is the limit"):
+        under_way.begin(part(0, upload="c"), b"ab")
+    whole = under_way.begin(Part(), b"ab")  # which takes none of their places
+    assert whole.is_over
+    under_way.add(part(1, is_last=True, upload="a"), b"cd")
+    assert under_way.begin(part(0, upload="c"), b"ab")
+    assert [upload.is_over for upload in held] == [True, False]
+
+
+def test_so_many_bytes_are_kept_of_all_together() -> None:
+    before = open_spools()
+    under_way = Uploads(max_bytes=10)
+    held = [under_way.begin(part(0, upload=str(n)), bytes(10)) for n in range(3)]
+    whole = under_way.begin(Part(), bytes(3))
+    last = under_way.begin(part(0, upload="last"), bytes(4))
+    with pytest.raises(Unavailable, match="have 37 bytes, at most 40 are kept; try again later"):
+        under_way.begin(Part(), bytes(4))
+    with pytest.raises(Unavailable, match="at most 40 are kept"):
+        under_way.add(part(1, upload="last"), bytes(4))
+    with pytest.raises(Unavailable, match="at most 40 are kept"):
+        last.wait(do_nothing)
+    held.pop().spool.close()
+    assert under_way.begin(Part(), bytes(10))
+    del held, last, whole
+    assert open_spools() == before

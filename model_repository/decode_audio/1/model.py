@@ -2,9 +2,13 @@
 
 import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 
 from onecard import audio, backend, parameters, spool
+from onecard.audio import decoder
+from onecard.audio.order import Order
 from onecard.options import TranscribeOptions
 
 
@@ -12,28 +16,35 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         self.limits = parameters.parse(audio.Limits, backend.params(args))
+        self.decoder = decoder.Decoder()
 
     def execute(self, requests):
         return backend.answer(requests, self._decode)
 
     def _decode(self, request):
-        options = backend.options(request, TranscribeOptions)
-        blocks = audio.Blocks()
+        order = self._order(backend.options(request, TranscribeOptions))
         source: audio.Source
-        sink: audio.Sink = blocks
+        is_wanted: Callable[[], bool] = decoder.always
         with contextlib.ExitStack() as stack:
-            if reference := backend.text(request, "AUDIO_FILE", ""):
-                source = stack.enter_context(spool.opened(reference))
+            if held := backend.text(request, "AUDIO_FILE", ""):
+                source = stack.enter_context(spool.opened(held))
+                is_wanted = partial(spool.is_held, held)
             else:
                 source = backend.data(request, "AUDIO")
-            if reference := backend.text(request, "PCM_FILE", ""):
-                sink = audio.FileSink(stack.enter_context(spool.opened(reference)))
-            clip = self._decode_into(source, options, sink)
-        return backend.reply(PCM=blocks.pcm(), CLIP=json.dumps(asdict(clip)))
+            if written := backend.text(request, "PCM_FILE", ""):
+                target = stack.enter_context(spool.opened(written))
+            else:
+                target = stack.enter_context(decoder.memory())
+            clip = self.decoder.decode(order, source, target, is_wanted)
+            pcm = audio.NO_SAMPLES if written else decoder.samples(target)
+        return backend.reply(PCM=pcm, CLIP=json.dumps(asdict(clip)))
 
-    def _decode_into(self, source, options, sink):
+    def _order(self, options):
         if options.sample_rate is None or options.channels is None:  # a file says so itself
             choice = audio.Choice(options.strict, options.audio_track, options.language)
-            return audio.decode_into(source, self.limits, sink, choice)
-        raw = options.encoding, options.sample_rate, options.channels
-        return audio.decode_raw(source, *raw, self.limits, sink)
+            return Order(self.limits, choice)
+        form = audio.Form(options.encoding, options.sample_rate, options.channels)
+        return Order(self.limits, form=form)
+
+    def finalize(self):
+        self.decoder.close()

@@ -3,9 +3,10 @@
 from functools import partial
 
 from onecard import backend, parameters, presence, streaming
+from onecard.gate import Gate
 from onecard.options import StreamOptions
 from onecard.streams import Stream, Streams, whole
-from onecard.uploads import Part, Uploads
+from onecard.uploads import MAX_UPLOADS, Part, Uploads
 
 
 class TritonPythonModel:
@@ -14,7 +15,10 @@ class TritonPythonModel:
         self.config = parameters.parse(streaming.Config, backend.params(args))
         self.gate = self.config.gate()
         self.uploads = Uploads(self.config.max_audio_bytes)
-        self.streams = Streams("streamed transcriptions", self.config.max_streams)
+        # Uploads have threads of their own and no place; a recording that is whole waits for one.
+        self.places = Gate(self.config.max_streams, {"work": self.config.max_streams})
+        num_threads = self.config.max_streams + MAX_UPLOADS
+        self.streams = Streams("streamed transcriptions and their uploads", num_threads)
 
     def execute(self, requests):
         backend.stream(requests, self._take)
@@ -33,10 +37,10 @@ class TritonPythonModel:
     def _events(self, upload, options, stream):
         with upload.spool as audio:
             upload.wait(stream.check)
-            calls = backend.Calls(stream.check)
+            calls = backend.Calls(stream.check, stream.stopping)
             asked = calls, audio, options.pipeline(), self.config, self.gate
             events = streaming.events(*asked)
-            with presence.speech():
+            with self.places.turn("work", 0.0, stream.check), presence.speech():
                 yield from events if options.stream else whole(events, streaming.result)
 
     def finalize(self):

@@ -8,16 +8,23 @@ far below the level that models hear. What was done is told in the clip.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import mmap
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import BinaryIO
 
+import av
+
+from onecard import errors
 from onecard.audio import containers, raw
+from onecard.audio.clip import Choice, Clip, Limits
 from onecard.audio.level import NO_CORRECTION
 from onecard.audio.media import Media, Pass
 from onecard.audio.mixdown import Mixdown, Treatment
+from onecard.audio.order import CONVERT
 from onecard.audio.pcm import SAMPLE_RATE, Blocks, Pcm, Sink, verify_duration
+from onecard.audio.walker import Data
 from onecard.errors import InvalidRequest
 
 # What a file may lack at its end and still be whole: encoder delay, a last partial packet, and
@@ -25,66 +32,43 @@ from onecard.errors import InvalidRequest
 _SHORTFALL_S = 0.5
 # A second look mixes anew, a third sets the level of that mix.
 _MAX_PASSES = 3
+# Blu-ray discs have at most 32 (BD-ROM, part 3); each that is listened to is another pass.
+_MAX_TRACKS_TRIED = 32
+# Sentences about gaps; the gaps themselves are all told.
+_MAX_GAPS_TOLD = 20
+
+_ANY = Choice()
 
 Source = bytes | BinaryIO  # a BinaryIO has a file descriptor; nothing of it is read before 0
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What a caller wants of a file.
-
-    Attributes:
-        is_strict: a file that is not whole is refused.
-        track: the number of an audio track, from 0; None: the one that a player would play.
-        language: an ISO 639 code; of several tracks, one in this language is taken.
-    """
-
-    is_strict: bool = False
-    track: int | None = None
-    language: str | None = None
-
-
-@dataclass(frozen=True)
-class Clip:
-    """What the source of some PCM was; `duration_s` is that of the decoded samples.
-
-    Attributes:
-        track: the audio track that was taken, from 0, of `num_tracks`.
-        start_s: silence ahead of the sound, which begins after the picture.
-        missing_s: declared by the file and not in it.
-        gaps: [start, end) of silence that stands for what is damaged or was never recorded.
-        warnings: what was found and done, one sentence each.
-    """
-
-    duration_s: float
-    sample_rate: int
-    channels: int
-    container: str
-    codec: str
-    track: int = 0
-    num_tracks: int = 1
-    start_s: float = 0.0
-    missing_s: float = 0.0
-    gaps: tuple[tuple[float, float], ...] = ()
-    warnings: tuple[str, ...] = field(default=())
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The most that a request may hold."""
-
-    max_audio_s: float
-    max_audio_bytes: int
-
-
-def decode(data: bytes, limits: Limits, choice: Choice = Choice()) -> tuple[Pcm, Clip]:
+def decode(data: bytes, limits: Limits, choice: Choice = _ANY) -> tuple[Pcm, Clip]:
     """PCM [num_samples] and what `decode_into` says of it."""
     blocks = Blocks()
     clip = decode_into(data, limits, blocks, choice)
     return blocks.pcm(), clip
 
 
-def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = Choice()) -> Clip:
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Whatever FFmpeg cannot do with a file, or with a number in it, is told to its sender.
+
+    Raises InvalidRequest.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise InvalidRequest(
+            f"AUDIO needs more memory than a recording may have ({errors.message(str(error), 80)});"
+            f" {CONVERT}"
+        ) from error
+    except (av.error.FFmpegError, ValueError, ArithmeticError) as error:
+        found = errors.message(f"{type(error).__name__}: {error}", 200)
+        raise InvalidRequest(f"AUDIO cannot be decoded ({found}); {CONVERT}") from error
+
+
+@_refusing()
+def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = _ANY) -> Clip:
     """Decode a file of any container that FFmpeg knows; memory is that of one frame.
 
     Args:
@@ -114,16 +98,20 @@ def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = Cho
     start_s = gaps[0][1] if gaps and gaps[0][0] == 0 else 0.0
     if start_s:
         warnings.append(f"the sound begins {start_s:.2f} s after the picture; times count from it")
-    for a, b in gaps[1:] if start_s else gaps:
+        gaps = gaps[1:]
+    for a, b in gaps[:_MAX_GAPS_TOLD]:
         warnings.append(f"{a:.2f} to {b:.2f} s are not in the file (a gap or damage): silence")
+    if len(gaps) > _MAX_GAPS_TOLD:
+        warnings.append(f"so are {len(gaps) - _MAX_GAPS_TOLD} more parts; `gaps` has all of them")
     return Clip(
         duration_s=done.seen.num_samples / SAMPLE_RATE, sample_rate=done.sample_rate,
         channels=done.channels, container=done.container, codec=done.codec, track=done.track,
         num_tracks=media.num_tracks, start_s=start_s, missing_s=missing_s,
-        gaps=gaps[1:] if start_s else gaps, warnings=tuple(warnings),
+        gaps=gaps, warnings=tuple(warnings),
     )  # fmt: skip
 
 
+@_refusing()
 def decode_raw(
     source: Source, encoding: str, sample_rate: int, channels: int, limits: Limits, sink: Sink
 ) -> Clip:
@@ -152,7 +140,7 @@ def decode_raw(
     return Clip(duration_s, sample_rate, channels, "raw", encoding, warnings=tuple(warnings))
 
 
-def _opened(source: Source, limits: Limits) -> tuple[containers.Data, BinaryIO]:
+def _opened(source: Source, limits: Limits) -> tuple[Data, BinaryIO]:
     """The bytes of `source`, those of a file as a map of it, and `source` as a file."""
     if isinstance(source, bytes):
         _verify_size(len(source), limits)
@@ -177,7 +165,7 @@ def _first_pass(media: Media, track: int, choice: Choice, sink: Sink) -> Pass:
     done = media.run(track, Treatment(), sink)
     if choice.track is not None or not done.seen.is_silent or media.num_tracks == 1:
         return done
-    for other in range(media.num_tracks):
+    for other in range(min(media.num_tracks, _MAX_TRACKS_TRIED)):
         if other != track:
             sink.restart()
             found = media.run(other, Treatment(), sink)
