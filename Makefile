@@ -67,8 +67,8 @@ engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu
 repository: setup ## write model_repository/*/config.pbtxt from plans/
 	@$(BIN)/python -m build_scripts repository
 
-lock: setup ## resolve requirements.lock anew from pyproject.toml
-	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip compile pyproject.toml --extra server --extra mail --extra dev --universal --python-version 3.10 --generate-hashes --output-file requirements.lock --custom-compile-command "make lock" --quiet
+lock: setup ## resolve the lock files anew, or torch's of PyTorch's INDEX=https://download.pytorch.org/whl/cu126
+	@$(BIN)/python -m build_scripts.locks $(if $(INDEX),--index $(INDEX))
 
 clean: ## remove caches, logs and half-finished downloads; never models or .venv
 	@$(BUILD) clean

@@ -83,6 +83,7 @@ def examine(
     yield from doctor_host.memory(chosen, engines.are_built)
     yield doctor_host.disk(chosen, engines.are_built)
     yield engines.finding()
+    yield from engines.speakers()
 
 
 def to_dict(chosen: Plan, found: Sequence[Finding]) -> dict[str, object]:

@@ -5,9 +5,10 @@ It knows which directories a plan has and hashes them; it makes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from build_scripts import engines, layout
+from build_scripts import engines, layout, trtllm_diarize
 from build_scripts.findings import Finding, passed
 from build_scripts.plan import Plan
 from onecard import manifest
@@ -40,6 +41,23 @@ class Engines:
         if faults:
             return Finding("fail", "engines", "; ".join(faults), wanted, cure)
         return passed("engines", f"{len(there)} below {self._short()}, verified", wanted)
+
+    def speakers(self) -> Iterator[Finding]:
+        """Of a plan with pyannote's own pipeline: whether it is there."""
+        if not trtllm_diarize.is_wanted(self._plan):
+            return
+        directory = self._root / trtllm_diarize.directory(self._plan)
+        wanted = trtllm_diarize.COMMUNITY
+        if not (directory / manifest.FILENAME).is_file():
+            cure = f"set HF_TOKEN (docs/first-run.md) and run {engines.cure(self._plan)}"
+            found = f"not there; {trtllm_diarize.INSTEAD}"
+            yield Finding("warn", "diarization", found, wanted, cure)
+            return
+        fault = self._fault(directory)
+        if fault:
+            yield Finding("fail", "diarization", fault, wanted, engines.cure(self._plan))
+        else:
+            yield passed("diarization", manifest.read(directory).model, wanted)
 
     def _directories(self) -> list[Path]:
         return [self._root / one for one in engines.directories(self._plan)]

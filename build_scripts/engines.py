@@ -21,6 +21,7 @@ from build_scripts import (
     package_engines,
     plan,
     refit,
+    trtllm_diarize,
     trtllm_engines,
     trtllm_machine,
 )
@@ -60,14 +61,19 @@ def main(arguments: Sequence[str]) -> None:
 
 def commands(loaded: Plan) -> list[Command]:
     """Every command in the order in which `build` runs them. Raises PlanError."""
+    return [*trtllm_diarize.commands(loaded), *_needed(loaded)]
+
+
+def _needed(loaded: Plan) -> list[Command]:
+    """Those without which a model does not load."""
     own = package_engines.commands(loaded)
     return own if loaded.card is None else [*trtllm_engines.commands(loaded), *own]
 
 
 def directories(loaded: Plan) -> list[str]:
-    """What the server reads when all of them have run, relative to the checkout."""
+    """What the server cannot do without, relative to the checkout."""
     own = package_engines.commands(loaded)
-    return [one.outputs[0] for one in commands(loaded) if one.is_assembly or one in own]
+    return [one.outputs[0] for one in _needed(loaded) if one.is_assembly or one in own]
 
 
 def stale(loaded: Plan, root: Path = layout.ROOT) -> list[str]:
@@ -88,6 +94,7 @@ def cure(loaded: Plan, vram_gib: float | None = None) -> str:
 
 def build(loaded: Plan, tell: Callable[[str], None]) -> None:
     """Make what is missing or stale of a plan's engines. Raises BuildError."""
+    trtllm_diarize.build(loaded, tell)  # first, so that what it asks for is read before hours pass
     if loaded.card is not None:
         trtllm_engines.build(loaded, tell)
     for command in package_engines.commands(loaded):

@@ -1,12 +1,15 @@
 """Makes a virtual environment hold exactly what a lock file pins, and torch: .venv, or another.
 
-It knows pip and the few packages that need special treatment; judged by content, not by stamps.
+Every file that is fetched has a sha256 in a lock, torch and what builds onecard included; judged by
+content, not by stamps.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import platform
 import re
 import shutil
 import subprocess
@@ -20,7 +23,11 @@ from build_scripts.errors import InstallError
 
 PROJECT = "onecard"
 # Python compiles a module when it is first imported, and of these packages most never are.
-_INSTALL = ("install", "--no-compile")
+_INSTALL = ("install", "--no-compile", "--no-deps")
+_LOCKED = (*_INSTALL, "--require-hashes", "-r")
+OWN_TORCH = "TORCH_LOCK"  # names a lock of another build (`make lock INDEX=...`)
+# Of which no sha256 of the build for the CPU is known here: it is taken as its index states it.
+UNPINNED = ((3, 10), "x86_64")
 
 
 def build(say: Callable[[str], None]) -> None:
@@ -31,7 +38,10 @@ def build(say: Callable[[str], None]) -> None:
     fill(layout.VENV, layout.LOCK, say)
     if not _project_is_installed():
         say("onecard itself, editable")
-        packages.pip(["install", "--no-deps", "-e", str(layout.ROOT)], PROJECT)
+        tools = layout.TOOLS_LOCK
+        packages.pip([*_LOCKED, str(tools)], tools.name)
+        # In isolation pip would fetch what builds it, whatever that is on the day.
+        packages.pip([*_INSTALL, "--no-build-isolation", "-e", str(layout.ROOT)], PROJECT)
 
 
 def fill(venv: Path, lock: Path, say: Callable[[str], None]) -> None:
@@ -89,14 +99,54 @@ def _install(venv: Path, lock: Path, say: Callable[[str], None]) -> None:
     # First and by itself, so that a CPU build which pip is configured to find, or which is
     # installed already, satisfies it; the lock leaves torch and what only it needs out.
     torch = pinned_torch(layout.PROJECT.read_text(encoding="utf-8"))
-    here = list((venv / "lib").glob("python3.*/site-packages/torch-*.dist-info"))
-    say(torch if here else f"{torch} (several GB where pip finds no CPU build)")
-    if not here and checks.free_bytes() < checks.CUDA_FREE_BYTES:
-        free_gib = checks.free_bytes() / 2**30
-        say(f"warning: {free_gib:.1f} GiB free, a CUDA build wants {checks.CUDA_FREE_BYTES >> 30}")
-    packages.pip([*_INSTALL, torch], torch, show=True, python=python)
+    if not installed_torch(venv, torch):
+        install_torch(python, torch, say)
+    pypis = torch.replace("==", "-")
+    locks = [layout.TORCH_LOCK]
+    locks += [layout.CUDA_LOCK] if installed_torch(venv, torch) == pypis else []
+    for one in locks:
+        say(f"what torch needs, of {one.name}")
+        packages.pip([*_LOCKED, str(one)], one.name, show=True, python=python)
     say(f"the packages of {lock.name}")
-    packages.pip([*_INSTALL, "--no-deps", "-r", str(lock)], lock.name, show=True, python=python)
+    packages.pip([*_INSTALL, "-r", str(lock)], lock.name, show=True, python=python)
+
+
+def install_torch(
+    python: Path,
+    torch: str,
+    say: Callable[[str], None],
+    cpu: Path = layout.TORCH_CPU_LOCK,
+    pypi: Path = layout.TORCH_LOCK,
+) -> None:
+    """Bring the build that TORCH_LOCK names, else the one for the CPU, else PyPI's, by hash.
+
+    Raises DownloadError.
+    """
+    own = os.environ.get(OWN_TORCH)
+    if own:
+        say(f"torch, as {own} has it")
+        packages.pip([*_LOCKED, own], own, show=True, python=python)
+        return
+    say(f"{torch} (several GB where pip finds no CPU build)")
+    wanted = [*_LOCKED, str(cpu)]
+    if (version(python), platform.machine()) == UNPINNED:
+        say(f"no sha256 of {torch}+cpu is known for this Python; it is taken as an index states it")
+        wanted = [*_INSTALL, f"{torch}+cpu"]
+    try:
+        packages.pip(wanted, f"{torch}+cpu", show=True, python=python)
+        return
+    except packages.NotOffered:
+        free = checks.free_bytes()
+    if free < checks.CUDA_FREE_BYTES:
+        wanted_gib = checks.CUDA_FREE_BYTES >> 30
+        say(f"warning: {free / 2**30:.1f} GiB free, a CUDA build wants {wanted_gib}")
+    packages.pip([*_LOCKED, str(pypi)], torch, show=True, python=python)
+
+
+def installed_torch(venv: Path, torch: str) -> str:
+    """`torch-<version>` of the environment, with its build; empty where it is another version."""
+    found = (venv / "lib").glob(f"python3.*/site-packages/{torch.replace('==', '-')}*.dist-info")
+    return next((one.name.removesuffix(".dist-info") for one in found), "")
 
 
 def pinned_torch(project: str) -> str:

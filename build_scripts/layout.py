@@ -9,6 +9,10 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
+TORCH_LOCK = ROOT / "requirements-torch.lock"  # PyPI's build, and what every build needs
+TORCH_CPU_LOCK = ROOT / "requirements-torch-cpu.lock"  # the build for the CPU alone
+CUDA_LOCK = ROOT / "requirements-cuda.lock"  # what PyPI's build needs beside those
+TOOLS_LOCK = ROOT / "requirements-tools.lock"  # what builds onecard's own metadata
 PROJECT = ROOT / "pyproject.toml"
 
 TRITON = ROOT / ".triton"

@@ -37,6 +37,11 @@ _UNREACHABLE = (
     "connection broken by",
     "(from versions: none)",  # all that is left of it when pip does not retry
 )
+_NOT_OFFERED = "No matching distribution found"
+
+
+class NotOffered(DownloadError):
+    """An index answers, and has no such version for this machine."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,9 @@ def pip(
         preexec_fn=processes.end_with_parent,
     )
     if ran.returncode != 0:
-        raise DownloadError(_explain(what, ran.stderr))
+        is_there = not any(sign in ran.stderr for sign in _UNREACHABLE)
+        kind = NotOffered if is_there and _NOT_OFFERED in ran.stderr else DownloadError
+        raise kind(_explain(what, ran.stderr))
 
 
 @contextmanager

@@ -48,7 +48,8 @@ def check_engines(
     """Raises ServerError that names every directory without which a model would not load, and the
     command that makes them; a warning for what is only less: a language, an engine of before the
     plan was changed. What lies in them is verified by the models."""
-    from build_scripts import engines  # it wants packages, and `demo` imports this before setup
+    # They want packages, and `demo` imports this before setup.
+    from build_scripts import engines, trtllm_diarize
 
     plan = found.plan
     cure = engines.cure(plan, vram_gib)
@@ -66,6 +67,8 @@ def check_engines(
         f"text; {cure}"
         for one in spare
     ]
+    if lack := trtllm_diarize.lack(plan, root):
+        warnings.append(f"warning: {lack}; {cure}")
     if found.launch.runtime == "nvidia":
         made = set(wanted) - set(missing)
         stale = [one for one in engines.stale(plan, root) if one in made]

@@ -78,6 +78,7 @@ def fetch(name: str, repository: Repository, only: tuple[str, ...] = (), room: i
     argv += [f"--file={one}" for one in only or repository.files]
     argv += [f"--optional={one}" for one in repository.optional if not only]
     argv += [f"--first-of={one}" for one in repository.first_of if not only]
+    argv += [f"--sha256={name}={sha256}" for name, sha256 in repository.sha256]
     outputs = tuple(f"{into}/{one}" for one in only) or (into,)
     return Command(f"fetch {name}", tuple(argv), (), outputs)
 

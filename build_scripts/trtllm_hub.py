@@ -1,6 +1,7 @@
 """Fetches chosen files of one commit of a Hugging Face repository, and verifies each.
 
-It knows the hub's client and what its failures mean, and nothing of what the files hold.
+A file has to have the hash that the hub states, the one that this project states where it does, and
+the one that it had when it was fetched first (`trtllm_lock`).
 `python -m build_scripts.trtllm_hub OWNER/NAME --revision REVISION --into FOLDER --file PATTERN`
 HF_ENDPOINT, HF_TOKEN and HF_HOME are the client's own.
 """
@@ -11,13 +12,13 @@ import argparse
 import json
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from build_scripts import errors
+from build_scripts import errors, trtllm_lock
 from build_scripts.errors import DownloadError
 from build_scripts.trtllm_download import Free, sha1_of_blob, verify_room
 from onecard import manifest
@@ -27,18 +28,21 @@ if TYPE_CHECKING:
 
 RECORD = "revision.json"  # beside the files
 UNSTATED = "not stated"
+HUB = "https://huggingface.co"
+REFUSED = (401, 403)  # no token, one that is unknown, or one whose owner did not accept the terms
 
 
 @dataclass(frozen=True)
 class Wanted:
     """Each of `files` (names or patterns) must match, those of `optional` may, and of the names in
-    `first_of` the first that there is is wanted."""
+    `first_of` the first that there is is wanted. `sha256`: of files by name, where it is known."""
 
     repository: str
     revision: str
     files: Sequence[str]
     optional: Sequence[str] = ()
     first_of: Sequence[str] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,13 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--file", action="append", required=True, help="a name or a pattern")
     parser.add_argument("--optional", action="append", default=[], help="one that need not match")
     parser.add_argument("--first-of", action="append", default=[], help="the first that there is")
+    parser.add_argument("--sha256", action="append", default=[], help="NAME=HEX, of a file")
     parser.add_argument("--room", type=int, default=1, help="how many times its size must be free")
     given = parser.parse_args(arguments)
-    wanted = Wanted(given.repository, given.revision, given.file, given.optional, given.first_of)
+    stated = dict(one.split("=", 1) for one in given.sha256)
+    wanted = Wanted(
+        given.repository, given.revision, given.file, given.optional, given.first_of, stated
+    )
     fetch(wanted, given.into, room=given.room)
 
 
@@ -85,10 +93,12 @@ def fetch(
 ) -> Fetched:
     """Bring the wanted files into `into`.
 
-    A revision that is not a commit is resolved once; the commit holds until the directory goes.
+    A revision that is not a commit is resolved once; the commit holds as long as the lock beside
+    the checkpoints has it.
 
     Raises:
-        DownloadError: no answer, no such file, a full disk, or another content than the hub's.
+        DownloadError: no answer, terms that were not accepted, no such file, a full disk, or
+            another content than the hub's, this project's or the first fetch's.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
@@ -97,22 +107,32 @@ def fetch(
     if known and (known.repository, known.asked) != (wanted.repository, wanted.revision):
         shutil.rmtree(into)
         known = None
+    lock = trtllm_lock.beside(into)
+    first = trtllm_lock.read(lock, wanted.repository, wanted.revision)
     into.mkdir(parents=True, exist_ok=True)
     api = HfApi()
     try:
-        revision = known.commit if known else wanted.revision
+        revision = first.commit if first else known.commit if known else wanted.revision
         info = api.model_info(wanted.repository, revision=revision, files_metadata=True)
         chosen = _choose(wanted, info)
-        missing = sum(one.size or 0 for one in chosen if not _is_there(into, one))
-        total = sum(one.size or 0 for one in chosen)
-        what = f"`{wanted.repository}` and what is made of it"
-        verify_room(into, missing + (room - 1) * total, free, what)
-        for one in chosen:
-            _bring(api, wanted.repository, str(info.sha), one, into)
+        _verify_room(into, wanted, chosen, room, free)
+        found = {
+            one.rfilename: _bring(api, wanted, str(info.sha), one, into, (lock, first))
+            for one in chosen
+        }
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
         raise DownloadError(_explain(wanted, error)) from None
+    entry = trtllm_lock.Entry(wanted.repository, wanted.revision, str(info.sha), found)
+    trtllm_lock.write(lock, entry)
     files = {**(known.files if known else {}), **{one.rfilename: one.size for one in chosen}}
     return _record(wanted, info, files, into)
+
+
+def _verify_room(into: Path, wanted: Wanted, chosen: Sequence[Any], room: int, free: Free) -> None:
+    missing = sum(one.size or 0 for one in chosen if not _is_there(into, one))
+    total = sum(one.size or 0 for one in chosen)
+    what = f"`{wanted.repository}` and what is made of it"
+    verify_room(into, missing + (room - 1) * total, free, what)
 
 
 def _record(wanted: Wanted, info: Any, files: dict[str, int], into: Path) -> Fetched:
@@ -147,31 +167,60 @@ def _is_there(into: Path, wanted: Any) -> bool:
     return path.is_file() and (wanted.size is None or path.stat().st_size == wanted.size)
 
 
-def _bring(api: HfApi, repository: str, commit: str, wanted: Any, into: Path) -> None:
-    path = into / wanted.rfilename
-    if not _is_there(into, wanted) or not _is_right(path, wanted):
+def _bring(
+    api: HfApi,
+    wanted: Wanted,
+    commit: str,
+    stated: Any,
+    into: Path,
+    first: tuple[Path, trtllm_lock.Entry | None],
+) -> str:
+    """The sha256 of a file, which is there afterwards and is the right one."""
+    path = into / stated.rfilename
+    name, repository = stated.rfilename, wanted.repository
+    sha256 = manifest.sha256(path) if _is_there(into, stated) else ""
+    if not sha256 or not _is_stated(path, sha256, stated):
         path.unlink(missing_ok=True)
-        api.hf_hub_download(repository, wanted.rfilename, revision=commit, local_dir=into)
-        if not _is_right(path, wanted):
-            path.unlink()
-            raise DownloadError(
-                f"`{wanted.rfilename}` of `{repository}` is not the file that the hub describes "
-                "(another hash); it was removed. Run it again"
-            )
+        api.hf_hub_download(repository, name, revision=commit, local_dir=into)
+        sha256 = manifest.sha256(path)
+    try:
+        _verify(path, sha256, stated, wanted)
+        trtllm_lock.verify(*first, name, sha256)
+    except DownloadError:
+        path.unlink()
+        raise
+    return sha256
 
 
-def _is_right(path: Path, wanted: Any) -> bool:
-    if wanted.lfs is not None:
-        return bool(manifest.sha256(path) == wanted.lfs.sha256)
-    return bool(wanted.blob_id is None or sha1_of_blob(path) == wanted.blob_id)
+def _verify(path: Path, sha256: str, stated: Any, wanted: Wanted) -> None:
+    """Raises DownloadError where a file has another hash than the hub or this project states."""
+    name, repository = stated.rfilename, wanted.repository
+    if not _is_stated(path, sha256, stated):
+        raise DownloadError(
+            f"`{name}` of `{repository}` is not the file that the hub describes "
+            "(another hash); it was removed. Run it again"
+        )
+    if wanted.sha256.get(name, sha256) != sha256:
+        raise DownloadError(
+            f"`{name}` of `{repository}` has sha256 `{sha256}`, wanted `{wanted.sha256[name]}` "
+            "(build_scripts/trtllm_sources.py); it was removed. What answers is not the hub, or "
+            f"not its `{wanted.revision}`: look at HF_ENDPOINT and the network"
+        )
+
+
+def _is_stated(path: Path, sha256: str, stated: Any) -> bool:
+    """Whether a file is the one that the hub describes."""
+    if stated.lfs is not None:
+        return bool(stated.lfs.sha256 == sha256)
+    return bool(stated.blob_id is None or sha1_of_blob(path) == stated.blob_id)
 
 
 def _explain(wanted: Wanted, error: Exception) -> str:
     kind = type(error).__name__
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    if kind == "GatedRepoError":
-        page = f"{endpoint}/{wanted.repository}"
-        return f"`{wanted.repository}` is gated: accept its terms at {page}, then set HF_TOKEN"
+    endpoint = os.environ.get("HF_ENDPOINT", HUB)
+    status = _status(error)
+    if kind == "GatedRepoError" or (kind != "RepositoryNotFoundError" and status in REFUSED):
+        return _gated(wanted.repository, endpoint, status)
     if kind in ("RepositoryNotFoundError", "RevisionNotFoundError", "HFValidationError"):
         return (
             f"Hugging Face has no `{wanted.repository}` at `{wanted.revision}` that this machine "
@@ -183,6 +232,29 @@ def _explain(wanted: Wanted, error: Exception) -> str:
     return (
         f"`{wanted.repository}` could not be fetched from {endpoint} ({kind}: {said}); what "
         "arrived is kept and the next run goes on from there: look at the network, run it again"
+    )
+
+
+def _status(error: BaseException | None) -> int:
+    """Of the hub's answer, which the client may have wrapped in an error of its own."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if response is not None:
+            return int(response.status_code)
+        error = error.__cause__
+    return 0
+
+
+def _gated(repository: str, endpoint: str, status: int) -> str:
+    """How to get in. The token itself is in no message."""
+    from huggingface_hub import get_token
+
+    which = "the token that is set is not enough" if get_token() else "no token is set"
+    return (
+        f"`{repository}` is gated ({status}; {which}): accept its terms at "
+        f"{endpoint}/{repository}, make a token at {endpoint}/settings/tokens (of the type read; a "
+        "fine-grained one needs access to public gated repositories), set HF_TOKEN to it (with "
+        "Compose in docker/.env) and run it again"
     )
 
 

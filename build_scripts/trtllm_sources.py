@@ -13,13 +13,16 @@ from build_scripts.errors import PlanError
 from build_scripts.plan import SpeechModel
 
 OPENAI = "https://openaipublic.azureedge.net/main/whisper/models"
-FLOATING = "main"  # resolved to a commit when it is fetched first, which holds from then on
+# Resolved to a commit when it is fetched first; that one and its hashes hold from then on
+# (`trtllm_lock`).
+FLOATING = "main"
 
 
 @dataclass(frozen=True)
 class Repository:
     """Of Hugging Face. `files`: names or patterns, each of which must match; `optional`: those that
     need not; `first_of`: names of which the first that there is is needed. Nothing else is fetched.
+    `sha256`: of files by name, where somebody but the hub states them.
     """
 
     name: str
@@ -27,6 +30,7 @@ class Repository:
     files: tuple[str, ...]
     optional: tuple[str, ...] = ()
     first_of: tuple[str, ...] = ()
+    sha256: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,30 @@ WHISPERS: dict[SpeechModel, Whisper] = {
     "distil-large-v2": _distil("distil-large-v2", FLOATING),
     "distil-large-v3": _distil("distil-large-v3", "8031d2e6ce6631b7fc45629dddfc00271116d981"),
 }
+# Gated: fetched with a token of somebody who accepted its terms. The hashes are of that commit, as
+# several public projects state them independently of each other.
+DIARIZATION_FILES = (
+    ("config.yaml", "5ce2bfa9a938dc132cec1172592d65173cbb8f444ea1e4133f10f9391de155be"),
+    (
+        "segmentation/pytorch_model.bin",
+        "7ad24338d844fb95985486eb1a464e32d229f6d7a03c9abe60f978bacf3f816e",
+    ),
+    (
+        "embedding/pytorch_model.bin",
+        "6f10ff60898a1d185fa22e1d11e0bfa8a92efec811f11bca48cb8cafebefd929",
+    ),
+    ("plda/plda.npz", "9b77bcd840692710dd3496f62ecfeed8d8e5f002fd991b785079b244eab7d255"),
+    (
+        "plda/xvec_transform.npz",
+        "325f1ce8e48f7e55e9c8aa47e05d2766b7c48c4b25b8de8dd751e7a4cc5fbe8f",
+    ),
+)
+DIARIZATION = Repository(
+    "pyannote/speaker-diarization-community-1",
+    "3533c8cf8e369892e6b79ff1bf80f7b0286a54ee",
+    tuple(name for name, _sha256 in DIARIZATION_FILES),
+    sha256=DIARIZATION_FILES,
+)
 ALIGN_REVISIONS = {  # others: FLOATING
     "en": "22aad52d435eb6dbaf354bdad9b0da84ce7d6156",
     "de": "1cbaf198475e1af97cc479ca081ce4ddd2d6b5cf",

@@ -18,10 +18,10 @@ import numpy.typing as npt
 import torch
 
 from onecard import (
+    clustering,
     complex_abs,
     devices,
     embedding,
-    linkage,
     manifest,
     pyannote_pipeline,
     reconstruction,
@@ -39,12 +39,16 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="(?s).*torchcodec")
     from pyannote.audio import Audio
     from pyannote.audio.core.plda import PLDA
-    from pyannote.audio.pipelines import SpeakerDiarization, clustering
+    from pyannote.audio.pipelines import SpeakerDiarization
     from pyannote.audio.telemetry import metrics as telemetry
     from pyannote.audio.utils.signal import binarize
     from pyannote.core import SlidingWindow, SlidingWindowFeature
 
 NO_PIPELINE = "none"
+FALLBACK = (
+    "diarization: the plan's pipeline is not in `{directory}`, so speakers are told apart by the "
+    "small network of a package; `make engines` fetches it, or says what that needs"
+)
 # Where what is known of the audio already travels in pyannote's file mapping.
 SCORES_KEY, EMBEDDINGS_KEY = "onecard_scores", "onecard_embeddings"
 
@@ -61,10 +65,12 @@ class Config:
 
     `pipeline` names a directory with a pyannote pipeline (`config.yaml` and its models, such as a
     copy of speaker-diarization-community-1); where it is `none` the pipeline is put together from
-    `segmentation`, `embedding` and the parameters below them.
+    `segmentation`, `embedding` and the parameters below them. So it is where the directory is
+    missing and `pipeline_is_optional`; every answer then has a warning.
     """
 
     pipeline: str
+    pipeline_is_optional: bool
     segmentation: str
     embedding: str
     device: str
@@ -76,37 +82,6 @@ class Config:
     clustering_threshold: float  # distance of unit vectors, 0..2
     min_cluster_size: int
     max_clustered_embeddings: int  # clustering's time grows at least with its square
-
-
-# Of every clustering of pyannote's that is a tree: it has no other place to say whose.
-clustering.linkage = linkage.linkage
-
-
-class BoundedClustering(clustering.AgglomerativeClustering):
-    """pyannote's clustering on at most `max_embeddings`, spread evenly over the recording.
-
-    Linkage's time grows at least with the square of their number, without fastcluster its memory
-    too. The embeddings left out are assigned to the nearest centroid afterwards, as pyannote does
-    with every embedding anyway.
-    """
-
-    def __init__(self, metric: str, max_embeddings: int) -> None:
-        super().__init__(metric=metric)
-        self.max_embeddings = max_embeddings
-
-    def filter_embeddings(
-        self,
-        embeddings: npt.NDArray[Any],
-        segmentations: SlidingWindowFeature | None = None,
-        min_active_ratio: float = 0.2,
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-        vectors, windows, speakers = super().filter_embeddings(
-            embeddings, segmentations, min_active_ratio
-        )
-        if len(vectors) <= self.max_embeddings:
-            return vectors, windows, speakers
-        kept = np.linspace(0, len(vectors) - 1, self.max_embeddings).round().astype(int)
-        return vectors[kept], windows[kept], speakers[kept]
 
 
 class PcmAudio(Audio):
@@ -145,7 +120,9 @@ class LocalSpeakerDiarization(SpeakerDiarization):
         self._embedding = embedding.load(config.embedding)
         self._audio = PcmAudio(sample_rate=self._embedding.sample_rate, mono="downmix")
         self.klustering = "AgglomerativeClustering"
-        self.clustering = BoundedClustering(self._embedding.metric, config.max_clustered_embeddings)
+        self.clustering = clustering.agglomerative(
+            self._embedding.metric, config.max_clustered_embeddings
+        )
         self._expects_num_speakers = self.clustering.expects_num_clusters
         self.instantiate(
             {
@@ -218,17 +195,22 @@ class Diarizer:
         telemetry.set_telemetry_metrics(False)
         if telemetry.is_metrics_enabled():
             raise RuntimeError("pyannote's telemetry is on; set PYANNOTE_METRICS_ENABLED=0")
-        if config.pipeline != NO_PIPELINE:
-            self.pipeline = pyannote_pipeline.load(config.pipeline)
+        directory = _directory(config)
+        is_fallback = directory is None and config.pipeline != NO_PIPELINE
+        self.warnings = [FALLBACK.format(directory=config.pipeline)] if is_fallback else []
+        if directory is None:
+            self.pipeline = LocalSpeakerDiarization(config)
+        else:
+            self.pipeline = pyannote_pipeline.load(directory)
             self.pipeline.segmentation_batch_size = config.segmentation_batch_size
             self.pipeline.embedding_batch_size = config.embedding_batch_size
-        else:
-            self.pipeline = LocalSpeakerDiarization(config)
+            clustering.bound(self.pipeline.clustering, config.max_clustered_embeddings)
         device = devices.device(config.device)
         complex_abs.bridge_where_broken(device)  # of Kaldi's filter bank and of our own
         self.pipeline.to(device)
-        self.is_local = isinstance(self.pipeline, LocalSpeakerDiarization)
-        self.engine = _engine(config, self.pipeline.klustering, device)
+        self.is_local = directory is None
+        about = {"clustering": self.pipeline.klustering, "device": device.type}
+        self.engine = {**about, **_models(config, directory)}
 
     def embed(self, pcm: Samples, scores: Scores, options: TranscribeOptions) -> Embeddings:
         """Embeddings of the local speakers of every window, for `diarize` of the whole recording.
@@ -274,11 +256,14 @@ class Diarizer:
             return turns.not_wanted()
         num_samples = length(pcm)
         if num_samples == 0:
-            return turns.document([], [], {}, options, self.engine)
+            return self._warned(turns.document([], [], {}, options, self.engine))
         file = self._file(pcm, scores, NO_EMBEDDINGS if embeddings is None else embeddings)
         engine = {**self.engine, "scores": "shared" if SCORES_KEY in file else "computed"}
         output = self._apply(file, _speaker_bounds(options))
-        return _document(output, num_samples / SAMPLE_RATE, options, engine)
+        return self._warned(_document(output, num_samples / SAMPLE_RATE, options, engine))
+
+    def _warned(self, document: dict[str, Any]) -> dict[str, Any]:
+        return {**document, "warnings": [*self.warnings, *document["warnings"]]}
 
     def _file(self, pcm: Samples | int, scores: Scores, embeddings: Embeddings) -> dict[str, Any]:
         """The recording as pyannote takes one, with what is known of it."""
@@ -311,14 +296,22 @@ class Diarizer:
             return self.pipeline(file, preload=False, **bounds)
 
 
-def _engine(config: Config, clustering: str, device: torch.device) -> dict[str, Any]:
-    about = {
-        "backend": f"pyannote.audio {version('pyannote.audio')}",
-        "clustering": clustering,
-        "device": device.type,
-    }
-    if config.pipeline != NO_PIPELINE:
-        return {**about, "pipeline": Path(config.pipeline).name}
+def _directory(config: Config) -> Path | None:
+    """Of the pipeline to load; None: the one from `segmentation` and `embedding`."""
+    if config.pipeline == NO_PIPELINE:
+        return None
+    directory = Path(config.pipeline)
+    is_there = (directory / pyannote_pipeline.CONFIG).is_file()
+    return directory if is_there or not config.pipeline_is_optional else None
+
+
+def _models(config: Config, directory: Path | None) -> dict[str, Any]:
+    """What TURNS says of the networks in use."""
+    about = {"backend": f"pyannote.audio {version('pyannote.audio')}"}
+    if directory is not None:
+        is_built = (directory / manifest.FILENAME).is_file()
+        name = manifest.read(directory).model if is_built else directory.name
+        return {**about, "pipeline": name}
     models = {name: Path(getattr(config, name)) for name in ("segmentation", "embedding")}
     return {**about, **{name: manifest.read(path).model for name, path in models.items()}}
 

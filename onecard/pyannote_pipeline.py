@@ -18,6 +18,8 @@ import torch
 import yaml
 from omegaconf import base, dictconfig, listconfig, nodes
 
+from onecard import manifest
+
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="(?s).*torchcodec")  # as in diarization
     from pyannote.audio import Pipeline
@@ -30,6 +32,22 @@ NAMES = (
     "pyannote.audio.pipelines.speaker_diarization.SpeakerDiarization",
 )
 MODELS = ("segmentation", "embedding", "plda")
+NETWORKS = ("segmentation", "embedding")  # of MODELS, those that are checkpoints of torch
+CHECKPOINT = "pytorch_model.bin"
+# A checkpoint names the class that it is of; pyannote imports whatever that is.
+ARCHITECTURES = "pyannote.audio.models."
+MADE = "run `make engines` again"
+
+
+class Inert:
+    """What a trainer left in a checkpoint and inference has no use for: keeps nothing."""
+
+    def __init__(self, *_: Any) -> None:
+        """Whatever it was made of."""
+
+    def __setstate__(self, _: Any) -> None:
+        """Whatever it held."""
+
 
 # What pyannote's published checkpoints hold besides tensors: settings, none of them callable.
 CHECKPOINT_CLASSES: list[Any] = [
@@ -48,6 +66,9 @@ CHECKPOINT_CLASSES: list[Any] = [
     dict,
     list,
     int,
+    # Keys of the callbacks' states, as Lightning wrote them before 1.5.
+    (Inert, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
+    (Inert, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
 ]
 
 
@@ -59,7 +80,9 @@ def load(directory: Path | str) -> Any:
 
     Raises:
         FileNotFoundError: no such directory or no `config.yaml` in it.
-        ValueError: the configuration is not a SpeakerDiarization made of local files.
+        ManifestError: there is a manifest, and a file is not the one that was fetched.
+        ValueError: the configuration is not a SpeakerDiarization made of local files, or a
+            checkpoint is of a class that is not pyannote's.
         pickle.UnpicklingError: a checkpoint holds something else than weights and settings.
     """
     directory = Path(directory)
@@ -69,8 +92,13 @@ def load(directory: Path | str) -> Any:
             f"`{path}` is missing; `pipeline` must name a directory with a pyannote pipeline, or "
             "be `none` for the one from `segmentation` and `embedding`"
         )
-    _verify(yaml.safe_load(path.read_text(encoding="utf-8")), path)
+    if (directory / manifest.FILENAME).is_file():
+        manifest.verify(directory, MADE)
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    _verify(config, path)
     with weights_only():
+        for name in NETWORKS:
+            _verify_architecture(config["pipeline"]["params"][name], directory)
         pipeline: Any = Pipeline.from_pretrained(directory)
     pipeline.legacy = False  # turns, exclusive turns and embeddings, not turns alone
     return pipeline
@@ -93,6 +121,22 @@ def _verify(config: Any, path: Path) -> None:
                 f"`{path}` has `{place}` as its `{name}`, must be a local path or `$model/...`; "
                 "download it beside the pipeline"
             )
+
+
+def _verify_architecture(model: Any, directory: Path) -> None:
+    """Refuse a checkpoint whose class pyannote would import from somewhere else than its own."""
+    place = str(model["checkpoint"] if isinstance(model, dict) else model)
+    within = place.removeprefix("$model/")
+    path = Path(place) if within == place else directory / within
+    path = path / CHECKPOINT if path.is_dir() else path
+    if not path.is_file():
+        return  # pyannote says what it wanted
+    stated = torch.load(path, map_location="cpu", weights_only=True).get("pyannote.audio", {})
+    module = stated.get("architecture", {}).get("module", "")
+    if not str(module).startswith(ARCHITECTURES):
+        raise ValueError(
+            f"`{path}` is a checkpoint of the module `{module}`, must be one of `{ARCHITECTURES}*`"
+        )
 
 
 @contextmanager

@@ -18,7 +18,10 @@ LARGE = ".safetensors"  # kept as LFS files are: by sha256
 
 
 class FakeHub(ThreadingHTTPServer):
-    """`files`: of the one repository; `sent`: what is sent instead; `asked`: paths, in order."""
+    """`files`: of the one repository; `sent`: what is sent instead; `asked`: paths, in order.
+
+    `token`: the one that files are given to, where the repository is gated; its description
+    everybody gets, as from the real one. `refusal`: status and error code of the others."""
 
     def __init__(self, repository: str, files: dict[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -26,6 +29,8 @@ class FakeHub(ThreadingHTTPServer):
         self.sent: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.commit = COMMIT
+        self.token = ""
+        self.refusal = (401, "GatedRepo")
 
     @property
     def url(self) -> str:
@@ -72,6 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(json.dumps(hub.info()).encode(), {"Content-Type": "application/json"})
             else:
                 self._refuse("RevisionNotFound")
+        elif name in hub.files and not self._is_let_in():
+            self._refuse(hub.refusal[1], hub.refusal[0])
         elif name in hub.files:
             etag = _sha256(hub.files[name])
             headers = {"ETag": f'"{etag}"', "X-Repo-Commit": hub.commit}
@@ -79,9 +86,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse("RepoNotFound")
 
-    def _refuse(self, code: str) -> None:
-        self.send_response(404)
-        self.send_header("X-Error-Code", code)
+    def _is_let_in(self) -> bool:
+        token = self.server.token
+        return not token or self.headers.get("Authorization") == f"Bearer {token}"
+
+    def _refuse(self, code: str, status: int = 404) -> None:
+        self.send_response(status)
+        if code:
+            self.send_header("X-Error-Code", code)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

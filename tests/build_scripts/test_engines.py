@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import engines, layout, llm_engine, package_engines, plan, trtllm_engines
+from build_scripts import (
+    engines,
+    layout,
+    llm_engine,
+    package_engines,
+    plan,
+    trtllm_diarize,
+    trtllm_engines,
+)
 from build_scripts.errors import PlanError
 from build_scripts.trtllm_command import Command
 
@@ -56,12 +64,13 @@ def test_the_plan_without_a_card_is_made_of_packages() -> None:
     assert dry_run("cpu") == CPU
 
 
-def test_a_card_s_engines_are_nvidias_and_the_speaker_models() -> None:
+def test_a_card_s_engines_are_pyannotes_nvidias_and_the_speaker_models() -> None:
+    community = trtllm_diarize.commands(plan.load("rtx3090"))  # first: it may ask for a token
     nvidias = trtllm_engines.commands(plan.load("rtx3090"))  # word for word in their own test
     speakers = [
         weights("segmentation", "rtx3090", SEGMENTATION), weights("embedding", "rtx3090")
     ]  # fmt: skip
-    assert dry_run("rtx3090") == [*nvidias, *speakers]
+    assert dry_run("rtx3090") == [*community, *nvidias, *speakers]
 
 
 def test_the_dial_turns_what_is_built() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import trtllm_hub
+from build_scripts import trtllm_hub, trtllm_lock
 from build_scripts.errors import DownloadError
 from tests.build_scripts import fake_hub
 from tests.build_scripts.fake_hub import COMMIT, FakeHub
@@ -33,11 +35,20 @@ def hub() -> Iterator[FakeHub]:
 
 
 def fetch(
-    hub: FakeHub, into: Path, *wanted: str, revision: str = "main", name: str = NAME
+    hub: FakeHub,
+    into: Path,
+    *wanted: str,
+    revision: str = "main",
+    name: str = NAME,
+    token: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """In a process of its own, because the client reads HF_ENDPOINT when it is imported."""
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"}
-    environment |= {"HF_HOME": str(into.parent / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    environment |= {
+        "HF_TOKEN": token,
+        "HF_HOME": str(into.parent / "home"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
     command = [sys.executable, "-m", "build_scripts.trtllm_hub", name, "--revision", revision]
     command += ["--into", str(into), *(wanted or WANTED)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -134,3 +145,76 @@ def test_an_unknown_repository_and_a_silent_hub_are_said(hub: FakeHub, tmp_path:
     assert ran.returncode == DownloadError.exit_code
     assert "could not be fetched from http://127.0.0.1" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("refusal", [(401, "GatedRepo"), (403, "GatedRepo"), (403, ""), (401, "")])
+@pytest.mark.parametrize("token", ["", "hf_notaccepted"])
+def test_a_gated_repository_says_how_to_get_in(
+    hub: FakeHub, tmp_path: Path, refusal: tuple[int, str], token: str
+) -> None:
+    hub.token, hub.refusal = "hf_accepted", refusal
+    ran = fetch(hub, tmp_path / "into", token=token)
+    assert ran.returncode == DownloadError.exit_code
+    said = " ".join(ran.stderr.split())
+    assert (
+        f"accept its terms at {hub.url}/{NAME}, make a token at {hub.url}/settings/tokens" in said
+    )
+    assert (
+        f"gated ({refusal[0]}; {'the token that is set is not' if token else 'no token is'}" in said
+    )
+    assert "hf_" not in said  # whatever is set, nobody reads it in a log
+    assert "Traceback" not in said
+    assert trtllm_hub.read(tmp_path / "into") is None
+
+
+def test_a_gated_repository_is_fetched_with_a_token(hub: FakeHub, tmp_path: Path) -> None:
+    hub.token = "hf_accepted"
+    ran = fetch(hub, tmp_path / "into", token="hf_accepted")
+    assert ran.returncode == 0, ran.stderr
+    written = [one for one in tmp_path.rglob("*") if one.is_file()]
+    assert written
+    assert not any(b"hf_accepted" in one.read_bytes() for one in written)
+
+
+def test_a_hash_that_this_project_states_is_what_counts(hub: FakeHub, tmp_path: Path) -> None:
+    right = hashlib.sha256(FILES["config.json"]).hexdigest()
+    wanted = ("--file=config.json", "--file=tokenizer.json", f"--sha256=config.json={right}")
+    assert fetch(hub, tmp_path / "right", *wanted).returncode == 0
+    hub.files["config.json"] = b"[]"  # the hub states and sends another: it is not the hub
+    ran = fetch(hub, tmp_path / "wrong" / "into", *wanted)
+    assert ran.returncode == DownloadError.exit_code
+    assert f"wanted `{right}`" in ran.stderr
+    assert not (tmp_path / "wrong" / "into" / "config.json").exists()
+
+
+def test_what_came_first_is_wanted_again_when_the_directory_has_gone(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    into = tmp_path / trtllm_lock.CHECKPOINTS / "into"
+    assert fetch(hub, into).returncode == 0
+    lock = tmp_path / trtllm_lock.FILENAME
+    entry = trtllm_lock.read(lock, NAME, "main")
+    assert entry is not None
+    assert entry.commit == COMMIT
+    assert entry.sha256["config.json"] == hashlib.sha256(b"{}").hexdigest()
+    shutil.rmtree(into.parent)
+    hub.asked.clear()
+    assert fetch(hub, into).returncode == 0
+    assert hub.asked[0] == f"/api/models/{NAME}/revision/{COMMIT}"  # not what `main` is now
+    shutil.rmtree(into.parent)
+    hub.files["config.json"] = b"[]"
+    ran = fetch(hub, into)
+    assert ran.returncode == DownloadError.exit_code
+    assert "which it had when it was fetched first" in ran.stderr
+    assert str(lock) in ran.stderr
+    assert not (into / "config.json").exists()
+    lock.unlink()  # as it says
+    assert fetch(hub, into).returncode == 0
+
+
+def test_a_lock_that_nobody_can_read_trusts_nothing(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / trtllm_lock.FILENAME).write_text("[{]")
+    ran = fetch(hub, tmp_path / "into")
+    assert ran.returncode == DownloadError.exit_code
+    assert "downloads.lock` cannot be read" in ran.stderr
+    assert not any("resolve" in path for path in hub.asked)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -93,8 +95,62 @@ def test_the_context_has_what_images_need_and_no_more():
         assert not any(fnmatch.fnmatch(name, one) for one in kept)
     for name in kept:
         assert name == "docs/measured" or (ROOT / name).exists(), name
-    copied = {"pyproject.toml", "requirements.lock"}
-    assert copied <= set(kept)
+    locks = {path.name for path in ROOT.glob("requirements*.lock")}
+    assert {"pyproject.toml", *locks} <= set(kept)
+    for name in (".dockerignore", ".gitignore"):  # the token of whoever builds stays there
+        rules = (ROOT / name).read_text().splitlines()
+        assert {"**/.env", "/docker/.env"} & set(rules), name
+
+
+def test_every_file_of_pips_has_a_hash_but_for_what_the_build_says(dockerfile):
+    installs = re.findall(r"pip3?[^&;\n]*\binstall\b[^&;\n]*", dockerfile)
+    unpinned = [one for one in installs if "--require-hashes" not in one]
+    assert len(installs) - len(unpinned) >= 6
+    assert len(unpinned) == 1
+    assert "--report .venv/torch.json" in unpinned[0]  # what was taken is written down
+    branch = dockerfile.partition("; else ")[2].partition(" fi")[0]
+    assert unpinned[0].strip() in branch
+    assert "torch is not pinned by hash: make lock INDEX=" in branch
+
+
+def test_images_that_move_under_their_tags_are_named_by_digest(dockerfile):
+    digest = r"@sha256:[0-9a-f]{64}"
+    assert re.search(rf"^ARG PYTHON_IMAGE=python:3\.11-slim-bookworm{digest}$", dockerfile, re.M)
+    compose = (DOCKER / "compose.yml").read_text()
+    foreign = [one for one in re.findall(r"image: (\S+)", compose) if not one.endswith(":local")]
+    assert foreign
+    assert all(re.search(f"{digest}$", one) for one in foreign)
+
+
+@pytest.mark.parametrize("base", ["nvidia", "debian"])
+def test_a_user_without_a_passwd_entry_has_a_name_and_a_cache(dockerfile, base):
+    given = dict(re.findall(r'(\w+)="?([^" ]*)"?', stage(dockerfile, base).partition("ENV ")[2]))
+    assert given["USER"] == given["LOGNAME"] == "onecard"
+    assert given["TORCHINDUCTOR_CACHE_DIR"].startswith("/tmp/")
+    assert given["HOME"] == "/tmp"
+    # What torch's inductor asks for its cache's name (torch/_inductor/runtime/cache_dir_utils.py).
+    script = "import getpass, os; os.setuid(12345); print(getpass.getuser())"
+    if os.getuid() == 0:
+        ran = subprocess.run(
+            [sys.executable, "-c", script], env=given, capture_output=True, text=True
+        )
+        assert ran.stdout.strip() == "onecard", ran.stderr
+
+
+def test_the_builders_umask_does_not_matter(dockerfile, tmp_path):
+    """Every stage that takes the checkout makes it readable; and what it runs does that."""
+    takers = re.findall(r"^COPY \. \.\n(RUN .*)$", dockerfile, re.M)
+    assert len(takers) == len(re.findall(r"^COPY \. ", dockerfile, re.M)) == 2
+    for number, run in enumerate(takers):
+        folder = tmp_path / str(number)
+        (folder / ".venv" / "bin").mkdir(parents=True, mode=0o700)
+        for name, mode in (("plan.toml", 0o600), ("entrypoint", 0o700), (".venv/bin/x", 0o700)):
+            (folder / name).touch()
+            (folder / name).chmod(mode)
+        (change,) = re.findall(r"(?:chmod -R|find) [^&]*", run)
+        subprocess.run(["sh", "-ec", change], cwd=folder, check=True)
+        assert (folder / "plan.toml").stat().st_mode & 0o777 == 0o644
+        assert (folder / "entrypoint").stat().st_mode & 0o777 == 0o755
 
 
 def test_hadolint():

@@ -9,94 +9,38 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
-from pyannote.audio.models.embedding import XVectorSincNet
+from pyannote.core import SlidingWindowFeature
 
-from onecard import audio, diarization, parameters, pyannote_pipeline, segmentation
+from build_scripts import measure_speakers
+from onecard import audio, diarization, manifest, parameters, pyannote_pipeline, segmentation
 from onecard.errors import InvalidRequest
+from onecard.manifest import Manifest, ManifestError
 from onecard.options import TranscribeOptions
-
-ROOT = Path(__file__).parents[2]
-SEGMENTATION = ROOT / "engines" / "cpu" / "segmentation"
-DIMENSION = 512  # of an x-vector
-
-
-def config(clustering: str, **params: Any) -> dict[str, Any]:
-    """`config.yaml` of the published pipeline, with the parameters of a multilabel segmentation."""
-    instantiate: dict[str, Any] = {"segmentation": {"threshold": 0.44, "min_duration_off": 0.1}}
-    if clustering == "VBxClustering":
-        instantiate["clustering"] = {"threshold": 0.6, "Fa": 0.07, "Fb": 0.8}
-    return {
-        "pipeline": {
-            "name": "pyannote.audio.pipelines.SpeakerDiarization",
-            "params": {
-                "clustering": clustering,
-                "segmentation": "$model/segmentation",
-                "embedding": "$model/embedding",
-                "plda": "$model/plda",
-                **params,
-            },
-        },
-        "params": instantiate,
-    }
-
-
-def checkpoint(model: Any) -> dict[str, Any]:
-    """What pyannote's trainer saves of a model, as far as loading it needs."""
-    return {
-        "state_dict": model.state_dict(),
-        "hyper_parameters": dict(model.hparams),
-        "pytorch-lightning_version": "2.0.0",
-        "pyannote.audio": {
-            "versions": {"torch": torch.__version__, "pyannote.audio": "4.0.0"},
-            "architecture": {
-                "module": type(model).__module__, "class": type(model).__name__,
-            },
-            "specifications": model.specifications,
-        },
-    }  # fmt: skip
-
-
-def embedding_model() -> XVectorSincNet:
-    """A network with random weights: the loading is under test, not the quality."""
-    torch.manual_seed(0)
-    model = XVectorSincNet()
-    model.specifications = segmentation.load(SEGMENTATION).specifications
-    return model
+from tests.onecard import pipelines
+from tests.onecard.pipelines import (
+    DIMENSION,
+    SEGMENTATION,
+    checkpoint,
+    config,
+    embedding_model,
+    write,
+)
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("pipeline")
-    for name in ("segmentation", "embedding", "plda"):
-        (root / name).mkdir()
-    models = {"segmentation": segmentation.load(SEGMENTATION), "embedding": embedding_model()}
-    for name, model in models.items():
-        torch.save(checkpoint(model), root / name / "pytorch_model.bin")
-    random = np.random.default_rng(0)
-    lda = random.normal(size=(DIMENSION, 128))
-    np.savez(
-        root / "plda" / "xvec_transform.npz",
-        mean1=np.zeros(DIMENSION), mean2=np.zeros(128), lda=lda,
-    )  # fmt: skip
-    np.savez(
-        root / "plda" / "plda.npz", mu=np.zeros(128), tr=np.eye(128), psi=np.linspace(2, 1, 128)
-    )
-    return root
+    return pipelines.make(tmp_path_factory.mktemp("pipeline"))
 
 
-def diarizer(directory: Path) -> diarization.Diarizer:
+def diarizer(directory: Path, **changed: str) -> diarization.Diarizer:
     values = {name: "1" for name in parameters_of_diarize()}
-    values.update(pipeline=str(directory), device="cpu")
+    values.update(pipeline=str(directory), pipeline_is_optional="false", device="cpu")
+    values.update({"max_clustered_embeddings": "1000", **changed})
     return diarization.Diarizer(parameters.parse(diarization.Config, values), num_threads=1)
 
 
 def parameters_of_diarize() -> list[str]:
     return list(diarization.Config.__dataclass_fields__)
-
-
-def write(directory: Path, document: dict[str, Any]) -> None:
-    (directory / "config.yaml").write_text(yaml.safe_dump(document))
 
 
 def test_it_finds_turns(directory: Path, conversation: Path) -> None:
@@ -111,6 +55,18 @@ def test_it_finds_turns(directory: Path, conversation: Path) -> None:
     spoken_s = sum(turn["end"] - turn["start"] for turn in found["exclusive"])
     assert 4.0 < spoken_s <= 8.0
     assert {len(v) for v in found["embeddings"].values()} == {DIMENSION}
+
+
+def test_a_powerset_network_as_the_published_one_is_loads_and_answers(tmp_path: Path) -> None:
+    made = pipelines.make(tmp_path, measure_speakers.segmentation(10.0))
+    document = config("VBxClustering")
+    document["params"]["segmentation"] = {"min_duration_off": 0.0}  # it has no threshold
+    write(made, document)
+    found = diarizer(made)
+    assert found.pipeline._segmentation.model.specifications.powerset
+    noise = np.random.default_rng(0).normal(scale=1000, size=160_000).astype(np.int16)
+    answer = found.diarize(noise, np.zeros((0, 1, 1), np.float32), TranscribeOptions())
+    assert answer["engine"]["pipeline"] == made.name
 
 
 def test_a_clustering_that_needs_the_number_of_speakers_says_so(directory: Path) -> None:
@@ -150,6 +106,73 @@ class Payload:
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return Path.touch, (self.path,)
+
+
+def test_an_optional_pipeline_that_is_not_there_is_replaced_and_every_answer_says_so(
+    tmp_path: Path,
+) -> None:
+    local = {
+        "segmentation": str(SEGMENTATION), "embedding": str(SEGMENTATION.with_name("embedding")),
+        "clustering_method": "centroid", "pipeline_is_optional": "true",
+    }  # fmt: skip
+    found = diarizer(tmp_path / "diarization", **local)
+    silence = np.zeros(0, np.int16)
+    answer = found.diarize(silence, np.zeros((0, 1, 1), np.float32), TranscribeOptions())
+    (warning,) = answer["warnings"]
+    assert f"not in `{tmp_path}/diarization`" in warning
+    assert "`make engines`" in warning
+    assert answer["engine"]["embedding"] == "Resemblyzer 0.1.4 GE2E speaker encoder"
+    with pytest.raises(FileNotFoundError):  # one that the plan names by its path has to be there
+        diarizer(tmp_path / "diarization", **{**local, "pipeline_is_optional": "false"})
+
+
+def test_a_pipeline_that_was_fetched_is_named_and_verified(directory: Path) -> None:
+    write(directory, config("VBxClustering"))
+    facts = {"name": "diarization", "model": "a/b (123)", "backend": "torch"}
+    made = manifest.of(directory, **facts, precision="float32", licence="cc-by-4.0")
+    manifest.write(directory, made)
+    try:
+        found = diarizer(directory, pipeline_is_optional="true")
+        assert found.engine["pipeline"] == "a/b (123)"
+        assert found.warnings == []
+        path = directory / "embedding" / "pytorch_model.bin"
+        wrong = {**made.files, "embedding/pytorch_model.bin": "0" * 64}
+        manifest.write(directory, Manifest(files=wrong, **facts, precision="", licence=""))
+        with pytest.raises(ManifestError, match=f"{path}.*wanted `0000.*make engines"):
+            diarizer(directory, pipeline_is_optional="true")
+    finally:
+        (directory / manifest.FILENAME).unlink()
+
+
+def test_a_long_recording_is_clustered_by_a_bounded_number_of_embeddings(directory: Path) -> None:
+    write(directory, config("VBxClustering"))
+    clustering = diarizer(directory, max_clustered_embeddings="7").pipeline.clustering
+    embeddings = np.random.default_rng(0).normal(size=(40, 2, DIMENSION))
+    scores = np.ones((40, 10, 2))
+    window = segmentation.load(SEGMENTATION).receptive_field
+    scores[:, 5:, 0] = scores[:, :5, 1] = 0  # one after the other
+    found = clustering.filter_embeddings(
+        embeddings, segmentations=SlidingWindowFeature(scores, window)
+    )
+    assert [len(part) for part in found] == [7, 7, 7]
+    assert list(found[1])[::6] == [0, 39]  # from the first window to the last
+
+
+@pytest.mark.parametrize("module", ["os", "pyannote.audio.pipelines", "pyannote.audio.modelsx"])
+def test_a_checkpoint_of_a_foreign_class_is_refused_before_it_is_imported(
+    directory: Path, module: str
+) -> None:
+    write(directory, config("VBxClustering"))
+    path = directory / "embedding" / "pytorch_model.bin"
+    good = path.read_bytes()
+    state = checkpoint(embedding_model())
+    state["pyannote.audio"]["architecture"]["module"] = module
+    try:
+        torch.save(state, path)
+        with pytest.raises(ValueError, match=f"of the module `{module}`, must be one of"):
+            pyannote_pipeline.load(directory)
+    finally:
+        path.write_bytes(good)
 
 
 def test_a_checkpoint_with_code_is_refused_and_the_code_not_run(directory, tmp_path) -> None:
