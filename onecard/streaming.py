@@ -106,7 +106,6 @@ def events(
         Rows() as scores,
         _Recording(call, pcm, options, config, gate) as recording,
     ):
-        recording.verify()
         with audio:
             clip = recording.decode(audio)
         speech = yield from recording.detect(scores)
@@ -164,14 +163,6 @@ class _Recording:
     def __exit__(self, *_: object) -> None:
         self._is_over = True
         self.pool.shutdown()
-
-    def verify(self) -> None:
-        """Have refused, before anything is decoded, what the engine alone can judge."""
-        options = self._options
-        if options.language or options.beam_size or options.task == "translate":
-            nothing = json.dumps({"duration_s": 0.0, "regions": [], "chunks": []})
-            pcm = np.zeros(0, np.int16)
-            self._call("recognize", (), PCM=pcm, SPEECH=nothing, OPTIONS=options.to_json())
 
     def decode(self, audio: Spool) -> str:
         """CLIP; comes before everything else."""

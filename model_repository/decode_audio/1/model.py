@@ -4,20 +4,23 @@ import contextlib
 import json
 from dataclasses import asdict
 
-from onecard import audio, backend, parameters, spool
+from onecard import abilities, audio, backend, parameters, spool
 from onecard.options import TranscribeOptions
 
 
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        self.limits = parameters.parse(audio.Limits, backend.params(args))
+        values = backend.params(args)
+        self.limits = parameters.parse(audio.Limits, values)
+        self.abilities = abilities.load(parameters.parse(abilities.Config, values))
 
     def execute(self, requests):
         return backend.answer(requests, self._decode)
 
     def _decode(self, request):
         options = backend.options(request, TranscribeOptions)
+        self.abilities.verify(options)  # the first step of all: nothing was done in vain
         blocks = audio.Blocks()
         source: audio.Source
         sink: audio.Sink = blocks
