@@ -77,7 +77,7 @@ def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
         ModelPlan(
             "decode_audio",
             instances=2,
-            parameters=_texts(max_audio_s=21600.0, max_audio_bytes=MAX_AUDIO_BYTES),
+            parameters=_decode_audio(plan),
         ),
         # The ensemble hands over recordings whole: one that is long leaves the other instance to
         # short ones, as in `diarize`. Of a card's memory the ledger counts one.
@@ -171,6 +171,15 @@ def _transcribe_stream(plan: Plan) -> dict[str, str]:
 
 def _diarize_instances(plan: Plan) -> int:
     return 1 if plan.diarize.device == "cuda" else 2
+
+
+def _decode_audio(plan: Plan) -> dict[str, str]:
+    return _texts(
+        max_audio_s=21600.0,
+        max_audio_bytes=MAX_AUDIO_BYTES,
+        engine_dir=_engine(plan, "whisper"),  # what is refused for it is refused here
+        max_beam_size=plan.speech.beam_width,
+    )
 
 
 def _detect_speech(plan: Plan) -> dict[str, str]:

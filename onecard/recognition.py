@@ -15,6 +15,7 @@ from typing import Any
 
 from onecard import attempts, manifest, shapes
 from onecard import language as languages
+from onecard.abilities import Abilities
 from onecard.attempts import Attempt, Chunk, Criteria, Document
 from onecard.audio import SAMPLE_RATE, Pcm
 from onecard.decoding import Answer, Decode, Decoded, Engine
@@ -68,6 +69,8 @@ class Recognizer:
         self._config = config
         self._facts = dict(facts)
         self._num_mels = num_mels
+        codes = tuple(tokenizer.languages.values())
+        self._abilities = Abilities(codes, tokenizer.num_tokens, config.max_beam_size)
 
     def recognize(
         self, pcm: Pcm, speech: Document, options: TranscribeOptions, engine: Engine
@@ -83,7 +86,7 @@ class Recognizer:
                 that do not fit the clip or the encoder.
             Unavailable: the engine is overloaded, or failed on every chunk.
         """
-        self._verify(options)
+        self._abilities.verify(options)
         shapes.verify("SPEECH", speech, shapes.SPEECH)
         first_sample = int(speech.get("first_sample") or 0)
         duration_s = speech.get("duration_s")
@@ -108,17 +111,6 @@ class Recognizer:
             "engine": {**self._facts, "beam_size": request.beam_size},
             "warnings": warnings + request.warnings,
         }
-
-    def _verify(self, options: TranscribeOptions) -> None:
-        if options.beam_size is not None and options.beam_size > self._config.max_beam_size:
-            raise InvalidRequest(
-                f"option `beam_size` is {options.beam_size}, the engine was built for at most "
-                f"{self._config.max_beam_size}; lower it, or change the plan"
-            )
-        if options.task == "translate" and not self.tokenizer.is_multilingual:
-            raise InvalidRequest(
-                "option `task` is `translate`, the model knows English only; use `transcribe`"
-            )
 
     def _chunk(self, pcm: Pcm, chunk: Document, first_sample: int, duration_s: float) -> Chunk:
         """Cut out as WhisperX does: both ends truncated to whole samples."""

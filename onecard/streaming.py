@@ -114,7 +114,6 @@ def events(
         call.stopping(partial(_close, audio, pcm, scores)),
         _Recording(call, pcm, options, config, gate) as recording,
     ):
-        recording.verify()
         with audio:
             clip = recording.decode(audio)
         speech = yield from recording.detect(scores)
@@ -172,14 +171,6 @@ class _Recording:
     def __exit__(self, *_: object) -> None:
         self._is_over = True
         self.pool.shutdown()
-
-    def verify(self) -> None:
-        """Have refused, before anything is decoded, what the engine alone can judge."""
-        options = self._options
-        if options.language or options.beam_size or options.task == "translate":
-            nothing = json.dumps({"duration_s": 0.0, "regions": [], "chunks": []})
-            pcm = np.zeros(0, np.int16)
-            self._call("recognize", (), PCM=pcm, SPEECH=nothing, OPTIONS=options.to_json())
 
     def decode(self, audio: Spool) -> str:
         """CLIP; comes before everything else."""

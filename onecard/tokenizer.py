@@ -6,21 +6,18 @@ whisper/tokenizer.py and decoding.py). It knows nothing of audio or engines.
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from pathlib import Path
 
 import tokenizers
 
-from onecard import languages, tokenizing
-from onecard.errors import InvalidRequest, named
+from onecard import tokenizing
+from onecard.abilities import ENGLISH_ONLY_END, language_of, listed_tokens
 from onecard.options import TranscribeOptions
 
 # Half of the decoder's context less one: what OpenAI leaves for previous text (448 // 2 - 1).
 MAX_PREVIOUS_TOKENS = 223
 MAX_LETTERS_PER_TOKEN = 128  # of text; what is longer is not even encoded
-# GPT-2's end of text, which only the English-only models keep; the others have one more token.
-_ENGLISH_ONLY_END = 50_256
 
 # Annotations rather than speech: openai/whisper, whisper/tokenizer.py, `non_speech_tokens`.
 _SYMBOLS = (
@@ -51,7 +48,8 @@ class Tokenizer:
         self.translate = self._special("<|translate|>")
         self.no_timestamps = self._special("<|notimestamps|>")
         self.no_speech = self._special("<|nospeech|>", "<|nocaptions|>")
-        self.is_multilingual = self.end != _ENGLISH_ONLY_END
+        self.is_multilingual = self.end != ENGLISH_ONLY_END
+        self.num_tokens: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def _special(self, *names: str) -> int:
         for name in names:
@@ -75,15 +73,7 @@ class Tokenizer:
         Raises:
             InvalidRequest: it does not.
         """
-        known = sorted(self.languages.values()) or ["en"]
-        if code.lower() not in known:
-            near = languages.nearest(code, known)
-            raise InvalidRequest(
-                f"option `language` is {named(code)}, the model knows {', '.join(known)}; "
-                + (f"did you mean `{near}`? Else " if near else "")
-                + "choose one of them, or leave `language` out to have it detected"
-            )
-        return code.lower()
+        return language_of(code, self.languages.values())
 
     def encode(self, text: str) -> list[int]:
         return tokenizing.ids(self._tokenizer, text)
@@ -121,7 +111,7 @@ class Tokenizer:
         Raises:
             InvalidRequest: `suppress_tokens` is no list of token numbers.
         """
-        tokens = self._listed(options.suppress_tokens)
+        tokens = listed_tokens(options.suppress_tokens, self.num_tokens)
         if -1 in tokens:
             tokens = (tokens - {-1}) | self.non_speech
         if options.suppress_numerals:
@@ -131,17 +121,6 @@ class Tokenizer:
             self.no_speech,
         }  # fmt: skip
         return sorted(tokens | never)
-
-    def _listed(self, text: str) -> set[int]:
-        parts = [part.strip() for part in text.split(",") if part.strip()]
-        num_tokens = self._tokenizer.get_vocab_size(with_added_tokens=True)
-        for part in parts:
-            if not re.fullmatch(r"-1|\d{1,9}", part) or int(part) >= num_tokens:
-                raise InvalidRequest(
-                    f"option `suppress_tokens` holds {named(part)}, must be token numbers below "
-                    f"{num_tokens}, separated by commas; `-1` stands for the non-speech tokens"
-                )
-        return {int(part) for part in parts}
 
     @cached_property
     def non_speech(self) -> set[int]:

@@ -5,6 +5,7 @@ What it would not survive is in test_restarts.py.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -51,6 +52,27 @@ def noise(seconds: float) -> np.ndarray:
 def test_what_is_no_recording_is_refused(client, audio, says):
     with pytest.raises(InvalidRequest, match=rf"(?i){says}"):
         client.transcribe(audio)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"language": "yue"}, "did you mean `zh`"),
+        ({"beam_size": 9}, "`beam_size` is 9"),
+        ({"suppress_tokens": "99999"}, "`99999`"),
+    ],
+)
+@pytest.mark.parametrize("model", ["transcribe", "transcribe_stream"])
+def test_what_the_model_cannot_do_is_said_ahead_of_any_fault_of_the_recording(
+    server, model, options, says
+):
+    url = f"http://{server.http_url}/v2/models/{model}/generate"
+    body = {"AUDIO": "no recording", "OPTIONS": json.dumps({**options, "stream": False})}
+    if model == "transcribe":
+        body["OPTIONS"] = json.dumps(options)
+    answer = requests.post(url, json=body, timeout=60)
+    assert answer.status_code == 400, answer.text
+    assert says in answer.text
 
 
 def test_a_file_cut_in_the_middle_is_worth_what_it_holds_and_says_so(client, conversation):

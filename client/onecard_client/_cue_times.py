@@ -48,7 +48,7 @@ def _end(span: Span, start_s: float, next_s: float, layout: SubtitleLayout) -> f
         start_s + layout.min_duration_s,
         min(read_s, span.end_s + layout.max_linger_s),
     )
-    if next_s - wanted_s < layout.closed_gap_s:
+    if next_s - wanted_s < max(layout.closed_gap_s, layout.min_gap_s):
         # a gap of this size is taken for a flicker; half of what is free is shown at least
         wanted_s = max(next_s - layout.min_gap_s, (start_s + next_s) / 2)
     return min(wanted_s, start_s + layout.max_duration_s)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from onecard_client import _telephony, _transcribe_options
+from onecard_client import _layout_options, _telephony, _transcribe_options
 from onecard_client._client import Client
 from onecard_client._console import (
     EXIT_FAILED,
@@ -33,7 +33,6 @@ from onecard_client._progress import display
 from onecard_client._soundtrack import soundtrack
 from onecard_client._source import read_audio
 from onecard_client._transcribe_options import EPILOG, request_options
-from onecard_client.subtitles import SubtitleLayout
 from onecard_client.transcript import Transcript
 
 verify = _transcribe_options.verify
@@ -145,14 +144,12 @@ def _transcribe(client: Client, recording: _Recording, options: argparse.Namespa
     started_s = time.monotonic()
     with _content(recording, options) as content:
         transcript = _follow(client, recording, content, options)
-    layout = SubtitleLayout(
-        options.max_line_width,
-        options.max_line_count,
-        options.highlight_words,
-        options.whisperx_compat,
-    )
     paths = write_results(
-        transcript, options.output_dir, recording.stem, options.output_format, layout
+        transcript,
+        options.output_dir,
+        recording.stem,
+        options.output_format,
+        _layout_options.layout(options),
     )
     for warning in transcript.warnings:
         complain(f"{recording.name}: warning: {warning}")

@@ -10,7 +10,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from onecard_client import __version__, _whisperx_options
+from onecard_client import __version__, _layout_options, _whisperx_options
 from onecard_client._names import STDIN, local
 from onecard_client._parser import (
     URL_VARIABLE,
@@ -26,8 +26,6 @@ from onecard_client.writers import ALL_FORMATS, WRITERS
 
 # A longer chunk would be cut by Whisper's encoder; WhisperX loses what is behind it.
 MAX_CHUNK_SIZE_S = 30.0
-# What WhisperX lays out by the times of words.
-_WHISPERX_LAYOUT = ("max_line_width", "max_line_count", "highlight_words")
 
 EPILOG = f"""\
 Names are WhisperX's; dashes and underscores are the same. Options that are not given have the
@@ -102,16 +100,7 @@ def verify(namespace: argparse.Namespace, error: Any) -> None:
     faults = []
     if namespace.files.count(STDIN) > 1:
         faults.append("standard input (`-`) is given twice, can be read once; name it once")
-    unaligned = not getattr(namespace, "align", True) or (
-        getattr(namespace, "task", "transcribe") == "translate"
-    )
-    for name in _WHISPERX_LAYOUT if namespace.whisperx_compat else ("highlight_words",):
-        if unaligned and getattr(namespace, name):
-            option = "--" + name.replace("_", "-")
-            faults.append(
-                f"`{option}` needs the times of words, and --no-align and --task translate "
-                "leave them out; leave out one of the two"
-            )
+    faults += _layout_options.faults(namespace)
     if faults:
         error("\n".join(faults))
 
@@ -125,23 +114,7 @@ def _add_output(group: Any) -> None:
         "--output-format", "-f", choices=("all", *WRITERS), default="all",
         help=f"`all` is {', '.join(ALL_FORMATS)} (default: all)",
     )  # fmt: skip
-    group.add_argument(
-        "--max-line-width",
-        type=or_none(int),
-        metavar="N",
-        help="characters in a subtitle's line (default: 42, or 16 of full width)",
-    )
-    group.add_argument(
-        "--max-line-count", type=or_none(int), metavar="N", help="lines in a subtitle (default: 2)"
-    )
-    group.add_argument(
-        "--highlight-words", type=truth, nargs="?", const=True, default=False,
-        metavar="True|False", help="underline each word as it is spoken, in srt and vtt",
-    )  # fmt: skip
-    group.add_argument(
-        "--whisperx-compat", action="store_true",
-        help="subtitles as WhisperX writes them to the byte, with its known faults",
-    )  # fmt: skip
+    _layout_options.add(group)
     add_timeout(group, "one file")
     add_verbosity(group)
 

@@ -14,7 +14,7 @@ from onecard.chat_options import ChatOptions
 from onecard.option_names import SAME
 from onecard.options import TranscribeOptions
 from onecard.triage_options import TriageOptions
-from onecard_client import _chat_command, _triage_command
+from onecard_client import _chat_command, _layout_options, _triage_command
 from onecard_client._arguments import parse
 from onecard_client._parser import OTHER_NAMES, given
 from onecard_client._transcribe_options import (
@@ -24,6 +24,7 @@ from onecard_client._transcribe_options import (
     request_options,
 )
 from onecard_client._whisperx_options import TAKEN
+from onecard_client.subtitles import SubtitleLayout
 
 
 def whisperx_options() -> set[str]:
@@ -94,6 +95,16 @@ def test_layout_options() -> None:
     assert (namespace.max_line_width, namespace.max_line_count) == (42, None)
     assert namespace.highlight_words is True
     assert (namespace.output_format, namespace.output_dir) == ("aud", Path("out"))
+
+
+def test_numbers_of_subtitles_are_options() -> None:
+    plain = parse(["transcribe", "a.wav"])
+    assert _layout_options.layout(plain) == SubtitleLayout()
+    line = "--reading_speed 20 --min-cue-duration 1 --max-cue-duration 6.5 --min-cue-gap 0.12"
+    told = parse(["transcribe", "a.wav", *line.split()])
+    assert _layout_options.layout(told) == SubtitleLayout(
+        chars_per_s=20, min_duration_s=1, max_duration_s=6.5, min_gap_s=0.12
+    )
 
 
 def test_nothing_behind_a_double_dash_is_an_option() -> None:
@@ -204,6 +215,11 @@ def test_other_names_are_the_servers_too() -> None:
         ("transcribe a.wav --no_align --max_line_width 20 --whisperx-compat", "--max-line-width"),
         ("transcribe a.wav --task translate --highlight_words True", "--highlight-words"),
         ("transcribe - -", "standard input"),
+        ("transcribe a.wav --reading-speed 0", "must be a number of at least 1"),
+        ("transcribe a.wav --reading-speed nan", "must be a number of at least 1"),
+        ("transcribe a.wav --max-cue-duration inf", "must be a number of at least 0.1"),
+        ("transcribe a.wav --min-cue-duration 8", "the longest 7 s"),
+        ("transcribe a.wav --min-cue-gap 1 --whisperx-compat", "means nothing to WhisperX"),
     ],
 )
 def test_wrong_usage(arguments: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,8 @@ def test_layout_reaches_the_file(fake: Any, talk: Path, tmp_path: Path) -> None:
     width = str(len("[SPEAKER_00]: Hello"))
     assert main([*line, "--max_line_width", width, "--highlight_words", "True"]) == 0
     assert "[SPEAKER_00]: <u>Hello</u>\nthere." in (tmp_path / "talk.srt").read_text()
+    assert main([*line, "--min-cue-duration", "3", "--reading-speed", "4"]) == 0
+    assert "00:00:03,100\n[SPEAKER_00]" in (tmp_path / "talk.srt").read_text()
     assert main([*line, "--max_line_width", "5", "--whisperx-compat"]) == 0
     assert "Hello \nthere." in (tmp_path / "talk.srt").read_text()
 

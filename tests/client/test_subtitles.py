@@ -326,6 +326,13 @@ def test_cues_leave_two_frames_and_small_gaps_are_closed() -> None:
     assert shown[1].start_ms - shown[0].end_ms == 83
 
 
+def test_a_gap_that_was_asked_for_is_left_though_speech_would_fill_it() -> None:
+    first = said("They went out to the garden.", 0.0)
+    second = said("The others stayed at home.", first["end"] + 0.6)
+    shown = found(transcript_of([first, second]), min_gap_s=0.7)
+    assert shown[1].start_ms - shown[0].end_ms == 700
+
+
 def test_a_long_word_does_not_hold_its_cue_for_ever() -> None:
     shown = found(transcript_of([said("Bye.", 3.0, per_word_s=3600.0)]))
     assert [(cue.start_ms, cue.end_ms) for cue in shown] == [(3000, 10_000)]

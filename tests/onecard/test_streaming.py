@@ -118,14 +118,6 @@ def test_the_first_group_tells_the_others_the_language():
     assert models.languages == [None, "fr", "fr"]
 
 
-@pytest.mark.parametrize("options", [{"language": "yue"}, {"beam_size": 9}, {"task": "translate"}])
-def test_what_the_engine_cannot_serve_is_refused_before_decoding(options):
-    models = Models(3, fails="recognize")
-    with pytest.raises(InvalidRequest, match="recognize says no"):
-        list(events(models, **options))
-    assert models.called == []
-
-
 def test_progress_counts_up_to_the_number_of_chunks():
     found = events(Models(5))
     done = [e["done"] for e in found if e["event"] == "progress" and e["stage"] == "recognize"]

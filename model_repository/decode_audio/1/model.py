@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
-from onecard import audio, backend, parameters, spool
+from onecard import abilities, audio, backend, parameters, spool
 from onecard.audio import decoder
 from onecard.audio.order import Order
 from onecard.options import TranscribeOptions
@@ -15,14 +15,18 @@ from onecard.options import TranscribeOptions
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        self.limits = parameters.parse(audio.Limits, backend.params(args))
+        values = backend.params(args)
+        self.limits = parameters.parse(audio.Limits, values)
+        self.abilities = abilities.load(parameters.parse(abilities.Config, values))
         self.decoder = decoder.Decoder()
 
     def execute(self, requests):
         return backend.answer(requests, self._decode)
 
     def _decode(self, request):
-        order = self._order(backend.options(request, TranscribeOptions))
+        options = backend.options(request, TranscribeOptions)
+        self.abilities.verify(options)  # the first step of all: nothing was done in vain
+        order = self._order(options)
         source: audio.Source
         is_wanted: Callable[[], bool] = decoder.always
         with contextlib.ExitStack() as stack:
