@@ -28,6 +28,7 @@ from build_scripts import (
     layout,
     preflight,
     processes,
+    regions,
     runtime,
     served,
     server_log,
@@ -35,6 +36,7 @@ from build_scripts import (
     vram_watch,
 )
 from build_scripts.control import Api
+from build_scripts.door import Door
 from build_scripts.drain import Drain
 from build_scripts.engine_log import EngineLog
 from build_scripts.errors import ServerError
@@ -70,7 +72,9 @@ class Server:
     def __init__(self, server: Settings, say: Callable[[str], None]) -> None:
         self._settings = server
         self._say = say
-        self._api = Api(server.url, secrets.token_urlsafe(24), server.metrics_url)
+        secret = secrets.token_urlsafe(24)
+        self._door = Door(server, secret, say)
+        self._api = Api(self._door.inner.url, secret, self._door.inner.metrics_url)
         self._signals = 0
         self._tail = server_log.Tail(server.log)
         self._reader = server_log.Reader()
@@ -91,10 +95,12 @@ class Server:
             watch = vram_watch.watch(found.plan, found.launch, found.knobs, self._say)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
+            self._door.open()
             try:
                 while not self._serve(self._start(found, watch), found.launch, watch):
                     claim.reclaim(self._settings.run)
             finally:
+                self._door.close()
                 claim.reclaim(self._settings.run)
                 shutil.rmtree(self._settings.run, ignore_errors=True)
 
@@ -129,12 +135,16 @@ class Server:
 
         def prepare() -> None:
             processes.end_with_parent()
+            os.umask(0o077)  # /dev/shm and whatever models write is nobody else's to read
             resource.setrlimit(resource.RLIMIT_STACK, stack)
 
         with log.open("wb") as file:
             process = subprocess.Popen(
                 settings.command(
-                    replace(self._settings, repository=repository), self._api.secret, found.launch
+                    replace(self._settings, repository=repository),
+                    self._api.secret,
+                    found.launch,
+                    self._door.inner,
                 ),
                 cwd=layout.ROOT,
                 env={
@@ -166,6 +176,8 @@ class Server:
         loader = Loader(self._api, launch, watch.on_loaded)
         while process.poll() is None and not self._signals:
             self._relay()
+            self._door.keep()
+            regions.hide(self._settings.shm_prefix)
             if supervisor is None and self._is_stuck(process.pid):
                 process.kill()
                 process.wait()
