@@ -11,12 +11,15 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 
 from build_scripts import layout, processes, settings
 from build_scripts.door_order import FILE, OPEN, Order
 from build_scripts.errors import ServerError
 from build_scripts.settings import Inner, Settings
+
+RETRY_S = 5.0
 
 
 class Door:
@@ -27,6 +30,7 @@ class Door:
         self._secret = secret
         self._say = say
         self._process: subprocess.Popen[str] | None = None
+        self._next_try_s = 0.0
         self._held = [_held() for _ in range(3)]
         self.inner = Inner(*(one.getsockname()[1] for one in self._held))
 
@@ -36,11 +40,18 @@ class Door:
         self._process = self._started()
 
     def keep(self) -> None:
-        """Open it again where its process has ended. Raises ServerError where that fails."""
-        if self._process is not None and self._process.poll() is not None:
-            how = processes.ended(self._process.returncode)
-            self._say(f"the process at the ports ended with {how}; starting it again")
+        """Open it again where its process has ended, and while that fails now and then."""
+        if self._process is None or self._process.poll() is None:
+            return
+        if time.monotonic() < self._next_try_s:
+            return
+        how = processes.ended(self._process.returncode)
+        self._say(f"the process at the ports ended with {how}; starting it again")
+        try:
             self._process = self._started()
+        except ServerError as error:
+            self._say(f"{error}; next attempt in {RETRY_S:.0f} s")
+            self._next_try_s = time.monotonic() + RETRY_S
 
     def close(self) -> None:
         """End the process; callers have had their answers."""
@@ -57,7 +68,8 @@ class Door:
 
     def _started(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "build_scripts.door_process"],
+            # The prefix is how one that outlived its server is found (`claim`).
+            [sys.executable, "-m", "build_scripts.door_process", self._settings.shm_prefix],
             cwd=layout.ROOT,
             env={**_environment(os.environ), settings.SERVER: self._settings.shm_prefix},
             stdin=subprocess.PIPE,

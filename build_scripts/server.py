@@ -23,6 +23,7 @@ from typing import Any
 
 from build_scripts import (
     claim,
+    concealment,
     control,
     engine_log,
     layout,
@@ -173,9 +174,12 @@ class Server:
         supervisor: Supervisor | None = None
         warmup: Warmup | None = None
         self._dead = {}
+        is_concealed = False
         loader = Loader(self._api, launch, watch.on_loaded)
         while process.poll() is None and not self._signals:
             self._relay()
+            if not is_concealed and self._settings.log.stat().st_size:
+                is_concealed = concealment.conceal(process.pid, self._api.secret)
             self._door.keep()
             regions.hide(self._settings.shm_prefix)
             if supervisor is None and self._is_stuck(process.pid):

@@ -153,6 +153,16 @@ def test_what_came_is_not_sent_back(
     assert len(answer.get_response().outputs) == 1
 
 
+def test_the_secret_is_not_in_a_command_line(server: Any, order: Order) -> None:
+    """Which every user of the machine can read."""
+    deadline = time.monotonic() + TIMEOUT_S
+    path = Path(f"/proc/{server.triton_pid()}/cmdline")
+    while order.secret.encode() in path.read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert f"{door_rules.HEADER}=xxx".encode() in path.read_bytes()
+
+
 def test_nobody_else_can_read_what_it_keeps(run: Path, regions: list[Path]) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while any(path.exists() and path.stat().st_mode & 0o077 for path in regions):
