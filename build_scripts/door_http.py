@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import aiohttp
@@ -22,7 +23,8 @@ from build_scripts.door_rules import Refused, Rules
 
 PIECE_BYTES = 256 * 2**10
 PIECE_S = 60.0  # that one may take to arrive
-MAX_OPEN_BYTES = 4 * 2**30  # of all bodies that are on their way
+MIN_BYTES_PER_S = 2**15  # of a whole body, beyond the first minute
+MAX_OPEN_BYTES = 4 * 2**30  # that came of all bodies whose requests are not answered yet
 CONNECT_S = 5.0
 MAX_ERROR_BYTES = 2**20
 FIRST_REQUEST_S = 30.0  # that a connection may stay without one
@@ -58,7 +60,7 @@ class HttpDoor:
         self._guard = guard
         self._method_of = method_of
         self._is_ready = is_ready
-        self._open_bytes = 0
+        self.open_bytes = 0
         # A connection each: one that was kept is dead after Triton was started again.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
@@ -102,21 +104,23 @@ class HttpDoor:
             raise Denied(405, f"the method is `{request.method}`, must be `{method}`; send that")
 
     async def _forward(self, request: web.BaseRequest, length: int) -> web.StreamResponse:
-        if self._open_bytes + length > MAX_OPEN_BYTES:
-            raise Denied(503, "too much is being sent to the server; try again later")
-        self._open_bytes += length
+        body = _Body(self, request, length)
         try:
             asked = self._session.request(
                 request.method,
                 self._url(request),
-                data=_pieces(request) if length else None,
+                data=body.pieces() if length else None,
                 headers=self._headers(request, length),
                 allow_redirects=False,
             )
             async with asked as reply:
                 return await _answer(request, reply)
+        except aiohttp.ClientError:
+            if body.denial is not None:
+                raise body.denial from None
+            raise
         finally:
-            self._open_bytes -= length
+            self.open_bytes -= body.num_bytes
 
     def _url(self, request: web.BaseRequest) -> URL:
         return URL(self._target + request.rel_url.raw_path, encoded=True)
@@ -158,22 +162,48 @@ def _length(request: web.BaseRequest) -> int:
     return length
 
 
-async def _pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
-    """The body in pieces of one size, each of which comes in time."""
-    while not request.content.at_eof():
-        piece = await asyncio.wait_for(_piece(request), PIECE_S)
-        if piece:
-            yield piece
+class _Body:
+    """What a request sends, in pieces of one size, each of which and all of which come in time.
 
+    Attributes:
+        num_bytes: that have come.
+        denial: why the rest is not waited for.
+    """
 
-async def _piece(request: web.BaseRequest) -> bytes:
-    found = bytearray()
-    while len(found) < PIECE_BYTES:
-        part = await request.content.read(PIECE_BYTES - len(found))
-        if not part:
-            break
-        found += part
-    return bytes(found)
+    def __init__(self, door: HttpDoor, request: web.BaseRequest, length: int) -> None:
+        self._door = door
+        self._content = request.content
+        self._deadline_s = time.monotonic() + PIECE_S + length / MIN_BYTES_PER_S
+        self.num_bytes = 0
+        self.denial: Denied | None = None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Raises Denied where they come too slowly, or there is no room."""
+        try:
+            while not self._content.at_eof():
+                left_s = min(PIECE_S, self._deadline_s - time.monotonic())
+                piece = await asyncio.wait_for(self._piece(), left_s)
+                if piece:
+                    yield piece
+        except asyncio.TimeoutError:
+            self.denial = Denied(408, "the body came too slowly; send it faster")
+            raise self.denial from None
+        except Denied as denial:
+            self.denial = denial
+            raise
+
+    async def _piece(self) -> bytes:
+        found = bytearray()
+        while len(found) < PIECE_BYTES:
+            part = await self._content.read(PIECE_BYTES - len(found))
+            if not part:
+                break
+            found += part
+        self.num_bytes += len(found)
+        self._door.open_bytes += len(found)
+        if self._door.open_bytes > MAX_OPEN_BYTES:
+            raise Denied(503, "too much is being sent to the server; try again later")
+        return bytes(found)
 
 
 async def _answer(request: web.BaseRequest, reply: aiohttp.ClientResponse) -> web.StreamResponse:
