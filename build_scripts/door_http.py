@@ -79,13 +79,16 @@ class HttpDoor:
             length = _length(request)
             if request.path.endswith("/health/ready") and not await self._is_ready():
                 raise Denied(503, "the server is not ready; try again later")
-            return await self._forward(request, length)
+            passing = asyncio.ensure_future(self._forward(request, length))
+            if rules.is_for_ensemble(request.rel_url.raw_path):
+                return await asyncio.shield(_kept(passing))  # see `door_grpc`
+            return await passing
         except Refused as refusal:
             answer = _error(403, str(refusal))
         except Denied as denial:
             answer = _error(denial.status, str(denial))
-        except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError) as error:
-            answer = _error(503, f"the server does not answer ({error}); try again later")
+        except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError):
+            answer = _error(503, "the server does not answer; try again later")
         except Exception as error:  # the boundary: a fault here is nobody's to read but the log's
             print(f"the door failed: {error!r}", file=sys.stderr, flush=True)
             answer = _error(500, "internal error; the server log has the reason")
@@ -136,6 +139,22 @@ class HttpDoor:
             headers["Content-Type"] = "application/octet-stream"
             headers[_HEADER_LENGTH] = request.headers[_HEADER_LENGTH]
         return headers
+
+
+_abandoned: set[asyncio.Future[web.StreamResponse]] = set()
+
+
+def _kept(passing: asyncio.Future[web.StreamResponse]) -> asyncio.Future[web.StreamResponse]:
+    """`passing`, which goes on to its end though nobody may wait for it."""
+    _abandoned.add(passing)
+    passing.add_done_callback(_forget)
+    return passing
+
+
+def _forget(passing: asyncio.Future[web.StreamResponse]) -> None:
+    _abandoned.discard(passing)
+    if not passing.cancelled():
+        passing.exception()  # nobody's concern any more, or the handler's
 
 
 def _is_binary(request: web.BaseRequest) -> bool:

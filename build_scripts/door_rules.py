@@ -119,6 +119,12 @@ def http_method(path: str) -> str:
     return "POST" if found["verb"] in _POSTED else "GET"
 
 
+def is_for_ensemble(path: str) -> bool:
+    """Whether a request to `path` runs the ensemble, as one answer."""
+    found = _MODEL_PATH.fullmatch(path)
+    return found is not None and (found["model"], found["verb"]) == (contract.ENSEMBLE, "infer")
+
+
 def verify_model(model: str) -> None:
     """Raises Refused for a model that only other models call."""
     if model in INNER:

@@ -42,6 +42,9 @@ class Http(BaseHTTPRequestHandler):
         if self.path.endswith("generate_stream"):
             self._stream()
             return
+        if body == b"waits":
+            self.server.goes_on.wait(TIMEOUT_S)  # type: ignore[attr-defined]
+            self.server.left.append(self._is_left())  # type: ignore[attr-defined]
         status, answer = 200, b'{"outputs": []}'
         if self.path.endswith("broken/infer"):
             status, answer = 500, json.dumps({"error": f"no room for key '{REGION}'"}).encode()
@@ -52,6 +55,13 @@ class Http(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     do_GET = do_POST
+
+    def _is_left(self) -> bool:
+        """Whether who asked has hung up, or does before it is given up to see."""
+        self.connection.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            return self.connection.recv(1) == b""
+        return False
 
     def _stream(self) -> None:
         """An event, and the next one when the test has had the first."""
@@ -119,7 +129,7 @@ class Doors:
         self._channels: list[Any] = []
 
     def begin(self) -> None:
-        self.behind.seen, self.behind.goes_on = [], threading.Event()
+        self.behind.seen, self.behind.goes_on, self.behind.left = [], threading.Event(), []
         self.service.begin()
 
     def end(self) -> None:
@@ -361,6 +371,20 @@ def test_an_ensemble_s_unary_call_is_not_cancelled_behind_the_door(doors: Doors)
     assert not doors.service.cancelled.is_set()
     doors.service.goes_on.set()
     assert doors.service.finished.wait(TIMEOUT_S)
+
+
+@pytest.mark.parametrize("model", ["stranger", contract.ENSEMBLE])
+def test_nor_is_one_over_http(doors: Doors, model: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", doors.order.http_port, timeout=TIMEOUT_S)
+    connection.request("POST", f"/v2/models/{model}/infer", b"waits")
+    while not doors.behind.seen:
+        time.sleep(0.01)
+    connection.close()
+    assert doors.ask("GET", "/v2/health/live")[0] == 200  # the door has had time to hear of it
+    doors.behind.goes_on.set()
+    while not doors.behind.left:
+        time.sleep(0.01)
+    assert doors.behind.left == [model != contract.ENSEMBLE]
 
 
 def test_a_compressed_message_is_not_unpacked(doors: Doors) -> None:
