@@ -109,7 +109,8 @@ class _Passage:
         try:
             while (answer := await self._read(call)) is not grpc.aio.EOF:
                 await context.write(_scrubbed(self._method, answer))
-            await sending
+            if self._refusal is not None:
+                raise self._refusal
         except asyncio.CancelledError:
             if self._refusal is None:  # the caller is gone
                 raise

@@ -113,6 +113,8 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
         context.add_callback(self.cancelled.set)
         for request in requests:
             self.seen.append(("ModelStreamInfer", request.model_name))
+            if request.id == "last":
+                return
             if request.id == "broken":
                 yield service_pb2.ModelStreamInferResponse(error_message=f"no room in {REGION}")
             response = service_pb2.ModelInferResponse(id=request.id)
@@ -344,6 +346,19 @@ def test_each_request_of_a_stream_is_looked_at(doors: Doors) -> None:
     assert code(lambda: next(call)) is grpc.StatusCode.PERMISSION_DENIED
     assert doors.service.seen == [("ModelStreamInfer", "chat")]
     assert doors.service.cancelled.wait(TIMEOUT_S)
+
+
+def test_a_stream_that_triton_ends_is_ended_for_a_caller_who_says_no_more(doors: Doors) -> None:
+    ended = threading.Event()
+
+    def requests() -> Iterator[Any]:
+        yield infer("chat", "1")
+        yield infer("chat", "last")
+        ended.wait(TIMEOUT_S)
+
+    call = doors.stub().ModelStreamInfer(requests(), timeout=TIMEOUT_S)
+    assert [response.infer_response.id for response in call] == ["1"]
+    ended.set()
 
 
 def test_who_hangs_up_is_seen_behind_the_door(doors: Doors) -> None:
