@@ -7,10 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import tritonclient.grpc as triton
 
 from build_scripts.demo import running
+from build_scripts.door_order import owner_headers
 from build_scripts.settings import Settings
 from onecard_client import Client
 
@@ -35,7 +37,7 @@ class Serving:
 
     def batches(self, model: str) -> Counter[int]:
         """How often `model` has run each size of batch so far."""
-        with triton.InferenceServerClient(self.grpc_url) as client:
+        with owner_client(self.grpc_url) as client:
             (found,) = client.get_inference_statistics(model).model_stats
         return Counter({one.batch_size: one.compute_infer.count for one in found.batch_stats})
 
@@ -51,6 +53,23 @@ def serving() -> Iterator[Serving]:
             yield Serving(settings, client, ready_s)
 
 
+class _Owner(triton.InferenceServerClientPlugin):
+    """Adds the header by which a server of this checkout knows its owner."""
+
+    def __init__(self, grpc_url: str) -> None:
+        self._headers = owner_headers(grpc_url)
+
+    def __call__(self, request: Any) -> None:
+        request.headers = {**(request.headers or {}), **self._headers}
+
+
+def owner_client(grpc_url: str) -> triton.InferenceServerClient:
+    """A client that reaches the steps and the engines too, and every API."""
+    client = triton.InferenceServerClient(grpc_url)
+    client.register_plugin(_Owner(grpc_url))
+    return client
+
+
 def times(grpc_url: str) -> Times:
     """What every model of a server has spent so far, from Triton's per-model statistics.
 
@@ -58,7 +77,7 @@ def times(grpc_url: str) -> Times:
     waited for models that it called. Of a streaming Python model Triton counts the time until the
     request is taken, and not what happens until its last response.
     """
-    with triton.InferenceServerClient(grpc_url) as client:
+    with owner_client(grpc_url) as client:
         found = client.get_inference_statistics()
     return {one.name: _times(one.inference_stats) for one in found.model_stats}
 

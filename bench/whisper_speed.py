@@ -19,7 +19,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from bench import recordings
 from bench.interleave import interleaved, is_quick, num_rounds, ratios, seconds, spread
-from bench.serving import Serving, serving, spent
+from bench.serving import Serving, owner_client, serving, spent
 from build_scripts import layout
 from onecard import decoding, threads
 from onecard.audio import SAMPLE_RATE, Pcm
@@ -126,7 +126,7 @@ class Served:
     """The `whisper` model of a server, over one gRPC connection."""
 
     def __init__(self, server: Serving, tokenizer: Tokenizer) -> None:
-        self._client = triton.InferenceServerClient(server.grpc_url)
+        self._client = owner_client(server.grpc_url)
         self._end = tokenizer.end
         options = TranscribeOptions(language="en")
         self._prompt = tokenizer.prompt("en", options)
@@ -183,7 +183,7 @@ def _chunks(server: Serving) -> list[Pcm]:
     """What `detect_speech` cuts a file into."""
     pcm = recordings.clip(QUICK_LENGTH_S if is_quick() else LENGTH_S)
     options = np.array([[b"{}"]], np.object_)
-    with triton.InferenceServerClient(server.grpc_url) as client:
+    with owner_client(server.grpc_url) as client:
         inputs = [_input("PCM", pcm), _input("OPTIONS", options[0])]
         outputs = [triton.InferRequestedOutput("SPEECH")]
         answer = client.infer("detect_speech", inputs, outputs=outputs)

@@ -17,13 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from build_scripts.door_rules import HEADER
+
 PENDING = re.compile(
     r'^nv_inference_pending_request_count\{model="([^"]+)".*\} (\S+)$', re.MULTILINE
 )
 ENDED = re.compile(
     r'^nv_inference_request_(?:success|failure)\{[^}]*model="([^"]+)".*\} (\S+)$', re.MULTILINE
 )
-HEADER = "onecard-control"
 RELOAD_TIMEOUT_S = 300.0  # loading an engine takes minutes
 CALLS = "calls"  # parameter of a BLS model's config.pbtxt: the models it calls, comma-separated
 

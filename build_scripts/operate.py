@@ -49,6 +49,8 @@ def main(verb: str, arguments: Sequence[str]) -> None:
         parser.add_argument("--timeout", type=float, help=help_text)
     parsed = parser.parse_args(arguments)
     one = settings.from_arguments(parsed)
+    if verb == "serve":
+        os.umask(0o077)  # logs say who asked what
     if verb == "serve" and (parsed.detach or os.environ.get("DETACH") == "1"):
         detach(one, arguments)
     elif verb == "serve":

@@ -19,6 +19,7 @@ from typing import Any
 
 from build_scripts import (
     claim,
+    concealment,
     control,
     engine_log,
     layout,
@@ -26,6 +27,7 @@ from build_scripts import (
     log_writer,
     preflight,
     processes,
+    regions,
     runtime,
     served,
     server_log,
@@ -33,6 +35,7 @@ from build_scripts import (
     vram_watch,
 )
 from build_scripts.control import Api
+from build_scripts.door import Door
 from build_scripts.drain import Drain
 from build_scripts.engine_log import EngineLog
 from build_scripts.errors import ServerError
@@ -74,7 +77,9 @@ class Server:
     def __init__(self, server: Settings, say: Callable[[str], None]) -> None:
         self._settings = server
         self._say = _undisturbed(say)
-        self._api = Api(server.url, secrets.token_urlsafe(24), server.metrics_url)
+        secret = secrets.token_urlsafe(24)
+        self._door = Door(server, secret, self._say)
+        self._api = Api(self._door.inner.url, secret, self._door.inner.metrics_url)
         self._signals = 0
         self._tail = server_log.Tail(server.log)
         self._reader = server_log.Reader()
@@ -99,6 +104,7 @@ class Server:
             watch = vram_watch.watch(found.plan, found.launch, found.knobs, self._say)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
+            self._door.open()
             try:
                 while not self._signals:
                     self._serve(self._start(found, watch), found.launch, watch)
@@ -106,6 +112,7 @@ class Server:
                     self._pause()
                 self._say("stopped")
             finally:
+                self._door.close()
                 claim.reclaim(self._settings.run)
                 shutil.rmtree(self._settings.run, ignore_errors=True)
 
@@ -141,6 +148,7 @@ class Server:
 
         def prepare() -> None:
             processes.end_with_parent()
+            os.umask(0o077)  # /dev/shm and whatever models write is nobody else's to read
             resource.setrlimit(resource.RLIMIT_STACK, stack)
             resource.setrlimit(resource.RLIMIT_NOFILE, files)
 
@@ -150,7 +158,10 @@ class Server:
         with self._writer.stdin or contextlib.nullcontext() as file:
             process = subprocess.Popen(
                 settings.command(
-                    replace(self._settings, repository=repository), self._api.secret, found.launch
+                    replace(self._settings, repository=repository),
+                    self._api.secret,
+                    found.launch,
+                    self._door.inner,
                 ),
                 cwd=layout.ROOT,
                 env={
@@ -180,9 +191,14 @@ class Server:
         warmup: Warmup | None = None
         health: Health | None = None
         self._dead = {}
+        is_concealed = False
         loader = Loader(self._api, launch, watch.on_loaded)
         while process.poll() is None and not self._signals:
             self._relay()
+            if not is_concealed and self._settings.log.stat().st_size:
+                is_concealed = concealment.conceal(process.pid, self._api.secret)
+            self._door.keep()
+            regions.hide(self._settings.shm_prefix)
             if supervisor is None and self._is_stuck(process.pid):
                 process.kill()
                 process.wait()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from build_scripts import cards, dial, layout
+from build_scripts.door_rules import HEADER
 from build_scripts.errors import ServerError
 from build_scripts.launch import Launch, Part
 from build_scripts.plan import DEFAULT_PLAN
@@ -43,6 +44,7 @@ class Settings:
     drain_timeout_s: int
     vram_gib: float | None = None  # where the plan's one dial is turned
     warmup: bool = True  # make the first request of each kind before it is ready
+    allowed_hosts: tuple[str, ...] = ()  # names, beside addresses, that callers may know it by
 
     @property
     def ports(self) -> dict[str, int]:
@@ -89,6 +91,25 @@ class Settings:
         return shm_prefix(self.http_port)
 
 
+@dataclass(frozen=True)
+class Inner:
+    """Ports of 127.0.0.1 on which Triton listens behind the door (`door`)."""
+
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+
+    @property
+    def url(self) -> str:
+        """The HTTP endpoint."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """The metrics endpoint."""
+        return f"http://127.0.0.1:{self.metrics_port}"
+
+
 def shm_prefix(http_port: int | str) -> str:
     """Distinct for every checkout on the machine and every port of it."""
     checkout = hashlib.sha256(str(layout.ROOT).encode()).hexdigest()[:10]
@@ -118,6 +139,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=("0", "1"),
         help="make the first request of each kind before it is ready, default 1; or WARMUP=",
     )
+    parser.add_argument(
+        "--allowed-hosts",
+        help="names, with commas, that HTTP callers may use beside addresses and localhost; or "
+        "ALLOWED_HOSTS=",
+    )
 
 
 def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -143,6 +169,7 @@ def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.env
         drain_timeout_s=_seconds("DRAIN_TIMEOUT", chosen("drain_timeout", str(DRAIN_TIMEOUT_S))),
         vram_gib=dial.read(arguments.vram, environment) if "vram" in arguments else None,
         warmup=_flag("WARMUP", chosen("warmup", "1")),
+        allowed_hosts=_names(chosen("allowed_hosts", "")),
     )
 
 
@@ -164,26 +191,48 @@ def _flag(name: str, text: str) -> bool:
     return text == "1"
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
 def _part(text: str) -> Part:
     if text not in get_args(Part):
         raise ServerError(f"`PART` is `{text}`, wanted one of {', '.join(get_args(Part))}")
     return cast(Part, text)
 
 
-def command(settings: Settings, secret: str, launch: Launch) -> list[str]:
-    """Triton's command line."""
-    restricted = f"model-repository:onecard-control={secret}"
+# Every kind of call that Triton can restrict (server, restricted_features.h). Shared memory lets
+# its caller read and write the Python backend's own (CVE-2025-23319, -23320, -23334).
+APIS = (
+    "health",
+    "metadata",
+    "inference",
+    "shared-memory",
+    "model-config",
+    "model-repository",
+    "statistics",
+    "trace",
+    "logging",
+)
+
+
+def command(
+    settings: Settings, secret: str, launch: Launch, inner: Inner | None = None
+) -> list[str]:
+    """Triton's command line; behind the door, or where callers know it."""
+    restricted = f"{','.join(APIS)}:{HEADER}={secret}"
+    listening = inner or settings
+    address = settings.address if inner is None else "127.0.0.1"
     flags = {
         "model-repository": settings.repository,
         "backend-directory": launch.backend_directory,
-        "http-address": settings.address,
-        "grpc-address": settings.address,
-        "metrics-address": settings.address,
-        "http-port": settings.http_port,
-        "grpc-port": settings.grpc_port,
-        "metrics-port": settings.metrics_port,
-        # Explicit control is what lets the supervisor drain models in order and bring one back;
-        # the restriction keeps it from everybody else.
+        "http-address": address,
+        "grpc-address": address,
+        "metrics-address": address,
+        "http-port": listening.http_port,
+        "grpc-port": listening.grpc_port,
+        "metrics-port": listening.metrics_port,
+        # Explicit control is what lets the supervisor drain models in order and bring one back.
         "model-control-mode": "explicit",
         "http-restricted-api": restricted,
         "grpc-restricted-protocol": restricted,

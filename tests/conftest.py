@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tritonclient.grpc as triton
 
+from bench.serving import owner_client
 from build_scripts import claim, layout, supervisor
 from build_scripts.demo import free_ports
+from build_scripts.door_order import owner_headers
 from tests.halves import (  # noqa: F401 (hooks)
     pytest_collection_modifyitems,
     pytest_runtest_setup,
@@ -44,6 +47,15 @@ class Server:
     http_url: str
     metrics_url: str
     pid: int
+
+    @property
+    def owner(self) -> dict[str, str]:
+        """The header with which its owner reaches every model and API of it."""
+        return owner_headers(self.http_url)
+
+    def client(self) -> triton.InferenceServerClient:
+        """Its owner's gRPC client."""
+        return owner_client(self.grpc_url)
 
     def triton_pid(self) -> int:
         """The tritonserver that `build_scripts serve` runs."""

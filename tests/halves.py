@@ -21,6 +21,7 @@ SHARED = (
     "tests/test_parameters.py",
     "tests/test_quality.py",
     "tests/test_readme_python.py",
+    "tests/test_security.py",
     "tests/test_triage.py",
     "tests/test_uploads.py",
     "tests/backends/test_llm_server.py",
@@ -28,6 +29,7 @@ SHARED = (
     "tests/client/test_docs.py",
     "tests/client/test_live.py",
     "tests/client/test_live_llm.py",
+    "tests/docker/test_proxy.py",
 )
 # The last one leaves a dead server and looks what becomes of it: not while that of all starts.
 OWN = (

@@ -19,6 +19,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from build_scripts import launch, layout, plan, processes
+from build_scripts.door_order import owner_headers
 from onecard import contract, devices
 from onecard_client import Client, InvalidRequest
 from tests.build_scripts.serving import Serving, needs_triton
@@ -70,7 +71,9 @@ def client(served: Serving) -> Iterator[Client]:
 @pytest.mark.parametrize("name", ["whisper", "llm", "align", "recognize", "chat"])
 def test_it_is_the_card_s_configuration_that_is_served(served: Serving, name: str) -> None:
     assert "rehearsal: plan rtx3090 is served without its card" in served.said()
-    with urllib.request.urlopen(f"{served.url}/v2/models/{name}/config", timeout=10) as reply:
+    url = f"{served.url}/v2/models/{name}/config"
+    owner = owner_headers(served.url)
+    with urllib.request.urlopen(urllib.request.Request(url, headers=owner), timeout=10) as reply:
         found = json.load(reply)
     text = (layout.MODEL_REPOSITORY / name / "configs" / f"{PLAN}.pbtxt").read_text()
     wanted = text_format.Parse(text, pb.ModelConfig())

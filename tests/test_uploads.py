@@ -224,7 +224,7 @@ def test_a_step_says_what_it_lacks(server, model, texts, numbers, says):
         inputs.append(triton.InferInput(name, list(array.shape), dtype))
         inputs[-1].set_data_from_numpy(array)
     with (
-        triton.InferenceServerClient(server.grpc_url) as client,
+        server.client() as client,
         pytest.raises(InferenceServerException, match=says),
     ):
         client.infer(model, inputs)

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from bench import machine
@@ -24,7 +23,7 @@ from bench.perf import binary, inputs, profiles, report
 from bench.perf.analyzer import Analyzer, Load, window_count
 from bench.perf.profiles import NAMES, PROFILES
 from bench.perf.report import Level, Run
-from bench.serving import Times, spent, times
+from bench.serving import Times, owner_client, spent, times
 from build_scripts import layout
 from build_scripts.demo import running
 from build_scripts.errors import BuildError, ServerError
@@ -146,7 +145,7 @@ class Session:
 
     def _write_input(self, profile: profiles.Profile) -> None:
         """Anew for each level: an engine may keep what it made of the last one's."""
-        with triton.InferenceServerClient(self._url) as server:
+        with owner_client(self._url) as server:
             inputs.write(profile.make(server), self._analyzer.input_path(profile))
 
 
@@ -171,7 +170,7 @@ def _server(url: str | None) -> Iterator[str]:
 def _streaming(url: str) -> frozenset[str]:
     """The models that stream. Raises ServerError where no onecard server answers."""
     try:
-        with triton.InferenceServerClient(url) as server:
+        with owner_client(url) as server:
             found = server.get_inference_statistics().model_stats
             configs = [server.get_model_config(one.name).config for one in found]
     except InferenceServerException as error:

@@ -19,6 +19,7 @@ from bench.perf import exports
 from bench.perf.binary import Choice
 from bench.perf.exports import Streams, Summary
 from bench.perf.profiles import Profile
+from build_scripts.door_order import owner_headers
 from build_scripts.errors import BuildError
 
 # perf_analyzer wants three windows that agree (its InferenceProfiler's stability_window). Whether
@@ -117,6 +118,8 @@ class Analyzer:
         command = [str(self._choice.path), *options]
         for flag, value in flags.items():
             command += [flag, str(value)]
+        for name, value in owner_headers(self._url).items():  # it asks after every model
+            command += ["-H", f"{name}:{value}"]
         if profile.streams:
             command.append("--streaming")
             if export:  # it repeats every input: with the audio of each request it would be large

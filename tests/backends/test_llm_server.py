@@ -32,7 +32,7 @@ class Stream:
 
     def __init__(self, server, timeout_s=None):
         self.answers = queue.Queue()
-        self.client = triton.InferenceServerClient(server.grpc_url)
+        self.client = server.client()
         self.client.start_stream(
             lambda result, error: self.answers.put((result, error)), stream_timeout=timeout_s
         )

@@ -7,7 +7,6 @@ from collections import Counter
 import ctranslate2
 import numpy as np
 import pytest
-import tritonclient.grpc as triton
 import whisper_calls as calls
 from tritonclient.utils import InferenceServerException
 
@@ -19,7 +18,7 @@ SEEDED = {"runtime_top_p": 1.0, "temperature": 1.0}
 
 @pytest.fixture(scope="module")
 def client(server):
-    with triton.InferenceServerClient(server.grpc_url) as found:
+    with server.client() as found:
         yield found
 
 
@@ -119,7 +118,7 @@ def test_waiting_requests_run_as_one_batch_whoever_sent_them(client, server, spe
     wanted = [tokens(infer(client, features)) for features in speech]
     before = executions(client)
     # Two connections; the first request keeps the model busy while the others come in.
-    with triton.InferenceServerClient(server.grpc_url) as other:
+    with server.client() as other:
         like = [calls.tensors(features) for features in speech]
         bursts = [Burst(client, like), Burst(other, like)]
         for burst in bursts:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from build_scripts import drain, layout, server
+from build_scripts import drain, layout, processes, server
 from tests.build_scripts.serving import (
     SLOW_START,
     TIMEOUT_S,
@@ -155,6 +155,28 @@ def test_a_signal_ends_the_pause(serving: Serving) -> None:
     eventually(lambda: "; starting it again in " in serving.said())
     assert serving.terminate() == 0
     assert serving.said().count("starting Triton") == 2
+    assert serving.left() == []
+
+
+def door_of(serving: Serving) -> int:
+    (pid,) = [
+        pid
+        for pid, arguments in processes.command_lines()
+        if "build_scripts.door_process" in arguments and serving.prefix in arguments
+    ]
+    return pid
+
+
+def test_a_process_at_the_ports_that_ends_is_started_again(serving: Serving) -> None:
+    serving.start()
+    first = door_of(serving)
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: "the process at the ports ended with signal 9" in serving.said())
+    eventually(serving.is_ready)
+    assert door_of(serving) != first
+    assert serving.infer("echo") == [1.0, 2.5]
+    assert serving.said().count("starting Triton") == 1
+    assert serving.terminate() == 0
     assert serving.left() == []
 
 

@@ -30,6 +30,7 @@ class TritonPythonModel:
         pcm, known = backend.recording(request), backend.array_or_none(request, "SCORES")
         speech, scores = self.detector.detect(pcm, options, known)
         outputs: dict[str, Any] = {"SPEECH": json.dumps(speech)}
-        if "SCORES" in request.requested_output_names():
+        # What came is not sent back: an input may lie in memory that is not its sender's.
+        if known is None and "SCORES" in request.requested_output_names():
             outputs["SCORES"] = scores
         return backend.reply(**outputs)

@@ -27,9 +27,9 @@ class TritonPythonModel:
             scores = diarization.NO_SCORES
         wanted = request.requested_output_names()
         outputs: dict[str, Any] = {}
-        if "EMBEDDINGS" in wanted:
-            if known is None:
-                known = self.diarizer.embed(audio.needed(pcm), scores, options)
+        # What came is not sent back: an input may lie in memory that is not its sender's.
+        if known is None and "EMBEDDINGS" in wanted:
+            known = self.diarizer.embed(audio.needed(pcm), scores, options)
             outputs["EMBEDDINGS"] = known
         if "TURNS" in wanted:
             turns = self.diarizer.diarize(pcm, scores, options, known)
