@@ -53,10 +53,21 @@ class Asked:
         self.told_s = now_s  # when the last of ours ended
         self.problem = ""  # of our last request; empty where it was answered
         self.num_late = 0  # requests of ours in a row that nobody answered
+        self.others_s = now_s  # when Triton last counted a request that need not be ours
+        self.num_owed = 0  # failed requests of ours that Triton is still to count as ended
         self.processor_s: dict[int, float] = {}  # pid -> used when ours was made
 
     def heard(self, now_s: float) -> None:
         self.heard_s, self.problem, self.num_late = now_s, "", 0
+
+    def count(self, num_ended: float, now_s: float) -> None:
+        """Triton counts so many more requests as ended; ours that failed are no good sign."""
+        num_ours = min(int(num_ended), self.num_owed)
+        self.num_owed -= num_ours
+        if num_ended > num_ours:
+            self.others_s = now_s
+            if self.asked_s is None:
+                self.heard(now_s)
 
     def is_due(self, now_s: float, is_suspect: bool) -> bool:
         """Whether to ask it now."""
@@ -120,7 +131,10 @@ class Health:
 
     def _watch(self) -> None:
         while not self._stopping.wait(LOOK_S):
-            self.look(time.monotonic())
+            try:
+                self.look(time.monotonic())
+            except Exception as error:  # nobody would look any more, and all would seem well
+                self._tell(f"whether the models answer cannot be seen ({error!r})")
 
     def look(self, now_s: float) -> None:
         """See what came of requests, and make those that are due."""
@@ -187,10 +201,11 @@ class Health:
             return False
         self._answered_s = now_s
         for model, count in counts.items():
-            if count > self._ended.get(model, count):
+            num_ended = count - self._ended.get(model, count)
+            if num_ended > 0:
                 self._ended_s[model] = now_s
-                if model in self._asked and self._asked[model].asked_s is None:
-                    self._asked[model].heard(now_s)
+                if model in self._asked:
+                    self._asked[model].count(num_ended, now_s)
             self._ended[model] = count
         return True
 
@@ -209,12 +224,13 @@ class Health:
             now_s - self._ended_s.get(model, 0.0) < reply.seconds + 2 * COUNT_S
             for model in asked.reach
         )
-        # Ours may have ended, too, when its time was over: that is not an answer.
-        others_s = self._ended_s.get(asked.name, 0.0)
-        is_others = begun_s < others_s < begun_s + TIMEOUTS_S[asked.name] - COUNT_S
-        if not (reply.problem or reply.is_late) or is_others or (reply.is_refused and is_moving):
+        is_others = begun_s < asked.others_s < begun_s + TIMEOUTS_S[asked.name] - COUNT_S
+        is_answer = not reply.problem or (reply.is_refused and is_moving)
+        if is_others if reply.is_late else is_answer:
             asked.heard(now_s)
             return
+        if asked.others_s <= begun_s:  # else it may be ours that was counted
+            asked.num_owed += 1
         if not reply.is_late:
             asked.problem = f"`{asked.name}` does not answer as it should: {reply.problem[:300]}"
             return

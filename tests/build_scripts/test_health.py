@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
@@ -58,6 +59,9 @@ class Machine:
     def replies(self) -> list[Reply]:
         answers, self.answers = self.answers, []
         return answers
+
+    def stop(self) -> None:
+        pass
 
     def pass_s(self, seconds: float, **works: float) -> None:
         """Let time pass; `works` says which processes use how much of a core (`p1`: pid 1)."""
@@ -152,6 +156,37 @@ def test_a_late_answer_beside_those_of_others_is_no_sign(machine: Machine) -> No
     machine.pass_s(15)
     machine.answer(LATE)
     assert machine.health.phase() == ("ready", "")
+
+
+@pytest.mark.parametrize(
+    "failed", [LATE, Reply("transcribe_stream", 0.1, problem="a process is not healthy")]
+)
+def test_the_end_of_a_request_of_ours_that_failed_is_no_answer(
+    machine: Machine, failed: Reply
+) -> None:
+    """Triton counts it like any other."""
+    machine.pass_s(health.QUIET_S + 5)
+    machine.answer(failed)
+    machine.ends["transcribe_stream"] += 1
+    machine.pass_s(health.COUNT_S + 1)
+    assert machine.health.phase()[0] == "failing"
+    machine.answer(failed)
+    machine.ends["transcribe_stream"] += 2  # one of them is somebody else's
+    machine.pass_s(health.COUNT_S + 1)
+    machine.answer(Reply("transcribe_stream", 1.0))
+    assert machine.health.phase() == ("ready", "")
+
+
+def test_what_goes_wrong_while_looking_is_told(machine: Machine) -> None:
+    def fail(now_s: float) -> None:
+        raise KeyError("unexpected")
+
+    machine.health.look = fail  # type: ignore[method-assign]
+    machine.health.start()
+    while machine.health.phase()[0] == "ready":
+        threading.Event().wait(0.05)
+    assert "KeyError" in machine.health.phase()[1]
+    machine.health.stop()
 
 
 def test_no_room_is_an_answer_where_work_goes_on(machine: Machine) -> None:
