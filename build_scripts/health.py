@@ -7,7 +7,9 @@ stopped, deadlocked, or busy with one request for ever.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import math
 import os
 import signal
 import threading
@@ -18,12 +20,15 @@ from typing import Any
 from build_scripts import canary, control, drain, processes, supervisor
 from build_scripts.canary import Canary, Reply
 from build_scripts.control import Api
+from build_scripts.errors import ServerError
 from build_scripts.settings import Settings
 
 LOOK_S = 1.0
 COUNT_S = 5.0  # how often Triton is asked how many requests have ended
-# A model that answered somebody so recently is not asked: a busy server is not slowed down.
+# A model that answered somebody so recently is not asked: a busy server is not slowed down. In the
+# environment CANARY_S is another number; with 0 nobody is asked.
 QUIET_S = 60.0
+VARIABLE = "CANARY_S"
 # Where something points at a model that hangs, it is asked sooner.
 SUSPECT_S = 10.0
 AGAIN_S = 2.0  # from a request of ours that failed to the next one
@@ -39,7 +44,18 @@ MAX_BUSY_S = 900.0
 TOLD_STOPPED_S = 5.0
 MAX_STOPPED_S = 30.0
 MAX_SILENT_S = 120.0  # for which Triton itself may not answer
-OFF = "CANARY"  # in the environment: 0 makes no requests
+
+
+def quiet_s(environment: Mapping[str, str] = os.environ) -> float:
+    """Seconds after which a model that nobody heard of is asked; 0 for never.
+
+    Raises ServerError for what is no such number.
+    """
+    text = environment.get(VARIABLE) or str(QUIET_S)
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise ServerError(f"`{VARIABLE}` is `{text}`, wanted a number of seconds, or 0 for never")
 
 
 class Asked:
@@ -69,7 +85,7 @@ class Asked:
             if self.asked_s is None:
                 self.heard(now_s)
 
-    def is_due(self, now_s: float, is_suspect: bool) -> bool:
+    def is_due(self, now_s: float, quiet_s: float, is_suspect: bool) -> bool:
         """Whether to ask it now."""
         if self.asked_s is not None:
             return False
@@ -77,8 +93,8 @@ class Asked:
         if self.problem:
             return since_s >= AGAIN_S
         # Suspicion is seldom right where work is long: asking costs the others a second.
-        is_due = is_suspect and unheard_s >= SUSPECT_S and since_s >= QUIET_S / 2
-        return is_due or min(unheard_s, since_s) >= QUIET_S
+        is_due = is_suspect and unheard_s >= SUSPECT_S and since_s >= quiet_s / 2
+        return is_due or min(unheard_s, since_s) >= quiet_s
 
 
 class Health:
@@ -99,10 +115,10 @@ class Health:
         self._canary = asking or Canary(server)
         self._calls = {model: control.called(config) for model, config in configs.items()}
         now_s = time.monotonic()
-        is_on = os.environ.get(OFF) != "0"
+        self._quiet_s = quiet_s()
         self._asked = {
             name: Asked(name, frozenset(drain.reachable({name}, self._calls)), now_s)
-            for name in (canary.asked_for(configs) if is_on else ())
+            for name in (canary.asked_for(configs) if self._quiet_s else ())
         }
         self._ended: dict[str, float] = {}  # requests that each model has ended
         self._ended_s = dict.fromkeys(configs, now_s)  # when the last of them did
@@ -147,7 +163,7 @@ class Health:
         suspects = self._suspects(stubs, now_s)
         for asked in self._asked.values():
             timeout_s = TIMEOUTS_S[asked.name]
-            if asked.is_due(now_s, not suspects.isdisjoint(asked.reach)):
+            if asked.is_due(now_s, self._quiet_s, not suspects.isdisjoint(asked.reach)):
                 asked.asked_s, asked.processor_s = now_s, self._used(asked.reach, stubs)
                 self._canary.ask(asked.name, timeout_s)
             elif asked.asked_s is not None and now_s - asked.asked_s > 2 * timeout_s:

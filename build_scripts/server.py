@@ -22,6 +22,7 @@ from build_scripts import (
     control,
     crashes,
     engine_log,
+    health,
     layout,
     log_writer,
     preflight,
@@ -101,6 +102,7 @@ class Server:
 
     def _prepare(self) -> Served:
         """Everything that can be found wrong before Triton is started is."""
+        health.quiet_s()
         found = served.read(self._settings, self._say)
         for warning in preflight.check(self._settings, found):
             self._say(warning)
@@ -168,7 +170,7 @@ class Server:
         ready_s: float | None = None
         supervisor: Supervisor | None = None
         warmup: Warmup | None = None
-        health: Health | None = None
+        doctor: Health | None = None
         self._dead = {}
         loader = Loader(self._api, launch, watch.on_loaded)
         while process.poll() is None and not self._signals:
@@ -185,14 +187,14 @@ class Server:
             elif warmup is not None and ready_s is None and warmup.is_done():
                 ready_s = time.monotonic()
                 self._announce(process.pid, ready_s - started_s)
-                health = Health(self._settings, self._api, self._configs, process.pid, self._say)
-                health.start()
-            elif health is not None:
-                self._record(process.pid, *health.phase())
+                doctor = Health(self._settings, self._api, self._configs, process.pid, self._say)
+                doctor.start()
+            elif doctor is not None:
+                self._record(process.pid, *doctor.phase())
             if supervisor is None:
                 self._scratch.look()
             time.sleep(POLL_S)
-        for watcher in (health, warmup, supervisor):
+        for watcher in (doctor, warmup, supervisor):
             if watcher is not None:
                 watcher.stop()
         if not self._signals:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from build_scripts import health, processes, settings, supervisor
 from build_scripts.canary import Reply
+from build_scripts.errors import ServerError
 from build_scripts.health import Health
+from tests.build_scripts.serving import Serving, add_model, eventually, needs_triton
 
 TRITON = 1000
 STUBS = {1: "decode_audio", 2: "decode_audio", 3: "transcribe_stream", 4: "chat"}
@@ -224,3 +227,62 @@ def test_triton_that_answers_nothing_is_told_and_ended(machine: Machine) -> None
     assert machine.killed == []
     machine.pass_s(health.MAX_SILENT_S)
     assert machine.killed[0] == TRITON
+
+
+@pytest.mark.parametrize("text", ["often", "-1", "nan", "inf"])
+def test_how_often_is_a_number(text: str) -> None:
+    with pytest.raises(ServerError, match=f"`CANARY_S` is `{text}`, wanted a number"):
+        health.quiet_s({"CANARY_S": text})
+
+
+def test_how_often_may_be_never() -> None:
+    assert health.quiet_s({}) == health.QUIET_S
+    assert health.quiet_s({"CANARY_S": "0"}) == 0
+    assert health.quiet_s({"CANARY_S": "2.5"}) == 2.5
+
+
+# Answers when a file appears.
+WAIT = """
+import os, time
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            open(GATE + ".reached", "w").close()
+            while not os.path.exists(GATE):
+                time.sleep(0.1)
+            error = pb.TritonError("nothing to say", pb.TritonError.INVALID_ARG)
+            answer = pb.InferenceResponse(error=error)
+            sender = request.get_response_sender()
+            sender.send(answer, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+CHAT = """
+name: "chat"
+backend: "python"
+max_batch_size: 1
+input { name: "MESSAGES" data_type: TYPE_STRING dims: 1 }
+input { name: "OPTIONS" data_type: TYPE_STRING dims: 1 optional: true }
+output { name: "EVENT" data_type: TYPE_STRING dims: 1 }
+instance_group { kind: KIND_CPU count: 1 }
+model_transaction_policy { decoupled: true }
+"""
+
+
+@needs_triton
+def test_a_model_that_hangs_is_told_and_ended_until_it_answers(
+    serving: Serving, repository: Path, gate: Path
+) -> None:
+    add_model(repository, "chat", WAIT, gate)
+    (repository / "chat" / "config.pbtxt").write_text(CHAT)
+    serving.environment.update(CANARY_S="2", WARMUP="0")
+    serving.start()
+    eventually(lambda: "not ready: `chat` did not answer a request within" in serving.said())
+    assert serving.is_ready()  # Triton is
+    eventually(lambda: serving.verb("status").returncode == 7)
+    eventually(lambda: ", which does nothing while requests wait: `chat`" in serving.said())
+    gate.touch()
+    eventually(lambda: serving.said().count("ready after") == 2)
+    assert serving.verb("wait").returncode == 0
+    assert serving.terminate() == 0
+    assert serving.left() == []
