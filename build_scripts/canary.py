@@ -124,7 +124,7 @@ class _Asked:
         self.is_late = self.is_refused = False
 
     def run(self, client: Client, model: str, timeout_s: float) -> None:
-        from onecard_client import DeadlineExceeded, InvalidRequest, Unavailable
+        from onecard_client import ConnectionFailed, DeadlineExceeded, InvalidRequest, Unavailable
 
         try:
             REQUESTS[model](client, timeout_s, self._note)
@@ -132,8 +132,9 @@ class _Asked:
             pass  # an answer, too
         except DeadlineExceeded as error:
             self.is_late, self.problem = True, str(error)
-        except Unavailable as error:
-            self.is_refused, self.problem = True, str(error)
+        except Unavailable as error:  # no room, unless nobody was let in at all
+            self.is_refused = not isinstance(error, ConnectionFailed)
+            self.problem = str(error)
         except Exception as error:
             self.problem = str(error) or type(error).__name__
 

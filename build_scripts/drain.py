@@ -1,15 +1,13 @@
 """Ends the models of a Triton one after the other, each when its requests in flight are answered.
 
-It knows Triton's model control and which of its requests never end; it does not end the server.
-
-Unloading a model waits for its requests, with two exceptions: Triton 2.51 can count a request as
-running for ever where an ensemble's step answers an error after the caller cancelled, and where a
-caller leaves its stream between an error and the end that follows at once. Such a request cannot be
-told from a running one by asking Triton. But what such models do is done by others: while a request
-of theirs really runs, a model that they call has work, or their own process. So a model that calls
-others, and those that it calls, are waited for until they end, or until all these models have done
-nothing for `QUIET_S`: no request waits for them and their processes use no processor time. A step
-that only sleeps for longer than that would be cut off; none here does.
+Unloading a model waits for its requests, and for some of them for ever. Triton 2.51 can count a
+request as running where an ensemble's step answers an error after the caller cancelled, and where a
+caller leaves its stream between an error and the end that follows at once. A request whose caller
+does not read counts, too, until its answer is sent. Such a request cannot be told from a running
+one by asking Triton. But while a request really runs, a model that it leads to has work, or their
+own process. So models are waited for until they end, or until none has done anything for `QUIET_S`:
+no request waits for them and their processes use no processor time. A step that only sleeps for
+longer than that would be cut off; none here does.
 """
 
 from __future__ import annotations
@@ -38,10 +36,8 @@ class Drain:
         self._api = api
         self._timeout_s = timeout_s
         self._calls = {model: control.called(config) for model, config in configs.items()}
-        self._callers = {model for model, called in self._calls.items() if called}
-        self._leaking = reachable(self._callers, self._calls)
-        ensembles = {model for model, one in configs.items() if control.is_ensemble(one)}
-        self._watch = Quiet(server_pid, self._leaking - ensembles, api)
+        working = {model for model, one in configs.items() if not control.is_ensemble(one)}
+        self._watch = Quiet(server_pid, working, api)
 
     def run(self, say: Callable[[str], None], is_hurried: Callable[[], bool]) -> None:
         """Unload callers before what they call; each waits for its requests in flight.
@@ -57,8 +53,8 @@ class Drain:
                     if time.monotonic() > deadline_s:
                         say(f"gave up on requests in flight in {', '.join(left)}")
                         return
-                    if self._watch.is_quiet() and self._leaking.issuperset(left):
-                        leaked |= self._callers.intersection(left)
+                    if self._watch.is_quiet():
+                        leaked |= self._first(left)
                         break
                     time.sleep(POLL_S)
                 if failures and not is_hurried():
@@ -68,7 +64,14 @@ class Drain:
             say(f"warning: the server did not answer while draining ({error})")
         if leaked:
             names = ", ".join(f"`{model}`" for model in sorted(leaked))
-            say(f"Triton counts cancelled requests of {names} as running; nothing works on them")
+            say(
+                f"Triton counts requests of {names} as running on which nothing works: cancelled, "
+                "or with an answer that is not read"
+            )
+
+    def _first(self, models: Collection[str]) -> set[str]:
+        """Those of `models` that call others; all, where none does."""
+        return {model for model in models if self._calls.get(model)} or set(models)
 
     def _unload(self, wave: list[str]) -> list[OSError]:
         """Begin to unload every model of `wave`; failures appear in what is returned."""

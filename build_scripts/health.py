@@ -7,7 +7,9 @@ stopped, deadlocked, or busy with one request for ever.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import math
 import os
 import signal
 import threading
@@ -18,12 +20,15 @@ from typing import Any
 from build_scripts import canary, control, drain, processes, supervisor
 from build_scripts.canary import Canary, Reply
 from build_scripts.control import Api
+from build_scripts.errors import ServerError
 from build_scripts.settings import Settings
 
 LOOK_S = 1.0
 COUNT_S = 5.0  # how often Triton is asked how many requests have ended
-# A model that answered somebody so recently is not asked: a busy server is not slowed down.
+# A model that answered somebody so recently is not asked: a busy server is not slowed down. In the
+# environment CANARY_S is another number; with 0 nobody is asked.
 QUIET_S = 60.0
+VARIABLE = "CANARY_S"
 # Where something points at a model that hangs, it is asked sooner.
 SUSPECT_S = 10.0
 AGAIN_S = 2.0  # from a request of ours that failed to the next one
@@ -39,7 +44,18 @@ MAX_BUSY_S = 900.0
 TOLD_STOPPED_S = 5.0
 MAX_STOPPED_S = 30.0
 MAX_SILENT_S = 120.0  # for which Triton itself may not answer
-OFF = "CANARY"  # in the environment: 0 makes no requests
+
+
+def quiet_s(environment: Mapping[str, str] = os.environ) -> float:
+    """Seconds after which a model that nobody heard of is asked; 0 for never.
+
+    Raises ServerError for what is no such number.
+    """
+    text = environment.get(VARIABLE) or str(QUIET_S)
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise ServerError(f"`{VARIABLE}` is `{text}`, wanted a number of seconds, or 0 for never")
 
 
 class Asked:
@@ -53,12 +69,23 @@ class Asked:
         self.told_s = now_s  # when the last of ours ended
         self.problem = ""  # of our last request; empty where it was answered
         self.num_late = 0  # requests of ours in a row that nobody answered
+        self.others_s = now_s  # when Triton last counted a request that need not be ours
+        self.num_owed = 0  # failed requests of ours that Triton is still to count as ended
         self.processor_s: dict[int, float] = {}  # pid -> used when ours was made
 
     def heard(self, now_s: float) -> None:
         self.heard_s, self.problem, self.num_late = now_s, "", 0
 
-    def is_due(self, now_s: float, is_suspect: bool) -> bool:
+    def count(self, num_ended: float, now_s: float) -> None:
+        """Triton counts so many more requests as ended; ours that failed are no good sign."""
+        num_ours = min(int(num_ended), self.num_owed)
+        self.num_owed -= num_ours
+        if num_ended > num_ours:
+            self.others_s = now_s
+            if self.asked_s is None:
+                self.heard(now_s)
+
+    def is_due(self, now_s: float, quiet_s: float, is_suspect: bool) -> bool:
         """Whether to ask it now."""
         if self.asked_s is not None:
             return False
@@ -66,8 +93,8 @@ class Asked:
         if self.problem:
             return since_s >= AGAIN_S
         # Suspicion is seldom right where work is long: asking costs the others a second.
-        is_due = is_suspect and unheard_s >= SUSPECT_S and since_s >= QUIET_S / 2
-        return is_due or min(unheard_s, since_s) >= QUIET_S
+        is_due = is_suspect and unheard_s >= SUSPECT_S and since_s >= quiet_s / 2
+        return is_due or min(unheard_s, since_s) >= quiet_s
 
 
 class Health:
@@ -88,10 +115,10 @@ class Health:
         self._canary = asking or Canary(server)
         self._calls = {model: control.called(config) for model, config in configs.items()}
         now_s = time.monotonic()
-        is_on = os.environ.get(OFF) != "0"
+        self._quiet_s = quiet_s()
         self._asked = {
             name: Asked(name, frozenset(drain.reachable({name}, self._calls)), now_s)
-            for name in (canary.asked_for(configs) if is_on else ())
+            for name in (canary.asked_for(configs) if self._quiet_s else ())
         }
         self._ended: dict[str, float] = {}  # requests that each model has ended
         self._ended_s = dict.fromkeys(configs, now_s)  # when the last of them did
@@ -120,7 +147,10 @@ class Health:
 
     def _watch(self) -> None:
         while not self._stopping.wait(LOOK_S):
-            self.look(time.monotonic())
+            try:
+                self.look(time.monotonic())
+            except Exception as error:  # nobody would look any more, and all would seem well
+                self._tell(f"whether the models answer cannot be seen ({error!r})")
 
     def look(self, now_s: float) -> None:
         """See what came of requests, and make those that are due."""
@@ -133,7 +163,7 @@ class Health:
         suspects = self._suspects(stubs, now_s)
         for asked in self._asked.values():
             timeout_s = TIMEOUTS_S[asked.name]
-            if asked.is_due(now_s, not suspects.isdisjoint(asked.reach)):
+            if asked.is_due(now_s, self._quiet_s, not suspects.isdisjoint(asked.reach)):
                 asked.asked_s, asked.processor_s = now_s, self._used(asked.reach, stubs)
                 self._canary.ask(asked.name, timeout_s)
             elif asked.asked_s is not None and now_s - asked.asked_s > 2 * timeout_s:
@@ -187,10 +217,11 @@ class Health:
             return False
         self._answered_s = now_s
         for model, count in counts.items():
-            if count > self._ended.get(model, count):
+            num_ended = count - self._ended.get(model, count)
+            if num_ended > 0:
                 self._ended_s[model] = now_s
-                if model in self._asked and self._asked[model].asked_s is None:
-                    self._asked[model].heard(now_s)
+                if model in self._asked:
+                    self._asked[model].count(num_ended, now_s)
             self._ended[model] = count
         return True
 
@@ -209,12 +240,13 @@ class Health:
             now_s - self._ended_s.get(model, 0.0) < reply.seconds + 2 * COUNT_S
             for model in asked.reach
         )
-        # Ours may have ended, too, when its time was over: that is not an answer.
-        others_s = self._ended_s.get(asked.name, 0.0)
-        is_others = begun_s < others_s < begun_s + TIMEOUTS_S[asked.name] - COUNT_S
-        if not (reply.problem or reply.is_late) or is_others or (reply.is_refused and is_moving):
+        is_others = begun_s < asked.others_s < begun_s + TIMEOUTS_S[asked.name] - COUNT_S
+        is_answer = not reply.problem or (reply.is_refused and is_moving)
+        if is_others if reply.is_late else is_answer:
             asked.heard(now_s)
             return
+        if asked.others_s <= begun_s:  # else it may be ours that was counted
+            asked.num_owed += 1
         if not reply.is_late:
             asked.problem = f"`{asked.name}` does not answer as it should: {reply.problem[:300]}"
             return

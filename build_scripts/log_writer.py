@@ -93,10 +93,21 @@ class Rotated:
         with contextlib.suppress(OSError):
             self._size += os.write(self._file, data)
         if self._size > self._max_bytes:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Somebody may have removed the file, or its folder, meanwhile."""
+        with contextlib.suppress(OSError):
+            self._path.replace(server_log.aside(self._path))
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            before = self._file
+            self._open()
+            os.close(before)
+        if self._size > self._max_bytes:  # it could not be set aside
             with contextlib.suppress(OSError):
-                self._path.replace(server_log.aside(self._path))
-                os.close(self._file)
-                self._open()
+                os.ftruncate(self._file, 0)
+                self._size = 0
 
 
 def start(path: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:

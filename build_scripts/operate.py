@@ -128,8 +128,8 @@ def stop(one: Settings) -> None:
         say(f"no server runs on port `{one.http_port}`" + (f"; cleaned up {left}" if left else ""))
         return
     pid = int(claim.state(one).get("supervisor", 0)) or _wait_for_supervisor(one)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGCONT):  # one that is stopped hears of nothing
+        processes.kill(pid, number)
     said_s = time.monotonic()
     while claim.is_held(one.run) and processes.is_alive(pid):
         if time.monotonic() - said_s > SAY_EVERY_S:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable
 
 
 class Steps:
@@ -38,6 +40,16 @@ def say(line: str) -> None:
     """Print one line at once, also into a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def undisturbed(say: Callable[[str], None]) -> Callable[[str], None]:
+    """`say` of what goes on where nobody can be told: the disk is full, or the reader left."""
+
+    def say_if_possible(line: str) -> None:
+        with contextlib.suppress(OSError):
+            say(line)
+
+    return say_if_possible
 
 
 def aside(line: str) -> None:

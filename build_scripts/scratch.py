@@ -17,9 +17,9 @@ from build_scripts import processes
 TMP = Path("/tmp")
 LIST = "scratch"  # in a server's run directory: the names of its folders, one a line
 SERVER = "tritonserver"
-# From the start of a server without a card to its first model; only who started later or is gone
-# before is certain not to have made a folder.
-FIRST_MODEL_S = 20.0
+# From a server's start to its first model. One that lives and had begun this long before a folder
+# was made, or later, did not make it.
+FIRST_MODEL_S = 60.0
 
 
 class Scratch:

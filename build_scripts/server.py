@@ -21,12 +21,15 @@ from build_scripts import (
     claim,
     concealment,
     control,
+    crashes,
     engine_log,
+    health,
     layout,
     load_faults,
     log_writer,
     preflight,
     processes,
+    progress,
     regions,
     runtime,
     served,
@@ -35,6 +38,7 @@ from build_scripts import (
     vram_watch,
 )
 from build_scripts.control import Api
+from build_scripts.crashes import Crashes
 from build_scripts.door import Door
 from build_scripts.drain import Drain
 from build_scripts.engine_log import EngineLog
@@ -55,20 +59,8 @@ POLL_S = 0.1
 IDLE_CONNECTIONS_S = 3.0
 # A model whose Python process ended before it could say so is waited for by Triton for ever.
 DEAD_STUB_S = 5.0
-# Triton 2.51 can end by a signal when callers cancel unary requests to an ensemble (server issues
-# #7368 and #8034), so it is started again at once. Ends that follow each other more closely than
-# `STEADY_S` have a cause that starting again may not mend: then after a pause, which doubles, but
-# never for good, or whoever can end it three times has ended it for all. Time is counted from
-# ready, for loading alone may take minutes.
-STEADY_S = 60.0
-FIRST_PAUSE_S = 2.0
-MAX_PAUSE_S = 300.0
 BEAT_S = 5.0  # how often what was recorded is said to be so still
 LAST_WORDS_S = 1.0  # for what the processes of a Triton that has ended still have to say
-# Its Python backend can abort while models load, rarely and without a cause that one could mend
-# (`boost::interprocess::lock_exception`, as in tensorrtllm_backend issues #349 and #521), so an end
-# by one of these is survived once before anything was ready, too.
-ABORTS = (-signal.SIGABRT, -signal.SIGSEGV)
 
 
 class Server:
@@ -76,7 +68,7 @@ class Server:
 
     def __init__(self, server: Settings, say: Callable[[str], None]) -> None:
         self._settings = server
-        self._say = _undisturbed(say)
+        self._say = progress.undisturbed(say)
         secret = secrets.token_urlsafe(24)
         self._door = Door(server, secret, self._say)
         self._api = Api(self._door.inner.url, secret, self._door.inner.metrics_url)
@@ -86,7 +78,7 @@ class Server:
         self._engine_log: EngineLog | None = None
         self._configs: dict[str, dict[str, Any]] = {}  # of the models; empty until the first ready
         self._dead: dict[int, float] = {}  # pid of a stub -> when it was first seen dead
-        self._crashes = 0  # ends by itself since it last served for `STEADY_S`
+        self._crashes = Crashes()
         self._scratch = Scratch(server.run)
         self._writer: subprocess.Popen[bytes] | None = None  # of Triton's log
         self._recorded = (0, "", "")  # pid, phase and why
@@ -118,6 +110,7 @@ class Server:
 
     def _prepare(self) -> Served:
         """Everything that can be found wrong before Triton is started is."""
+        health.quiet_s()
         found = served.read(self._settings, self._say)
         for warning in preflight.check(self._settings, found):
             self._say(warning)
@@ -189,7 +182,7 @@ class Server:
         ready_s: float | None = None
         supervisor: Supervisor | None = None
         warmup: Warmup | None = None
-        health: Health | None = None
+        doctor: Health | None = None
         self._dead = {}
         is_concealed = False
         loader = Loader(self._api, launch, watch.on_loaded)
@@ -211,14 +204,14 @@ class Server:
             elif warmup is not None and ready_s is None and warmup.is_done():
                 ready_s = time.monotonic()
                 self._announce(process.pid, ready_s - started_s)
-                health = Health(self._settings, self._api, self._configs, process.pid, self._say)
-                health.start()
-            elif health is not None:
-                self._record(process.pid, *health.phase())
+                doctor = Health(self._settings, self._api, self._configs, process.pid, self._say)
+                doctor.start()
+            elif doctor is not None:
+                self._record(process.pid, *doctor.phase())
             if supervisor is None:
                 self._scratch.look()
             time.sleep(POLL_S)
-        for watcher in (health, warmup, supervisor):
+        for watcher in (doctor, warmup, supervisor):
             if watcher is not None:
                 watcher.stop()
         if not self._signals:
@@ -297,7 +290,7 @@ class Server:
         self._relay_last()
 
     def _survive(self, status: int, ready_s: float | None) -> None:
-        """Keep the log of a Triton that ended by itself; `_pause` says how long for.
+        """Keep the log of a Triton that ended by itself, and say that another is started.
 
         Raises ServerError where another would be of no use.
         """
@@ -307,23 +300,20 @@ class Server:
         what = f"Triton ended with {processes.ended(status)} {when}"
         log = self._settings.log
         was_ever_ready = bool(self._configs)
-        if not was_ever_ready and (status not in ABORTS or self._crashes):
+        if not was_ever_ready and not self._crashes.is_survived_at_start(status):
             # Nothing says that another would do better.
             raise ServerError(f"{what}:\n  {_reason(log)}\nthe whole log is in {_short(log)}")
-        self._crashes = 1 if served_s > STEADY_S else self._crashes + 1
-        kept = log.with_name(f"{log.stem}.crash-{time.strftime('%Y%m%d-%H%M%S')}.log")
-        with contextlib.suppress(OSError):
-            log = log.replace(kept)
-        in_pause = f" in {pause_s(self._crashes):.0f} s" if pause_s(self._crashes) else ""
-        self._say(f"{what}; starting it again{in_pause}; its log is kept in {_short(log)}")
+        self._crashes.add(served_s)
+        in_pause = f" in {self._crashes.pause_s:.0f} s" if self._crashes.pause_s else ""
+        kept = _short(crashes.kept(log))
+        self._say(f"{what}; starting it again{in_pause}; its log is kept in {kept}")
 
     def _pause(self) -> None:
         """Wait before another Triton is started; a signal ends it."""
-        until_s = time.monotonic() + pause_s(self._crashes)
-        while time.monotonic() < until_s and not self._signals:
-            left_s = until_s - time.monotonic()
-            self._record(0, "paused", f"Triton ended {self._crashes} times in a row")
-            time.sleep(min(POLL_S, max(0.0, left_s)))
+        until_s = time.monotonic() + self._crashes.pause_s
+        while (left_s := until_s - time.monotonic()) > 0 and not self._signals:
+            self._record(0, "paused", f"Triton ended {self._crashes.count} times in a row")
+            time.sleep(min(POLL_S, left_s))
 
     def _relay(self) -> None:
         for line in self._tail.lines():
@@ -341,21 +331,6 @@ class Server:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._writer.wait(LAST_WORDS_S)
         self._relay()
-
-
-def pause_s(crashes: int) -> float:
-    """Seconds to wait after so many ends in a row, before Triton is started again."""
-    return 0.0 if crashes < 2 else min(FIRST_PAUSE_S * 2.0 ** (crashes - 2), MAX_PAUSE_S)
-
-
-def _undisturbed(say: Callable[[str], None]) -> Callable[[str], None]:
-    """`say` of a server that goes on where nobody can be told: a full disk, a reader that left."""
-
-    def say_if_possible(line: str) -> None:
-        with contextlib.suppress(OSError):
-            say(line)
-
-    return say_if_possible
 
 
 def _reason(log: Path) -> str:

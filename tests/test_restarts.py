@@ -21,8 +21,7 @@ RECOVERY_TIMEOUT_S = 90
 
 @pytest.fixture(scope="module")
 def spare_server(tmp_path_factory):
-    """For what makes Triton start again: `serve` gives up when that happens three times in a row
-    within a minute of service each, and other tests have done it to the server of all.
+    """For what makes Triton start again, which nobody else's test should wait for.
     It has the models of text alone, which know nothing of the others and start in no time."""
     directory = tmp_path_factory.mktemp("spare")
     for model in launch.TEXT:

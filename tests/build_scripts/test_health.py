@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from build_scripts import health, processes, settings, supervisor
 from build_scripts.canary import Reply
+from build_scripts.errors import ServerError
 from build_scripts.health import Health
+from tests.build_scripts.serving import Serving, add_model, eventually, needs_triton
 
 TRITON = 1000
 STUBS = {1: "decode_audio", 2: "decode_audio", 3: "transcribe_stream", 4: "chat"}
@@ -58,6 +62,9 @@ class Machine:
     def replies(self) -> list[Reply]:
         answers, self.answers = self.answers, []
         return answers
+
+    def stop(self) -> None:
+        pass
 
     def pass_s(self, seconds: float, **works: float) -> None:
         """Let time pass; `works` says which processes use how much of a core (`p1`: pid 1)."""
@@ -154,6 +161,37 @@ def test_a_late_answer_beside_those_of_others_is_no_sign(machine: Machine) -> No
     assert machine.health.phase() == ("ready", "")
 
 
+@pytest.mark.parametrize(
+    "failed", [LATE, Reply("transcribe_stream", 0.1, problem="a process is not healthy")]
+)
+def test_the_end_of_a_request_of_ours_that_failed_is_no_answer(
+    machine: Machine, failed: Reply
+) -> None:
+    """Triton counts it like any other."""
+    machine.pass_s(health.QUIET_S + 5)
+    machine.answer(failed)
+    machine.ends["transcribe_stream"] += 1
+    machine.pass_s(health.COUNT_S + 1)
+    assert machine.health.phase()[0] == "failing"
+    machine.answer(failed)
+    machine.ends["transcribe_stream"] += 2  # one of them is somebody else's
+    machine.pass_s(health.COUNT_S + 1)
+    machine.answer(Reply("transcribe_stream", 1.0))
+    assert machine.health.phase() == ("ready", "")
+
+
+def test_what_goes_wrong_while_looking_is_told(machine: Machine) -> None:
+    def fail(now_s: float) -> None:
+        raise KeyError("unexpected")
+
+    machine.health.look = fail  # type: ignore[method-assign]
+    machine.health.start()
+    while machine.health.phase()[0] == "ready":
+        threading.Event().wait(0.05)
+    assert "KeyError" in machine.health.phase()[1]
+    machine.health.stop()
+
+
 def test_no_room_is_an_answer_where_work_goes_on(machine: Machine) -> None:
     full = Reply("chat", 0.1, is_refused=True, problem="64 wait, which is the limit")
     machine.pass_s(health.QUIET_S + 5)
@@ -189,3 +227,62 @@ def test_triton_that_answers_nothing_is_told_and_ended(machine: Machine) -> None
     assert machine.killed == []
     machine.pass_s(health.MAX_SILENT_S)
     assert machine.killed[0] == TRITON
+
+
+@pytest.mark.parametrize("text", ["often", "-1", "nan", "inf"])
+def test_how_often_is_a_number(text: str) -> None:
+    with pytest.raises(ServerError, match=f"`CANARY_S` is `{text}`, wanted a number"):
+        health.quiet_s({"CANARY_S": text})
+
+
+def test_how_often_may_be_never() -> None:
+    assert health.quiet_s({}) == health.QUIET_S
+    assert health.quiet_s({"CANARY_S": "0"}) == 0
+    assert health.quiet_s({"CANARY_S": "2.5"}) == 2.5
+
+
+# Answers when a file appears.
+WAIT = """
+import os, time
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            open(GATE + ".reached", "w").close()
+            while not os.path.exists(GATE):
+                time.sleep(0.1)
+            error = pb.TritonError("nothing to say", pb.TritonError.INVALID_ARG)
+            answer = pb.InferenceResponse(error=error)
+            sender = request.get_response_sender()
+            sender.send(answer, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+CHAT = """
+name: "chat"
+backend: "python"
+max_batch_size: 1
+input { name: "MESSAGES" data_type: TYPE_STRING dims: 1 }
+input { name: "OPTIONS" data_type: TYPE_STRING dims: 1 optional: true }
+output { name: "EVENT" data_type: TYPE_STRING dims: 1 }
+instance_group { kind: KIND_CPU count: 1 }
+model_transaction_policy { decoupled: true }
+"""
+
+
+@needs_triton
+def test_a_model_that_hangs_is_told_and_ended_until_it_answers(
+    serving: Serving, repository: Path, gate: Path
+) -> None:
+    add_model(repository, "chat", WAIT, gate)
+    (repository / "chat" / "config.pbtxt").write_text(CHAT)
+    serving.environment.update(CANARY_S="2", WARMUP="0")
+    serving.start()
+    eventually(lambda: "not ready: `chat` did not answer a request within" in serving.said())
+    assert serving.is_ready()  # Triton is
+    eventually(lambda: serving.verb("status").returncode == 7)
+    eventually(lambda: ", which does nothing while requests wait: `chat`" in serving.said())
+    gate.touch()
+    eventually(lambda: serving.said().count("ready after") == 2)
+    assert serving.verb("wait").returncode == 0
+    assert serving.terminate() == 0
+    assert serving.left() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,26 @@ def test_the_files_are_two_and_bounded(tmp_path: Path) -> None:
     text = server_log.aside(path).read_text() + path.read_text()
     assert text.endswith("000000999\n")
     assert text.split() == sorted(text.split())
+
+
+def test_a_log_that_was_removed_meanwhile_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "server.log"
+    path.parent.mkdir()
+    log = Rotated(path, max_bytes=100)
+    log.write(b"before\n")
+    shutil.rmtree(path.parent)
+    log.write(b"x" * 200 + b"\n")
+    log.write(b"after\n")
+    assert path.read_text() == "after\n"
+
+
+def test_a_log_that_cannot_be_set_aside_stays_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    server_log.aside(path).mkdir()
+    log = Rotated(path, max_bytes=1000)
+    for _ in range(100):
+        log.write(b"x" * 100)
+    assert path.stat().st_size <= 1100
 
 
 def test_a_tail_reads_on_through_the_change_of_files(tmp_path: Path) -> None:

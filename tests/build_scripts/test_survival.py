@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from build_scripts import drain, layout, processes, server
+from build_scripts import crashes, drain, layout, processes, server
 from tests.build_scripts.serving import (
     SLOW_START,
     TIMEOUT_S,
@@ -82,6 +82,22 @@ class TritonPythonModel:
 """
 
 
+# More than any connection holds between two programs of which one does not read.
+MANY = """
+import numpy as np
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            sender = request.get_response_sender()
+            for _ in range(40):
+                y = pb.Tensor("Y", np.zeros(1_000_000, np.float32))
+                sender.send(pb.InferenceResponse([y]))
+            sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+
+
 def add_fork(repository: Path, gate: Path, seconds: float) -> None:
     """`fork`: `first` for `seconds`, then `left` and `right` side by side."""
     for model, own_s in (("first", seconds), ("left", 0.1), ("right", 0.1)):
@@ -141,11 +157,16 @@ def test_triton_that_keeps_ending_is_started_again_after_a_pause(serving: Servin
     assert serving.left() == []
 
 
-def test_the_pause_grows_and_is_bounded() -> None:
-    pauses = [server.pause_s(crashes) for crashes in range(1, 30)]
+def test_the_pause_grows_is_bounded_and_ends_with_a_minute_of_service() -> None:
+    ended, pauses = crashes.Crashes(), []
+    for _ in range(5000):
+        ended.add(served_s=1.0)
+        pauses.append(ended.pause_s)
     assert pauses[0] == 0.0
     assert pauses == sorted(pauses)
-    assert pauses[-1] == server.MAX_PAUSE_S
+    assert pauses[-1] == crashes.MAX_PAUSE_S
+    ended.add(served_s=crashes.STEADY_S + 1)
+    assert ended.pause_s == 0.0
 
 
 def test_a_signal_ends_the_pause(serving: Serving) -> None:
@@ -208,6 +229,36 @@ def test_cancelled_requests_that_triton_never_ends_do_not_hold_up_the_drain(
             caller.join()
     assert serving.terminate() == 0  # in a fifth of the time that a request in flight is given
     assert "gave up on requests" not in serving.said()
+    assert serving.left() == []
+
+
+def test_an_answer_that_nobody_reads_does_not_hold_up_the_drain(
+    serving: Serving, repository: Path, gate: Path
+) -> None:
+    add_model(repository, "many", MANY, gate)
+    config = repository / "many" / "config.pbtxt"
+    config.write_text(config.read_text() + "model_transaction_policy { decoupled: true }\n")
+    serving.start()
+    is_over, has_come = threading.Event(), threading.Event()
+
+    def read_one(result: object, error: object) -> None:
+        has_come.set()
+        is_over.wait(TIMEOUT_S)
+
+    x = triton.InferInput("X", [2], "FP32")
+    x.set_data_from_numpy(np.zeros(2, np.float32))
+    url = f"127.0.0.1:{serving.ports['GRPC_PORT']}"
+    options = [("grpc.enable_http_proxy", 0)]
+    with triton.InferenceServerClient(url, channel_args=options) as client:
+        client.start_stream(read_one)
+        client.async_stream_infer("many", [x])
+        assert has_come.wait(TIMEOUT_S)
+        try:
+            assert serving.terminate() == 0  # in less than half the time of a drain
+        finally:
+            is_over.set()
+            client.stop_stream(cancel_requests=True)
+    assert "`many`" in serving.said()
     assert serving.left() == []
 
 

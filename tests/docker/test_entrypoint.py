@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +137,30 @@ def test_healthy_is_ready_with_every_model(checkout, triton, status, phase, heal
     )  # fmt: skip
     assert (ran.returncode == 0) is healthy, ran.stdout
     assert not ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("phase", "age_s", "says"),
+    [
+        ("ready", 1.0, None),
+        ("ready", 600.0, "has not looked for"),
+        ("failing", 1.0, "`chat` did not answer"),
+    ],
+)
+def test_healthy_is_what_serve_saw_not_long_ago(checkout, triton, phase, age_s, says):
+    """Triton says that it is ready while a model of it hangs."""
+    triton.status = 200
+    port = str(triton.server_port)
+    state = checkout / ".triton/run" / port / "server.json"
+    state.parent.mkdir(parents=True)
+    document = {"phase": phase, "why": says or "", "looked_s": time.monotonic() - age_s}
+    state.write_text(json.dumps(document))
+    ran = subprocess.run(
+        [sys.executable, checkout / "docker/healthcheck"],
+        env={**os.environ, "HTTP_PORT": port}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (ran.returncode == 0) is (says is None)
+    assert (says or "ready") in ran.stdout
 
 
 def test_without_a_server_it_is_not_healthy(checkout):
