@@ -59,7 +59,10 @@ def keep(folder: Path, name: str, data: bytes, outcome: Outcome) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)
     (folder / f"{name}.txt").write_text(f"{outcome}\n{outcome.told}\n")
-    print(f"  found: {folder / name}: {outcome.seconds:.1f} s, {outcome.told.splitlines()[-1][:150]}", flush=True)
+    print(
+        f"  found: {folder / name}: {outcome.seconds:.1f} s, {outcome.told.splitlines()[-1][:150]}",
+        flush=True,
+    )
 
 
 def main() -> int:
