@@ -39,7 +39,7 @@ def _misbehaving(data: bytes) -> str:
 
 
 def test_every_way_to_fail_is_noticed_and_the_next_input_served() -> None:
-    with Child(lambda: _misbehaving, hang_s=5.0) as child:
+    with Child(lambda: _misbehaving, hang_s=1.0) as child:
         found = {}
         for word in (b"fine", b"raise", b"exit", b"refuse", b"hang", b"grow", b"fine"):
             found[word] = child.run(word)
