@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := onecard client build_scripts backends model_repository bench evaluation tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench eval perf samples demo plan roofline doctor measure serve wait stop status test check fmt engines repository lock clean
+.PHONY: help setup bench eval perf fuzz samples demo plan roofline doctor measure serve wait stop status test check fmt engines repository lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ eval: setup samples ## errors against references, of words, times, speakers (ARG
 
 perf: setup samples ## load tests by Triton's perf_analyzer (NAMES="transcribe mixed", ARGS="--concurrency 1,8", or --help)
 	@$(BIN)/python -m bench.perf $(NAMES) $(ARGS)
+
+fuzz: setup ## changed recordings, mails, options, schemas against whoever reads them (ARGS="--inputs 20000 --seed 1 --only audio")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 samples: ## fetch the recordings with references that the tests use
 	@$(BUILD) samples

@@ -6,10 +6,16 @@ What an upload is, step by step, is in tests/onecard/test_uploads.py.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
+import os
+import signal
 import time
 from functools import partial
+from pathlib import Path
 
+import av
 import grpc
 import numpy as np
 import pytest
@@ -135,6 +141,73 @@ def test_who_hangs_up_in_the_middle_leaves_nothing(server, stub, large):
         time.sleep(0.01)
     call.cancel()
     wait_for_no_spool(server)
+
+
+def silence(duration_s: int) -> bytes:
+    """Hours of it are some kilobytes, and seconds of work for whoever decodes them."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="flac") as file:
+        track = file.add_stream("flac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.int16), "s16", "mono")
+        frame.sample_rate = 16_000
+        for second in range(duration_s):
+            frame.pts = second * 16_000
+            file.mux(track.encode(frame))
+        file.mux(track.encode(None))
+    return out.getvalue()
+
+
+def below(pid: int) -> list[int]:
+    """Children of a process, whichever of its threads started them."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def decoding(server) -> list[int]:
+    """Processes that decode a recording now."""
+    stubs = supervisor.stubs(server.triton_pid())
+    nurseries = [n for pid, model in stubs.items() if model == "decode_audio" for n in below(pid)]
+    assert len(nurseries) == 2
+    return [pid for nursery in nurseries for pid in below(nursery)]
+
+
+def test_who_hangs_up_while_it_is_decoded_ends_that_and_leaves_nothing(server, stub):
+    wait_for_no_spool(server)
+    request = _wire._request(_wire.TRANSCRIBE, silence(5 * 3600), b"{}", "r-1")
+    call = stub.ModelStreamInfer(iter([request]))
+    deadline = time.monotonic() + NOTICE_TIMEOUT_S
+    while not decoding(server):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    call.cancel()
+    while decoding(server):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    wait_for_no_spool(server)
+
+
+def test_a_killed_decoder_costs_its_own_recording_alone(server, stub, conversation):
+    request = _wire._request(_wire.TRANSCRIBE, silence(5 * 3600), b"{}", "r-1")
+    answers = stub.ModelStreamInfer(iter([request]))
+    deadline = time.monotonic() + NOTICE_TIMEOUT_S
+    while not (found := decoding(server)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(found[0], signal.SIGKILL)
+    said = [answer.error_message for answer in answers][-1]
+    assert said.startswith("UNAVAILABLE: the process that decoded AUDIO was killed")
+    with Client(server.grpc_url) as client:
+        assert client.transcribe(conversation, language="en", diarize=False).text
+
+
+def test_a_rate_of_no_recording_is_refused_at_once(server, stub, conversation):
+    data = bytearray(conversation.read_bytes())
+    data[24:28] = (240_000_017).to_bytes(4, "little")
+    request = _wire._request(_wire.TRANSCRIBE, bytes(data), b"{}", "r-1")
+    assert "must have 1000 to 768000; correct its header" in last_error(stub, [request])
 
 
 def test_what_is_sent_out_of_order_is_refused(server, stub, large):

@@ -31,6 +31,9 @@ from onecard.audio.pcm import NO_SAMPLES, SAMPLE_RATE, Pcm
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
 
 _MODULE = "onecard.audio.nursery"
+# The server's processes may have stacks of a GiB, which each thread would then take of the memory
+# that it is allowed; what a thread gets is read from the limit when a program starts.
+_SMALL_STACKS = ("/bin/sh", "-c", 'ulimit -s 8192 2>/dev/null; exec "$@"', "sh")
 POLL_S = 0.1  # how soon whoever went away is noticed
 _KINDS = {kind.__name__: kind for kind in (InvalidRequest, Unavailable)}
 
@@ -93,7 +96,7 @@ class Decoder:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [_python(), "-m", _MODULE, str(theirs.fileno())],
+                [*_SMALL_STACKS, _python(), "-m", _MODULE, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=_environment(),

@@ -207,6 +207,12 @@ def test_nothing_is_left_of_a_nursery_that_dies_at_work(doing: Decoder) -> None:
     killing.join()
 
 
+def test_threads_of_a_server_with_large_stacks_are_small(decoding: Decoder) -> None:
+    limits = Path(f"/proc/{decoding._process.pid}/limits").read_text()
+    (line,) = [found for found in limits.splitlines() if found.startswith("Max stack size")]
+    assert int(line.split()[3]) <= 8 << 20
+
+
 def test_time_grows_with_sound_and_bytes() -> None:
     assert order.cpu_s(1_000, 0.0) < 6
     assert order.cpu_s(0, 3_600.0) == order.START_CPU_S + 180
