@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from onecard import trtllm
 from onecard.errors import InvalidRequest, Unavailable
+from onecard.guides.workshop import FULL as GUIDES_FULL
 
 Array = npt.NDArray[Any]
 
 MAX_SEED = 2**64 - 1
 # What a full queue says, NVIDIA's executor's and Triton's own; and what a useless guide does.
-_FULL = (trtllm.QUEUE_FULL.split("{}")[0], "Exceeds maximum queue size")
+_FULL = (trtllm.QUEUE_FULL.split("{}")[0], "Exceeds maximum queue size", GUIDES_FULL)
 _UNGUIDED = ("guide", "grammar", "schema")
 
 
@@ -185,7 +186,7 @@ def explained(error: Exception, generation: Generation) -> Exception:
     """
     message = str(error)
     if any(sign in message for sign in _FULL):
-        return Unavailable(f"the language model's queue is full ({message}); try again later")
+        return Unavailable(f"the language model is busy ({message}); try again later")
     if generation.guide is not None and any(sign in message.lower() for sign in _UNGUIDED):
         return InvalidRequest(
             f"the engine cannot follow the `{generation.guide.kind}` that the answer is to have; "
