@@ -6,6 +6,7 @@ kept in flight. What to ask for, and what to make of the answer, is `onecard.rec
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -19,6 +20,10 @@ from onecard.mel import Features
 
 # Whisper's encoder halves the frames (its second convolution has stride 2).
 _FRAMES_PER_STATE = 2
+# NVIDIA's sampling kernel adds up logs of probabilities in the precision of the logits, and in half
+# a probability below 6e-8 is 0 (cpp/tensorrt_llm/kernels/samplingTopPKernels.cu, `epilogue`).
+# Its log, minus infinity, is no JSON; the least that half can tell, for each token, fails as well.
+LEAST_LOG_PROB = math.log(2.0**-24)
 
 
 @dataclass(frozen=True)
@@ -144,4 +149,7 @@ def from_tensors(
         tokens = tokens[len(prompt) :]
     if end in tokens:
         tokens = tokens[: tokens.index(end)]
-    return Decoded(tuple(tokens), float(outputs["cum_log_probs"].reshape(-1)[0]))
+    log_prob = float(outputs["cum_log_probs"].reshape(-1)[0])
+    return Decoded(
+        tuple(tokens), log_prob if math.isfinite(log_prob) else LEAST_LOG_PROB * (len(tokens) + 1)
+    )

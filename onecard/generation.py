@@ -6,6 +6,7 @@ way to reach an engine: `Llm` is handed in.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +17,14 @@ import numpy.typing as npt
 
 from onecard import trtllm
 from onecard.errors import InvalidRequest, Unavailable
+from onecard.guides.workshop import FULL as GUIDES_FULL
 
 Array = npt.NDArray[Any]
 
 MAX_SEED = 2**64 - 1
+NEVER_LOG_PROB = -9999.0
 # What a full queue says, NVIDIA's executor's and Triton's own; and what a useless guide does.
-_FULL = (trtllm.QUEUE_FULL.split("{}")[0], "Exceeds maximum queue size")
+_FULL = (trtllm.QUEUE_FULL.split("{}")[0], "Exceeds maximum queue size", GUIDES_FULL)
 _UNGUIDED = ("guide", "grammar", "schema")
 
 
@@ -175,7 +178,13 @@ def from_tensors(found: Mapping[str, Array]) -> Piece:
     if log_probs is None or not ids:
         return Piece(tuple(ids))
     # Of the new tokens; an engine that repeats those of all before has them at the end.
-    return Piece(tuple(ids), tuple(log_probs.reshape(-1)[-len(ids) :].tolist()))
+    found_log_probs = log_probs.reshape(-1)[-len(ids) :].tolist()
+    return Piece(tuple(ids), tuple(_finite(log_prob) for log_prob in found_log_probs))
+
+
+def _finite(log_prob: float) -> float:
+    """OpenAI's number for a token of no probability, which JSON has no word for."""
+    return log_prob if math.isfinite(log_prob) else NEVER_LOG_PROB
 
 
 def explained(error: Exception, generation: Generation) -> Exception:
@@ -185,7 +194,7 @@ def explained(error: Exception, generation: Generation) -> Exception:
     """
     message = str(error)
     if any(sign in message for sign in _FULL):
-        return Unavailable(f"the language model's queue is full ({message}); try again later")
+        return Unavailable(f"the language model is busy ({message}); try again later")
     if generation.guide is not None and any(sign in message.lower() for sign in _UNGUIDED):
         return InvalidRequest(
             f"the engine cannot follow the `{generation.guide.kind}` that the answer is to have; "

@@ -81,6 +81,9 @@ class HfTokenizer:
         text = self._marker.sub(lambda found: self._secrets[found[0]], text)
         return self._ids(text.replace(nonce, ""))
 
+    def encode(self, text: str) -> list[int]:
+        return self._ids(text)
+
     def count(self, text: str) -> int:
         return len(self._ids(text))
 

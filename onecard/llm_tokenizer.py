@@ -46,6 +46,9 @@ class Tokenizer(Protocol):
                 last message to be continued is not the assistant's, or is empty.
         """
 
+    def encode(self, text: str) -> list[int]:
+        """The tokens of `text`, special ones not being recognised in it."""
+
     def count(self, text: str) -> int:
         """How many tokens `text` takes, special ones not being recognised in it."""
 

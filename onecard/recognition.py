@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,7 @@ class _Request:
         self._suppressed = tokenizer.suppressed(options)
         num_prompt_tokens = len(tokenizer.prompt(language, options))
         self._max_new_tokens = min(config.max_new_tokens, config.max_seq_len - num_prompt_tokens)
+        self._is_measured_late = config.engine_backend == "tensorrtllm"
         self.beam_size = options.beam_size or config.beam_size
         self.retried: list[Document] = []
         self.warnings: list[str] = []
@@ -196,7 +197,22 @@ class _Request:
             found = [self._judge(next(answers), temperature, chunk) for _ in range(num_samples)]
             done = [attempt for attempt in found if attempt is not None]
             if done:
-                chunk.attempts.append(max(done, key=lambda attempt: attempt.avg_logprob))
+                best = max(done, key=lambda attempt: attempt.avg_logprob)
+                chunk.attempts.append(self._as_openai_measures(best, chunk))
+
+    def _as_openai_measures(self, attempt: Attempt, chunk: Chunk) -> Attempt:
+        """What NVIDIA's engine says of a sample is measured after the temperature was applied.
+
+        That is nearly 0 at a low one, whatever the model thinks, and would pass any threshold.
+        OpenAI measures before, where no sample is expected to beat the beam search of the same
+        chunk; at temperature 1 both are the same. Sources: NVIDIA/TensorRT-LLM
+        cpp/tensorrt_llm/kernels/samplingTopPKernels.cu (03cff08f), openai/whisper decoding.py
+        (`GreedyDecoder.update`).
+        """
+        if not (self._is_measured_late and 0 < attempt.temperature < 1):
+            return attempt
+        searched = [one.avg_logprob for one in chunk.attempts if one.temperature == 0]
+        return replace(attempt, avg_logprob=min([attempt.avg_logprob, *searched]))
 
     def _asked(
         self, chunks: Sequence[Chunk], temperature: float, num_samples: int

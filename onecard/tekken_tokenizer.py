@@ -62,8 +62,11 @@ class TekkenTokenizer:
             ) from error
         return list(encoded.tokens)
 
+    def encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, bos=False, eos=False))
+
     def count(self, text: str) -> int:
-        return len(self._tokenizer.encode(text, bos=False, eos=False))
+        return len(self.encode(text))
 
     def token(self, token_id: int) -> str:
         data = self._text_bytes(token_id)

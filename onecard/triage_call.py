@@ -9,17 +9,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from onecard.detokenizer import Detokenizer
 from onecard.errors import Cancelled, InvalidRequest, Unavailable, message
 from onecard.generation import Generation, Llm
 from onecard.llm_tokenizer import Tokenizer
 from onecard.mail import Mail
 from onecard.mail_packing import Pack
 from onecard.triage_options import Settings
-from onecard.verdict_grammar import VerdictGrammar
+from onecard.verdict_grammar import Begun, VerdictGrammar
 from onecard.verdicts import InvalidVerdict, Lines, Reader, Verdict
 
 
@@ -56,6 +57,33 @@ class Call:
         }
 
 
+class _Said:
+    """What the model said in one call so far.
+
+    Attributes:
+        ids: its tokens, and those with which texts were closed for it.
+        num_lines: whole ones.
+    """
+
+    def __init__(self, text: Detokenizer) -> None:
+        self._text = text
+        self.lines = Lines()
+        self.ids: list[int] = []
+        self.num_lines = 0
+
+    def push(self, ids: Sequence[int]) -> Iterator[str]:
+        """The lines that `ids` complete."""
+        self.ids += ids
+        for line in self.lines.push(self._text.push(ids)):
+            self.num_lines += 1
+            yield line
+
+    def flush(self) -> Iterator[str]:
+        """What is left at the end, which may be half a line."""
+        yield from self.lines.push(self._text.flush())
+        yield from self.lines.flush()
+
+
 class Caller:
     """Makes the calls of one request, any number at a time."""
 
@@ -90,26 +118,47 @@ class Caller:
         call.undecided = dict.fromkeys(call.undecided, why)
 
     def _read(self, call: Call, is_stopped: Callable[[], bool]) -> Iterator[Verdict]:
-        text, lines = self._tokenizer.detokenizer(), Lines()
-        with contextlib.closing(self._llm.stream(self._asked(call))) as pieces:
-            for piece in pieces:
-                call.num_tokens += sum(token not in self._tokenizer.end_ids for token in piece.ids)
-                for line in lines.push(text.push(piece.ids)):
+        answer = _Said(self._tokenizer.detokenizer())
+        asked: Generation | None = self._asked(call)
+        while asked is not None:
+            closed, asked_now, asked = None, asked, None
+            with contextlib.closing(self._llm.stream(asked_now)) as pieces:
+                for piece in pieces:
+                    ids = [token for token in piece.ids if token not in self._tokenizer.end_ids]
+                    call.num_tokens += len(ids)
+                    for line in answer.push(ids):
+                        yield from self._judged(call, line)
+                    if is_stopped() or not call.undecided:
+                        return  # which stops the engine
+                    closed = self._grammar.outgrown(answer.lines.open)
+                    if closed is not None:
+                        break  # which stops it too
+            if closed is not None:
+                for line in answer.push(self._tokenizer.encode('"')):
                     yield from self._judged(call, line)
-                if is_stopped() or not call.undecided:
-                    return  # which stops the engine
-        lines.push(text.flush())
-        for line in lines.flush():
+                asked = self._asked(call, answer, closed)
+        for line in answer.flush():
             yield from self._judged(call, line)
 
-    def _asked(self, call: Call) -> Generation:
+    def _asked(
+        self, call: Call, answer: _Said | None = None, closed: str = ""
+    ) -> Generation | None:
+        """The whole answer, or what comes after the text `closed`; None where no token is left."""
+        num_mails = len(call.pack.mails)
+        said: list[int] = []
+        guide = None
+        if answer is not None:
+            said = answer.ids
+            guide = self._grammar.guide(num_mails, Begun(answer.num_lines + 1, closed))
+        if len(said) >= call.pack.max_tokens:
+            return None
         return Generation(
-            prompt_ids=call.pack.prompt_ids,
-            max_tokens=call.pack.max_tokens,
+            prompt_ids=[*call.pack.prompt_ids, *said],
+            max_tokens=call.pack.max_tokens - len(said),
             end_ids=self._tokenizer.end_ids,
             temperature=self._settings.temperature,
             seed=call.seed,
-            guide=self._grammar.guide(len(call.pack.mails)),
+            guide=guide or self._grammar.guide(num_mails),
         )
 
     def _judged(self, call: Call, line: str) -> Iterator[Verdict]:

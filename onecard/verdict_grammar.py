@@ -1,17 +1,21 @@
-"""What the model may write: one line of JSON a mail, bounded in every part, as a grammar.
+"""What the model may write: one line of JSON a mail, as a grammar, and how long its texts may get.
 
-It knows what the generated lines look like and how long they can get; it knows no mails. A grammar
-and not a JSON schema, because NVIDIA's backend compiles schemas so that any amount of white space
-is JSON, in which a small model can lose itself; of a grammar both backends make the same.
+A grammar and not a JSON schema, because NVIDIA's backend compiles schemas so that any amount of
+white space is JSON, in which a small model can lose itself; of a grammar both backends make the
+same. The length of a text is no part of it: xgrammar keeps a mask of the whole vocabulary for each
+letter that is counted, and NVIDIA's executor stands still meanwhile (docs/triage.md). Who reads the
+answer stops a text that has outgrown its limit, and lets the model go on behind it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from onecard.errors import InvalidRequest
 from onecard.generation import Guide
+from onecard.guides.ebnf import Literals
 from onecard.triage_options import Settings
 
 Count = Callable[[str], int]  # the tokens that a text takes
@@ -24,13 +28,13 @@ MIN_LETTERS = 80  # of a mail's texts together: less says nothing
 SHARES = {"summary": 5, "action": 3, "reason": 3}
 DRAFT_SHARES = {**SHARES, "reply_draft": 12}
 
-# Letters from U+0020 to U+D7FF but controls, the quote and the backslash: 3 bytes of UTF-8 at most.
-# One class of few ranges and nothing else, for xgrammar repeats a choice of rules a thousand times
-# slower, and from a class of many ranges it lets tokens through that the class does not allow
-# (0.2.8). So no text has a quote or a line break in it; what cannot be seen is removed on reading.
-_LETTER = r"[ !#-\[\]-~\u00a1-\ud7ff]"
-_FIRST = r"[!#-\[\]-~\u00a1-\ud7ff]"
-MAX_LETTER_BYTES = 3
+# Any letter but controls, the quote and the backslash. Said by what it is not, and that in ASCII
+# alone: a class that names letters beyond it matches none of them in xgrammar 0.1.21, which
+# TensorRT-LLM 1.0 has, and 0.1.25 and 0.1.32 let all of U+0080 on through whatever is excluded
+# there. So no text has a quote or a line break in it; what cannot be seen is removed on reading.
+_LETTER = r'[^"\\\u0000-\u001f\u007f]'
+_FIRST = r'[^ "\\\u0000-\u001f\u007f]'
+MAX_LETTER_BYTES = 4
 # Days that exist, from 2000 to 2099.
 _DAY_RULES = r"""
 day ::= "20" [0-9] [0-9] "-" month_day | "20" ([02468] [048] | [13579] [26]) "-02-29"
@@ -44,11 +48,19 @@ confidence ::= "0." [0-9] | "1.0"
 """
 
 
+@dataclass(frozen=True)
+class Begun:
+    """What stands of an answer already: lines, and of mail `number`'s all up to one text's end."""
+
+    number: int
+    text: str
+
+
 class VerdictGrammar:
     """The lines of one request's calls.
 
     Attributes:
-        max_letters: of each text.
+        max_letters: of each text; whoever reads the answer sees to it (`outgrown`).
         max_tokens: of one line, whatever the model writes: no token is less than a byte.
     """
 
@@ -69,36 +81,57 @@ class VerdictGrammar:
         text_bytes = sum(self.max_letters.values()) * MAX_LETTER_BYTES
         self.max_tokens = len(bare.encode()) + text_bytes + 1  # and the end
 
-    def guide(self, num_mails: int) -> Guide:
-        """For mails 1 to `num_mails`, a line each, in order; the numbers are no choice."""
-        numbers = range(1, num_mails + 1)
+    def guide(self, num_mails: int, begun: Begun | None = None) -> Guide:
+        """For mails 1 to `num_mails`, a line each, in order; the numbers are no choice.
+
+        Args:
+            begun: what stands already, in place of which the rest of its line comes.
+        """
+        parts, literals = self._parts(), Literals()
+        lines = [f"line{number}" for number in range(1, num_mails + 1)]
         rules = [
-            "root ::= " + " ".join(f"line{number}" for number in numbers),
-            *(f'line{n} ::= {_quoted(f"""{{"mail": {n}, """)} fields "}}\\n"' for n in numbers),
-            f"fields ::= {self._fields()}",
-            f"category ::= {_one_of(self._settings.categories)}",
-            f"priority ::= {_one_of(self._settings.priorities)}",
-            *(self._text(name) for name in self.max_letters),
+            f"category ::= {_one_of(self._settings.categories, literals)}",
+            f"priority ::= {_one_of(self._settings.priorities, literals)}",
+            *(f'{name} ::= "\\"" {_FIRST} {_LETTER}* "\\""' for name in self.max_letters),
         ]
-        return Guide("ebnf_grammar", "\n".join(rules) + _DAY_RULES + _CONFIDENCE_RULE)
+        if begun is not None:
+            names = list(parts)
+            rest = [parts[name] for name in names[names.index(begun.text) + 1 :]]
+            rest = [_DUE, *rest] if begun.text == "action" else rest
+            rules.append(f"rest ::= {' '.join(rest)} {_END}")
+            lines = ["rest", *lines[begun.number :]]
+        if len(lines) > (begun is not None):
+            rules.append(f"fields ::= {' '.join(parts.values())}")
+        rules += [
+            f'{line} ::= {_quoted(f"""{{"mail": {line[4:]}, """)} fields {_END}'
+            for line in lines
+            if line != "rest"
+        ]
+        rules += literals.rules()
+        text = "\n".join([f"root ::= {' '.join(lines)}", *rules])
+        return Guide("ebnf_grammar", text + _DAY_RULES + _CONFIDENCE_RULE)
 
-    def _fields(self) -> str:
-        parts = [
-            _quoted('"summary": '), "summary",
-            _quoted(', "category": '), "category",
-            _quoted(', "priority": '), "priority",
-            _quoted(', "action": '),
-            f'({_quoted("""null, "due": null""")} | action {_quoted(""", "due": """)}',
-            r'("null" | "\"" day "\""))',
-            _quoted(', "confidence": '), "confidence",
-            _quoted(', "reason": '), "reason",
-        ]  # fmt: skip
+    def outgrown(self, line: str) -> str | None:
+        """The name of the text in which an unfinished line ends, where it is over its limit."""
+        if line.count('"') % 2 == 0:
+            return None
+        before, _, text = line.rpartition('"')
+        name = before.removesuffix('": ').rpartition('"')[2]
+        return name if len(text) > self.max_letters.get(name, len(text)) else None
+
+    def _parts(self) -> dict[str, str]:
+        """What stands behind the mail's number, by the names that come first in each."""
+        parts = {
+            "summary": f"{_quoted(_SUMMARY)} summary",
+            "category": f"{_key('category')} category",
+            "priority": f"{_key('priority')} priority",
+            "action": f"{_key('action')} ({_quoted(_NOTHING)} | action {_DUE})",
+            "confidence": f"{_key('confidence')} confidence",
+            "reason": f"{_key('reason')} reason",
+        }
         if self._settings.drafts:
-            parts += [_quoted(', "reply_draft": '), '("null" | reply_draft)']
-        return " ".join(parts)
-
-    def _text(self, name: str) -> str:
-        return rf'{name} ::= "\"" {_FIRST} {_LETTER}{{0,{self.max_letters[name] - 1}}} "\""'
+            parts["reply_draft"] = f'{_key("reply_draft")} ("null" | reply_draft)'
+        return parts
 
     def _longest(self, texts: dict[str, str]) -> str:
         """The longest line with these texts."""
@@ -113,10 +146,20 @@ class VerdictGrammar:
         return json.dumps(line, ensure_ascii=False) + "\n"
 
 
+def _key(name: str) -> str:
+    return _quoted(f', "{name}": ')
+
+
 def _quoted(text: str) -> str:
     """A literal of the grammar, whose escapes are JSON's."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def _one_of(names: Iterable[str]) -> str:
-    return " | ".join(_quoted(f'"{name}"') for name in names)
+def _one_of(names: Iterable[str], literals: Literals) -> str:
+    return " | ".join(literals(f'"{name}"') for name in names)
+
+
+_SUMMARY = '"summary": '
+_NOTHING = 'null, "due": null'
+_DUE = f"""{_key("due")} ("null" | "\\"" day "\\"")"""
+_END = r'"}\n"'

@@ -68,13 +68,17 @@ def undecided(mail: Mail, call: int | None, why: str) -> Verdict:
 
 
 class Lines:
-    """Whole lines out of text that comes in pieces."""
+    """Whole lines out of text that comes in pieces.
+
+    Attributes:
+        open: what came after the last whole one.
+    """
 
     def __init__(self) -> None:
-        self._open = ""
+        self.open = ""
 
     def push(self, text: str) -> Iterator[str]:
-        *lines, self._open = (self._open + text).split("\n")
+        *lines, self.open = (self.open + text).split("\n")
         yield from filter(str.strip, lines)
 
     def flush(self) -> Iterator[str]:

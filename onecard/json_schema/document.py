@@ -13,7 +13,12 @@ from jsonschema import exceptions, validators
 
 from onecard.errors import InvalidRequest, clipped, named, shown
 from onecard.json_schema import searching
-from onecard.json_schema.keywords import MAX_SCHEMA_LETTERS, refusal
+from onecard.json_schema.keywords import (
+    MAX_SCHEMA_DEPTH,
+    MAX_SCHEMA_LETTERS,
+    MAX_SCHEMA_OBJECTS,
+    refusal,
+)
 
 Schema = dict[str, Any]
 
@@ -35,6 +40,7 @@ class Document:
 
     def __init__(self, schema: Any) -> None:
         """Raises InvalidRequest where it is none, too large, or refers to something outside."""
+        _verify_shape(schema)
         size = len(json.dumps(schema))
         if size > MAX_SCHEMA_LETTERS:
             raise InvalidRequest(
@@ -89,6 +95,27 @@ class Document:
             yield from follow(validator, reference, value, schema) or ()
 
         return counted
+
+
+def _verify_shape(schema: Any) -> None:
+    """Refuse what is too deep or too much to be looked into."""
+    level, depth, number = [schema], 0, 0
+    while level:
+        number += sum(isinstance(value, dict) for value in level)
+        found = {"levels": (depth, MAX_SCHEMA_DEPTH), "objects": (number, MAX_SCHEMA_OBJECTS)}
+        for name, (count, most) in found.items():
+            if count > most:
+                raise InvalidRequest(
+                    f"the schema of `response_format` has more than {most} {name}, must have at "
+                    f"most {most}; send a smaller one"
+                )
+        depth += 1
+        nested = (value for value in level if isinstance(value, (dict, list)))
+        level = [
+            inner
+            for value in nested
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
 
 
 def _verify(kind: Any, schema: Any) -> None:

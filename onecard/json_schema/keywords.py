@@ -6,7 +6,12 @@ import difflib
 
 from onecard.errors import InvalidRequest, clipped, named
 
+# Of a schema as it is sent, counted before anything else is done with it: what comes after takes
+# time with the square of these. A level of a schema takes up to three of JSON, so that ten levels,
+# OpenAI's limit, are 30; 2,000 objects are more than any engine here compiles in its time.
 MAX_SCHEMA_LETTERS = 100_000  # as JSON
+MAX_SCHEMA_DEPTH = 64  # objects and lists within one another
+MAX_SCHEMA_OBJECTS = 2_000
 MAX_SUBSCHEMAS = 5000  # references followed and combinations multiplied out
 MAX_BRANCHES = 64  # of one `anyOf`, after it was combined with what stands beside it
 MAX_ITEMS = 1000  # of one array, where a number of items is asked for

@@ -11,7 +11,7 @@ import llm_calls as calls
 import numpy as np
 import pytest
 from llm_calls import END, PROMPT, Incoming, Receiver
-from tensorrtllm_cpu import answer, inflight, request, settings
+from tensorrtllm_cpu import answer, guides, inflight, request, settings
 from tensorrtllm_cpu.llm import LlmService
 from tensorrtllm_cpu.metrics import (
     INPUT_LENGTHS,
@@ -21,6 +21,9 @@ from tensorrtllm_cpu.metrics import (
     REQUESTS,
     Metrics,
 )
+from tensorrtllm_cpu.request import GuideText
+
+from onecard.guides.workshop import Limits
 
 LONG = 1500
 
@@ -397,9 +400,9 @@ def test_a_guide_that_takes_long_to_compile_holds_nobody_up(engine, monkeypatch)
     is_compiled = threading.Event()
     compile_guide = engine.service._guides.compile
 
-    def slowly(text):
+    def slowly(text, check):
         assert is_compiled.wait(60)
-        return compile_guide(text)
+        return compile_guide(text, check)
 
     monkeypatch.setattr(engine.service._guides, "compile", slowly)
     guided = engine.start(num_tokens=9, **guide("regex", "[ab]"))
@@ -407,6 +410,59 @@ def test_a_guide_that_takes_long_to_compile_holds_nobody_up(engine, monkeypatch)
     assert not guided.ended.is_set()
     is_compiled.set()
     assert calls.text_of(guided.wait().ids) in ("a", "b")
+
+
+# Nested choices, of which xgrammar has 76 s to do, and a chain of names that takes gigabytes.
+SLOW = '{"anyOf":[' * 900 + '{"type":"string"}' + "]}" * 900
+CHAIN = json.dumps(
+    {
+        "$defs": {
+            **{f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(60_000)},
+            "a60000": {"type": "string"},
+        },
+        "$ref": "#/$defs/a0",
+    }
+)
+
+
+@pytest.fixture
+def strict(monkeypatch):
+    """An engine that gives a guide two seconds and half a gigabyte."""
+    monkeypatch.setattr(guides, "LIMITS", Limits(max_s=2.0, max_bytes=2**29))
+    one = Engine()
+    yield one
+    one.service.close()
+
+
+@pytest.mark.parametrize("schema", [SLOW, CHAIN], ids=["slow", "large"])
+def test_a_guide_beyond_the_limits_is_refused_and_the_next_one_works(strict, schema):
+    refused = strict.run(num_tokens=5, **guide("json_schema", schema))
+    assert "takes more than" in str(refused.error)
+    assert refused.error.code == "INVALID_ARG"
+    assert calls.text_of(strict.run(num_tokens=9, **guide("regex", "yes")).ids) == "yes"
+
+
+def test_a_grammar_does_not_wait_for_a_schema(engine):
+    """Triage's lane and everybody's."""
+    slow = engine.start(num_tokens=5, **guide("json_schema", SLOW))
+    found = engine.run(num_tokens=9, **guide("ebnf_grammar", 'root ::= "a" | "c"'))
+    assert calls.text_of(found.ids) in ("a", "c")
+    assert not slow.ended.is_set()
+    slow.is_gone = True  # which ends the work
+    assert calls.text_of(engine.run(num_tokens=9, **guide("regex", "no")).ids) == "no"
+
+
+def test_only_so_much_of_compiled_guides_is_kept(engine):
+    kept = guides.Guides(engine.settings.tokenizer_info, 49152, 1)
+    try:
+        texts = [GuideText("regex", f"x{number}") for number in range(4)]
+        kept.compile(texts[0])
+        kept._max_kept_bytes = 2 * kept._known(texts[0]).memory_size_bytes
+        for text in texts[1:]:
+            kept.compile(text)
+        assert [kept._known(text) is not None for text in texts] == [False, False, True, True]
+    finally:
+        kept.close()
 
 
 def test_a_step_that_fails_ends_whose_fault_it_is_alone(engine, monkeypatch):

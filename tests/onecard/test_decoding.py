@@ -69,6 +69,17 @@ def test_the_best_beam_is_read_without_prompt_end_and_padding(prompt, tail) -> N
     assert found.avg_log_prob == -0.5  # the end counts
 
 
+@pytest.mark.parametrize("log_prob", [-np.inf, np.nan, np.inf])
+def test_what_half_precision_has_no_number_for_is_a_number_and_fails_thresholds(log_prob) -> None:
+    outputs = {
+        "output_ids": np.array([[[11, 12]]], np.int32),
+        "sequence_length": np.array([[2]], np.int32),
+        "cum_log_probs": np.array([[log_prob]], np.float32),
+    }
+    found = decoding.from_tensors(outputs, [], END)
+    assert -20 < found.avg_log_prob < -10
+
+
 def test_answers_come_in_order_and_no_more_run_than_may() -> None:
     lock = threading.Lock()
     running = highest = 0

@@ -106,6 +106,11 @@ def test_pieces_come_with_and_without_log_probabilities():
     assert found == Piece((4, 5), (-1.0, -0.5))
 
 
+def test_log_probabilities_are_numbers_that_json_has():
+    found = generation.from_tensors(response([4, 5, 6], output_log_probs=[-np.inf, np.nan, -0.5]))
+    assert found == Piece((4, 5, 6), (-9999.0, -9999.0, -0.5))
+
+
 def test_log_probabilities_of_earlier_tokens_are_left_out():
     found = generation.from_tensors(response([4], output_log_probs=[-3.0, -2.0, -1.0]))
     assert found == Piece((4,), (-1.0,))

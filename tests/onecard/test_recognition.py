@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -325,6 +326,24 @@ def test_circles_are_tried_again_at_rising_temperatures(recognizer, noise) -> No
     assert [request.temperature for _, request in engine.asked] == [0.0, 0.2, 0.2, 0.4, 0.4]
     assert [entry["reason"][-3:] for entry in found["retried"]] == ["e 0", "0.2"]
     assert engine.num_probes == 0
+
+
+@pytest.mark.parametrize(("backend", "wanted"), [("tensorrtllm", 1.0), ("ctranslate2", 0.2)])
+def test_what_nvidia_says_of_a_sample_passes_no_threshold_by_itself(
+    recognizer, noise, backend, wanted
+) -> None:
+    """Its log-probability is taken after the temperature was applied, and is about 0."""
+
+    def answer(chunk: int, request: Decode, times: int) -> Answer:
+        late = {0.0: -1.5, 1.0: -0.9}
+        return said(recognizer, " you", late.get(request.temperature, -0.01))
+
+    config = dataclasses.replace(CONFIG, engine_backend=backend)
+    made = recognition.Recognizer(recognizer.tokenizer, config, {}, 80)
+    engine = Script(answer, english(recognizer, 0.99))
+    options = TranscribeOptions(language="en", best_of=1)
+    (segment,) = made.recognize(noise, speech_of(noise), options, engine)["segments"]
+    assert segment["temperature"] == wanted
 
 
 def test_improbable_text_is_measured_for_silence(recognizer, noise) -> None:

@@ -1,13 +1,15 @@
 """Guided decoding: which tokens a JSON schema, a regular expression or a grammar lets through next.
 
-It knows xgrammar, which is what NVIDIA's backend guides with, and the tokenizer facts that both
-read (`xgrammar_tokenizer_info_path`, the file of NVIDIA's generate_xgrammar_tokenizer_info.py).
+xgrammar is what NVIDIA's backend guides with, and both read the same tokenizer facts
+(`xgrammar_tokenizer_info_path`, the file of NVIDIA's generate_xgrammar_tokenizer_info.py).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ import numpy as np
 import xgrammar
 
 from onecard import trtllm
+from onecard.errors import InvalidRequest
+from onecard.guides import library
+from onecard.guides.workshop import Limits, Work, Workshop
 from tensorrtllm_cpu.refusal import INVALID_ARG, ExecutorRefusal, Refusal
 from tensorrtllm_cpu.request import Array, GuideText
 from tensorrtllm_cpu.settings import SettingsError
 
-# NVIDIA's backend leaves it to the model how much white space it puts into the JSON of a schema.
-# Here it is one character at most in a place: small models otherwise never leave it.
-MAX_WHITESPACE = 1
+MAX_KEPT_BYTES = 128 * 2**20  # of compiled guides; those that nobody asked for longest go first
+LIMITS = Limits()  # of each guide
+LANES = (("ebnf_grammar",), ("json", "json_schema", "regex"))
 
 
 class Guide:
@@ -48,45 +53,79 @@ class Guide:
 
 
 class Guides:
-    """Compiles guides for one model; what was compiled once is kept."""
+    """Compiles guides for one model, in processes with limits; what was compiled is kept a while.
 
-    def __init__(self, tokenizer_info: Path, vocab_size: int, num_threads: int) -> None:
+    Grammars have a lane of their own, and JSON schemas and regular expressions another: triage
+    sends the former and strangers, through `chat`, the latter.
+    """
+
+    def __init__(
+        self,
+        tokenizer_info: Path,
+        vocab_size: int,
+        num_threads: int,
+        max_kept_bytes: int = MAX_KEPT_BYTES,
+    ) -> None:
         """Raises SettingsError where the tokenizer's facts are missing or of another vocabulary."""
         try:
-            facts = json.loads(tokenizer_info.read_text(encoding="utf-8"))
-            info = _tokenizer_info(facts, vocab_size)
+            self._info = library.tokenizer_info(xgrammar, tokenizer_info, vocab_size)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise SettingsError(
                 f"`xgrammar_tokenizer_info_path` is `{tokenizer_info}`, which cannot be used "
                 f"({error!r}); make the engine again: `make engines`"
             ) from error
         self._vocab_size = vocab_size
-        self._compiler = xgrammar.GrammarCompiler(info, max_threads=num_threads)
+        self._max_kept_bytes = max_kept_bytes
+        self._kept: OrderedDict[GuideText, Any] = OrderedDict()
+        self._lock = threading.Lock()
+        work = Work(str(tokenizer_info), vocab_size, num_threads=num_threads)
+        self._workshops = [Workshop(work, LIMITS, serialized=True) for _ in LANES]
+        self._pools = [ThreadPoolExecutor(1, f"guides of {lane}") for lane in LANES]
+        for workshop in self._workshops:
+            workshop.start()
 
-    def compile(self, guide: GuideText) -> Guide:
+    def submit(self, guide: GuideText, check: Callable[[], None]) -> Future[Guide]:
+        """A guide for one request, in its lane; its work ends when `check` raises."""
+        lane = int(guide.kind not in LANES[0])
+        return self._pools[lane].submit(self.compile, guide, check)
+
+    def compile(self, guide: GuideText, check: Callable[[], None] = lambda: None) -> Guide:
         """A guide for one request; seconds for a large grammar that is new.
 
         Raises:
-            ExecutorRefusal: the text is not of the guide's type.
+            ExecutorRefusal: the text is not of the guide's type, or goes beyond a limit.
         """
-        compilers = {
-            "json": lambda _: self._compiler.compile_builtin_json_grammar(),
-            "json_schema": lambda text: self._compiler.compile_json_schema(
-                text, max_whitespace_cnt=MAX_WHITESPACE
-            ),
-            "regex": self._compiler.compile_regex,
-            "ebnf_grammar": self._compiler.compile_grammar,
-        }
+        check()
         try:
-            compiled = compilers[guide.kind](guide.text)
+            compiled = self._known(guide) or self._made(guide, check)
             return Guide(compiled, self._vocab_size)
-        except Exception as error:  # xgrammar raises RuntimeError, ValueError and its own kinds
-            reason = str(error).strip().splitlines()
+        except (InvalidRequest, RuntimeError) as error:
             raise ExecutorRefusal(
-                f"the `guided_decoding_guide` is not a `{guide.kind}` that can be followed "
-                f"({reason[0] if reason else error!r}); mend it",
+                f"the `guided_decoding_guide` is no `{guide.kind}` that can be followed: {error}",
                 INVALID_ARG,
             ) from error
+
+    def close(self) -> None:
+        """End the processes; what is being compiled is given up."""
+        for workshop, pool in zip(self._workshops, self._pools, strict=True):
+            pool.shutdown(wait=False, cancel_futures=True)
+            workshop.close()
+
+    def _known(self, guide: GuideText) -> Any:
+        with self._lock:
+            if guide in self._kept:
+                self._kept.move_to_end(guide)
+            return self._kept.get(guide)
+
+    def _made(self, guide: GuideText, check: Callable[[], None]) -> Any:
+        workshop = self._workshops[int(guide.kind not in LANES[0])]
+        made = workshop.made(guide.kind, guide.text, check)
+        compiled = xgrammar.CompiledGrammar.deserialize_json(made.serialized, self._info)
+        with self._lock:
+            self._kept[guide] = compiled
+            while sum(one.memory_size_bytes for one in self._kept.values()) > self._max_kept_bytes:
+                self._kept.popitem(last=False)
+        return compiled
 
 
 def verify(guide: GuideText, is_set_up: bool) -> None:
@@ -105,14 +144,3 @@ def verify(guide: GuideText, is_set_up: bool) -> None:
         raise Refusal(trtllm.GUIDE_MISSING)
     if not is_set_up:
         raise ExecutorRefusal(trtllm.GUIDES_NOT_SET_UP)
-
-
-def _tokenizer_info(facts: Mapping[str, Any], vocab_size: int) -> xgrammar.TokenizerInfo:
-    metadata = xgrammar.TokenizerInfo._detect_metadata_from_hf(facts["tokenizer_str"])
-    return xgrammar.TokenizerInfo(
-        facts["encoded_vocab"],
-        vocab_type=metadata["vocab_type"],
-        vocab_size=vocab_size,
-        stop_token_ids=facts["stop_token_ids"],
-        add_prefix_space=metadata["add_prefix_space"],
-    )

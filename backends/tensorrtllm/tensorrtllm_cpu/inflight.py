@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from onecard import trtllm
+from onecard.errors import Cancelled
 from tensorrtllm_cpu.decoder import DecoderModel, Slice
 from tensorrtllm_cpu.guides import Guide
 from tensorrtllm_cpu.llm_limits import Job
@@ -65,6 +66,11 @@ class Sequence:
     def is_ready(self) -> bool:
         """Whether it is in line: one whose guide is still being compiled is not yet."""
         return self.guide is None or self.guide.done()
+
+    def check(self) -> None:
+        """Raises Cancelled where nobody waits for the answer any more."""
+        if self.is_cancelled:
+            raise Cancelled("nobody waits for the answer")
 
     @property
     def num_left(self) -> int:

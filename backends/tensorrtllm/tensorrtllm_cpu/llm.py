@@ -10,19 +10,18 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from onecard import trtllm
 from tensorrtllm_cpu import answer, decoder, llm_limits, request
 from tensorrtllm_cpu.answer import Answer
 from tensorrtllm_cpu.decoder import DecoderModel
-from tensorrtllm_cpu.guides import Guide, Guides
+from tensorrtllm_cpu.guides import Guides
 from tensorrtllm_cpu.inflight import InFlight
 from tensorrtllm_cpu.inflight import Sequence as Running
 from tensorrtllm_cpu.metrics import Metrics
 from tensorrtllm_cpu.refusal import ExecutorRefusal, Refusal
-from tensorrtllm_cpu.request import Array, GuideText
+from tensorrtllm_cpu.request import Array
 from tensorrtllm_cpu.settings import Settings
 
 Outputs = dict[str, Array]
@@ -63,7 +62,6 @@ class LlmService:
         self.model = decoder.load(settings)
         self.limits = llm_limits.Limits.of(settings, self.model)
         self._guides = _guides(settings, self.model)
-        self._compiler = ThreadPoolExecutor(1, "guides")
         self._numbers = itertools.count(1)
         self._outbox: queue.SimpleQueue[Outgoing | None] = queue.SimpleQueue()
         self._hurry = threading.Event()  # somebody waits for a first token, or for the end
@@ -106,7 +104,8 @@ class LlmService:
         self._outbox.put(None)
         for thread in self._threads:
             thread.join()
-        self._compiler.shutdown()
+        if self._guides is not None:
+            self._guides.close()
 
     def _submit(self, incoming: Incoming, sender: Sender, number: int) -> None:
         inputs = {tensor.name(): tensor.as_numpy() for tensor in incoming.inputs()}
@@ -128,12 +127,11 @@ class LlmService:
                 f"{job.num_new_tokens}"
             )
         outgoing = Outgoing(self._outbox, self._hurry, sender)
-        guide = None if asked.guide is None else self._compile(asked.guide)
-        self._loop.submit(Running(job, request_id, number, outgoing, guide))
-
-    def _compile(self, guide: GuideText) -> Future[Guide]:
-        assert self._guides is not None  # `admit` has refused guides where there are none
-        return self._compiler.submit(self._guides.compile, guide)
+        running = Running(job, request_id, number, outgoing)
+        if asked.guide is not None:
+            assert self._guides is not None  # `admit` has refused guides where there are none
+            running.guide = self._guides.submit(asked.guide, running.check)
+        self._loop.submit(running)
 
     def _refusal(self, number: int, error: Exception) -> Refusal:
         if isinstance(error, ExecutorRefusal):

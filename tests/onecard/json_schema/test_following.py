@@ -193,6 +193,15 @@ REFUSED = {
     "without an end": (only({"$ref": "#"}), "without end"),
     "only itself": ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "without end"),
     "in a circle": ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "leads back to itself"),
+    "too deep": ({"const": json.loads("[" * 70 + "]" * 70)}, "more than 64 levels"),
+    "too many objects": (
+        {"type": "object", "properties": {f"p{n}": {"type": "null"} for n in range(2000)}},
+        "more than 2000 objects",
+    ),
+    "nested choices": (
+        json.loads('{"anyOf":[' * 40 + '{"type":"string"}' + "]}" * 40),
+        "more than 64 levels",
+    ),
     "too large": ({"enum": ["x" * 100_001]}, "letters of JSON"),
     "too many branches": ({"anyOf": [{"const": n} for n in range(100)]}, "100 branches"),
     "2^30 references": (
