@@ -22,8 +22,8 @@ PLUGIN_WORKSPACE_BYTES = 32 * MIB
 BUFFER_BYTES_PER_LOGIT = 30
 # Whisper's execution contexts, in tensors of [3000, width] float16 a chunk. Encoder: 399,360,000
 # bytes of activations for 8 chunks of large-v3 (sherpa issue #605). Decoder: 833.73 MiB for 8
-# chunks (TensorRT-LLM issue #2419), less the plugin's workspace. Cross-attention over a paged cache
-# is fused (attentionOp.cpp), so that the length of the text does not enter.
+# chunks of 4 beams (TensorRT-LLM issue #2419), less the plugin's workspace. Cross-attention over a
+# paged cache is fused (attentionOp.cpp), so that the length of the text does not enter.
 ENCODER_TENSORS_PER_CHUNK = 6.5
 DECODER_TENSORS_PER_CHUNK = 13.7
 

@@ -57,7 +57,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def served(engines: Path) -> Iterator[Serving]:
     one = Serving(layout.MODEL_REPOSITORY, PLAN=PLAN, **{devices.OVERRIDE: "cpu"})
     one.output = engines / "output"
-    one.start()
+    one.start(patience_s=900)  # its models load one after the other
     yield one
     assert one.terminate() == 0
 

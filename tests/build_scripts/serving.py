@@ -91,7 +91,7 @@ class Serving:
             check=False,
         )
 
-    def start(self, until: str = "ready after") -> None:
+    def start(self, until: str = "ready after", patience_s: float = TIMEOUT_S) -> None:
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "build_scripts", "serve"],
@@ -100,7 +100,8 @@ class Serving:
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
-        eventually(lambda: until in self.said() or self.process.poll() is not None)  # type: ignore[union-attr]
+        process = self.process
+        eventually(lambda: until in self.said() or process.poll() is not None, patience_s)
         assert until in self.said()
 
     def said(self) -> str:
@@ -142,8 +143,8 @@ class Serving:
         return found
 
 
-def eventually(holds: Callable[[], Any]) -> None:
-    deadline_s = time.monotonic() + TIMEOUT_S
+def eventually(holds: Callable[[], Any], patience_s: float = TIMEOUT_S) -> None:
+    deadline_s = time.monotonic() + patience_s
     while not holds():
         assert time.monotonic() < deadline_s, "it did not happen in time"
         time.sleep(0.05)

@@ -93,16 +93,16 @@ def test_knobs_that_break_the_ledger_are_refused(tmp_path, monkeypatch, said):
 
 
 def test_the_dial_turns_what_is_served(tmp_path, monkeypatch, said):
-    one = asked("rtx3090", tmp_path, monkeypatch, VRAM_GIB="22.8")
+    one = asked("rtx3090", tmp_path, monkeypatch, VRAM_GIB="22.1")
     found = served.read(one, said.append, {})
-    assert "plan rtx3090, to fit VRAM_GIB=22.8: llm.context_tokens: 8192 -> 7168" in said
+    assert "plan rtx3090, to fit VRAM_GIB=22.1: llm.context_tokens: 8192 -> 7168" in said
     copy = served.repository_of(one, found, said.append)
     assert config(copy / "llm" / "configs" / "rtx3090.pbtxt")["max_attention_window_size"] == "7168"
     assert not any("make repository" in line for line in said)  # it would not write this
 
 
 def test_a_card_less_plan_has_no_dial(tmp_path, monkeypatch, said):
-    one = asked("cpu", tmp_path, monkeypatch, VRAM_GIB="22.8")
+    one = asked("cpu", tmp_path, monkeypatch, VRAM_GIB="22.1")
     with pytest.raises(PlanError, match=r"`cpu` states no card.*leave out VRAM_GIB"):
         served.read(one, said.append, {})
 
