@@ -49,7 +49,7 @@ class Engines:
         directory = self._root / trtllm_diarize.directory(self._plan)
         wanted = trtllm_diarize.COMMUNITY
         if not (directory / manifest.FILENAME).is_file():
-            cure = f"set HF_TOKEN (docs/first-run.md) and run {engines.cure(self._plan)}"
+            cure = f"accept its terms, set HF_TOKEN (docs/first-run.md); {engines.cure(self._plan)}"
             found = f"not there; {trtllm_diarize.INSTEAD}"
             yield Finding("warn", "diarization", found, wanted, cure)
             return
