@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := onecard client build_scripts backends model_repository bench evaluation tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench eval perf fuzz samples demo plan roofline doctor measure serve wait stop status test check fmt engines repository lock clean
+.PHONY: help setup bench eval perf fuzz samples demo plan roofline doctor measure report serve wait stop status test check fmt engines repository lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ doctor: ## what this machine has against what a plan needs, and the cures (PLAN=
 
 measure: ## on a CUDA machine: what can be measured without TensorRT-LLM, into docs/measured/ (ARGS="--sections kv")
 	@$(BUILD) measure $(ARGS)
+
+report: ## an archive for an issue report, without contents of requests and secrets (PLAN=rtx3090)
+	@$(BUILD) report $(ARGS)
 
 engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu, ARGS="--dry-run --json")
 	@$(BUILD) engines $(ARGS)

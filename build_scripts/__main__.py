@@ -22,6 +22,7 @@ VERBS = {
     "roofline": "build_scripts.roofline",
     "doctor": "build_scripts.doctor",
     "measure": "build_scripts.measure",
+    "report": "build_scripts.report",
     "engines": "build_scripts.engines",
     "repository": "build_scripts.repository",
 }

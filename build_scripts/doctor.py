@@ -18,6 +18,7 @@ from build_scripts import (
     doctor_engines,
     doctor_gpu,
     doctor_host,
+    doctor_packages,
     doctor_torch,
     nvml,
     plan,
@@ -34,6 +35,10 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     """Print what was found for one plan. Returns the exit status: that of MachineError where
     something fails. Raises PlanError."""
     asked = _parse(arguments, environment)
+    if asked.packages:
+        listed = doctor_packages.listed()
+        say(json.dumps(listed) if asked.json else "\n".join(doctor_packages.lines(listed)))
+        return 0
     gpus = nvml.gpus(environment=environment)
     name = cards.resolve(asked.plan, aside)
     turned = dial.read(asked.vram, environment)
@@ -60,6 +65,7 @@ def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse
     )
     chosen = environment.get("PLAN") or plan.DEFAULT_PLAN
     parser.add_argument("--plan", default=chosen, help="which, default cpu; or PLAN=; `auto`")
+    parser.add_argument("--packages", action="store_true", help="every package here, and no more")
     parser.add_argument("--json", action="store_true", help="for machines")
     dial.add_argument(parser)
     return parser.parse_args(arguments)
@@ -74,6 +80,7 @@ def examine(
     """Every finding for a plan, the quick ones first."""
     engines = doctor_engines.Engines(chosen, vram_gib=vram_gib)
     yield from doctor_host.software()
+    yield doctor_packages.check()
     if chosen.card is None:
         yield doctor_host.runtime()
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from build_scripts import engines, layout, trtllm_diarize
+from build_scripts import engines, layout, speaker_pipeline
 from build_scripts.findings import Finding, passed
 from build_scripts.plan import Plan
 from onecard import manifest
@@ -44,13 +44,13 @@ class Engines:
 
     def speakers(self) -> Iterator[Finding]:
         """Of a plan with pyannote's own pipeline: whether it is there."""
-        if not trtllm_diarize.is_wanted(self._plan):
+        if not speaker_pipeline.is_wanted(self._plan):
             return
-        directory = self._root / trtllm_diarize.directory(self._plan)
-        wanted = trtllm_diarize.COMMUNITY
+        directory = self._root / speaker_pipeline.directory(self._plan)
+        wanted = speaker_pipeline.COMMUNITY
         if not (directory / manifest.FILENAME).is_file():
-            cure = f"set HF_TOKEN (docs/first-run.md) and run {engines.cure(self._plan)}"
-            found = f"not there; {trtllm_diarize.INSTEAD}"
+            cure = f"accept its terms, set HF_TOKEN (docs/first-run.md); {engines.cure(self._plan)}"
+            found = f"not there; {speaker_pipeline.INSTEAD}"
             yield Finding("warn", "diarization", found, wanted, cure)
             return
         fault = self._fault(directory)

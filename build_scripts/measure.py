@@ -1,8 +1,9 @@
 """The verb measure: figures of this card for the ledger, as far as they need no TensorRT-LLM.
 
 It knows the sections, that each is measured by itself, so that one which fails costs no other, and
-the file in docs/measured/ that `ledger_lines` reads; how they are measured is `measure_models`' and
-`measure_triton`'s.
+the file in docs/measured/ that `ledger_lines` reads; how they are measured is `measure_models`',
+`measure_speech`'s and `measure_triton`'s. All of it ends within six minutes, for a machine that is
+lent for minutes: what most is counted with comes first, and what there is no time for is left out.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ from build_scripts.progress import say
 
 SUBJECTS = ("align", "diarize", "kv")  # torch's, each in a process of its own
 TRITON = "triton"
-SECTIONS = (*SUBJECTS, TRITON)
+SPEECH = ("parity", "whisper")  # of real speech: whether a card says the same, and how fast
+SECTIONS = (*SUBJECTS, TRITON, *SPEECH)
 REFERENCE = "rtx3090"  # whose batches and pools are measured where no plan has this card
-LIMIT_S = 70.0  # of one section, so that all of them end within five minutes
+LIMIT_S = 70.0  # of one section
+WITHIN_S = 350.0  # of all of them
+LEAST_S = 5.0  # with less left a section is not begun
 _PACKAGES = {"pyannote": "pyannote.audio"}  # of modules that have another name
 
 Section = dict[str, Any]
@@ -59,18 +63,21 @@ def main(
     chosen = _plan(asked.plan, [gpu])
     _verify_writable(asked.out)
     say(f"measuring {gpu.name}, driver {gpu.driver}, with the batches of plan {chosen} ({python})")
+    end_s = time.monotonic() + asked.within
 
     def run(name: str) -> Section:
+        limit_s = _left(end_s, asked)
         if name == TRITON:
             one = measure_triton.runtime()
             return {"figures": measure_triton.figures(lambda: _same(read, gpu), one)}
-        return subject(name, "cuda", chosen, seen, python, asked.limit)
+        return subject(name, "cuda", chosen, seen, python, limit_s)
 
     found, failed = sections(asked.sections, run)
     if not found:
         raise BuildError("nothing could be measured, and nothing was written; why is said above")
     path = write(document(gpu, chosen, found, failed), asked.out)
     _show(json.loads(path.read_text(encoding="utf-8"))["figures"])
+    _show_facts(found)
     say(f"{path}: `make plan` counts with it from now on; commit it so that others do")
     return _verdict(failed)
 
@@ -78,14 +85,24 @@ def main(
 def _try_the_code(asked: argparse.Namespace, environment: Mapping[str, str]) -> int:
     chosen = _plan(asked.plan, [])
     names = [name for name in asked.sections if name != TRITON]
+    end_s = time.monotonic() + asked.within
     found, failed = sections(
         names,
-        lambda name: subject(name, "cpu", chosen, environment, sys.executable, asked.limit),
+        lambda name: subject(name, "cpu", chosen, environment, sys.executable, _left(end_s, asked)),
     )
     _show(_figures(found.values()))
+    _show_facts(found)
     say("this tried the code with small networks on the CPU: nothing was measured, no card is "
         "described by it, no file was written")  # fmt: skip
     return _verdict(failed)
+
+
+def _left(end_s: float, asked: argparse.Namespace) -> float:
+    """Seconds for the next section. Raises BuildError where there are too few."""
+    left_s = end_s - time.monotonic()
+    if left_s < LEAST_S:
+        raise BuildError(f"the {asked.within:.0f} s for all are over; --within gives them longer")
+    return float(min(asked.limit, left_s))
 
 
 def _verdict(failed: Mapping[str, str]) -> int:
@@ -125,6 +142,10 @@ def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse
     parser.add_argument(
         "--limit", type=float, default=LIMIT_S, metavar="SECONDS",
         help=f"of one section of torch's, default {LIMIT_S:.0f}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--within", type=float, default=WITHIN_S, metavar="SECONDS",
+        help=f"of all sections together, default {WITHIN_S:.0f}",
     )  # fmt: skip
     parser.add_argument(
         "--device", choices=("cuda", "cpu"), default="cuda",
@@ -172,7 +193,7 @@ def sections(names: Sequence[str], run: Run) -> tuple[dict[str, Section], dict[s
         try:
             result = run(name)
             problem = result.get("error", "")
-            if result["figures"]:
+            if result["figures"] or result.get("facts") or result.get("sweeps"):
                 found[name] = result
         except Exception as error:  # whatever one of them does, the rest is worth having
             problem = str(error) or repr(error)
@@ -195,7 +216,7 @@ def subject(
 
     Raises MachineError where torch has no such device, BuildError where it fails otherwise.
     """
-    module = "build_scripts.measure_models"
+    module = f"build_scripts.measure_{'speech' if name in SPEECH else 'models'}"
     try:
         done = subprocess.run(
             [python, "-m", module, name, "--device", device, "--plan", chosen],
@@ -242,6 +263,7 @@ def document(
         "sections": list(found),
         "failed": dict(failed),
         "figures": figures,
+        "facts": {name: one["facts"] for name, one in found.items() if one.get("facts")},
         "sweeps": [
             {"section": name, **row} for name, one in found.items() for row in one.get("sweeps", ())
         ],
@@ -279,6 +301,7 @@ def _kept(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
             **document["failed"],
         },
         "figures": {**old["figures"], **document["figures"]},
+        "facts": {**old.get("facts", {}), **document["facts"]},
         "sweeps": [
             *document["sweeps"], *(row for row in old["sweeps"] if row["section"] not in new)
         ],
@@ -291,6 +314,17 @@ def _figures(found: Any) -> dict[str, dict[str, Any]]:
 
 def _same(read: Callable[[], list[Gpu]], gpu: Gpu) -> Gpu:
     return next(one for one in read() if one.uuid == gpu.uuid)
+
+
+def _show_facts(found: Mapping[str, Section]) -> None:
+    """Parity, and the rows of what was timed; those of memory are in the file."""
+    for section in found.values():
+        for name, facts in section.get("facts", {}).items():
+            say(f"{name:32}" + ", ".join(f"{key} {value}" for key, value in facts.items()))
+        for row in section.get("sweeps", ()):
+            if "took_s" in row:
+                seconds = row["seconds"] * row["batch"]
+                say(f"{row['what']}, batch {row['batch']}: {seconds} s in {row['took_s']} s")
 
 
 def _show(figures: Mapping[str, Mapping[str, Any]]) -> None:

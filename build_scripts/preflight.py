@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_scripts import layout, processes, settings
+from build_scripts import layout, processes, settings, speaker_pipeline
 from build_scripts.errors import PortTaken, ServerError
 from build_scripts.launch import Launch
 from build_scripts.settings import Settings
@@ -48,8 +48,7 @@ def check_engines(
     """Raises ServerError that names every directory without which a model would not load, and the
     command that makes them; a warning for what is only less: a language, an engine of before the
     plan was changed. What lies in them is verified by the models."""
-    # They want packages, and `demo` imports this before setup.
-    from build_scripts import engines, trtllm_diarize
+    from build_scripts import engines  # it wants packages, and `demo` imports this before setup
 
     plan = found.plan
     cure = engines.cure(plan, vram_gib)
@@ -67,7 +66,7 @@ def check_engines(
         f"text; {cure}"
         for one in spare
     ]
-    if lack := trtllm_diarize.lack(plan, root):
+    if lack := speaker_pipeline.lack(plan, root):
         warnings.append(f"warning: {lack}; {cure}")
     if found.launch.runtime == "nvidia":
         made = set(wanted) - set(missing)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from build_scripts import knobs, overrides, trtllm_diarize
+from build_scripts import knobs, overrides, speaker_pipeline
 from build_scripts import plan_values as values
 from build_scripts.architectures import TEXT_POSITIONS
 from build_scripts.errors import PlanError
@@ -249,7 +249,7 @@ def _align(plan: Plan) -> dict[str, str]:
 def _diarize(plan: Plan) -> dict[str, str]:
     return _texts(
         cpu_share=0.5,
-        **trtllm_diarize.served(plan),
+        **speaker_pipeline.served(plan),
         segmentation=_engine(plan, "segmentation"),
         embedding=_engine(plan, "embedding"),
         device=plan.diarize.device,

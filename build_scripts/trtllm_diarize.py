@@ -17,15 +17,12 @@ from pathlib import Path
 from build_scripts import errors, layout, trtllm_sources
 from build_scripts.errors import BuildError, InstallError
 from build_scripts.plan import Plan
-from build_scripts.trtllm_command import OWN_PYTHON, Command, assemble, fetch, folder, home, scratch
+from build_scripts.speaker_pipeline import INSTEAD, NAME, directory, is_wanted
+from build_scripts.trtllm_command import OWN_PYTHON, Command, assemble, fetch, folder, scratch
 from build_scripts.trtllm_runner import Runner
-from onecard import manifest
 
-COMMUNITY = "community-1"  # diarize.pipeline; else a directory, or "none"
-NAME = "diarization"  # of the directory below engines/<plan>
 LICENCE = "cc-by-4.0"
 CHECKED = "checked"  # beside what was fetched, when it was loaded once
-INSTEAD = "until then speakers are told apart by the small network of a package"
 
 Say = Callable[[str], None]
 
@@ -52,21 +49,6 @@ def check(directory: Path) -> None:
             "report`; the plan's `diarize.pipeline` may name a directory, or be `none`"
         ) from None
     (directory / CHECKED).write_text("", encoding="utf-8")
-
-
-def is_wanted(plan: Plan) -> bool:
-    return plan.diarize.pipeline == COMMUNITY
-
-
-def directory(plan: Plan) -> str:
-    """Where the model `diarize` looks for it, relative to the checkout."""
-    return f"{home(plan.name)}/{NAME}"
-
-
-def served(plan: Plan) -> dict[str, str | bool]:
-    """The parameters of the model `diarize` that say which pipeline it is."""
-    where = directory(plan) if is_wanted(plan) else plan.diarize.pipeline
-    return {"pipeline": where, "pipeline_is_optional": is_wanted(plan)}
 
 
 def commands(plan: Plan) -> list[Command]:
@@ -102,13 +84,6 @@ def build(plan: Plan, say: Say, root: Path = layout.ROOT) -> bool:
         say(f"{NAME}: {INSTEAD}, and every answer says so; the rest goes on")
         return False
     return True
-
-
-def lack(plan: Plan, root: Path = layout.ROOT) -> str:
-    """What a start warns of; empty where nothing lacks."""
-    if not is_wanted(plan) or (root / directory(plan) / manifest.FILENAME).is_file():
-        return ""
-    return f"{directory(plan)} is not made yet: {INSTEAD}"
 
 
 if __name__ == "__main__":

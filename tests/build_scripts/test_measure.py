@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -29,6 +30,7 @@ from build_scripts import (
     measure_models,
     measure_python,
     measure_speakers,
+    measure_speech,
     measure_taken,
     measure_triton,
     plan,
@@ -387,3 +389,66 @@ def test_where_the_driver_tells_no_processes_the_card_has_grown() -> None:
     assert measure_taken.taken(before, now, pid=42) == 2**30
     unified = [dataclasses.replace(one, unified=True) for one in (before, now)]
     assert measure_taken.taken(*unified, pid=42) is None  # anybody's memory
+
+
+def test_all_sections_end_within_the_time_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = itertools.count(0.0, 30.0)
+    limits: dict[str, float] = {}
+
+    def run(name: str, *_: Any) -> dict[str, Any]:
+        limits[name] = _[-1]
+        return {**fake_run("kv"), "error": ""}
+
+    monkeypatch.setattr(measure.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(measure, "subject", run)
+    asked = ["--device", "cpu", "--within", "150", "--limit", "70"]
+    assert measure.main(asked) == 1
+    assert list(limits) == ["align", "diarize"]  # the first two; each look at the clock is 30 s
+    assert all(0 < limit <= 70 for limit in limits.values())
+    assert "the 150 s for all are over" in capsys.readouterr().out
+
+
+def test_what_is_no_figure_is_written_beside_them(tmp_path: Path) -> None:
+    facts = {"word_times": {"most_s": 0.04}}
+    row = {"what": "ctranslate2", "batch": 4, "seconds": 30, "took_s": 1.5, "bytes": MIB}
+    parts = {
+        "parity": {"figures": {}, "facts": facts, "error": ""},
+        "whisper": {"figures": {}, "facts": {}, "sweeps": [row], "error": ""},
+    }
+    found, failed = measure.sections(tuple(parts), lambda name: parts[name])
+    document = measure.document(gpu(), "rtx3090", found, failed)
+    assert document["facts"] == {"parity": facts}
+    assert {"section": "whisper", **row} in document["sweeps"]
+    path = measure.write(document, tmp_path)
+    measure.write(measured("kv"), tmp_path)  # a later run of others leaves them
+    assert json.loads(path.read_text())["facts"] == {"parity": facts}
+
+
+def test_the_turns_and_word_times_of_one_device_are_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The comparison itself, on stated answers; that it runs, on this machine's processor."""
+    begins = {"cpu": {0: 0.0, 1: 0.5, 2: 1.0}, "cuda": {0: 0.02, 1: 0.5, 2: 1.3}}
+    monkeypatch.setattr(measure_speech, "_whisper", lambda device, _: device)
+    monkeypatch.setattr(measure_speech, "_transcribed", lambda *_: [[1, 2, 3]])
+    monkeypatch.setattr(measure_speech, "_aligned", lambda device, *_: begins[device])
+    pcm = measure_speech.recording()
+    assert measure_speech.word_times("cuda", pcm) == {
+        "tokens": 3, "median_s": 0.02, "most_s": 0.3, "within_40_ms": 0.6667,
+    }  # fmt: skip
+    speaks = np.zeros((2, 1000), bool)
+    other = speaks.copy()
+    other[1, 100:350] = True
+    answers = iter([(speaks, 2.0), (other, 0.5)])
+    monkeypatch.setattr(measure_speech, "_turns", lambda *_: next(answers))
+    assert measure_speech.turns("cuda", pcm)["differing_s"] == 0.25
+
+
+def test_whisper_is_timed_on_real_speech() -> None:
+    found = measure_speech.measured("whisper", "cpu", plan.load("rtx3090"))
+    assert found["error"] == ""
+    (row,) = found["sweeps"]
+    assert row["tokens"] > 40  # the recording is 30 s of talk
+    assert row["took_s"] > 0

@@ -192,3 +192,12 @@ def test_every_sample_set_is_pinned() -> None:
     for one in samples.SETS:
         assert len(one.digest) == 64, one.name
         assert one.licence
+
+
+def test_what_runs_before_setup_needs_no_package() -> None:
+    names = ("demo", "setup", "operate", "preflight", "environment")
+    script = "".join(f"import build_scripts.{name}\n" for name in names)
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", script], cwd=layout.ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr

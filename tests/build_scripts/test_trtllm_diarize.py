@@ -17,6 +17,7 @@ from build_scripts import (
     engines,
     plan,
     serving,
+    speaker_pipeline,
     trtllm_diarize,
     trtllm_sources,
 )
@@ -61,7 +62,7 @@ def rtx3090(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
 
 def test_the_plans_of_cards_want_it_and_the_one_without_does_not() -> None:
     plans = [plan.load(name) for name in plan.names()]
-    assert {one.name for one in plans if not trtllm_diarize.is_wanted(one)} == {"cpu"}
+    assert {one.name for one in plans if not speaker_pipeline.is_wanted(one)} == {"cpu"}
     assert trtllm_diarize.commands(plan.load("cpu")) == []
     own = dataclasses.replace(plans[0].diarize, pipeline="/models/mine")
     found = serving.models(dataclasses.replace(plans[0], diarize=own))["diarize"].parameters
@@ -85,11 +86,11 @@ def test_with_a_token_it_is_made_and_the_model_loads_it(
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     said: list[str] = []
     assert trtllm_diarize.build(rtx3090, said.append, root=tmp_path), said
-    made = tmp_path / trtllm_diarize.directory(rtx3090)
+    made = tmp_path / speaker_pipeline.directory(rtx3090)
     found = manifest.verify(made)
     assert (found.model, found.licence) == (f"{NAME} ({COMMIT[:12]})", "cc-by-4.0")
     assert set(found.files) == set(trtllm_sources.DIARIZATION.files)
-    assert trtllm_diarize.lack(rtx3090, tmp_path) == ""
+    assert speaker_pipeline.lack(rtx3090, tmp_path) == ""
     (finding,) = doctor_engines.Engines(rtx3090, tmp_path).speakers()
     assert (finding.status, finding.found) == ("pass", found.model)
 
@@ -116,8 +117,8 @@ def test_without_the_terms_accepted_it_says_how_and_nothing_stops(
     assert len(how) == 1  # once
     assert "docker/.env" in how[0]
     assert "the rest goes on" in said[-1]
-    assert not (tmp_path / trtllm_diarize.directory(rtx3090)).exists()
-    assert "is not made yet: until then speakers" in trtllm_diarize.lack(rtx3090, tmp_path)
+    assert not (tmp_path / speaker_pipeline.directory(rtx3090)).exists()
+    assert "is not made yet: until then speakers" in speaker_pipeline.lack(rtx3090, tmp_path)
     (finding,) = doctor_engines.Engines(rtx3090, tmp_path).speakers()
     assert finding.status == "warn"
     assert "HF_TOKEN" in finding.cure
@@ -131,7 +132,7 @@ def test_a_file_that_is_another_is_not_served(
     said: list[str] = []
     assert not trtllm_diarize.build(rtx3090, said.append, root=tmp_path)
     assert any("`plda/plda.npz`" in one and "wanted" in one for one in said)
-    assert not (tmp_path / trtllm_diarize.directory(rtx3090)).exists()
+    assert not (tmp_path / speaker_pipeline.directory(rtx3090)).exists()
 
 
 def test_what_does_not_load_is_not_served(
@@ -147,4 +148,4 @@ def test_what_does_not_load_is_not_served(
     said: list[str] = []
     assert not trtllm_diarize.build(rtx3090, said.append, root=tmp_path)
     assert any("does not load" in one for one in said), said
-    assert not (tmp_path / trtllm_diarize.directory(rtx3090)).exists()
+    assert not (tmp_path / speaker_pipeline.directory(rtx3090)).exists()
