@@ -102,15 +102,22 @@ def of_answer(found: Answer) -> Hypothesis:
 @contextmanager
 def served(url: str | None, beam_size: int | None = None) -> Iterator[Transcribe]:
     """The server at `url`, or one started for the time of the block; beams as for `onecard`."""
+    with connected(url) as client:
+        yield onecard(client, beam_size)
+
+
+@contextmanager
+def connected(url: str | None) -> Iterator[Client]:
+    """A client of the server at `url`, or of one started for the time of the block."""
     if url is not None:
         with Client(url) as client:
             client.health()
-            yield onecard(client, beam_size)
+            yield client
         return
     from build_scripts.demo import running
 
     with running() as one, Client(f"{one.reachable_address}:{one.grpc_port}") as client:
-        yield onecard(client, beam_size)
+        yield client
 
 
 @contextmanager

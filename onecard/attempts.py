@@ -23,10 +23,13 @@ from onecard.options import TranscribeOptions
 Document = dict[str, Any]
 
 # Where there is speech, words of the prompt are more probable than this, and the first token is
-# seldom the one for no speech (seen with Whisper base: speech -0.7 and 0.17 at worst; noise, music
-# and ringing -0.99 or 0.79 at best).
+# seldom the one for no speech (seen with Whisper base: speech -0.7 and 0.17 at worst; noise, music,
+# ringing and DTMF -0.88 or 0.48 at best).
 ECHO_LOGPROB = -0.9
-ECHO_NO_SPEECH_PROB = 0.25
+QUIET_NO_SPEECH_PROB = 0.25
+# A chunk in which speech detection scores less has not been heard by it at its defaults. Such ones
+# come of a low `vad_onset` or of `vad_filter=False`.
+UNHEARD_SCORE = TranscribeOptions.vad_onset
 # A phrase of at least four characters, three times in a row; in text without punctuation.
 _CIRCLE = re.compile(r"(.{4,}?)\1\1")
 _PUNCTUATION = re.compile(r"[^\w\s]+")
@@ -74,7 +77,8 @@ class Chunk:
 
     `error` is the engine's when it was last asked. `no_speech_prob` is measured only where the text
     is doubtful; `starts_silent` says that the token for no speech came first, `is_silence` that it
-    is above the threshold as well.
+    is above the threshold as well. `vad_score` is speech detection's highest, from 0 to 1, where
+    its method gives one.
     """
 
     start_s: float
@@ -86,6 +90,12 @@ class Chunk:
     is_silence: bool = False
     starts_silent: bool = False
     language: str | None = None  # where it is not the recording's
+    vad_score: float | None = None
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether speech detection at its defaults would have left it out."""
+        return self.vad_score is not None and self.vad_score < UNHEARD_SCORE
 
     @property
     def duration_s(self) -> float:
@@ -138,25 +148,33 @@ class Criteria:
         """Whether it has words of the prompt alone, as Whisper writes where nobody speaks."""
         return bool(attempt.words) and attempt.words <= self.prompt_words
 
-    def is_doubtful_speech(self, attempt: Attempt, is_last: bool) -> bool:
+    def is_doubtful_speech(self, chunk: Chunk, is_last: bool) -> bool:
         """Whether it has to be asked if there is any speech at all.
 
         What repeats itself may not do so at the next temperature.
         """
+        attempt = chunk.attempts[-1]
         is_repetitive = is_last and self.is_repetitive(attempt)
-        return is_repetitive or self.is_improbable(attempt) or self.is_echo(attempt)
+        is_improbable = self.is_improbable(attempt)
+        return is_repetitive or is_improbable or self.is_echo(attempt) or chunk.is_unheard
 
     def is_invented(self, chunk: Chunk, attempt: Attempt) -> bool:
-        """Whether the text is the prompt's or a repetition, and the sound no speech."""
-        if not self.is_echo(attempt) and not self.is_repetitive(attempt):
-            return False
-        heard = chunk.no_speech_prob or 0.0
-        is_quiet = chunk.starts_silent and heard > ECHO_NO_SPEECH_PROB
-        return is_quiet or attempt.avg_logprob < ECHO_LOGPROB
+        """Whether the text is the prompt's, a repetition or improbable, and the sound no speech.
+
+        For improbable text Whisper's own rule asks for more silence than ringing, keys of a
+        telephone and music have.
+        """
+        is_quiet = chunk.starts_silent and (chunk.no_speech_prob or 0.0) > QUIET_NO_SPEECH_PROB
+        if self.is_echo(attempt) or self.is_repetitive(attempt):
+            return is_quiet or attempt.avg_logprob < ECHO_LOGPROB
+        return is_quiet and self.is_improbable(attempt)
 
     def is_silent(self, chunk: Chunk) -> bool:
-        """Improbable text where the model hears no speech: text that is better left out."""
-        return chunk.is_silence and self.is_improbable(chunk.attempts[-1])
+        """Text where the model hears no speech, and that is improbable or the VAD heard none.
+
+        Whisper writes `Thank you.` into silence with a good probability.
+        """
+        return chunk.is_silence and (chunk.is_unheard or self.is_improbable(chunk.attempts[-1]))
 
     def doubt(self, chunk: Chunk) -> str | None:
         """Why the last attempt will not do; None where it will, or where trying on is futile."""

@@ -63,7 +63,8 @@ class Detector:
 
         Returns:
             SPEECH: `{"duration_s", "method", "engine", "regions", "chunks"}`, in seconds;
-                no chunks where there is no speech.
+                no chunks where there is no speech. A chunk has its highest `score`, from 0 to 1,
+                where the method gives one.
             SCORES [windows, frames, speakers]: what diarization needs of the same network; no
                 windows where silero was asked for, which does not compute them.
 
@@ -80,6 +81,7 @@ class Detector:
                 else vad.evenly(duration_s, options.chunk_size)
             )
             scores = np.zeros((0, pyannote.num_frames, pyannote.num_speakers), np.float32)
+            speech = None
         else:
             if scores is not None and len(scores):
                 pyannote.verify(scores, num_samples)
@@ -100,6 +102,15 @@ class Detector:
             "method": options.vad_method,
             "engine": self._engines[options.vad_method],
             "regions": regions,
-            "chunks": [asdict(chunk) for chunk in vad.merge(regions, options.chunk_size)],
+            "chunks": [
+                self._document(chunk, speech) for chunk in vad.merge(regions, options.chunk_size)
+            ],
         }
         return document, scores
+
+    def _document(self, chunk: vad.Chunk, speech: vad.FloatArray | None) -> dict[str, Any]:
+        document = asdict(chunk)
+        if speech is not None and len(speech):
+            span = chunk.start, chunk.end
+            document["score"] = round(vad.highest(speech, self._segmenter.frames, span), 3)
+        return document

@@ -127,7 +127,7 @@ class Recognizer:
             )
         end_s = min(round(chunk["end"], 3), duration_s)
         make = partial(log_mel, pcm[first:last], self._num_mels)
-        return Chunk(round(chunk["start"], 3), end_s, make)
+        return Chunk(round(chunk["start"], 3), end_s, make, vad_score=chunk.get("score"))
 
     def _tell_languages(
         self, chunks: Sequence[Chunk], speech: Document, code: str, engine: Engine
@@ -276,7 +276,7 @@ class _Request:
             for chunk in chunks
             if chunk.no_speech_prob is None
             and chunk.attempts
-            and self._criteria.is_doubtful_speech(chunk.attempts[-1], is_last)
+            and self._criteria.is_doubtful_speech(chunk, is_last)
         ]
         if threshold is None or not unknown:
             return

@@ -123,6 +123,17 @@ def binarize(
     return [(start, end) for start, end in regions if end - start > _MIN_REGION_S]
 
 
+def highest(scores: FloatArray, frames: Frames, region: Region) -> float:
+    """The highest score of the frames whose middles lie in `region`; 0 where there is none.
+
+    Args:
+        scores: [clip_frames] of one clip.
+    """
+    middle_s = frames.middle_s(0)
+    first, last = (round((time_s - middle_s) / frames.frame_step_s, 3) for time_s in region)
+    return float(scores[max(0, math.ceil(first)) : max(0, math.floor(last) + 1)].max(initial=0.0))
+
+
 def clamp(regions: Sequence[Region], duration_s: float) -> list[Region]:
     """Regions within the clip: the middle of the last frame may lie after its end."""
     return [(start, min(end, duration_s)) for start, end in regions if start < duration_s]

@@ -74,6 +74,25 @@ def test_improbable_text_in_silence_is_not_tried_again() -> None:
     assert not CRITERIA.is_silent(probable)
 
 
+@pytest.mark.parametrize(
+    ("vad_score", "is_silence", "expected"),
+    [
+        (0.02, True, True),  # neither of the two hears speech
+        (0.02, False, False),  # faint speech, which Whisper hears
+        (0.3, True, True),
+        (0.5, True, False),
+        (None, True, False),  # it is not known
+    ],
+)
+def test_probable_text_where_nothing_is_heard_is_silence(
+    vad_score: float | None, is_silence: bool, expected: bool
+) -> None:
+    tried = chunk(attempt(" Thank you.", -0.5))
+    tried.vad_score, tried.is_silence = vad_score, is_silence
+    assert CRITERIA.is_silent(tried) is expected
+    assert CRITERIA.is_doubtful_speech(tried, is_last=False) is (vad_score in (0.02, 0.3))
+
+
 def test_criteria_that_are_off_find_nothing() -> None:
     off = Criteria(None, None, None)
     assert off.doubt(chunk(attempt(CIRCLES, -9.0))) is None
@@ -126,12 +145,15 @@ PROMPTED = Criteria.of(
         ("Triton.", -0.4, True, 0.4, True),
         ("Triton.", -0.4, False, 0.4, False),  # somebody says it
         ("triton", -0.7, True, 0.17, False),
-        ("Start Triton.", -1.3, True, 0.99, False),  # for the other criteria to judge
+        ("Thank you.", -1.1, True, 0.48, True),  # keys of a telephone
+        ("Thank you.", -1.1, True, 0.17, False),
+        ("Thank you.", -1.1, False, 0.48, False),
+        ("Thank you.", -0.9, True, 0.48, False),
         ("bla bla bla bla bla bla bla bla bla bla bla bla bla", -0.5, True, 0.5, True),
         ("bla bla bla bla bla bla bla bla bla bla bla bla bla", -0.5, True, 0.1, False),
     ],
 )
-def test_words_of_the_prompt_where_nobody_speaks_are_invented(
+def test_words_where_nobody_speaks_are_invented(
     text: str, avg_logprob: float, starts_silent: bool, no_speech_prob: float, is_invented: bool
 ) -> None:
     tried = chunk(attempt(text, avg_logprob))

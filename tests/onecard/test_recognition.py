@@ -360,6 +360,18 @@ def test_improbable_text_is_measured_for_silence(recognizer, noise) -> None:
     assert (silence.num_probes, doubt.num_probes) == (1, 1)
 
 
+def test_what_no_detector_hears_is_silence_however_probable_its_text(recognizer, noise) -> None:
+    def thanks(chunk: int, request: Decode, times: int) -> Answer:
+        return said(recognizer, " Thank you.", -0.4)
+
+    silence = Script(thanks, Decoded((recognizer.tokenizer.no_speech,), math.log(0.9)))
+    scored = [{**one, "score": n / 2} for n, one in enumerate(THREE["chunks"])]
+    found = recognizer.recognize(noise, {"chunks": scored}, ENGLISH, silence)
+    assert [segment["start"] for segment in found["segments"]] == [1.0, 2.0]
+    assert found["dropped"] == [{"start": 0.0, "end": 1.0, "reason": "no speech, probability 0.90"}]
+    assert (found["retried"], silence.num_probes) == ([], 1)
+
+
 def test_chunks_without_text_are_accounted_for(recognizer, noise) -> None:
     engine = Script(lambda *_: said(recognizer, " "), None)
     found = recognizer.recognize(noise, speech_of(noise), ENGLISH, engine)

@@ -62,7 +62,8 @@ def test_speech_equals_whisperx(name, chunk_size, detector, whisperx_vad, conver
     speech, _ = detector.detect(pcm, TranscribeOptions(chunk_size=chunk_size))
     duration_s = len(pcm) / audio.SAMPLE_RATE
     # WhisperX lets the last region reach past the end of the clip; ours stop there.
-    assert speech["chunks"] == [
+    found = [{key: one[key] for key in ("start", "end", "regions")} for one in speech["chunks"]]
+    assert found == [
         {
             "start": chunk["start"],
             "end": min(chunk["end"], duration_s),
@@ -70,6 +71,28 @@ def test_speech_equals_whisperx(name, chunk_size, detector, whisperx_vad, conver
         }
         for chunk in wanted
     ]
+    assert all(chunk["score"] > 0.5 for chunk in speech["chunks"])
+
+
+@pytest.mark.parametrize("method", ["pyannote", "silero"])
+def test_without_the_filter_every_second_is_in_a_chunk(method, detector, conversation_pcm) -> None:
+    """Chunks say how much of speech is heard in them, where the method tells."""
+    pcm = np.concatenate([np.zeros(160_000, np.int16), conversation_pcm[110_000:270_000]])
+    options = TranscribeOptions(vad_method=method, vad_filter=False, chunk_size=5.0)
+    speech, scores = detector.detect(pcm, options)
+    chunks = speech["chunks"]
+    assert [chunks[0]["start"], *(chunk["end"] for chunk in chunks)] == [
+        *(chunk["start"] for chunk in chunks),
+        20.0,
+    ]
+    assert all(0 < chunk["end"] - chunk["start"] <= 5.0 for chunk in chunks)
+    assert speech["regions"] == [region for chunk in chunks for region in chunk["regions"]]
+    if method == "silero":
+        assert len(scores) == 0
+        assert not any("score" in chunk for chunk in chunks)
+    else:
+        assert chunks[0]["score"] < 0.1 < 0.9 < chunks[-1]["score"]
+    assert detector.detect(pcm[:0], options)[0]["chunks"] == []
 
 
 def test_scores_equal_those_of_pyannotes_diarization(segmenter, conversation_pcm) -> None:

@@ -111,3 +111,13 @@ def test_without_detection_cuts_are_where_it_is_quietest() -> None:
 def test_without_detection_an_empty_clip_has_no_region() -> None:
     nothing = np.zeros(0, np.float32)
     assert vad.everything(nothing, FRAMES, 0.0, 30.0) == vad.evenly(0.0, 30.0) == []
+
+
+def test_the_highest_score_is_of_the_frames_in_a_region() -> None:
+    scores = np.linspace(0.0, 0.99, 100, dtype=np.float32)
+    middles = [FRAMES.middle_s(frame) for frame in range(100)]
+    assert vad.highest(scores, FRAMES, (middles[3], middles[7])) == pytest.approx(0.07)
+    assert vad.highest(scores[::-1], FRAMES, (middles[3], middles[7])) == pytest.approx(0.96)
+    assert vad.highest(scores, FRAMES, (0.0, 60.0)) == pytest.approx(0.99)
+    assert vad.highest(scores, FRAMES, (50.0, 60.0)) == 0
+    assert vad.highest(scores[:0], FRAMES, (0.0, 1.0)) == 0

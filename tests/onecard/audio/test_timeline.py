@@ -12,16 +12,20 @@ import numpy as np
 import pytest
 
 from onecard import audio
+from onecard.audio.mixdown import Mixdown
 from onecard.audio.timeline import MAX_GAP_S, Timeline
+from onecard.errors import InvalidRequest
 from tests.onecard.audio.sounds import LIMITS, VIDEO_RATE, add_video, frames, tone
 
 RATE = 48_000
 
 
-def stamped(container: str, codec: str, shifts: list[tuple[float, float]], video_s: float) -> bytes:
+def stamped(
+    container: str, codec: str, shifts: list[tuple[float, float]], video_s: float, **options: str
+) -> bytes:
     """Ten seconds of a tone; from each second on, packets are stamped later by the shift."""
     out = io.BytesIO()
-    with av.open(out, "w", format=container) as file:
+    with av.open(out, "w", format=container, options=options) as file:
         video = add_video(file) if video_s else None
         sound = file.add_stream(codec, rate=RATE, layout="mono")
         if video is not None:
@@ -75,6 +79,19 @@ def test_a_gap_is_silence(container: str, codec: str) -> None:
     assert abs(end - 9.0) < 0.15
     assert not pcm[int(4.3 * 16_000) : int(8.7 * 16_000)].any()
     assert np.abs(pcm[int(9.3 * 16_000) : int(9.5 * 16_000)]).max() > 5_000
+
+
+@pytest.mark.parametrize("live", ["0", "1"])
+def test_a_gap_beyond_the_longest_recording_is_refused_and_not_filled(
+    live: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a declared duration and, as live streams are, without one."""
+    filled: list[float] = []
+    monkeypatch.setattr(Mixdown, "silence", lambda _, gap_s: filled.append(gap_s))
+    late = stamped("matroska", "flac", [(4.0, 500.0)], 0.0, live=live)
+    with pytest.raises(InvalidRequest, match=r"lasts at least 5\d\d\.\d s, at most 60 s"):
+        audio.decode(late, LIMITS)
+    assert filled == []
 
 
 def frame(at_s: float, num_samples: int = 1_000) -> SimpleNamespace:
