@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -145,3 +147,10 @@ def test_hostile_documents_neither(html: str) -> None:
 def test_what_is_nested_too_deeply_is_read_and_told() -> None:
     html = "<div>" * 5_000 + "deep" + "</div>" * 5_000 + "after"
     assert html_to_text(html) == ("deep\nafter", True)
+
+
+@pytest.mark.parametrize("piece", [" <p>", " <td><p>", "<a<", "</a<", "x<b <"])
+def test_what_is_repeated_takes_time_that_grows_with_its_length(piece: str) -> None:
+    began_s = time.process_time()
+    html_to_text(piece * (600_000 // len(piece)))
+    assert time.process_time() - began_s < 100  # ten minutes, where it grows with the square

@@ -23,6 +23,7 @@ class Layout:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._line: list[str] = []
+        self._has_words = False  # in it; to look again at each block would take the square of them
         self._bullet = ""
         self._has_gap = False  # before the next line
         self._num_quotes_before = 0
@@ -30,19 +31,18 @@ class Layout:
 
     def add(self, text: str, keeps_lines: bool = False) -> None:
         if not keeps_lines:
-            self._line.append(text)
+            self._append(text)
             return
         first, *others = text.splitlines() or [""]
-        self._line.append(first)
+        self._append(first)
         for line in others:
             self.end_line()
-            self._line.append(line)
+            self._append(line)
 
     def add_note(self, note: str) -> None:
         """Text about what was written last, on the same line."""
-        has_begun = any(piece.strip() for piece in self._line)
-        if has_begun or not self._lines:
-            self._line.append(f" {note}")
+        if self._has_words or not self._lines:
+            self._append(f" {note}")
         else:
             self._lines[-1] += f" {note}"
 
@@ -51,7 +51,7 @@ class Layout:
 
     def end_block(self, is_paragraph: bool) -> None:
         """A block begins or ends here."""
-        if any(piece.strip() for piece in self._line):
+        if self._has_words:
             self.end_line()
         self._has_gap = self._has_gap or is_paragraph
 
@@ -66,7 +66,7 @@ class Layout:
 
     def end_line(self) -> None:
         words = _SPACES.sub(" ", "".join(self._line)).strip()
-        self._line = []
+        self._line, self._has_words = [], False
         if not words:
             self._has_gap = True
             return
@@ -75,6 +75,10 @@ class Layout:
             self._lines.append(("> " * min(num_quotes, self._num_quotes_before)).rstrip())
         self._lines.append("> " * num_quotes + self._bullet + words)
         self._has_gap, self._bullet, self._num_quotes_before = False, "", num_quotes
+
+    def _append(self, piece: str) -> None:
+        self._line.append(piece)
+        self._has_words = self._has_words or bool(piece.strip())
 
     def text(self) -> str:
         self.end_line()

@@ -39,6 +39,7 @@ MIN_COMMENT_WORDS = 5
 _DATA = re.compile(
     r"(data:[a-z]{1,20}/[\w.+-]{1,60})(?:;[\w=.-]{1,60}){0,4},[A-Za-z0-9+/=%\s_-]{64,}", re.I
 )
+_TAG_BEGIN = re.compile(r"/?[a-z]", re.I)  # a name may go on to the end of the mail
 _TAG_NAME = re.compile(r"/?([a-z][^\s/>]*)", re.I)
 _ATTRIBUTE = re.compile(
     r"""[\s/]*(?:(?P<end>>)|(?P<name>[^\s/>][^\s/>=]*)"""
@@ -102,7 +103,7 @@ class _Writer:
             following = html[start + 1 : start + 2]
             if following in ("!", "?"):
                 self._at = self._after_declaration(start)
-            elif _TAG_NAME.match(html, start + 1):
+            elif _TAG_BEGIN.match(html, start + 1):
                 tag = self._tag(start + 1)
                 if tag is None:
                     yield self._escaped("<")
