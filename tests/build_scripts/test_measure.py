@@ -51,8 +51,8 @@ def fake_run(name: str) -> dict[str, Any]:
     figures = {
         "align": {"align_working_set": {"bytes": 200 * MIB, "how": "made up", "batch": 1}},
         "diarize": {
-            "diarize_weights": {"bytes": 12 * MIB, "how": "made up"},
-            "diarize_working_set": {"bytes": 160 * MIB, "how": "made up", "batch": 16},
+            "diarize_pipeline_weights": {"bytes": 12 * MIB, "how": "made up"},
+            "diarize_pipeline_working_set": {"bytes": 160 * MIB, "how": "made up", "batch": 16},
         },
         "kv": {"llm_kv": {"bytes": 1280 * MIB, "how": "made up"}},
         "triton": {"triton_context": {"bytes": 150 * MIB, "how": "made up"},
@@ -104,7 +104,7 @@ def test_a_section_that_fails_costs_no_other(tmp_path: Path) -> None:
     document = measured(*measure.SECTIONS, failing=("diarize",))
     found = json.loads(measure.write(document, tmp_path).read_text())
     assert found["failed"] == {"diarize": "diarize is broken"}
-    assert found["sections"] == ["align", "kv", "triton"]
+    assert found["sections"] == ["align", "kv", "triton", "parity", "whisper"]
     assert {"align_working_set", "llm_kv", "cuda_pool", "cuda_context"} == (
         found["figures"].keys() - {"triton_context"}
     )
