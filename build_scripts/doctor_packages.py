@@ -16,6 +16,7 @@ from build_scripts import layout, pin
 from build_scripts.findings import Finding, passed
 
 LOCKS = (layout.LOCK, layout.TORCH_LOCK)
+UNPINNED = layout.VENV / "torch.json"  # pip's report, where docker/Dockerfile had no lock of torch
 TIMEOUT_S = 60.0
 MAX_NAMED = 5
 
@@ -55,8 +56,11 @@ def of_python(python: str) -> dict[str, str]:
     return found
 
 
-def finding(found: Mapping[str, str], wanted: Mapping[str, str]) -> Finding:
-    """Whether what is installed is what the locks pin; what no lock has is nobody's business."""
+def finding(found: Mapping[str, str], wanted: Mapping[str, str], unpinned: bool = False) -> Finding:
+    """Whether what is installed is what the locks pin; what no lock has is nobody's business.
+
+    `unpinned`: torch was taken as its index stated it, without a lock.
+    """
     others = [
         f"{name} {found[name]} instead of {version}"
         for name, version in wanted.items()
@@ -64,6 +68,7 @@ def finding(found: Mapping[str, str], wanted: Mapping[str, str]) -> Finding:
     ]
     here = sum(name in found for name in wanted)
     text = f"{here} of {len(wanted)} as the locks pin them"
+    text += "; torch without a hash (`make lock INDEX=...` pins it)" if unpinned else ""
     if not others:
         return passed("packages", text, "the locks' versions")
     named = ", ".join(others[:MAX_NAMED]) + (" ..." if len(others) > MAX_NAMED else "")
@@ -72,7 +77,7 @@ def finding(found: Mapping[str, str], wanted: Mapping[str, str]) -> Finding:
 
 
 def check() -> Finding:
-    return finding(of_python(str(layout.PYTHON)), pinned())
+    return finding(of_python(str(layout.PYTHON)), pinned(), UNPINNED.is_file())
 
 
 def pinned(locks: tuple[Path, ...] = LOCKS) -> dict[str, str]:

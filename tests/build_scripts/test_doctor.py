@@ -14,6 +14,7 @@ from build_scripts import (
     doctor_engines,
     doctor_gpu,
     doctor_host,
+    doctor_packages,
     doctor_torch,
     nvml,
     plan,
@@ -234,3 +235,21 @@ def test_engines_that_are_not_there_yet_are_a_warning_and_half_of_them_a_failure
     assert found.status == "fail"
     assert "`engines/rtx3090/llm/manifest.json` is missing" in found.found
     assert "make engines PLAN=rtx3090" in found.cure
+
+
+def test_packages_are_held_against_the_locks() -> None:
+    wanted = {"torch": "2.13.0", "numpy": "1.26.4", "av": "15.0"}
+    found = {"torch": "2.13.0+cpu", "numpy": "1.26.4", "own": "1"}
+    good = doctor_packages.finding(found, wanted)
+    assert (good.status, good.found) == ("pass", "2 of 3 as the locks pin them")
+    assert "without a hash" in doctor_packages.finding(found, wanted, unpinned=True).found
+    bad = doctor_packages.finding({**found, "numpy": "2.0.0"}, wanted)
+    assert (bad.status, bad.found) == ("warn", "numpy 2.0.0 instead of 1.26.4")
+    assert doctor_packages.check().status == "pass"  # this environment was made from them
+
+
+def test_every_package_is_listed_by_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.main(["--packages", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["environment"]["numpy"].startswith("1.26")
+    assert set(found) <= {"environment", "tensorrt_llm", "debian"}

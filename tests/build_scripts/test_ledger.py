@@ -304,7 +304,7 @@ def test_the_docs_costs_of_a_language_are_the_ledgers() -> None:
     assert left() - left(max_loaded=2, languages=("de",)) == pytest.approx(0.18, abs=0.005)
     assert left() - left(languages=("nl",)) == pytest.approx(0.41, abs=0.005)
     dutch = changed(reference(), "align", languages=("nl",))
-    fewer = changed(dutch, "diarize", segmentation_batch_size=8)
+    fewer = changed(dutch, "diarize", segmentation_batch_size=8, embedding_batch_size=2)
     assert f"with {ledger.ledger(fewer, {}).left_bytes / GIB:.2f} to spare" in text
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import engines, knobs, launch, layout, plan, preflight, processes
+from build_scripts import (
+    engines,
+    knobs,
+    launch,
+    layout,
+    plan,
+    preflight,
+    processes,
+    speaker_pipeline,
+)
 from build_scripts.errors import ServerError
 from build_scripts.served import Served
 from onecard import manifest
@@ -55,7 +64,9 @@ def test_a_server_of_a_part_wants_that_part(tmp_path: Path) -> None:
 
 def test_engines_of_another_plan_than_the_one_that_is_served_are_a_warning(tmp_path: Path) -> None:
     found = served("rtx3090")
-    make(tmp_path, *engines.directories(found.plan))  # nobody recorded what they were made of
+    make(
+        tmp_path, *engines.directories(found.plan), speaker_pipeline.directory(found.plan)
+    )  # nobody recorded what they were made of
     warnings = preflight.check_engines(found, None, tmp_path)
     assert warnings[0] == (
         "warning: engines/rtx3090/whisper is not what the plan says now; `make engines "
@@ -69,7 +80,7 @@ def test_engines_of_another_plan_than_the_one_that_is_served_are_a_warning(tmp_p
 
 def test_a_language_that_is_not_fetched_yet_is_a_warning(tmp_path: Path) -> None:
     found = served("rtx3090", runtime="embedded")
-    make(tmp_path, *engines.directories(found.plan))
+    make(tmp_path, *engines.directories(found.plan), speaker_pipeline.directory(found.plan))
     align = dataclasses.replace(found.plan.align, languages=("de",))
     more = dataclasses.replace(found, plan=dataclasses.replace(found.plan, align=align))
     assert preflight.check_engines(more, None, tmp_path) == [
