@@ -7,14 +7,16 @@ nobody without the secret of that start.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 
-from build_scripts import layout, processes, settings
+from build_scripts import layout, processes
 from build_scripts.door_order import FILE, OPEN, Order
 from build_scripts.errors import ServerError
 from build_scripts.settings import Inner, Settings
@@ -68,15 +70,14 @@ class Door:
 
     def _started(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            # The prefix is how one that outlived its server is found (`claim`).
-            [sys.executable, "-m", "build_scripts.door_process", self._settings.shm_prefix],
+            [sys.executable, "-m", "build_scripts.door_process", str(self._settings.http_port)],
             cwd=layout.ROOT,
-            env={**_environment(os.environ), settings.SERVER: self._settings.shm_prefix},
+            env=_environment(os.environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,  # a Ctrl-C at the terminal is a drain
-            preexec_fn=processes.end_with_parent,
+            preexec_fn=_die_with_parent,
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -103,6 +104,13 @@ class Door:
             secret=self._secret,
             hosts=self._settings.allowed_hosts,
         )
+
+
+def _die_with_parent() -> None:
+    """For `preexec_fn`: SIGKILL when `serve` is killed. It has no mark of the server's, by which it
+    would end with each Triton that is cleaned up after (`claim`): callers keep their connections.
+    """
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _environment(inherited: Mapping[str, str]) -> dict[str, str]:

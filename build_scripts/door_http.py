@@ -19,6 +19,7 @@ from aiohttp import web
 from yarl import URL
 
 from build_scripts import door_rules as rules
+from build_scripts.door_depth import MAX_DEPTH, Depth
 from build_scripts.door_rules import Refused, Rules
 
 PIECE_BYTES = 256 * 2**10
@@ -193,6 +194,10 @@ class _Body:
         self._door = door
         self._content = request.content
         self._deadline_s = time.monotonic() + PIECE_S + length / MIN_BYTES_PER_S
+        self._depth = Depth()
+        self._num_json_bytes = length
+        if _is_binary(request):
+            self._num_json_bytes = int(request.headers[_HEADER_LENGTH])
         self.num_bytes = 0
         self.denial: Denied | None = None
 
@@ -202,6 +207,7 @@ class _Body:
             while not self._content.at_eof():
                 left_s = min(PIECE_S, self._deadline_s - time.monotonic())
                 piece = await asyncio.wait_for(self._piece(), left_s)
+                self._verify_depth(piece)
                 if piece:
                     yield piece
         except asyncio.TimeoutError:
@@ -210,6 +216,16 @@ class _Body:
         except Denied as denial:
             self.denial = denial
             raise
+
+    def _verify_depth(self, piece: bytes) -> None:
+        """Raises Denied for JSON that is too deep."""
+        self._depth.add(piece[: max(0, self._num_json_bytes)])
+        self._num_json_bytes -= len(piece)
+        if self._depth.most > MAX_DEPTH:
+            raise Denied(
+                400,
+                f"the JSON is nested more than {MAX_DEPTH} deep; send it flat, as the API has it",
+            )
 
     async def _piece(self) -> bytes:
         found = bytearray()

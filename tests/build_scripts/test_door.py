@@ -264,6 +264,17 @@ def test_a_body_that_would_cost_triton_its_memory_is_refused_unread(
     assert doors.behind.seen == []
 
 
+@pytest.mark.parametrize("key", ["MESSAGES", "parameters"])
+def test_json_that_would_overflow_triton_s_stack_is_refused(doors: Doors, key: str) -> None:
+    half = 2_500_000
+    body = f'{{"{key}": '.encode() + b"[" * half + b"]" * half + b"}"
+    status, text = doors.ask("POST", "/v2/models/chat/generate", body)
+    assert status == 400
+    assert "nested more than 100 deep" in json.loads(text)["error"]
+    shallow = json.dumps({key: "[" * half, "data": [[1, 2]] * 1000}).encode()
+    assert doors.ask("POST", "/v2/models/chat/generate", shallow)[0] == 200
+
+
 def test_chunks_of_one_byte_get_an_answer_before_they_are_all_sent(doors: Doors) -> None:
     head = b"POST /v2/models/chat/infer HTTP/1.1\r\nHost: localhost\r\n"
     head += b"Transfer-Encoding: chunked\r\n\r\n"

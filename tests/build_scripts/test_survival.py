@@ -116,9 +116,10 @@ def test_triton_that_ends_while_serving_is_started_again(
     serving: Serving, number: signal.Signals
 ) -> None:
     serving.start()
-    first = serving.triton()
+    first, door = serving.triton(), door_of(serving)
     kill_and_wait(serving, number, times_ready=2)
     assert serving.triton() != first
+    assert door_of(serving) == door  # callers keep their connections
     assert serving.infer("echo") == [1.0, 2.5]
     assert serving.verb("wait").returncode == 0
     assert f"(Triton pid {serving.triton()})" in serving.verb("status").stdout
@@ -183,7 +184,7 @@ def door_of(serving: Serving) -> int:
     (pid,) = [
         pid
         for pid, arguments in processes.command_lines()
-        if "build_scripts.door_process" in arguments and serving.prefix in arguments
+        if arguments[-2:] == ["build_scripts.door_process", str(serving.ports["HTTP_PORT"])]
     ]
     return pid
 
