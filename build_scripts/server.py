@@ -42,7 +42,7 @@ from build_scripts.crashes import Crashes
 from build_scripts.door import Door
 from build_scripts.drain import Drain
 from build_scripts.engine_log import EngineLog
-from build_scripts.errors import ServerError
+from build_scripts.errors import BuildError, ServerError
 from build_scripts.health import Health
 from build_scripts.launch import Launch
 from build_scripts.loader import Loader
@@ -99,7 +99,9 @@ class Server:
             self._door.open()
             try:
                 while not self._signals:
-                    self._serve(self._start(found, watch), found.launch, watch)
+                    process = self._started(found, watch)
+                    if process is not None:
+                        self._serve(process, found.launch, watch)
                     claim.reclaim(self._settings.run)
                     self._pause()
                 self._say("stopped")
@@ -125,6 +127,21 @@ class Server:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
+
+    def _started(self, found: Served, watch: Watch) -> subprocess.Popen[bytes] | None:
+        """A Triton; None where one that served before cannot be started again now, for want of
+        memory, processes or disk, which may come back."""
+        try:
+            return self._start(found, watch)
+        except (OSError, BuildError) as error:
+            if not self._configs:
+                raise
+            self._crashes.add(served_s=0.0)
+            self._say(
+                f"Triton could not be started ({error}); trying again in "
+                f"{self._crashes.pause_s:.0f} s"
+            )
+            return None
 
     def _start(self, found: Served, watch: Watch) -> subprocess.Popen[bytes]:
         watch.before()
@@ -196,6 +213,7 @@ class Server:
                 process.kill()
                 process.wait()
             elif supervisor is None and self._is_ready(loader):
+                time.sleep(POLL_S)  # what was said until now is on its way through a pipe
                 self._relay()
                 self._verify(watch)
                 # Before the first requests: a model may end on one of them.

@@ -59,15 +59,9 @@ class Server:
 
     def triton_pid(self) -> int:
         """The tritonserver that `build_scripts serve` runs."""
-        for folder in os.listdir("/proc"):
-            if folder.isdigit() and supervisor.stubs(int(folder)):
-                pid = int(folder)
-                while pid > 1:
-                    if pid == self.pid:
-                        return int(folder)
-                    with open(f"/proc/{pid}/stat") as stat:
-                        pid = int(stat.read().rpartition(")")[2].split()[1])
-        raise AssertionError("no tritonserver below the server's process")
+        pid = int(self.state()["server"])
+        assert pid, "Triton ended, and another one is not started yet"
+        return pid
 
     def processes(self, model: str) -> list[int]:
         """The pids of a model's processes."""

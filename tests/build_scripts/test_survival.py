@@ -10,13 +10,15 @@ import signal
 import struct
 import threading
 import urllib.request
+from argparse import ArgumentParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from build_scripts import crashes, drain, layout, processes, server
+from build_scripts import crashes, drain, layout, processes, server, settings
+from build_scripts.errors import ServerError
 from tests.build_scripts.serving import (
     SLOW_START,
     TIMEOUT_S,
@@ -156,6 +158,26 @@ def test_triton_that_keeps_ending_is_started_again_after_a_pause(serving: Servin
     assert serving.infer("echo") == [1.0, 2.5]
     assert serving.terminate() == 0
     assert serving.left() == []
+
+
+@pytest.mark.parametrize("error", [OSError(11, "no more processes"), ServerError("no VRAM")])
+def test_what_cannot_be_started_again_now_is_tried_later(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    said: list[str] = []
+    parser = ArgumentParser()
+    settings.add_arguments(parser)
+    one = server.Server(settings.from_arguments(parser.parse_args([]), {}), said.append)
+    monkeypatch.setattr(one, "_start", fail)
+    with pytest.raises(type(error)):  # at first, whoever started it is told
+        one._started(None, None)  # type: ignore[arg-type]
+    one._configs = {"echo": {}}  # it was ready once
+    for _ in range(2):
+        assert one._started(None, None) is None  # type: ignore[arg-type]
+    assert f"Triton could not be started ({error}); trying again in 2 s" == said[-1]
 
 
 def test_the_pause_grows_is_bounded_and_ends_with_a_minute_of_service() -> None:
