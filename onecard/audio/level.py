@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ SPEECH_DB = -23.0  # of broadcasts (EBU R 128)
 MAX_GAIN_DB = 60.0
 # What is below is a silent file and the noise of 16 bits.
 SILENCE_DB = -86.0
+# 1 is full scale; mixers of floats go beyond it, by far less than this.
+LOUDEST = 1e6
 # Of what lies below LOW_HZ beside what lies above, in power; clean speech has about 0.01.
 MAX_LOW_SHARE = 0.3
 # A Butterworth filter: 50 Hz loses 37 dB, 60 Hz 24 dB, 120 Hz nothing.
@@ -118,9 +121,19 @@ class Corrector:
 
     def apply(self, values: Floats) -> Pcm:
         """[n] in [-1, 1) to [n] samples."""
+        values = finite(values)
         passed = values if self._filter is None else self._filter(values)
         scaled = np.rint(passed * (self._gain * PCM_SCALE))
         return np.asarray(np.clip(scaled, -PCM_SCALE, PCM_SCALE - 1), np.int16)
+
+
+def finite(values: npt.NDArray[Any]) -> Floats:
+    """Floats as they are; what no recording has (infinite, no number, beyond LOUDEST) is bounded.
+
+    A filter would keep what is no number for the rest of the recording.
+    """
+    bounded = np.clip(np.nan_to_num(values, nan=0.0), -LOUDEST, LOUDEST)
+    return np.asarray(bounded, np.float32)
 
 
 def _high_pass() -> Callable[[Floats], Floats]:

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from onecard.audio.level import NO_CORRECTION, Correction, Corrector, Floats, Meter
+from onecard.audio.level import NO_CORRECTION, Correction, Corrector, Floats, Meter, finite
 from onecard.audio.pcm import SAMPLE_RATE, Pcm, Sink, verify_rate
 from onecard.errors import InvalidRequest
 
@@ -233,7 +233,7 @@ def planes(frame: Any) -> Floats:
         return np.asarray((found - np.float32(128)) / 128, np.float32)
     if found.dtype.kind == "i":
         return np.asarray(found / -float(np.iinfo(found.dtype).min), np.float32)
-    return np.asarray(found, np.float32)
+    return finite(found)
 
 
 def usual_weights(frame: Any) -> tuple[float, ...] | None:

@@ -36,7 +36,7 @@ def run(name: str, kind: Kind, num_inputs: int, seed: int, folder: Path) -> Coun
             outcome = child.run(data)
             counts[outcome.kind] += 1
             slowest = max(slowest, outcome.seconds)
-            if outcome.seconds > SLOW_S:
+            if outcome.cpu_s > SLOW_S:
                 keep(folder, f"{name}-{seed}-{index}-slow", data, outcome)
             if outcome.is_finding:
                 keep(folder, f"{name}-{seed}-{index}-{outcome.kind}", data, outcome)

@@ -29,6 +29,7 @@ class Outcome:
     told: str
     seconds: float
     grown_mib: float
+    cpu_s: float = 0.0
 
     @property
     def is_finding(self) -> bool:
@@ -69,7 +70,7 @@ class Child:
             return Outcome("crash", f"the process ended with {code}", seconds, 0.0)
         if kind != "internal" and grown_mib > MAX_GROWN_MIB:
             kind, told = "memory", f"{grown_mib:.0f} MiB; {told}"
-        return Outcome(kind, told, seconds, grown_mib)
+        return Outcome(kind, told, seconds, grown_mib, self._cpu_s() - used_s)
 
     def _cpu_s(self) -> float:
         with open(f"/proc/{self._process.pid}/stat") as file:

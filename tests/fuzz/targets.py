@@ -58,6 +58,34 @@ def _audio() -> Target:
     return _refusing(read)
 
 
+def _raw() -> Target:
+    """Sound without a header: the first three bytes choose its coding, rate and channels."""
+    from onecard import audio
+    from onecard.audio import decoder
+    from onecard.audio.order import Order
+    from onecard.encodings import ENCODINGS
+    from onecard.options import TranscribeOptions
+
+    decoding = decoder.Decoder()
+    limits = audio.Limits(max_audio_s=600.0, max_audio_bytes=20_000_000)
+    names = sorted(ENCODINGS)
+
+    def read(data: bytes) -> object:
+        number, rate, channels = (data + bytes(3))[:3]
+        name = names[number % len(names)]
+        coding = ENCODINGS[name]
+        asked = TranscribeOptions(
+            encoding=name,
+            sample_rate=coding.sample_rate or (8_000, 16_000, 1_000, 384_000)[rate % 4],
+            channels=1 if coding.is_mono else (1, 2, 3, 6, 8, 9, 64, 70)[channels % 8],
+        )
+        form = audio.Form(asked.encoding, asked.sample_rate, asked.channels)
+        with decoder.memory() as target:
+            return decoding.decode(Order(limits, form=form), data[3:], target).duration_s
+
+    return _refusing(read)
+
+
 def _mail() -> Target:
     """The client's reader, of a mail and of a mailbox, and the request that comes of it."""
     import tempfile
@@ -157,6 +185,7 @@ def _text(data: bytes) -> str:
 
 KINDS = {
     "audio": Kind(_audio, lambda: list(recordings.all_forms().values())),
+    "raw": Kind(_raw, lambda: [random.Random(n).randbytes(4_003) for n in range(80)]),
     "mail": Kind(_mail, lambda: documents.MAILS),
     "emails": Kind(_emails, lambda: documents.EMAILS),
     "options": Kind(_options, lambda: documents.OPTIONS),

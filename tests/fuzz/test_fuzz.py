@@ -13,7 +13,7 @@ from tests.fuzz import mutations
 from tests.fuzz.children import Child
 from tests.fuzz.targets import KINDS
 
-NUM_INPUTS = {"audio": 60, "mail": 60, "emails": 60, "options": 100, "schema": 60}
+NUM_INPUTS = {"audio": 60, "raw": 60, "mail": 60, "emails": 60, "options": 100, "schema": 60}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -114,3 +114,19 @@ def test_so_many_silent_tracks_are_listened_to_and_no_more(monkeypatch) -> None:
     assert clip.num_tracks == 60
     assert len(heard) <= 34
     assert max(len(warning) for warning in clip.warnings) < 700
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, -1e38])
+@pytest.mark.parametrize("channels", [2, 3])
+def test_samples_that_no_recording_has_spoil_nothing_else(value: float, channels: int) -> None:
+    """NumPy's warnings about them are errors here; one sample of a float file is such a value."""
+    sound = np.repeat(tone(2.0, 16_000) / 3e6, channels).reshape(-1, channels)
+    sound[5_000, 0] = value
+    header = bytearray(wav(np.zeros(0, np.int16), channels=channels)[:36])
+    header[20:22] = struct.pack("<H", 3)  # of floats
+    header[28:36] = struct.pack("<IHH", 16_000 * 8 * channels, 8 * channels, 64)
+    data = bytes(header) + b"data" + struct.pack("<I", sound.size * 8) + sound.tobytes()
+    found, clip = audio.decode(data, LIMITS)
+    assert clip.codec == "pcm_f64le"
+    assert abs(len(found) - 32_000) < 10
+    assert np.abs(found[8_000:]).max() > 30
