@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import sys
 import threading
 from pathlib import Path
@@ -35,6 +36,12 @@ def of(engine_dir: str) -> Admission | None:
     """
     if manifest.read(Path(engine_dir)).backend != "tensorrtllm":
         return None
+    if not LIBRARY.is_dir():
+        logging.getLogger(__name__).warning(
+            "`%s` is missing, guides are compiled with another xgrammar than the engine's: install "
+            "docker/xgrammar.lock there (`pip install --no-deps --target`)",
+            LIBRARY,
+        )
     facts = Path(engine_dir) / FACTS
     size = vocabulary.size(engine_dir)
     if size is None:
