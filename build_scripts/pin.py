@@ -23,21 +23,23 @@ DOCKERFILE = layout.ROOT / "docker" / "Dockerfile"
 @dataclass(frozen=True)
 class Release:
     """`min_driver`: as listed for the tag; GeForce boards have no forward compatibility.
-    `python`: the interpreter that has tensorrt_llm."""
+    `python`: the interpreter that has tensorrt_llm. `xgrammar`: what its executor guides with
+    (TensorRT-LLM's requirements.txt and 3rdparty; release notes of 1.0; its PR 12790 for 1.2.1)."""
 
     tensorrt_llm: str
     tensorrt: str
     cuda: str
     min_driver: str
+    xgrammar: str
     python: str = "/usr/bin/python3"
 
 
 RELEASES = {
-    "25.10-trtllm-python-py3": Release("1.0.0", "10.11.0.33", "12.9.1", "575.57.08"),
+    "25.10-trtllm-python-py3": Release("1.0.0", "10.11.0.33", "12.9.1", "575.57.08", "0.1.21"),
     # The last one with engines. Nothing of onecard has run in it; docs/engines.md says what to
     # look at.
     "26.07-trtllm-python-py3": Release(
-        "1.2.1", "10.14.1.48", "13.1.0", "590.44.01", "/opt/venv-tritonserver/bin/python3"
+        "1.2.1", "10.14.1.48", "13.1.0", "590.44.01", "0.1.32", "/opt/venv-tritonserver/bin/python3"
     ),
 }
 
@@ -77,6 +79,7 @@ TENSORRT_LLM = _release.tensorrt_llm
 TENSORRT = _release.tensorrt
 CUDA = _release.cuda
 MIN_DRIVER = _release.min_driver
+XGRAMMAR = _release.xgrammar  # docker/xgrammar.lock, for `onecard.guides.admission`
 
 # Inside the container.
 PYTHON = _release.python

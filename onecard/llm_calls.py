@@ -6,6 +6,7 @@ does wrong; what is asked and answered is `onecard.generation`'s.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any
 from onecard import backend, generation
 from onecard.backend import Response
 from onecard.generation import Generation, Piece
+from onecard.guides.admission import Admission
 from onecard.streams import Stream
 
 # Triton 2.51 forgets a finished call's responses in a thread that does not hold Python's lock
@@ -37,11 +39,15 @@ def _keep(responses: Any) -> None:
 class Llm:
     """The engine `model` for one stream (`onecard.generation.Llm`); any number of calls at once."""
 
-    def __init__(self, model: str, stream: Stream) -> None:
+    def __init__(self, model: str, stream: Stream, guides: Admission | None = None) -> None:
         self._model = model
         self._stream = stream
+        self._guides = guides
 
     def stream(self, asked: Generation) -> Generator[Piece, None, None]:
+        if self._guides is not None and asked.guide is not None:
+            guide = self._guides.ready(asked.guide, self._stream.check)
+            asked = dataclasses.replace(asked, guide=guide)
         request_id = str(secrets.randbits(63))  # NVIDIA's backend hashes what is not a number
 
         def send(inputs: Mapping[str, Any]) -> Generator[Response, None, None]:

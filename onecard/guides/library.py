@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from onecard.guides import ebnf
+
 # torch for masks on a GPU, the others for tokenizers: a process that compiles needs none of them,
 # and with them it takes 330 MB and seconds instead of 50 MB.
 _UNUSED = ("torch", "transformers", "sentencepiece", "tiktoken")
@@ -63,6 +65,12 @@ class Library:
         self._own_schemas = own_schemas
         self.info = tokenizer_info(self._xgrammar, facts, vocab_size)
         self._num_threads = num_threads
+
+    def grammar(self, schema: str) -> str:
+        """The grammar of a JSON schema, as text that any version reads; this one's is 0.2."""
+        grammar = self._xgrammar.Grammar
+        found = grammar.from_json_schema(schema, max_whitespace_cnt=MAX_WHITESPACE)
+        return ebnf.portable(str(found), lambda pattern: str(grammar.from_regex(pattern)))
 
     def compile(self, kind: str, text: str) -> Any:
         """A compiled grammar; raises whatever xgrammar does where `text` is no `kind`."""

@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import Any, BinaryIO
 
+GRAMMAR_OF_SCHEMA = "grammar of a json_schema"  # a kind of request that compiles nothing
 STACK_BYTES = 64 * 2**20  # of each thread; a server may allow a gigabyte
 
 
@@ -27,6 +28,9 @@ def _limit(max_bytes: int) -> None:
 
 
 def _answer(library: Any, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    if request["kind"] == GRAMMAR_OF_SCHEMA:
+        data = library.grammar(request["text"]).encode()
+        return {"bytes": len(data)}, data
     compiled = library.compile(request["kind"], request["text"])
     size = int(compiled.memory_size_bytes)
     is_wanted = request["serialized"] and size <= request["max_bytes"]

@@ -3,6 +3,7 @@
 from functools import partial
 
 from onecard import backend, chat, chat_options, parameters
+from onecard.guides import admission
 from onecard.llm_calls import Llm
 from onecard.streams import Stream, Streams, whole
 
@@ -11,7 +12,7 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         config = parameters.parse(chat.Config, backend.params(args))
-        self.llm = partial(Llm, config.llm_model)
+        self.llm = partial(Llm, config.llm_model, guides=admission.of(config.engine_dir))
         self.chat = chat.load(config)
         self.streams = Streams("chats", config.max_streams, config.max_waiting)
 

@@ -3,6 +3,7 @@
 from functools import partial
 
 from onecard import backend, parameters, presence, triage, triage_options
+from onecard.guides import admission
 from onecard.llm_calls import Llm
 from onecard.streams import Stream, Streams, whole
 from onecard.triage_options import TriageOptions
@@ -12,7 +13,7 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         config = parameters.parse(triage_options.Config, backend.params(args))
-        self.llm = partial(Llm, config.llm_model)
+        self.llm = partial(Llm, config.llm_model, guides=admission.of(config.engine_dir))
         self.triage = triage.load(config)
         self.streams = Streams("triages", config.max_streams)
 

@@ -254,6 +254,13 @@ def test_checks_that_multiply_end():
     answers.problem("1", document)
 
 
+def test_an_answer_that_takes_long_to_check_is_left_to_the_engine(monkeypatch):
+    many = {"type": "array", "items": {"anyOf": [{"const": n} for n in range(64)]}}
+    monkeypatch.setattr("onecard.json_schema.document.MAX_CHECKS", 1000)
+    assert answers.problem(json.dumps([70] * 10), Document(many)) is not None
+    assert answers.problem(json.dumps([70] * 10_000), Document(many)) is None
+
+
 @pytest.mark.parametrize(
     ("pattern", "shortest", "longest", "wanted"),
     [
