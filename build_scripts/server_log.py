@@ -22,12 +22,17 @@ _HARMLESS = (
     "Unable to get device",
     "Non-graceful termination detected",
     "HandleCancellation called even when the context was not cancelled",  # a stream's normal end
-    "ERROR: Failed to create instance",  # "failed to load" says the same again
 )
+_SAID_AGAIN = "ERROR: Failed to create instance"  # by "failed to load"
 _LOADING = re.compile(r"loading: (\S+?):\d+")
 _LOADED = re.compile(r"successfully loaded '([^']+)'")
 _FROZEN = "<frozen importlib"  # Python's own import machinery, in every traceback
 _LABELS = {"W": "warning", "E": "error", "F": "fatal"}
+
+
+def is_harmless(line: str) -> bool:
+    """Whether it is said where nothing is wrong, and so explains no failure."""
+    return any(sign in line for sign in _HARMLESS)
 
 
 class Reader:
@@ -41,7 +46,7 @@ class Reader:
     def read(self, line: str) -> str | None:
         """The line to show for `line`, or None."""
         line = line.rstrip("\n")
-        if any(sign in line for sign in _HARMLESS):
+        if is_harmless(line) or _SAID_AGAIN in line:
             self._continues = False
             return None
         match = _LINE.match(line)
