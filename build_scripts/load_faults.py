@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from build_scripts import pin, trtllm_faults
+from build_scripts.server_log import is_harmless
 from build_scripts.trtllm_faults import Fault
 
 MAX_LOG_BYTES = 2**20  # of the end of a log; what ended a load is not far from it
@@ -152,5 +153,5 @@ def cure(log: Path) -> str:
         text = log.read_bytes()[-MAX_LOG_BYTES:].decode(errors="replace")
     except OSError:
         return ""
-    fault = explain(text)
+    fault = explain("\n".join(line for line in text.splitlines() if not is_harmless(line)))
     return "" if fault is None else f"{fault.cause}: {fault.cure}"

@@ -29,13 +29,18 @@ _HARMLESS = (
     "Unable to get device",
     "Non-graceful termination detected",
     "HandleCancellation called even when the context was not cancelled",  # a stream's normal end
-    "ERROR: Failed to create instance",  # "failed to load" says the same again
 )
 _REPEATED = re.compile(r"^\.\.\. repeated \d+ times$")  # the line before (`log_writer`)
+_SAID_AGAIN = "ERROR: Failed to create instance"  # by "failed to load"
 _LOADING = re.compile(r"loading: (\S+?):\d+")
 _LOADED = re.compile(r"successfully loaded '([^']+)'")
 _FROZEN = "<frozen importlib"  # Python's own import machinery, in every traceback
 _LABELS = {"W": "warning", "E": "error", "F": "fatal"}
+
+
+def is_harmless(line: str) -> bool:
+    """Whether it is said where nothing is wrong, and so explains no failure."""
+    return any(sign in line for sign in _HARMLESS)
 
 
 class Reader:
@@ -56,7 +61,7 @@ class Reader:
         return shown
 
     def _read(self, line: str) -> str | None:
-        if any(sign in line for sign in _HARMLESS):
+        if is_harmless(line) or _SAID_AGAIN in line:
             self._continues = False
             return None
         match = _LINE.match(line)

@@ -57,9 +57,12 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def served(engines: Path) -> Iterator[Serving]:
     one = Serving(layout.MODEL_REPOSITORY, PLAN=PLAN, **{devices.OVERRIDE: "cpu"})
     one.output = engines / "output"
-    one.start(patience_s=900)  # its models load one after the other
-    yield one
-    assert one.terminate() == 0
+    try:
+        one.start(patience_s=280)  # its models load one after the other
+        yield one
+    finally:
+        status = one.terminate()
+    assert status == 0
 
 
 @pytest.fixture(scope="module")

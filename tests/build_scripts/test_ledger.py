@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from build_scripts import architectures, ledger, plan, recipe
+from build_scripts import architectures, bounds, ledger, plan, recipe
 from build_scripts.align_models import MODELS
 from build_scripts.errors import PlanError
 from build_scripts.ledger_lines import GIB, MIB, Figure, measured
@@ -325,3 +325,20 @@ def test_the_docs_example_by_hand_is_the_ledger() -> None:
         owner, _, what = name.partition(": ")
         assert by_hand[owner, what] == number, name
     assert len(rows) >= 8
+
+
+def test_the_docs_costs_of_beams_and_chunks_are_the_ledgers_and_the_rooflines() -> None:
+    text = DOC.read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| \**(\d) chunks, (?:greedy|(\d) beams)[^|]*\| ([\d.]+)[^|]*\| ([\d.]+)[^|]*\| (\d+)",
+        text, re.MULTILINE,
+    )  # fmt: skip
+    assert len(rows) == 5
+    for chunks, beams, total_gib, left_gib, rate in rows:
+        of_row = {"chunks_in_flight": int(chunks), "beam_width": int(beams or 1)}
+        one = changed(reference(), "speech", **of_row)
+        found = ledger.ledger(one, {})
+        assert (total_gib, left_gib) == tuple(
+            f"{size / GIB:.2f}" for size in (found.total_bytes, found.left_bytes)
+        )
+        assert int(rate) == round(bounds.speech_rate(bounds.bounds(one)))

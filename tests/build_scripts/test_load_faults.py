@@ -178,3 +178,14 @@ def test_a_model_that_does_not_load_in_its_turn_is_told_with_its_cure(tmp_path: 
 
     with pytest.raises(ServerError, match=r"(?s)model `whisper`.*Whisper must have it"):
         one._is_ready(SimpleNamespace(is_done=is_done))  # type: ignore[arg-type]
+
+
+def test_what_triton_says_on_every_machine_without_a_gpu_is_no_cause(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text(
+        'W1130 04:22:22.9 16781 pinned_memory_manager.cc:273] "Unable to allocate pinned system '
+        "memory, pinned memory pool will not be available: CUDA driver version is insufficient for "
+        'CUDA runtime version"\nE1130 04:22:30.1 16781 model_lifecycle.cc:654] "failed to load '
+        "'llm' version 1: Internal: ModuleNotFoundError: No module named 'words'\"\n"
+    )
+    assert load_faults.cure(log) == ""
