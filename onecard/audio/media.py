@@ -24,6 +24,8 @@ _UNSAFE_FORMATS = {
     "smoothstreaming", "tee", "webm_dash_manifest", "alsa", "fbdev", "kmsgrab", "oss",
     "video4linux2,v4l2", "v4l2", "x11grab", "pulse", "jack",
 }  # fmt: skip
+# Formats of bare frames whose time stamps FFmpeg counts, and which hand over what is no frame.
+_COUNTED = {"mp3"}
 _OPEN_OPTIONS = {
     "format_whitelist": ",".join(sorted(av.formats_available - _UNSAFE_FORMATS)),
     "protocol_whitelist": "none",
@@ -136,7 +138,7 @@ class Media:
         timeline = Timeline(origin, None if declared_s is None else origin + declared_s)
         reading = _Frames(container, stream)
         for frame in reading.frames():
-            if gap_s := timeline.gap_s(frame):
+            if gap_s := timeline.gap_s(frame, reading.late_s):
                 heard_s = mixdown.seen.num_samples / SAMPLE_RATE
                 verify_duration(heard_s + gap_s, self._max_audio_s)  # ahead of making it
                 mixdown.silence(gap_s)
@@ -182,11 +184,17 @@ class _Frames:
     """The frames of `stream`, and how far all streams reach.
 
     Every stream is read: where a video goes on after its sound has ended, the file is whole.
+    Attribute `late_s`: by how much the frames that come now are later than their stamps. Formats
+    without stamps of their own have them counted by FFmpeg, and bytes in which it finds no frame,
+    all of which it makes one packet of, count as one frame.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container, self._stream = container, stream
+        self._is_counted = container.format.name in _COUNTED
+        self._num_bytes = self._num_packets = 0
         self.reached_s = 0.0
+        self.late_s = 0.0
         self.num_bad = 0
 
     def frames(self) -> Iterator[Any]:
@@ -201,13 +209,23 @@ class _Frames:
                 return
             if packet.pts is not None:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                self.reached_s = max(self.reached_s, float(end))
+                self.reached_s = max(self.reached_s, float(end) + self.late_s)
             if packet.stream is not self._stream:
                 continue
             try:
                 yield from packet.decode()
+                self._num_bytes += packet.size
+                self._num_packets += packet.size > 0
             except av.error.FFmpegError:
                 self.num_bad += 1
+                self.late_s += self._uncounted_s(packet)
+
+    def _uncounted_s(self, packet: Any) -> float:
+        """Seconds that the bytes of a packet without a frame lasted, and its stamp does not say."""
+        if not self._is_counted or not self._num_packets or packet.duration is None:
+            return 0.0
+        num_frames = round(packet.size * self._num_packets / self._num_bytes)
+        return float(max(0, num_frames - 1) * packet.duration * packet.time_base)
 
 
 def _best_stream(container: Any) -> Any:

@@ -36,11 +36,14 @@ class Timeline:
     _heard_s: float = 0.0  # of sound and silence so far
     _shift_s: float = 0.0  # by which the stream's clock is off
 
-    def gap_s(self, frame: Any) -> float:
-        """Seconds of silence that belong ahead of `frame`; 0 for most."""
+    def gap_s(self, frame: Any, late_s: float = 0.0) -> float:
+        """Seconds of silence that belong ahead of `frame`; 0 for most.
+
+        `late_s`: by how much the frame is later than its stamp.
+        """
         gap_s = 0.0
         if frame.time is not None:
-            at_s = frame.time - self.origin_s - self._shift_s
+            at_s = frame.time + late_s - self.origin_s - self._shift_s
             gap_s = at_s - self._heard_s
             if not self._is_gap(gap_s, at_s):
                 if abs(gap_s) > MIN_GAP_S:  # the clock jumped: joined streams begin anew

@@ -63,7 +63,11 @@ def test_a_movie_without_its_index_is_refused_with_the_reason() -> None:
 
 @pytest.mark.parametrize(
     "form",
-    [("mp4", "aac", 44_100, 1, {"movflags": "faststart"}), ("matroska", "aac", 44_100, 1, {})],
+    [
+        ("mp4", "aac", 44_100, 1, {"movflags": "faststart"}),
+        ("matroska", "aac", 44_100, 1, {}),
+        ("mp3", "libmp3lame", 44_100, 1, {}),  # has no time stamps of its own
+    ],
     ids=lambda form: form[0],
 )
 def test_damage_is_silence_of_its_length(form) -> None:
@@ -71,6 +75,7 @@ def test_damage_is_silence_of_its_length(form) -> None:
     data[len(data) // 2 : len(data) // 2 + 4_000] = bytes(4_000)
     pcm, clip = audio.decode(bytes(data), LIMITS)
     assert abs(len(pcm) / 16_000 - 10.0) < 0.15
+    assert clip.missing_s == 0
     assert clip.gaps
     for start, end in clip.gaps:
         inner = pcm[int(start * 16_000) + 400 : int(end * 16_000) - 400]
