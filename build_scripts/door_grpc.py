@@ -85,8 +85,10 @@ class GrpcDoor(grpc.GenericRpcHandler):
         try:
             if not is_owner:
                 rules.verify_method(method)
+            sent = passage.verified(requests)
+            first = await anext(sent, None)  # who may not ask is told so though Triton is away
             call = self._channel.stream_stream(method)(metadata=self._metadata)
-            await passage.run(call, requests, context)
+            await passage.run(call, first, sent, context)
         except (Refused, Malformed) as refusal:
             await context.abort(_STATUS[type(refusal)], rules.told(str(refusal)))
         except grpc.aio.AioRpcError as error:
@@ -103,9 +105,20 @@ class _Passage:
         self._is_for_ensemble = False
         self._reading: asyncio.Future[Any] | None = None
 
-    async def run(self, call: Any, requests: AsyncIterator[bytes], context: Any) -> None:
+    async def verified(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The requests, each looked at first. Raises Refused or Malformed."""
+        async for data in requests:
+            model = rules.model_of(self._method, data)
+            if not self._is_owner:
+                rules.verify_called(self._method, model)
+            self._is_for_ensemble = model == contract.ENSEMBLE
+            yield data
+
+    async def run(
+        self, call: Any, first: bytes | None, rest: AsyncIterator[bytes], context: Any
+    ) -> None:
         """Raises Refused or Malformed for a request, AioRpcError for how Triton ended the call."""
-        sending = asyncio.ensure_future(self._send(call, requests))
+        sending = asyncio.ensure_future(self._send(call, first, rest))
         try:
             while (answer := await self._read(call)) is not grpc.aio.EOF:
                 await context.write(_scrubbed(self._method, answer))
@@ -139,14 +152,12 @@ class _Passage:
         _abandoned.add(task)
         task.add_done_callback(_abandoned.discard)
 
-    async def _send(self, call: Any, requests: AsyncIterator[bytes]) -> None:
+    async def _send(self, call: Any, first: bytes | None, rest: AsyncIterator[bytes]) -> None:
         try:
-            async for data in requests:
-                model = rules.model_of(self._method, data)
-                if not self._is_owner:
-                    rules.verify_called(self._method, model)
-                self._is_for_ensemble = model == contract.ENSEMBLE
-                await call.write(data)
+            if first is not None:
+                await call.write(first)
+                async for data in rest:
+                    await call.write(data)
             await call.done_writing()
         except (Refused, Malformed) as refusal:
             self._refusal = refusal

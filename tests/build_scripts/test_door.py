@@ -28,6 +28,7 @@ from onecard import contract
 SECRET = "a secret of this test"
 REGION = "onecard_4c06138192_8121_02660dcf-ee47-42af-aca1-50ec4fe7210c"
 TIMEOUT_S = 30
+DENIED = grpc.StatusCode.PERMISSION_DENIED
 
 
 class Http(BaseHTTPRequestHandler):
@@ -124,8 +125,15 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
 class Doors:
     """The process, the stand-in behind it, and calls to it."""
 
-    def __init__(self, order: Order, behind: ThreadingHTTPServer, service: Service) -> None:
+    def __init__(
+        self,
+        order: Order,
+        behind: ThreadingHTTPServer,
+        service: Service,
+        stop_grpc: Callable[[], object],
+    ) -> None:
         self.order = order
+        self.stop_grpc = stop_grpc
         self.behind: Any = behind
         self.service = service
         self._channels: list[Any] = []
@@ -187,7 +195,7 @@ def opened() -> Iterator[Doors]:
         assert process.stdout.readline().strip() == OPEN
         threading.Thread(target=behind.serve_forever, daemon=True).start()
         server.start()
-        yield Doors(order, behind, service)
+        yield Doors(order, behind, service, lambda: server.stop(0).wait())
         process.terminate()
         assert process.wait(TIMEOUT_S) == 0
         server.stop(0).wait()
@@ -433,9 +441,17 @@ def test_metrics_have_one_path(doors: Doors) -> None:
 
 def test_a_server_that_is_away_is_unavailable() -> None:
     with opened() as doors:
+        doors.begin()
         doors.behind.shutdown()
         doors.behind.server_close()
         status, body = doors.ask("POST", "/v2/models/chat/infer", b"{}")
+        owner = ((rules.HEADER, SECRET),)
+        assert code(lambda: doors.stub().ModelInfer(infer("llm"))) is DENIED
+        doors.stop_grpc()
+        assert code(lambda: doors.stub().ModelInfer(infer("llm"))) is DENIED
+        call = lambda: doors.stub().ModelInfer(infer("llm"), metadata=owner)  # noqa: E731
+        assert code(call) is grpc.StatusCode.UNAVAILABLE
+        doors.end()
     assert status == 503
     assert "try again later" in json.loads(body)["error"]
 
