@@ -17,6 +17,7 @@ from build_scripts import (
     plan,
     preflight,
     processes,
+    regions,
     runtime,
     server_log,
     settings,
@@ -230,6 +231,38 @@ def test_the_command_line_names_the_plan_unless_it_is_the_default() -> None:
     ]
     gpu = settings.command(parsed(PLAN="rtx3090"), "s", CPU)
     assert "--model-config-name=rtx3090" in gpu
+
+
+def test_triton_behind_the_door_listens_on_loopback_and_wants_the_secret_for_everything() -> None:
+    inner = settings.Inner(1001, 1002, 1003)
+    command = settings.command(parsed(ADDRESS="0.0.0.0"), "s3cret", CPU, inner)
+    for flag in ("http", "grpc", "metrics"):
+        assert f"--{flag}-address=127.0.0.1" in command
+    assert "--http-port=1001" in command
+    assert "--grpc-port=1002" in command
+    apis = "health,metadata,inference,shared-memory,model-config,model-repository,statistics"
+    for flag in ("http-restricted-api", "grpc-restricted-protocol"):
+        assert f"--{flag}={apis},trace,logging:onecard-control=s3cret" in command
+
+
+def test_hosts_come_as_a_list() -> None:
+    assert parsed(ALLOWED_HOSTS=" Speech.example, cpu,").allowed_hosts == ("speech.example", "cpu")
+    assert parsed("--allowed-hosts", "a", ALLOWED_HOSTS="b").allowed_hosts == ("a",)
+    assert parsed().allowed_hosts == ()
+
+
+def test_regions_of_one_server_are_hidden_from_other_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regions, "FOLDER", str(tmp_path))
+    own, other, elsewhere = (tmp_path / name for name in ("own_1", "other_1", "elsewhere"))
+    for path in (own, other, elsewhere):
+        path.touch()
+        path.chmod(0o644)
+    (tmp_path / "own_link").symlink_to(elsewhere)
+    regions.hide("own_")
+    modes = [path.stat().st_mode & 0o777 for path in (own, other, elsewhere)]
+    assert modes == [0o600, 0o644, 0o644]
 
 
 def test_shared_memory_is_told_apart_by_checkout_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
