@@ -133,5 +133,5 @@ def _of_lack(what: str, found: str, lack: str) -> Finding:
 def _of_warning(what: str, found: str, warnings: list[str]) -> Finding:
     if not warnings:
         return passed(what, found, f"{preflight.MIN_SHM_BYTES >> 20} MiB")
-    cure = "in Docker --shm-size=2g; else `sudo mount -o remount,size=2g /dev/shm`"
+    cure = "in Docker --shm-size=8g; else `sudo mount -o remount,size=8g /dev/shm`"
     return Finding("warn", what, found, f"{preflight.MIN_SHM_BYTES >> 20} MiB", cure)

@@ -193,6 +193,12 @@ class Server:
         self._say(f"starting Triton (pid {process.pid}), log in {_short(log)}")
         return process
 
+    def _has_logged(self) -> bool:
+        """Whether Triton said anything; its log is made by a process of its own."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._settings.log.stat().st_size > 0
+        return False
+
     def _serve(self, process: subprocess.Popen[bytes], launch: Launch, watch: Watch) -> None:
         """Watch over `process` to its end, by itself or by a signal to `serve`."""
         started_s = time.monotonic()
@@ -205,7 +211,7 @@ class Server:
         loader = Loader(self._api, launch, watch.on_loaded)
         while process.poll() is None and not self._signals:
             self._relay()
-            if not is_concealed and self._settings.log.stat().st_size:
+            if not is_concealed and self._has_logged():
                 is_concealed = concealment.conceal(process.pid, self._api.secret)
             self._door.keep()
             regions.hide(self._settings.shm_prefix)
