@@ -11,7 +11,7 @@ from onecard.errors import InvalidRequest
 
 SAMPLE_RATE = 16_000
 PCM_SCALE = 32_768.0
-# Half the telephone's rate a few times over, and the highest that sound cards have.
+# An eighth of the telephone's, and the highest that sound cards have.
 MIN_RATE, MAX_RATE = 1_000, 768_000
 
 Pcm = npt.NDArray[np.int16]
