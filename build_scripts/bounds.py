@@ -154,10 +154,14 @@ def _after_whisper(plan: Plan, peak: Peak) -> list[Line]:
                  [work.align(_largest(plan), width, segments)], peak, segments * CHUNK_S,
                  "s of audio/s", stage=True)
         )  # fmt: skip
-    if plan.diarize.device == "cuda" and plan.diarize.pipeline == "none":
+    if plan.diarize.device == "cuda":
+        name, embedded = (
+            ("embeddings of one voice, an hour", work.embed_speakers(3600))
+            if plan.diarize.pipeline == "none"
+            else ("embeddings of windows, an hour", work.embed_windows(3600))
+        )
         lines.append(
-            line("diarize", "embeddings of one voice, an hour", [work.embed_speakers(3600)], peak,
-                 3600, "s of audio/s", stage=True)
+            line("diarize", name, [embedded], peak, 3600, "s of audio/s", stage=True)
         )  # fmt: skip
     return lines
 

@@ -40,6 +40,12 @@ CONVOLUTIONS = ((10, ALIGN_BASE.conv_stride), *(((3, 2),) * 4), *(((2, 2),) * 2)
 FRAMES_PER_SECOND = 100
 TIMES_EACH_FRAME = 10 * 2
 NUM_MELS = 40  # of one frame, each a float32
+# WeSpeaker's ResNet34 sees each frame once for each of a window's three speakers (pyannote.audio
+# 4.0, SpeakerDiarization.get_embeddings). Its stages: channels, and convolutions of 3 x 3; each
+# stage but the first halves mels and frames (pyannote.audio, models/embedding/wespeaker/resnet.py).
+TIMES_EACH_FRAME_OF_WINDOWS = 10 * 3
+RESNET_MELS = 80
+RESNET_STAGES = ((32, 6), (64, 8), (128, 12), (256, 6))
 
 
 @dataclass(frozen=True)
@@ -177,3 +183,23 @@ def embed_speakers(seconds: float) -> Work:
     slides over it. Its weights stay in a cache; the clustering is the CPU's."""
     frames = seconds * FRAMES_PER_SECOND * TIMES_EACH_FRAME
     return Work(tf32_flops=2 * SPEAKER_ENCODER_PARAMETERS * frames, bytes=frames * NUM_MELS * 4)
+
+
+def embed_windows(seconds: float) -> Work:
+    """WeSpeaker's ResNet34 over every window of a recording, once for each of three speakers."""
+    frames = seconds * FRAMES_PER_SECOND * TIMES_EACH_FRAME_OF_WINDOWS
+    return Work(tf32_flops=2 * resnet_products() * frames, bytes=frames * RESNET_MELS * 4)
+
+
+def resnet_products() -> float:
+    """Multiplications of WeSpeaker's ResNet34 for one frame of 10 ms; biases and norms left out."""
+    products = float(RESNET_MELS * 9 * RESNET_STAGES[0][0])  # from the one channel of the input
+    places, before = float(RESNET_MELS), RESNET_STAGES[0][0]
+    for channels, convolutions in RESNET_STAGES:
+        if channels != before:
+            places /= 4  # half the mels, half the frames
+            products += places * before * channels  # the shortcut, 1 x 1
+        products += places * 9 * before * channels
+        products += places * 9 * channels**2 * (convolutions - 1)
+        before = channels
+    return products

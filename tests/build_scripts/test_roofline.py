@@ -154,6 +154,26 @@ def test_every_card_of_a_plan(name: str) -> None:
     assert bounds.speech_rate(lines) < min(rates)
 
 
+def test_products_of_the_embedding_are_those_of_its_convolutions() -> None:
+    """Counted on the network itself, for the frames of a window of 10 s."""
+    import torch
+    from pyannote.audio.models.embedding.wespeaker.resnet import ResNet34
+
+    counted = []
+
+    def count(convolution: torch.nn.Conv2d, _: object, output: torch.Tensor) -> None:
+        counted.append(output.shape[2] * output.shape[3] * convolution.weight.numel())
+
+    network = ResNet34(work.RESNET_MELS, 256, pooling_func="TSTP", two_emb_layer=False).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    frames = 1000
+    with torch.inference_mode():
+        network(torch.zeros(1, frames, work.RESNET_MELS))
+    assert sum(counted) / frames == pytest.approx(work.resnet_products(), rel=0.001)
+
+
 def test_a_full_triage_call_is_its_prompt_and_its_tokens() -> None:
     lines = {one.name: one for one in bounds.bounds(plan.load("rtx3090"))}
     first = lines["first token of a full triage call, 5,504 tokens"]
