@@ -58,7 +58,7 @@ def test_options_quote_little(kind, name):
         verify_quotes(read, {name: value})
 
 
-@pytest.mark.parametrize("name", [*openai_options.NAMES, "logit_bias"])
+@pytest.mark.parametrize("name", [*sorted(openai_options.NAMES), "logit_bias"])
 def test_options_of_others_quote_little(name):
     for value in [*VALUES, {"0" * 50_000: 1}, {"1" * 50_000: LONG}]:
         verify_quotes(lambda text: chat_options.read(text).biases, {name: value})
