@@ -86,8 +86,8 @@ def verify_size(name: str, text: str, max_letters: int) -> None:
     max_values = max(MIN_VALUES, max_letters // LETTERS_PER_VALUE)
     if _num_marks(text) > max_values and _num_marks(_without_texts(text)) > max_values:
         raise InvalidRequest(
-            f"{name} holds more than {max_values} values (numbers, texts, lists, objects), which "
-            "is the limit; send less at a time"
+            f"{name} holds too many values (numbers, texts, lists, objects), must have at most "
+            f"{max_values}; send less at a time"
         )
 
 
