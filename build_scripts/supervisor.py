@@ -7,6 +7,7 @@ the stubs of one server and reloads the model of a dead one through the model co
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -20,6 +21,11 @@ from build_scripts.control import Api
 STUB = "triton_python_backend_stub"
 POLL_S = 0.25
 MAX_WAIT_S = 30.0  # between attempts to bring back a model that keeps dying
+# A model that was unloaded lives on for a request that its dead process had (seen in 2.51), and so
+# do its other processes. One that uses hardly any of a processor for so long is ended: its sign
+# of life every 0.3 s takes a hundredth of what even waiting for another process takes.
+IDLE_S = 30.0
+IDLE_PROCESSOR_S = 0.02
 
 
 def stubs(server_pid: int) -> dict[int, str]:
@@ -105,6 +111,21 @@ class Supervisor:
             else:
                 self._say(f"`{model}` is back")
                 self._deaths.end_reload(model)
+                self._end_unloaded(model)
+                return
+
+    def _end_unloaded(self, model: str) -> None:
+        """End the processes of an earlier load of `model` when they no longer work."""
+        used: dict[int, float] = {}
+        while left := self._deaths.unloaded(model):
+            now = {pid: processes.processor_s(pid) for pid in left}
+            for pid in left:
+                if pid in used and now[pid] - used[pid] < IDLE_PROCESSOR_S:
+                    self._say(f"ending a process of `{model}` (pid {pid}), which was unloaded")
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            used = now
+            if self._stopping.wait(IDLE_S):
                 return
 
 
@@ -144,6 +165,11 @@ class Deaths:
         with self._lock:
             self._lost.discard(model)
             self._expected |= {pid for pid, name in living.items() if name == model}
+
+    def unloaded(self, model: str) -> list[int]:
+        """The living processes of `model` that a reload should have ended."""
+        with self._lock:
+            return [pid for pid in self._expected if self._known.get(pid) == model]
 
     def end_reload(self, model: str) -> None:
         """`model` is loaded; from now on the death of one of its processes is news."""
