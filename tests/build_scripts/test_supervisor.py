@@ -42,6 +42,18 @@ def test_a_new_process_that_dies_is_news() -> None:
     assert deaths.look({}) == ["a"]
 
 
+def test_what_lives_on_of_an_earlier_load_is_told_from_the_new_one() -> None:
+    deaths = Deaths(decoupled=())
+    deaths.look({1: "a", 2: "a", 3: "b"})
+    deaths.look({2: "a", 3: "b"})
+    deaths.begin_reload("a", {2: "a", 3: "b"})
+    deaths.look({2: "a", 3: "b", 11: "a", 12: "a"})
+    deaths.end_reload("a")
+    assert deaths.unloaded("a") == [2]
+    deaths.look({3: "b", 11: "a", 12: "a"})
+    assert deaths.unloaded("a") == []
+
+
 def test_an_attempt_that_is_made_again_forgets_the_deaths_of_the_last() -> None:
     deaths = Deaths(decoupled=())
     deaths.look({1: "a"})
