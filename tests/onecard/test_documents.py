@@ -97,7 +97,7 @@ def test_many_small_values_are_refused_before_they_take_memory(value, monkeypatc
     monkeypatch.setattr(documents, "MIN_VALUES", 100)
     few, many = (f"[{','.join([value] * number)}]" for number in (20, 300))
     documents.read("X", few, "JSON", max_letters=3200)
-    with pytest.raises(InvalidRequest, match="too many values .*at most 100;"):
+    with pytest.raises(InvalidRequest, match=r"too many values .*at most 100;"):
         documents.read("X", many, "JSON", max_letters=3200)
 
 
