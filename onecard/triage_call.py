@@ -126,11 +126,15 @@ class Caller:
                 for piece in pieces:
                     ids = [token for token in piece.ids if token not in self._tokenizer.end_ids]
                     call.num_tokens += len(ids)
-                    for line in answer.push(ids):
-                        yield from self._judged(call, line)
+                    # One by one: how many come in a piece is chance, where a text ends must not be.
+                    for token in ids:
+                        for line in answer.push([token]):
+                            yield from self._judged(call, line)
+                        closed = self._grammar.outgrown(answer.lines.open)
+                        if closed is not None:
+                            break
                     if is_stopped() or not call.undecided:
                         return  # which stops the engine
-                    closed = self._grammar.outgrown(answer.lines.open)
                     if closed is not None:
                         break  # which stops it too
             if closed is not None:
