@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from build_scripts import cards, layout, nvml, pin, plan, report_log, served, settings
+from build_scripts import cards, claim, layout, nvml, pin, plan, report_log, served, settings
 from build_scripts.errors import BuildError, InstallError
 from build_scripts.progress import say
 
@@ -134,9 +134,9 @@ def _launch(name: str, environment: Mapping[str, str]) -> str:
     one = settings.from_arguments(parser.parse_args(["--plan", name]), environment)
     found = served.read(one, lambda _: None, environment)
     phases = {}
-    for path in layout.RUN.glob("*/server.json"):
+    for path in layout.RUN.glob(f"*/{claim.STATE}"):
         state = json.loads(path.read_text(encoding="utf-8"))
-        phases[path.parent.name] = {key: state.get(key) for key in ("phase", "plan", "started")}
+        phases[path.parent.name] = {key: state.get(key) for key in ("phase", "why")}
     document = {"launch": asdict(found.launch), "knobs": found.knobs, "servers": phases}
     return json.dumps(document, indent=2, default=str) + "\n"
 
