@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,28 +121,32 @@ class Caller:
         answer = _Said(self._tokenizer.detokenizer())
         asked: Generation | None = self._asked(call)
         while asked is not None:
-            closed, asked_now, asked = None, asked, None
-            with contextlib.closing(self._llm.stream(asked_now)) as pieces:
-                for piece in pieces:
-                    ids = [token for token in piece.ids if token not in self._tokenizer.end_ids]
-                    call.num_tokens += len(ids)
-                    # One by one: how many come in a piece is chance, where a text ends must not be.
-                    for token in ids:
-                        for line in answer.push([token]):
-                            yield from self._judged(call, line)
-                        closed = self._grammar.outgrown(answer.lines.open)
-                        if closed is not None:
-                            break
+            outgrown = None
+            with contextlib.closing(self._tokens(call, asked)) as tokens:
+                for token in tokens:
+                    for line in answer.push([token]):
+                        yield from self._judged(call, line)
                     if is_stopped() or not call.undecided:
                         return  # which stops the engine
-                    if closed is not None:
+                    outgrown = self._grammar.outgrown(answer.lines.open)
+                    if outgrown is not None:
                         break  # which stops it too
-            if closed is not None:
-                for line in answer.push(self._tokenizer.encode('"')):
-                    yield from self._judged(call, line)
-                asked = self._asked(call, answer, closed)
+            if outgrown is None:
+                break
+            for line in answer.push(self._tokenizer.encode('"')):
+                yield from self._judged(call, line)
+            asked = self._asked(call, answer, outgrown)
         for line in answer.flush():
             yield from self._judged(call, line)
+
+    def _tokens(self, call: Call, asked: Generation) -> Generator[int, None, None]:
+        """What the engine writes, one by one: how many come in a piece is chance, and where a text
+        ends must not be. To close it stops the engine."""
+        with contextlib.closing(self._llm.stream(asked)) as pieces:
+            for piece in pieces:
+                ids = [token for token in piece.ids if token not in self._tokenizer.end_ids]
+                call.num_tokens += len(ids)
+                yield from ids
 
     def _asked(
         self, call: Call, answer: _Said | None = None, closed: str = ""
