@@ -11,19 +11,16 @@ import json
 import mmap
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-import onecard
+from onecard import interpreter
 from onecard.audio import order as orders
 from onecard.audio.clip import Clip
 from onecard.audio.order import Order
@@ -96,10 +93,11 @@ class Decoder:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [*_SMALL_STACKS, _python(), "-m", _MODULE, str(theirs.fileno())],
+                [*_SMALL_STACKS, interpreter.python(), "-m", _MODULE, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=_environment(),
+                # An arena for each core counts as memory that is taken.
+                env={**interpreter.environment(), "MALLOC_ARENA_MAX": "1"},
             )
 
     def _send(self, order: bytes, descriptors: list[int]) -> None:
@@ -133,25 +131,6 @@ def _file_of(data: bytes) -> Iterator[BinaryIO]:
             left = left[file.write(left) :]
         file.seek(0)
         yield file
-
-
-def _python() -> str:
-    """The interpreter; where it is part of another program, `python3` of its PATH."""
-    if Path(sys.executable or "").name.startswith("python"):
-        return sys.executable
-    return shutil.which("python3") or "python3"
-
-
-def _environment() -> dict[str, str]:
-    root = str(Path(onecard.__file__).parents[1])
-    inherited = os.environ.get("PYTHONPATH")
-    return {
-        **os.environ,
-        "PYTHONPATH": f"{root}:{inherited}" if inherited else root,
-        # A pool of threads and an arena for each core count as memory that is taken.
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "1",
-    }
 
 
 def _lines(

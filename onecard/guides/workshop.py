@@ -5,25 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import select
 import subprocess
-import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from onecard import interpreter
 from onecard.errors import InvalidRequest, Unavailable, clipped
 
 POLL_S = 0.05  # how soon it is noticed that nobody waits any more
 START_S = 60.0  # for the process to read the vocabulary, on a busy machine
 MAX_REMEMBERED = 256  # outcomes
 FULL = "guides of others have been compiled for"
-ROOT = Path(__file__).parents[2]
 
 Check = Callable[[], None]  # raises where nobody waits for the guide any more
 
@@ -74,6 +71,7 @@ class Workshop:
         self._serialized = serialized
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False  # the process has read the vocabulary
         self._refusals: OrderedDict[str, str] = OrderedDict()
         self._known: OrderedDict[str, Made] = OrderedDict()
 
@@ -172,7 +170,7 @@ class Workshop:
             self._end()
             self._process = self._started()
         process = self._process
-        if not getattr(process, "is_ready", False):
+        if not self._is_ready:
             try:
                 self._line(process, START_S, check)
             except (EOFError, TimeoutError, OSError) as error:
@@ -181,7 +179,7 @@ class Workshop:
                     f"the process that compiles guides does not start ({error!r}); the server log "
                     "says why"
                 ) from error
-            process.is_ready = True  # type: ignore[attr-defined]
+            self._is_ready = True
         return process
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -189,13 +187,11 @@ class Workshop:
         settings = {"facts": work.facts, "vocab_size": work.vocab_size,
                     "threads": work.num_threads, "own_schemas": work.own_schemas,
                     "max_bytes": self._limits.max_bytes}  # fmt: skip
-        path = os.pathsep.join(filter(None, [work.library, str(ROOT)]))
-        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
         return subprocess.Popen(
-            [sys.executable, "-m", "onecard.guides.worker", json.dumps(settings)],
+            [interpreter.python(), "-m", "onecard.guides.worker", json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
+            env=interpreter.environment(*filter(None, [work.library])),
         )
 
     def _line(self, process: subprocess.Popen[bytes], max_s: float, check: Check) -> bytes:
@@ -218,7 +214,7 @@ class Workshop:
         return data
 
     def _end(self) -> None:
-        process, self._process = self._process, None
+        process, self._process, self._is_ready = self._process, None, False
         if process is not None:
             process.kill()
             process.communicate()
