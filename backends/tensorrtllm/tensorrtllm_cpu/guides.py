@@ -86,8 +86,7 @@ class Guides:
 
     def submit(self, guide: GuideText, check: Callable[[], None]) -> Future[Guide]:
         """A guide for one request, in its lane; its work ends when `check` raises."""
-        lane = int(guide.kind not in LANES[0])
-        return self._pools[lane].submit(self.compile, guide, check)
+        return self._pools[_lane(guide)].submit(self.compile, guide, check)
 
     def compile(self, guide: GuideText, check: Callable[[], None] = lambda: None) -> Guide:
         """A guide for one request; seconds for a large grammar that is new.
@@ -118,14 +117,18 @@ class Guides:
             return self._kept.get(guide)
 
     def _made(self, guide: GuideText, check: Callable[[], None]) -> Any:
-        workshop = self._workshops[int(guide.kind not in LANES[0])]
-        made = workshop.made(guide.kind, guide.text, check)
+        made = self._workshops[_lane(guide)].made(guide.kind, guide.text, check)
         compiled = xgrammar.CompiledGrammar.deserialize_json(made.serialized, self._info)
         with self._lock:
             self._kept[guide] = compiled
             while sum(one.memory_size_bytes for one in self._kept.values()) > self._max_kept_bytes:
                 self._kept.popitem(last=False)
         return compiled
+
+
+def _lane(guide: GuideText) -> int:
+    """The place in LANES of those that wait for each other; of an unknown kind, the strangers'."""
+    return int(guide.kind not in LANES[0])
 
 
 def verify(guide: GuideText, is_set_up: bool) -> None:
