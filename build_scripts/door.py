@@ -7,7 +7,6 @@ nobody without the secret of that start.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from build_scripts import layout, processes
 from build_scripts.door_order import FILE, OPEN, Order
@@ -77,7 +77,9 @@ class Door:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,  # a Ctrl-C at the terminal is a drain
-            preexec_fn=_die_with_parent,
+            # It has no mark of the server's, by which it would end with each Triton that is cleaned
+            # up after (`claim`): callers keep their connections.
+            preexec_fn=partial(processes.end_with_parent, signal.SIGKILL),
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -104,13 +106,6 @@ class Door:
             secret=self._secret,
             hosts=self._settings.allowed_hosts,
         )
-
-
-def _die_with_parent() -> None:
-    """For `preexec_fn`: SIGKILL when `serve` is killed. It has no mark of the server's, by which it
-    would end with each Triton that is cleaned up after (`claim`): callers keep their connections.
-    """
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _environment(inherited: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 from build_scripts import door_rules as rules
@@ -184,7 +185,7 @@ def _scrubbed(method: str, answer: bytes) -> bytes:
     """Triton's answer; of an error in a stream, whose status is OK, without regions' names."""
     if not method.endswith("/ModelStreamInfer") or not rules.has_region(answer):
         return answer
-    with contextlib.suppress(Exception):  # an answer that cannot be read goes on as it is
+    with contextlib.suppress(DecodeError):  # what Triton sent, and is no answer, goes on as it is
         found = service_pb2.ModelStreamInferResponse.FromString(answer)
         if found.error_message:
             found.error_message = rules.scrubbed(found.error_message)

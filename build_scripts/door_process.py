@@ -19,6 +19,7 @@ import grpc.aio
 from aiohttp import web
 
 from build_scripts import door_rules as rules
+from build_scripts import processes
 from build_scripts.door_grpc import SERVER_OPTIONS, GrpcDoor
 from build_scripts.door_http import FIRST_REQUEST_S, HttpDoor
 from build_scripts.door_order import OPEN, Order
@@ -121,8 +122,7 @@ def main() -> None:
     order = Order.read(sys.stdin.readline())
     # What is no HTTP at all would be told with a traceback each.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL + 1)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    resource.setrlimit(resource.RLIMIT_NOFILE, processes.file_limit())
     try:
         asyncio.run(serve(order, lambda: print(OPEN, flush=True)))
     except (OSError, RuntimeError) as error:

@@ -138,9 +138,9 @@ def kill(pid: int, number: signal.Signals) -> bool:
     return True
 
 
-def end_with_parent() -> None:
-    """For `preexec_fn`: the child gets SIGTERM when whoever started it is killed."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """For `preexec_fn`: the child gets that signal when whoever started it is killed."""
+    ctypes.CDLL(None).prctl(1, number)  # PR_SET_PDEATHSIG
 
 
 def stack_limit(wanted: int) -> tuple[int, int]:

@@ -7,7 +7,6 @@ the stubs of one server and reloads the model of a dead one through the model co
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import os
 import signal
@@ -122,8 +121,7 @@ class Supervisor:
             for pid in left:
                 if pid in used and now[pid] - used[pid] < IDLE_PROCESSOR_S:
                     self._say(f"ending a process of `{model}` (pid {pid}), which was unloaded")
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+                    processes.kill(pid, signal.SIGKILL)
             used = now
             if self._stopping.wait(IDLE_S):
                 return
