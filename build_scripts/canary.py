@@ -13,14 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-import wave
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from build_scripts import layout, processes, weights
+from build_scripts import layout, processes, warmup
 from build_scripts.settings import Settings
-from build_scripts.warmup import RECORDING
 
 if TYPE_CHECKING:
     from onecard_client import Client
@@ -148,12 +146,8 @@ Note = Callable[[str], None]
 def _transcribe(client: Client, timeout_s: float, note: Note) -> None:
     from onecard_client import Progress
 
-    with wave.open(str(weights.site_packages() / RECORDING)) as file:
-        file.setpos(FROM_S * file.getframerate())
-        pcm = file.readframes(SPEECH_S * file.getframerate())
-        form = {"sample_rate": file.getframerate(), "channels": file.getnchannels()}
-    form = {"encoding": "pcm_s16le", "language": "en", **form}
-    for event in client.transcribe_stream(pcm, timeout_s=timeout_s, **form):
+    pcm, form = warmup.speech(FROM_S, SPEECH_S)
+    for event in client.transcribe_stream(pcm, timeout_s=timeout_s, language="en", **form):
         if isinstance(event, Progress):
             note(event.stage)
 

@@ -16,7 +16,7 @@ import wave
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from build_scripts import layout, processes, weights
 from build_scripts.settings import Settings
@@ -88,11 +88,18 @@ def main(address: str, models: Sequence[str]) -> None:
                 print(f"the first request to `{model}`, to warm it up, failed: {error}", flush=True)
 
 
-def _transcribe(client: Client) -> None:
+def speech(from_s: int, seconds: int) -> tuple[bytes, dict[str, Any]]:
+    """So much of the recording, and the options that say what it is."""
     with wave.open(str(weights.site_packages() / RECORDING)) as file:
-        pcm = file.readframes(SPEECH_S * file.getframerate())
-        form = {"sample_rate": file.getframerate(), "channels": file.getnchannels()}
-    client.transcribe(pcm, timeout_s=TIMEOUT_S, encoding="pcm_s16le", **form)
+        rate = file.getframerate()
+        file.setpos(from_s * rate)
+        form = {"encoding": "pcm_s16le", "sample_rate": rate, "channels": file.getnchannels()}
+        return file.readframes(seconds * rate), form
+
+
+def _transcribe(client: Client) -> None:
+    pcm, form = speech(0, SPEECH_S)
+    client.transcribe(pcm, timeout_s=TIMEOUT_S, **form)
 
 
 def _chat(client: Client) -> None:

@@ -43,6 +43,32 @@ class TritonPythonModel:
         while not os.path.exists(GATE):
             time.sleep(0.02)
 """
+# Of `chat`: answers when a file appears, and then refuses.
+REFUSE = """
+import os, time
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            open(GATE + ".reached", "w").close()
+            while not os.path.exists(GATE):
+                time.sleep(0.02)
+            error = pb.TritonError("nothing to say", pb.TritonError.INVALID_ARG)
+            sender = request.get_response_sender()
+            answer = pb.InferenceResponse(error=error)
+            sender.send(answer, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+CHAT = """
+name: "chat"
+backend: "python"
+max_batch_size: 1
+input { name: "MESSAGES" data_type: TYPE_STRING dims: 1 }
+input { name: "OPTIONS" data_type: TYPE_STRING dims: 1 optional: true }
+output { name: "EVENT" data_type: TYPE_STRING dims: 1 }
+instance_group { kind: KIND_CPU count: 1 }
+model_transaction_policy { decoupled: true }
+"""
 CONFIG = """
 name: "{name}"
 backend: "python"
@@ -52,6 +78,13 @@ output {{ name: "Y" data_type: TYPE_FP32 dims: -1 }}
 instance_group {{ kind: KIND_CPU count: 1 }}
 parameters {{ key: "calls" value {{ string_value: "{calls}" }} }}
 """
+
+
+def add_chat(repository: Path, gate: Path) -> Path:
+    """A stand-in for `chat` that waits for `gate`; the file that tells that somebody asked it."""
+    add_model(repository, "chat", REFUSE, gate)
+    (repository / "chat" / "config.pbtxt").write_text(CHAT)
+    return Path(f"{gate}.reached")
 
 
 def add_model(repository: Path, name: str, code: str | None, gate: Path, calls: str = "") -> None:

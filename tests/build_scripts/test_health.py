@@ -14,7 +14,7 @@ from build_scripts import health, processes, settings, supervisor
 from build_scripts.canary import Reply
 from build_scripts.errors import ServerError
 from build_scripts.health import Health
-from tests.build_scripts.serving import Serving, add_model, eventually, needs_triton
+from tests.build_scripts.serving import Serving, add_chat, eventually, needs_triton
 
 TRITON = 1000
 STUBS = {1: "decode_audio", 2: "decode_audio", 3: "transcribe_stream", 4: "chat"}
@@ -241,40 +241,11 @@ def test_how_often_may_be_never() -> None:
     assert health.quiet_s({"CANARY_S": "2.5"}) == 2.5
 
 
-# Answers when a file appears.
-WAIT = """
-import os, time
-import triton_python_backend_utils as pb
-
-class TritonPythonModel:
-    def execute(self, requests):
-        for request in requests:
-            open(GATE + ".reached", "w").close()
-            while not os.path.exists(GATE):
-                time.sleep(0.1)
-            error = pb.TritonError("nothing to say", pb.TritonError.INVALID_ARG)
-            answer = pb.InferenceResponse(error=error)
-            sender = request.get_response_sender()
-            sender.send(answer, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-"""
-CHAT = """
-name: "chat"
-backend: "python"
-max_batch_size: 1
-input { name: "MESSAGES" data_type: TYPE_STRING dims: 1 }
-input { name: "OPTIONS" data_type: TYPE_STRING dims: 1 optional: true }
-output { name: "EVENT" data_type: TYPE_STRING dims: 1 }
-instance_group { kind: KIND_CPU count: 1 }
-model_transaction_policy { decoupled: true }
-"""
-
-
 @needs_triton
 def test_a_model_that_hangs_is_told_and_ended_until_it_answers(
     serving: Serving, repository: Path, gate: Path
 ) -> None:
-    add_model(repository, "chat", WAIT, gate)
-    (repository / "chat" / "config.pbtxt").write_text(CHAT)
+    add_chat(repository, gate)
     serving.environment.update(CANARY_S="2", WARMUP="0")
     serving.start()
     eventually(lambda: "not ready: `chat` did not answer a request within" in serving.said())

@@ -11,44 +11,15 @@ import pytest
 
 from build_scripts import settings, supervisor
 from build_scripts.warmup import Warmup
-from tests.build_scripts.serving import Serving, add_model, eventually, needs_triton
+from tests.build_scripts.serving import Serving, add_chat, eventually, needs_triton
 
 pytestmark = needs_triton
-
-CONFIG = """
-name: "chat"
-backend: "python"
-max_batch_size: 1
-input { name: "MESSAGES" data_type: TYPE_STRING dims: 1 }
-input { name: "OPTIONS" data_type: TYPE_STRING dims: 1 optional: true }
-output { name: "EVENT" data_type: TYPE_STRING dims: 1 }
-instance_group { kind: KIND_CPU count: 1 }
-model_transaction_policy { decoupled: true }
-"""
-# Answers when a file appears, and then refuses.
-REFUSE = """
-import os, time
-import triton_python_backend_utils as pb
-
-class TritonPythonModel:
-    def execute(self, requests):
-        for request in requests:
-            open(GATE + ".reached", "w").close()
-            while not os.path.exists(GATE):
-                time.sleep(0.02)
-            error = pb.TritonError("nothing to say", pb.TritonError.INVALID_ARG)
-            sender = request.get_response_sender()
-            answer = pb.InferenceResponse(error=error)
-            sender.send(answer, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-"""
 
 
 @pytest.fixture
 def chat(repository: Path, gate: Path) -> Path:
     """The file that tells that somebody asked the stand-in."""
-    add_model(repository, "chat", REFUSE, gate)
-    (repository / "chat" / "config.pbtxt").write_text(CONFIG)
-    return Path(f"{gate}.reached")
+    return add_chat(repository, gate)
 
 
 def test_it_is_ready_when_the_first_request_is_answered(
