@@ -238,13 +238,18 @@ def measured(name: str, device: str, one: Plan, effort: Effort) -> dict[str, Any
     }
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Prints one subject as JSON on the last line of stdout. Raises PlanError."""
-    parser = argparse.ArgumentParser(prog="python -m build_scripts.measure_models")
-    parser.add_argument("subject", choices=SUBJECTS)
+def parsed(module: str, subjects: Sequence[str], arguments: Sequence[str]) -> argparse.Namespace:
+    """The subject, the device and the plan of a process that measures one of `subjects`."""
+    parser = argparse.ArgumentParser(prog=f"python -m build_scripts.{module}")
+    parser.add_argument("subject", choices=subjects)
     parser.add_argument("--device", choices=("cuda", "cpu"), required=True)
     parser.add_argument("--plan", required=True)
-    asked = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints one subject as JSON on the last line of stdout. Raises PlanError."""
+    asked = parsed("measure_models", SUBJECTS, arguments)
     effort = FULL if asked.device == "cuda" else TRIAL
     found = measured(asked.subject, asked.device, plan.load(asked.plan), effort)
     sys.stdout.write(json.dumps(found) + "\n")

@@ -7,7 +7,6 @@ pyannote's own sample, 30 s of a telephone call. Prints JSON as `measure_models`
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -225,11 +224,7 @@ def measured(name: str, device: str, one: Plan) -> dict[str, Any]:
 
 def main(arguments: Sequence[str]) -> None:
     """Prints one subject as JSON on the last line of stdout. Raises PlanError."""
-    parser = argparse.ArgumentParser(prog="python -m build_scripts.measure_speech")
-    parser.add_argument("subject", choices=SUBJECTS)
-    parser.add_argument("--device", choices=("cuda", "cpu"), required=True)
-    parser.add_argument("--plan", required=True)
-    asked = parser.parse_args(arguments)
+    asked = measure_models.parsed("measure_speech", SUBJECTS, arguments)
     found = measured(asked.subject, asked.device, plan.load(asked.plan))
     sys.stdout.write(json.dumps(found) + "\n")
 

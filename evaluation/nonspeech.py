@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from build_scripts.errors import BuildError
-from evaluation import noises, recordings, systems
+from evaluation import noises, recordings, report, systems
 from evaluation.text import BY_CHARACTER
 from onecard_client import Client, OnecardError, Transcript
 
@@ -134,15 +134,7 @@ def table(found: Sequence[Found]) -> str:
     done = [one for one in found if not one.error]
     kinds = dict.fromkeys(one.clip.kind for one in done)
     rows = [_row(kind, [one for one in done if one.clip.kind == kind]) for kind in kinds]
-    cells = [HEADINGS, *rows, _row("all", done)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
+    lines = report.aligned([HEADINGS, *rows, _row("all", done)])
     lines += [f"{one.clip.name}: {one.text[:_MAX_TEXT_CHARS]!r}" for one in done if one.text]
     reasons = Counter(reason for one in done for reason in one.reasons)
     lines += [f"dropped {count} times: {reason}" for reason, count in reasons.most_common()]

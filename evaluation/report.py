@@ -120,17 +120,21 @@ def table(scores: Sequence[Score]) -> str:
     rows = [one.row() for one in scores]
     if len(scores) > 1:
         rows.append(total(scores).row())
-    cells = [HEADINGS, *rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
-    lines = [
+    lines = aligned([HEADINGS, *rows])
+    lines += [f"{one.name} failed: {one.error}" for one in scores if one.error]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, all columns but the first to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
         "  ".join(
             cell.ljust(width) if column == 0 else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        for row in cells
+        for row in rows
     ]
-    lines += [f"{one.name} failed: {one.error}" for one in scores if one.error]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _sum(counts: Sequence[Counts | None]) -> Counts | None:
