@@ -39,9 +39,9 @@ def listed() -> dict[str, dict[str, str]]:
     return {place: found for place, found in places.items() if found}
 
 
-def lines(found: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """For people."""
-    for place, packages in found.items():
+def lines(places: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """For people: the packages of each place."""
+    for place, packages in places.items():
         yield f"{place}: {len(packages)} packages"
         yield from (f"  {name} {version}" for name, version in packages.items())
 
@@ -56,18 +56,20 @@ def of_python(python: str) -> dict[str, str]:
     return found
 
 
-def finding(found: Mapping[str, str], wanted: Mapping[str, str], unpinned: bool = False) -> Finding:
+def finding(
+    installed: Mapping[str, str], pinned: Mapping[str, str], unpinned: bool = False
+) -> Finding:
     """Whether what is installed is what the locks pin; what no lock has is nobody's business.
 
     `unpinned`: torch was taken as its index stated it, without a lock.
     """
     others = [
-        f"{name} {found[name]} instead of {version}"
-        for name, version in wanted.items()
-        if name in found and found[name].partition("+")[0] != version
+        f"{name} {installed[name]} instead of {version}"
+        for name, version in pinned.items()
+        if name in installed and installed[name].partition("+")[0] != version
     ]
-    here = sum(name in found for name in wanted)
-    text = f"{here} of {len(wanted)} as the locks pin them"
+    here = sum(name in installed for name in pinned)
+    text = f"{here} of {len(pinned)} as the locks pin them"
     text += "; torch without a hash (`make lock INDEX=...` pins it)" if unpinned else ""
     if not others:
         return passed("packages", text, "the locks' versions")

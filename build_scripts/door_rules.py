@@ -73,9 +73,9 @@ class Rules:
     secret: str
     hosts: frozenset[str] = frozenset()
 
-    def is_owner(self, given: str | None) -> bool:
-        """Whether `given` is the secret; in the same time for all that are not."""
-        return given is not None and hmac.compare_digest(given.encode(), self.secret.encode())
+    def is_owner(self, secret: str | None) -> bool:
+        """Whether `secret` is the owner's; in the same time for all that are not."""
+        return secret is not None and hmac.compare_digest(secret.encode(), self.secret.encode())
 
     def verify_browser(self, hosts: Iterable[str], origin: str | None, site: str | None) -> None:
         """Raises Refused for what only a web page sends: another origin, or a name that was bound

@@ -225,6 +225,6 @@ def _rounded_up(share: float) -> float:
     return math.ceil(share * 1000) / 1000
 
 
-def _pool_bytes(found: Ledger, engine: str) -> int:
+def _pool_bytes(ledger: Ledger, engine: str) -> int:
     """All of an engine's KV caches; Whisper has two of one size."""
-    return sum(line.bytes for line in found.lines if (line.kind, line.engine) == ("kv", engine))
+    return sum(line.bytes for line in ledger.lines if (line.kind, line.engine) == ("kv", engine))

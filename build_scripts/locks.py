@@ -70,18 +70,18 @@ def resolved(requirements: str) -> str:
     return _uv(["-", "--no-annotate", "--no-header", "--no-sources"], requirements)
 
 
-def _uv(arguments: Sequence[str], given: str) -> str:
-    if given:  # what several locks have is the same version in each
+def _uv(arguments: Sequence[str], requirements: str) -> str:
+    if requirements:  # what several locks have is the same version in each
         arguments = [*arguments, "--constraints", str(layout.LOCK)]
     command = [
         str(layout.VENV / "bin" / "uv"), "pip", "compile", *arguments, "--universal", "--quiet",
         "--python-version", "3.10", "--generate-hashes", "--custom-compile-command", "make lock",
     ]  # fmt: skip
     # Not in the project: there uv would read what it overrides, which leaves torch out.
-    work = layout.ROOT if not given else Path("/")
+    work = layout.ROOT if not requirements else Path("/")
     try:
         ran = subprocess.run(
-            command, input=given, cwd=work, capture_output=True, text=True, check=False
+            command, input=requirements, cwd=work, capture_output=True, text=True, check=False
         )
     except OSError as error:
         raise InstallError(
@@ -89,7 +89,7 @@ def _uv(arguments: Sequence[str], given: str) -> str:
             "--require-hashes -r requirements-tools.lock` brings it"
         ) from None
     if ran.returncode != 0:
-        raise DownloadError(f"uv could not resolve `{given or arguments[0]}`:\n{ran.stderr}")
+        raise DownloadError(f"uv could not resolve `{requirements or arguments[0]}`:\n{ran.stderr}")
     return ran.stdout
 
 
