@@ -27,10 +27,11 @@ from build_scripts import supervisor
 from evaluation import recordings
 from onecard import audio
 from onecard_client import AsyncClient, Client, _wire
+from tests.plans import max_streams
 from tests.spools import open_spools
 
 NOTICE_TIMEOUT_S = 20
-MAX_STREAMS = 32  # of `transcribe_stream` in every plan
+MAX_STREAMS = max_streams("transcribe_stream")
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ from onecard_client import (
 )
 from onecard_client._errors import CallContext
 from onecard_client.writers import ALL_FORMATS, WRITERS
+from tests.plans import max_streams
 
 ROOT = Path(__file__).parents[2]
 PHRASE = "ask not what your country can do for you"
@@ -37,7 +38,7 @@ TIMEOUT_S = 240
 # A file with this much in it is beyond every default limit of gRPC and of HTTP servers.
 LARGE_BYTES = 70_000_000
 # More than any plan lets run at once.
-PLACES = 32  # `max_streams` of `transcribe_stream` in every plan
+PLACES = max_streams("transcribe_stream")
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ from onecard.json_schema import answers, patterns
 from onecard.json_schema.document import Document
 from onecard.json_schema.following import followed
 from onecard.json_schema.patterns import Unfollowed
+from tests.onecard.json_schema.walks import walk
 
 LETTERS = [chr(code) for code in range(0x20, 0x7F)] + ["\n", "\t", "\x00", "\x7f", "é", "日"]
 TOKENS = [*LETTERS, '":', '"}', '",', '\\"', "true", "null", "12", "</s>"]
 STOP = len(TOKENS) - 1
-CLOSING = {TOKENS.index(letter) for letter in '"}],:'}
 COMPILER = xgrammar.GrammarCompiler(
     xgrammar.TokenizerInfo(TOKENS, vocab_type=xgrammar.VocabType.RAW, stop_token_ids=[STOP]),
     max_threads=1,
@@ -40,30 +40,11 @@ def only(schema: Any, **more: Any) -> dict[str, Any]:
     }
 
 
-def walk(compiled: Any, draw: random.Random) -> str | None:
-    """A text that the grammar lets through; None where it has not ended in time."""
-    matcher = xgrammar.GrammarMatcher(compiled)
-    mask = np.zeros((1, -(-len(TOKENS) // 32)), np.int32)
-    text = ""
-    for _ in range(400):
-        matcher.fill_next_token_bitmask(mask)
-        bits = np.unpackbits(mask.view(np.uint8)[0], bitorder="little")[: len(TOKENS)]
-        allowed = np.flatnonzero(bits).tolist()
-        if STOP in allowed and (len(allowed) == 1 or draw.random() < 0.5):
-            return text
-        allowed = [token for token in allowed if token != STOP]
-        closing = [token for token in allowed if token in CLOSING]
-        token = draw.choice(closing if closing and draw.random() < 0.4 else allowed)
-        assert matcher.accept_token(token)
-        text += TOKENS[token]
-    return None
-
-
 def texts(schema: Any, count: int = 25) -> list[str]:
     document = json.dumps(followed(Document(schema)), ensure_ascii=False)
     compiled = COMPILER.compile_json_schema(document, max_whitespace_cnt=1)
-    draw = random.Random(1)
-    return [text for _ in range(count) if (text := walk(compiled, draw)) is not None]
+    draw, mask = random.Random(1), np.zeros((1, -(-len(TOKENS) // 32)), np.int32)
+    return [text for _ in range(count) if (text := walk(compiled, draw, TOKENS, mask)) is not None]
 
 
 FOLLOWED = {

@@ -16,19 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import numpy as np
 import pytest
 import xgrammar
 
 from onecard.guides import ebnf
 from tests.onecard.json_schema.test_following import FOLLOWED, only
+from tests.onecard.json_schema.walks import walk
 
 ROOT = Path(__file__).parents[3]
 LETTERS = [chr(code) for code in range(0x20, 0x7F)]
 LETTERS += ["\n", "\t", "\x00", "\x7f", *"é日本😀öäüßÿ"]
 TOKENS = [*LETTERS, '":', '"}', '",', '\\"', "true", "null", "12", "</s>"]
 STOP = len(TOKENS) - 1
-CLOSING = {TOKENS.index(letter) for letter in '"}],:'}
 SCHEMAS: dict[str, Any] = {
     **FOLLOWED,
     "names beyond ASCII": only({"enum": ["Größe", "日本 0", "ÿa😀"]}, required=["a"]),
@@ -68,25 +67,6 @@ def grammars() -> dict[str, str]:
     return json.loads(done.stdout)
 
 
-def walk(compiled: Any, draw: random.Random) -> str | None:
-    """A text that the grammar lets through; None where it has not ended in time."""
-    matcher = xgrammar.GrammarMatcher(compiled)
-    mask = xgrammar.allocate_token_bitmask(1, len(TOKENS))
-    text = ""
-    for _ in range(400):
-        matcher.fill_next_token_bitmask(mask)
-        bits = np.unpackbits(mask.numpy().view(np.uint8)[0], bitorder="little")[: len(TOKENS)]
-        allowed = np.flatnonzero(bits).tolist()
-        if STOP in allowed and (len(allowed) == 1 or draw.random() < 0.5):
-            return text
-        allowed = [token for token in allowed if token != STOP]
-        closing = [token for token in allowed if token in CLOSING]
-        token = draw.choice(closing if closing and draw.random() < 0.4 else allowed)
-        assert matcher.accept_token(token), text + TOKENS[token]
-        text += TOKENS[token]
-    return None
-
-
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_whatever_each_version_lets_through_is_valid(grammars, name):
     expected = os.environ.get("GUIDES_VERSION")
@@ -95,7 +75,8 @@ def test_whatever_each_version_lets_through_is_valid(grammars, name):
     compiled = xgrammar.GrammarCompiler(info, max_threads=1).compile_grammar(grammars[name])
     schema, draw = SCHEMAS[name], random.Random(1)
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    texts = [text for _ in range(25) if (text := walk(compiled, draw)) is not None]
+    mask = xgrammar.allocate_token_bitmask(1, len(TOKENS))
+    texts = [text for _ in range(25) if (text := walk(compiled, draw, TOKENS, mask)) is not None]
     assert texts
     for text in texts:
         kind(schema).validate(json.loads(text))
