@@ -17,6 +17,8 @@ SHELL = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 # It is what runs this test.
 RECURSION = "make test\n"
+# How the make that runs this test hands its own variables to the makes below it.
+HANDED_DOWN = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS", "NAMES"}
 
 
 @pytest.mark.timeout(600)  # beside tests that need both cores
@@ -25,7 +27,7 @@ def test_commands_run(code):
     http, grpc, metrics = free_ports(3)
     ports = {"HTTP_PORT": http, "GRPC_PORT": grpc, "METRICS_PORT": metrics}
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in HANDED_DOWN},
         **{name: str(port) for name, port in ports.items()},
         "ONECARD_URL": f"127.0.0.1:{grpc}",
     }

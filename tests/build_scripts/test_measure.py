@@ -141,7 +141,9 @@ def test_a_second_run_adds_what_the_first_one_lacks(tmp_path: Path) -> None:
     found = json.loads(path.read_text())
     assert (found["failed"], found["sections"]) == ({}, ["diarize", "triton", "align"])
     assert [row["section"] for row in found["sweeps"]] == ["diarize", "align"]
-    assert {"align_working_set", "diarize_pipeline_weights", "triton_context"} <= found["figures"].keys()
+    assert {"align_working_set", "diarize_pipeline_weights", "triton_context"} <= found[
+        "figures"
+    ].keys()
     assert found["torch"] == "2.13.0+cu126"
     newer = {**measured("kv"), "driver": "590.44.01"}  # nothing of another driver stays
     assert json.loads(measure.write(newer, tmp_path).read_text())["sections"] == ["kv"]
