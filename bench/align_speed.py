@@ -19,10 +19,11 @@ from bench.whisperx import WhisperX
 from build_scripts import plan, serving
 from evaluation import bundled, recordings
 from evaluation.recordings import Pcm
-from onecard import alignment, threads
+from onecard import alignment
 from onecard.alignment import Job
 from onecard.alignment.ctc import Ctc
-from onecard.options import TranscribeOptions
+from onecard.options.transcribe import TranscribeOptions
+from onecard.python_backend import threads
 
 ROUNDS = 3
 PROMPTS, QUICK_PROMPTS = 10, 2

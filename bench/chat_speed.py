@@ -22,8 +22,10 @@ from tritonclient.grpc import model_config_pb2
 
 from bench.interleave import differences, interleaved, num_rounds, ratios, spread
 from bench.serving import serving
-from onecard import llm_tokenizer, threads, trtllm
-from onecard.llm_tokenizer import Message
+from onecard.contract import trtllm
+from onecard.llm import tokenizer
+from onecard.llm.tokenizer import Message
+from onecard.python_backend import threads
 from onecard_client import Client
 
 ROOT = Path(__file__).parents[1]
@@ -137,7 +139,7 @@ class Direct:
         metrics = Metrics(lambda *_: SimpleNamespace(set=ignore, observe=ignore), "llm", "1")
         self._service = LlmService(one, metrics, print)
         parameters = {key: value["string_value"] for key, value in found["parameters"].items()}
-        self._tokenizer = llm_tokenizer.load(parameters["tokenizer_dir"])
+        self._tokenizer = tokenizer.load(parameters["tokenizer_dir"])
 
     def text(self) -> str:
         detokenizer = self._tokenizer.detokenizer()

@@ -20,12 +20,12 @@ from bench.interleave import is_quick, once
 from bench.serving import Serving, serving
 from build_scripts import claim, processes, supervisor
 from build_scripts.settings import Settings
-from onecard import heap
+from onecard.python_backend import malloc
 
 MINUTES = (5, 5, 5, 20, 60)
 QUICK_MINUTES = (5, 5, 5, 20)
 PERIOD_S = 0.25
-REST_S = heap.PERIOD_S + 1.0  # by then every process has given back what it freed
+REST_S = malloc.PERIOD_S + 1.0  # by then every process has given back what it freed
 KEPT_PERIOD_S = 1.0  # of the series in the results: the highest of each second
 MIB = 2**20
 MENTIONED_MIB = 10

@@ -34,7 +34,7 @@ from whisperx.audio import load_audio
 
 from bench import peer_protocol, speaker_diarization
 from build_scripts import layout
-from onecard.pyannote_pipeline import weights_only
+from onecard.diarization.local_pipeline import weights_only
 
 BATCH_SIZE = 8  # the default of WhisperX's command line
 COMPUTE_TYPE = "int8"

@@ -6,7 +6,7 @@ Everything else is the same on both: Whisper in int8, the embedding in float32.
 from __future__ import annotations
 
 from build_scripts import plan
-from onecard import compiled
+from onecard.networks import compiled
 
 PEER = "float32"  # torch's default, in which WhisperX and pyannote load every network
 

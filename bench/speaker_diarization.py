@@ -17,7 +17,7 @@ os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # before the import, or each use i
 import whisperx
 
 from build_scripts import layout, plan, serving
-from onecard.pyannote_pipeline import weights_only
+from onecard.diarization.local_pipeline import weights_only
 
 with warnings.catch_warnings():
     # torchcodec is left out on purpose: pyannote is handed waveforms, not files.

@@ -21,12 +21,13 @@ from bench import recordings
 from bench.interleave import interleaved, is_quick, num_rounds, ratios, seconds, spread
 from bench.serving import Serving, owner_client, serving, spent
 from build_scripts import layout
-from onecard import decoding, threads
 from onecard.audio import SAMPLE_RATE, Pcm
-from onecard.decoding import Decode
-from onecard.mel import Features, log_mel
-from onecard.options import TranscribeOptions
-from onecard.tokenizer import Tokenizer
+from onecard.options.transcribe import TranscribeOptions
+from onecard.python_backend import threads
+from onecard.recognition import engine
+from onecard.recognition.engine import Decode
+from onecard.whisper.mel import Features, log_mel
+from onecard.whisper.tokenizer import Tokenizer
 
 MODEL = "whisper"
 ENGINE = layout.ENGINES / "whisper"
@@ -159,7 +160,7 @@ class Served:
             if error is not None:
                 raise error
             arrays = {name: result.as_numpy(name) for name in OUTPUTS}
-            found[index] = decoding.from_tensors(arrays, self._prompt, self._end).tokens
+            found[index] = engine.from_tensors(arrays, self._prompt, self._end).tokens
         self.said = [found[index] for index in range(len(requests))]
 
     def _inputs(self, features: Features) -> list[triton.InferInput]:
@@ -167,7 +168,7 @@ class Served:
             features, self._prompt, MAX_NEW_TOKENS, BEAM_SIZE, suppressed=self._suppressed,
             min_tokens=1,
         )  # fmt: skip
-        tensors = decoding.to_tensors(request, self._end)
+        tensors = engine.to_tensors(request, self._end)
         return [_input(name, value) for name, value in tensors.items()]
 
 

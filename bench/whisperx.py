@@ -14,7 +14,7 @@ from typing import Any
 from bench import peers
 from bench.peer_protocol import Peer, PeerError
 from build_scripts import layout
-from onecard import threads
+from onecard.python_backend import threads
 
 
 @dataclass(frozen=True)

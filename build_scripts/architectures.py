@@ -192,7 +192,7 @@ ALIGN_1B_LANGUAGES = ("no", "nn")
 # Counted on the modules themselves, at pyannote/segmentation-3.0's and wespeaker's settings.
 PYANNET_PARAMETERS = 1_473_265
 WESPEAKER_RESNET34_PARAMETERS = 6_634_336
-SPEAKER_ENCODER_PARAMETERS = 1_423_616  # onecard/embedding.py
+SPEAKER_ENCODER_PARAMETERS = 1_423_616  # onecard/diarization/embedding.py
 
 
 def align(language: str) -> Wav2Vec2Shape:

@@ -129,6 +129,7 @@ def _complex_abs(found: Torch, sm: int) -> Finding:
         return passed("complex abs()", "compiled and run", wanted)
     cure = (
         "nothing to do: diarize tries it too when it loads, and takes magnitudes from real and "
-        "imaginary parts (onecard/complex_abs.py). A torch built with a newer CUDA needs no bridge"
+        "imaginary parts (onecard/networks/complex_abs.py). A torch built with a newer CUDA needs "
+        "no bridge"
     )
     return Finding("warn", "complex abs()", found.fault, wanted, cure)

@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2
 
 from build_scripts import door_rules as rules
 from build_scripts.door_rules import Malformed, Refused, Rules
-from onecard import contract
+from onecard.contract import pipeline
 
 # How Triton wants the header of a restricted API named (grpc_server.cc).
 _PREFIX = "triton-grpc-protocol-"
@@ -112,7 +112,7 @@ class _Passage:
             model = rules.model_of(self._method, data)
             if not self._is_owner:
                 rules.verify_called(self._method, model)
-            self._is_for_ensemble = model == contract.ENSEMBLE
+            self._is_for_ensemble = model == pipeline.ENSEMBLE
             yield data
 
     async def run(

@@ -15,11 +15,11 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from onecard import contract
+from onecard.contract import pipeline
 from onecard.errors import clipped, message, named
 
 HEADER = "onecard-control"  # with the server's secret: everything is let through
-INNER = frozenset({*contract.TRANSCRIBE_STEPS, *contract.ENGINES})
+INNER = frozenset({*pipeline.TRANSCRIBE_STEPS, *pipeline.ENGINES})
 
 MAX_JSON_BYTES = 64 * 2**20  # as Triton's own --http-max-input-size has it since 25.09
 MAX_BODY_BYTES = 2_001_000_000  # with tensors in binary: the longest recording, and what is around
@@ -122,7 +122,7 @@ def http_method(path: str) -> str:
 def is_for_ensemble(path: str) -> bool:
     """Whether a request to `path` runs the ensemble, as one answer."""
     found = _MODEL_PATH.fullmatch(path)
-    return found is not None and (found["model"], found["verb"]) == (contract.ENSEMBLE, "infer")
+    return found is not None and (found["model"], found["verb"]) == (pipeline.ENSEMBLE, "infer")
 
 
 def verify_model(model: str) -> None:

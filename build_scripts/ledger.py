@@ -14,7 +14,7 @@ from build_scripts.errors import PlanError
 from build_scripts.ledger_lines import GIB, Figures, Line, measured
 from build_scripts.plan import Plan
 
-# What the LLM is told of its work, counted with Mistral's tokenizer over onecard/triage_prompt.py
+# What the LLM is told of its work, counted with Mistral's tokenizer over onecard/triage/prompt.py
 # with the plans' categories and without mails.
 TRIAGE_PROMPT_TOKENS = 384
 # Room for one mail: the ten of samples/mails take 134 to 346, headers included.

@@ -34,7 +34,7 @@ ALIGN_TENSORS = 3
 SEGMENTATION_WINDOW_BYTES = 3 * 80 * 15975 * 4
 # 1.82 GiB for 32 windows (pyannote-audio issue #1963, WeSpeaker ResNet34 on 10 s).
 WESPEAKER_WINDOW_BYTES = int(1.82 * GIB / 32)
-# onecard/embedding.py: the LSTM's gates over 12 partial utterances of 160 frames.
+# onecard/diarization/embedding.py: the LSTM's gates over 12 partial utterances of 160 frames.
 SPEAKER_ENCODER_WINDOW_BYTES = 12 * 160 * 4 * 256 * 4
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from build_scripts.control import Api
 from build_scripts.errors import ServerError
 from build_scripts.launch import Launch
-from onecard import contract
+from onecard.contract import pipeline
 
 LOAD_TIMEOUT_S = 900.0  # an engine of 13 GiB from a slow disk
 
@@ -63,7 +63,7 @@ class Loader:
         """The ensemble last: it wants its steps to be there."""
         wanted = self._launch.models or tuple(self._api.states())
         left = sorted(set(wanted) - set(self._launch.load_first))
-        return sorted(left, key=lambda model: model == contract.ENSEMBLE)
+        return sorted(left, key=lambda model: model == pipeline.ENSEMBLE)
 
     def _load(self, model: str) -> None:
         try:

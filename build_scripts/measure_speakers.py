@@ -16,7 +16,7 @@ os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
 import torch
 from torch import Tensor, nn
 
-from onecard.embedding import SpeakerEmbedding, SpeakerEncoder
+from onecard.diarization.embedding import SpeakerEmbedding, SpeakerEncoder
 
 with warnings.catch_warnings():
     # torchcodec is left out on purpose: nothing is decoded here.

@@ -148,7 +148,7 @@ def _whisper(device: str, precision: str) -> Any:
 
 def _features(pcm: Pcm) -> npt.NDArray[np.float32]:
     """[1, mels, frames] of the first 30 s."""
-    from onecard import mel
+    from onecard.whisper import mel
 
     found = mel.log_mel(pcm[: mel.NUM_SAMPLES], 80)
     return np.ascontiguousarray(found.T[None], np.float32)
@@ -179,16 +179,17 @@ def _aligned(model: Any, features: npt.NDArray[np.float32], tokens: list[int]) -
 
 def _turns(device: str, pcm: Pcm) -> tuple[npt.NDArray[np.bool_], float]:
     """[speakers, milliseconds] of who speaks, most first; and how long it took."""
-    from onecard import diarization, parameters
-    from onecard.options import TranscribeOptions
+    from onecard.diarization import diarizer
+    from onecard.options import parameters
+    from onecard.options.transcribe import TranscribeOptions
 
     table = serving.models(plan.load(plan.DEFAULT_PLAN))["diarize"].parameters
     table = {**table, "device": device}
     for name in ("segmentation", "embedding"):
         table[name] = str(SPEAKERS / name)
-    model = diarization.Diarizer(parameters.parse(diarization.Config, table), num_threads=1)
+    model = diarizer.Diarizer(parameters.parse(diarizer.Config, table), num_threads=1)
     options = TranscribeOptions(num_speakers=2)
-    took_s, document = _timed(lambda: model.diarize(pcm, diarization.NO_SCORES, options), times=1)
+    took_s, document = _timed(lambda: model.diarize(pcm, diarizer.NO_SCORES, options), times=1)
     found = np.zeros((2, -(-len(pcm) // 16)), bool)
     for turn in document["turns"]:
         row = int(turn["speaker"][-2:])  # numbered as they first appear

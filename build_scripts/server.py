@@ -52,7 +52,7 @@ from build_scripts.settings import Settings
 from build_scripts.supervisor import Supervisor
 from build_scripts.vram_watch import Watch
 from build_scripts.warmup import Warmup
-from onecard import presence
+from onecard.python_backend import speech_lock
 
 POLL_S = 0.1
 # After every model is unloaded no request is left; Triton then still waits for idle connections.
@@ -178,8 +178,8 @@ class Server:
                     **settings.environment(found.launch),
                     **server_variable,
                     # Given from outside where two servers share one card: speech goes first.
-                    presence.RUN_DIRECTORY: os.environ.get(
-                        presence.RUN_DIRECTORY, str(self._settings.run)
+                    speech_lock.RUN_DIRECTORY: os.environ.get(
+                        speech_lock.RUN_DIRECTORY, str(self._settings.run)
                     ),
                 },
                 stdin=subprocess.DEVNULL,

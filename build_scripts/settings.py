@@ -266,7 +266,7 @@ def environment(launch: Launch, inherited: Mapping[str, str] = os.environ) -> di
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",
         # Pools that spin while they wait take the cores from each other (LSTMs: 30 to 40 times
-        # slower). One thread unless a model asks for its share (onecard/threads.py).
+        # slower). One thread unless a model asks for its share (onecard/python_backend/threads.py).
         "OMP_WAIT_POLICY": "PASSIVE",
         "OMP_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",

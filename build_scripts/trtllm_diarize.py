@@ -38,10 +38,10 @@ def main(arguments: Sequence[str]) -> None:
 def check(directory: Path) -> None:
     """Leave a mark where the pipeline of `directory` loads. Raises InstallError."""
     os.environ.update(HF_HUB_OFFLINE="1", PYANNOTE_METRICS_ENABLED="0")
-    from onecard import pyannote_pipeline  # it takes seconds to import
+    from onecard.diarization import local_pipeline  # it takes seconds to import
 
     try:
-        pyannote_pipeline.load(directory)
+        local_pipeline.load(directory)
     except (OSError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InstallError(

@@ -14,7 +14,7 @@ from typing import Any
 from build_scripts import pin
 from build_scripts.errors import CheckpointError, InstallError
 from build_scripts.trtllm_command import BUILDER, Command
-from onecard import chat_template
+from onecard.llm import chat_template
 
 # Flags whose value the engine's build_config must repeat, and those of its plugin_config.
 LIMITS = (

@@ -36,7 +36,8 @@ PROMPT_TOKENS = 4
 # wav2vec2's feature encoder, (kernel, stride) of each layer: Baevski et al., arXiv:2006.11477.
 CONVOLUTIONS = ((10, ALIGN_BASE.conv_stride), *(((3, 2),) * 4), *(((2, 2),) * 2))
 # pyannote's windows of 10 s begin every second, and GE2E's partial utterances overlap by half
-# (onecard/embedding.py), so that the encoder's LSTM sees each of 100 frames a second 20 times.
+# (onecard/diarization/embedding.py), so that the encoder's LSTM sees each of 100 frames a second
+# 20 times.
 FRAMES_PER_SECOND = 100
 TIMES_EACH_FRAME = 10 * 2
 NUM_MELS = 40  # of one frame, each a float32

@@ -12,7 +12,7 @@ from referencing import Registry, Resource
 
 from onecard_client import Transcript
 
-SCHEMAS = Path(__file__).parent.parent / "onecard" / "schemas"
+SCHEMAS = Path(__file__).parent.parent / "onecard" / "contract" / "schemas"
 
 
 def schema(name: str) -> dict[str, Any]:

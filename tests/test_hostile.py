@@ -19,11 +19,11 @@ import requests
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from evaluation import recordings
-from onecard.chat_options import ChatOptions
+from onecard.chat.options import ChatOptions
 from onecard.errors import MAX_MESSAGE_LETTERS
-from onecard.mail import FIELDS
-from onecard.options import StreamOptions, TranscribeOptions
-from onecard.triage_options import TriageOptions
+from onecard.options.transcribe import StreamOptions, TranscribeOptions
+from onecard.triage.mail import FIELDS
+from onecard.triage.options import TriageOptions
 
 TIMEOUT_S = 60
 SILENCE = recordings.wav(np.zeros(8000, np.int16))

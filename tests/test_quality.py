@@ -126,9 +126,9 @@ def test_word_errors_in_five_languages_are_those_of_faster_whisper(prompts, fast
         ours, direct = ours + one, direct + other
     print(f"all: WER onecard {ours.rate:.4f}, faster-whisper {direct.rate:.4f}")
     # Twice the margin of the others. int8 turns what is rounding in float32 (scores equal to 1e-6:
-    # tests/onecard/test_recognition.py) into other words where the audio is hard, and rounding is
-    # the CPU's: of these 380 words onecard had 43 and 44 wrong on two machines, faster-whisper 42
-    # and 39.
+    # tests/onecard/recognition/test_recognizer.py) into other words where the audio is hard, and
+    # rounding is the CPU's: of these 380 words onecard had 43 and 44 wrong on two machines,
+    # faster-whisper 42 and 39.
     assert ours.rate <= direct.rate + 2 * WER_MARGIN
 
 

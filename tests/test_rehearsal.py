@@ -20,7 +20,8 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from build_scripts import launch, layout, plan, processes
 from build_scripts.door_order import owner_headers
-from onecard import contract, devices
+from onecard.contract import pipeline
+from onecard.networks import devices
 from onecard_client import Client, InvalidRequest
 from tests.build_scripts.serving import Serving, needs_triton
 from tests.onecard.alignment.test_ctc import make_model
@@ -90,7 +91,7 @@ def test_the_engines_are_loaded_first_and_one_after_the_other(served: Serving) -
     """A pool is sized by what is free meanwhile, and the ensemble wants its steps to be there."""
     loaded = re.findall(r"loaded (\w+) \(\d+ of", served.said())
     assert loaded[:2] == list(launch.ENGINES)
-    assert loaded[-1] == contract.ENSEMBLE
+    assert loaded[-1] == pipeline.ENSEMBLE
 
 
 def test_triton_has_what_nvidia_s_backend_reads(served: Serving) -> None:

@@ -15,7 +15,7 @@ import pytest
 from onecard_client import Client, InvalidRequest, _mailboxes
 
 ROOT = Path(__file__).parent.parent
-SCHEMA = json.loads((ROOT / "onecard" / "schemas" / "verdict.schema.json").read_text())
+SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "verdict.schema.json").read_text())
 CATEGORIES = ["invoice", "meeting", "other"]
 
 

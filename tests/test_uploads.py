@@ -1,6 +1,6 @@
 """Recordings in parts and on disk, against the real server: whole or refused, and never left over.
 
-What an upload is, step by step, is in tests/onecard/test_uploads.py.
+What an upload is, step by step, is in tests/onecard/python_backend/test_uploads.py.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import triton_python_backend_utils as pb_utils
 from tensorrtllm_cpu import settings
 from tensorrtllm_cpu.refusal import Refusal
 
-from onecard import backend, heap
+from onecard.python_backend import backend, malloc
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -46,7 +46,7 @@ class TritonPythonModel:
                 self._service.take(request, _Sender(request.get_response_sender()))
             return None
         responses = [_response(outcome) for outcome in self._service.answer(requests)]
-        heap.trim()
+        malloc.trim()
         if not self._settings.decoupled:
             return responses
         for request, response in zip(requests, responses, strict=True):
@@ -82,7 +82,7 @@ def _whisper(found: settings.Settings, version: str) -> tuple[Any, str]:
     from tensorrtllm_cpu.service import Service
     from tensorrtllm_cpu.whisper import WhisperEngine
 
-    heap.keep()  # a third of the encoder's time went into pages of blocks that it had just freed
+    malloc.keep()  # a third of the encoder's time went into pages of blocks that it had just freed
     engine = WhisperEngine(found)
     return Service(engine, found, backend.warn), engine.description
 

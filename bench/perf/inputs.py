@@ -19,11 +19,11 @@ import numpy.typing as npt
 
 from bench import recordings
 from bench.mails import Labelled, labelled
-from onecard import decoding
 from onecard.audio import Pcm
-from onecard.decoding import Decode, Decoded
-from onecard.options import TranscribeOptions
-from onecard.recognition import Recognizer
+from onecard.options.transcribe import TranscribeOptions
+from onecard.recognition import engine as decoding
+from onecard.recognition.engine import Decode, Decoded
+from onecard.recognition.recognizer import Recognizer
 
 Tensor = dict[str, Any]
 Step = dict[str, Tensor]  # one request: its tensors by name

@@ -14,8 +14,9 @@ from tritonclient.grpc import InferenceServerClient
 from bench.perf import inputs
 from bench.perf.inputs import Step
 from build_scripts.errors import ServerError
-from onecard import parameters, recognition
 from onecard.manifest import ManifestError
+from onecard.options import parameters
+from onecard.recognition import recognizer as recognition
 
 
 @dataclass(frozen=True)

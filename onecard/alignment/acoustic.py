@@ -15,9 +15,10 @@ import numpy.typing as npt
 import torch
 from transformers import Wav2Vec2ForCTC
 
-from onecard import devices, manifest
+from onecard import manifest
 from onecard.audio import Pcm, to_float
-from onecard.compiled import Compiled
+from onecard.networks import devices
+from onecard.networks.compiled import Compiled
 
 # The shortest input that makes one frame; what is shorter is padded (WhisperX does the same).
 MIN_SAMPLES = 400

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from onecard import manifest, mel
+from onecard import manifest
 from onecard.alignment.units import Alignment, Failure, Span, Timed, Utterance
-from onecard.tokenizer import Tokenizer
+from onecard.whisper import mel
+from onecard.whisper.tokenizer import Tokenizer
 
 # Decoder positions of 20 ms, two mel frames each (openai/whisper, whisper/audio.py).
 _POSITION_S = 0.02

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from onecard import shapes
 from onecard.alignment import sentences, text
 from onecard.alignment.units import Aligner, Alignment, Failure, Utterance
 from onecard.audio import SAMPLE_RATE, Pcm
+from onecard.contract import shapes
 from onecard.errors import InvalidRequest
-from onecard.options import TranscribeOptions
+from onecard.options.transcribe import TranscribeOptions
 
 Document = dict[str, Any]
 UNALIGNED = "none"

@@ -12,7 +12,7 @@ from typing import Any
 
 from onecard.alignment import interpolation, loudness, text
 from onecard.alignment.units import Alignment, Timed, Utterance
-from onecard.options import TranscribeOptions
+from onecard.options.transcribe import TranscribeOptions
 
 Document = dict[str, Any]
 # Of seconds and scores (WhisperX's).

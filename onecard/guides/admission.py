@@ -13,11 +13,12 @@ import sys
 import threading
 from pathlib import Path
 
-from onecard import manifest, vocabulary
+from onecard import manifest
 from onecard.errors import InvalidRequest
-from onecard.generation import Guide
 from onecard.guides.worker import GRAMMAR_OF_SCHEMA
 from onecard.guides.workshop import Check, Limits, Work, Workshop
+from onecard.llm import vocabulary
+from onecard.llm.generation import Guide
 
 FACTS = "xgrammar_tokenizer_info.json"
 # The engine's own xgrammar (docker/xgrammar.lock), beside that of this environment.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from onecard import trtllm
+from onecard.contract import trtllm
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "engines" / "cpu" / "llm"

@@ -8,7 +8,7 @@ import whisper_calls as calls
 from tensorrtllm_cpu import answer, batches, request, settings
 from tensorrtllm_cpu.refusal import Refusal
 
-from onecard import trtllm
+from onecard.contract import trtllm
 
 FEATURES = np.zeros((3000, calls.N_MELS), np.float16)
 

@@ -10,7 +10,7 @@ import pytest
 import whisper_calls as calls
 from tritonclient.utils import InferenceServerException
 
-from onecard import trtllm
+from onecard.contract import trtllm
 
 MODEL = "whisper"
 SEEDED = {"runtime_top_p": 1.0, "temperature": 1.0}

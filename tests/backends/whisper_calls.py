@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as triton
 
-from onecard import trtllm
+from onecard.contract import trtllm
 
 END, START, ENGLISH, SPANISH, TRANSCRIBE = 50257, 50258, 50259, 50262, 50359
 PREVIOUS, NO_SPEECH, NO_TIMESTAMPS = 50361, 50362, 50363

@@ -13,10 +13,16 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from bench.perf import inputs
-from onecard import audio, chat_messages, chat_options, mail, parameters, recognition, trtllm
+from onecard import audio
 from onecard.audio import SAMPLE_RATE
-from onecard.mel import log_mel
-from onecard.options import TranscribeOptions
+from onecard.chat import messages
+from onecard.chat import options as chat_options
+from onecard.contract import trtllm
+from onecard.options import parameters
+from onecard.options.transcribe import TranscribeOptions
+from onecard.recognition import recognizer as recognition
+from onecard.triage import mail
+from onecard.whisper.mel import log_mel
 
 ROOT = Path(__file__).parents[2]
 LIMITS = audio.Limits(max_audio_s=60, max_audio_bytes=2**24)
@@ -107,7 +113,7 @@ def test_chat_asks_for_a_fixed_number_of_tokens() -> None:
     mails = inputs.mails()
     steps = inputs.chat(mails)
     assert len(steps) == len(mails)
-    (message,) = chat_messages.read(text(steps[0]["MESSAGES"]))
+    (message,) = messages.read(text(steps[0]["MESSAGES"]))
     assert mails[0].email.body in message.content
     options = chat_options.read(text(steps[0]["OPTIONS"]))
     assert options.min_tokens == options.max_tokens == inputs.CHAT_TOKENS

@@ -9,8 +9,8 @@ import torch
 from bench.speaker_embedding import SpeakerEmbedding
 from build_scripts import layout
 from evaluation import recordings
-from onecard import embedding
 from onecard.audio import to_float
+from onecard.diarization import embedding
 
 DIRECTORY = layout.ENGINES / "embedding"
 

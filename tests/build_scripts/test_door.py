@@ -23,7 +23,7 @@ from build_scripts import door_rules as rules
 from build_scripts import layout
 from build_scripts.demo import free_ports
 from build_scripts.door_order import OPEN, Order
-from onecard import contract
+from onecard.contract import pipeline
 
 SECRET = "a secret of this test"
 REGION = "onecard_4c06138192_8121_02660dcf-ee47-42af-aca1-50ec4fe7210c"
@@ -396,7 +396,7 @@ def test_who_hangs_up_is_seen_behind_the_door(doors: Doors) -> None:
 
 def test_an_ensemble_s_unary_call_is_not_cancelled_behind_the_door(doors: Doors) -> None:
     """Triton 2.51 crashes where several are."""
-    call = doors.stub().ModelInfer.future(infer(contract.ENSEMBLE, "waits"))
+    call = doors.stub().ModelInfer.future(infer(pipeline.ENSEMBLE, "waits"))
     while not doors.service.metadata:
         time.sleep(0.01)
     call.cancel()
@@ -407,7 +407,7 @@ def test_an_ensemble_s_unary_call_is_not_cancelled_behind_the_door(doors: Doors)
     assert doors.service.finished.wait(TIMEOUT_S)
 
 
-@pytest.mark.parametrize("model", ["stranger", contract.ENSEMBLE])
+@pytest.mark.parametrize("model", ["stranger", pipeline.ENSEMBLE])
 def test_nor_is_one_over_http(doors: Doors, model: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", doors.order.http_port, timeout=TIMEOUT_S)
     connection.request("POST", f"/v2/models/{model}/infer", b"waits")
@@ -418,7 +418,7 @@ def test_nor_is_one_over_http(doors: Doors, model: str) -> None:
     doors.behind.goes_on.set()
     while not doors.behind.left:
         time.sleep(0.01)
-    assert doors.behind.left == [model != contract.ENSEMBLE]
+    assert doors.behind.left == [model != pipeline.ENSEMBLE]
 
 
 def test_a_compressed_message_is_not_unpacked(doors: Doors) -> None:

@@ -7,7 +7,7 @@ from tritonclient.grpc import service_pb2
 
 from build_scripts import door_rules as rules
 from build_scripts.door_rules import Malformed, Refused, Rules
-from onecard import contract
+from onecard.contract import pipeline
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 GUARD = Rules("the secret", frozenset({"speech.example"}))
@@ -75,7 +75,7 @@ def test_what_models_call_among_themselves_is_closed(model: str) -> None:
 
 
 def test_every_model_is_either_public_or_called_by_others() -> None:
-    public = {*contract.PYTHON_MODELS, contract.ENSEMBLE} - rules.INNER
+    public = {*pipeline.PYTHON_MODELS, pipeline.ENSEMBLE} - rules.INNER
     assert public == {"transcribe", "transcribe_stream", "chat", "triage"}
 
 

@@ -18,7 +18,7 @@ HEAD = "1130 03:12:14.123456 1234"
 # Of the forms in which Triton, its Python backend, NVIDIA's and `serve` write.
 WITH_CONTENT = [
     f'E{HEAD} backend.py:110] "request 12:\\nTraceback (most recent call last):\\n  File '
-    f'\\"/opt/onecard/onecard/chat.py\\", line 88, in run\\nValueError: {CHAT}"',
+    f'\\"/opt/onecard/onecard/chat/answer.py\\", line 88, in run\\nValueError: {CHAT}"',
     f'W{HEAD} backend.py:102] "{CHAT}"',
     f"E{HEAD} pb_stub.cc:404] \"Failed to process the request(s) for model 'chat', message: "
     f'ValueError: {CHAT}\\n\\nAt:\\n  /opt/x.py(3): execute"',
@@ -49,7 +49,7 @@ def test_what_a_fault_is_found_by_gets_through() -> None:
         f"E{HEAD} model_lifecycle.cc:642] \"failed to load 'whisper' version 1: Internal: "
         'ManifestError: `engines/rtx3090/whisper/config.json` is missing"',
         f'E{HEAD} backend.py:110] "request 12:\\nTraceback (most recent call last):\\n  File '
-        '\\"/opt/onecard/onecard/chat.py\\", line 88, in run\\nKeyError: x"',
+        '\\"/opt/onecard/onecard/chat/answer.py\\", line 88, in run\\nKeyError: x"',
         "[TensorRT-LLM][WARNING] Encoder model path not provided. Skipping Encoder Run.",
         "[TensorRT-LLM][INFO] [MemUsageChange] Allocated 1.25 GiB for max tokens in paged KV cache",
         "| chat              | 1       | READY  |",
@@ -62,7 +62,7 @@ def test_what_a_fault_is_found_by_gets_through() -> None:
     assert "successfully loaded 'diarize'" in found[0]
     assert "`engines/rtx3090/whisper/config.json` is missing" in found[1]
     assert "KeyError" in found[2]
-    assert "/opt/onecard/onecard/chat.py:88 in run" in found[2]
+    assert "/opt/onecard/onecard/chat/answer.py:88 in run" in found[2]
     assert found[3:5] == lines[3:5]
     assert "chat" in found[5]
     assert "READY" in found[5]

@@ -8,7 +8,10 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from build_scripts import plan, refit, repository, serving
 from build_scripts.errors import PlanError
-from onecard import chat, contract, parameters, triage_options, trtllm
+from onecard.chat import answer
+from onecard.contract import pipeline, trtllm
+from onecard.options import parameters
+from onecard.triage import options
 
 CONFIGS = {
     path: text_format.Parse(path.read_text(), pb.ModelConfig())
@@ -45,7 +48,7 @@ def of_the_contract(tensors, *more):
     ]
 
 
-@pytest.mark.parametrize(("name", "is_decoupled"), contract.ENGINES.items())
+@pytest.mark.parametrize(("name", "is_decoupled"), pipeline.ENGINES.items())
 def test_an_engine_has_the_same_tensors_on_every_plan_and_they_are_the_contracts(
     name, is_decoupled
 ):
@@ -58,7 +61,7 @@ def test_an_engine_has_the_same_tensors_on_every_plan_and_they_are_the_contracts
         assert config.model_transaction_policy.decoupled == is_decoupled, path
 
 
-@pytest.mark.parametrize("path", [p for p, c in CONFIGS.items() if c.name in contract.ENGINES])
+@pytest.mark.parametrize("path", [p for p, c in CONFIGS.items() if c.name in pipeline.ENGINES])
 def test_an_engine_s_parameters_are_the_backend_s_and_can_be_read(path):
     texts = {key: entry.string_value for key, entry in CONFIGS[path].parameters.items()}
     for key, text in texts.items():
@@ -75,9 +78,7 @@ def test_the_models_that_call_the_llm_stream_and_may_be_asked_without_options(na
             assert config.parameters["calls"].string_value == "llm", path
 
 
-@pytest.mark.parametrize(
-    ("name", "config"), [("chat", chat.Config), ("triage", triage_options.Config)]
-)
+@pytest.mark.parametrize(("name", "config"), [("chat", answer.Config), ("triage", options.Config)])
 def test_the_plans_state_what_a_model_of_the_llm_reads_and_nothing_else(name, config):
     for path, found in CONFIGS.items():
         if found.name == name:

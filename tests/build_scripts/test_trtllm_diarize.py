@@ -23,7 +23,9 @@ from build_scripts import (
 )
 from build_scripts.plan import Plan
 from build_scripts.trtllm_sources import Repository
-from onecard import diarization, manifest, parameters
+from onecard import manifest
+from onecard.diarization import diarizer
+from onecard.options import parameters
 from tests.build_scripts import fake_hub
 from tests.build_scripts.fake_hub import COMMIT, FakeHub
 from tests.onecard import pipelines
@@ -100,7 +102,7 @@ def test_with_a_token_it_is_made_and_the_model_loads_it(
 
     table = serving.models(rtx3090)["diarize"].parameters
     table |= {"pipeline": str(made), "device": "cpu"}
-    loaded = diarization.Diarizer(parameters.parse(diarization.Config, table), num_threads=1)
+    loaded = diarizer.Diarizer(parameters.parse(diarizer.Config, table), num_threads=1)
     assert loaded.engine["pipeline"] == found.model
     assert loaded.engine["clustering"] == "VBxClustering"
     assert loaded.warnings == []

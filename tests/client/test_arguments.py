@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from onecard.chat_options import ChatOptions
-from onecard.option_names import SAME
-from onecard.options import TranscribeOptions
-from onecard.triage_options import TriageOptions
+from onecard.chat.options import ChatOptions
+from onecard.options.names import SAME
+from onecard.options.transcribe import TranscribeOptions
+from onecard.triage.options import TriageOptions
 from onecard_client import _chat_command, _layout_options, _triage_command
 from onecard_client._arguments import parse
 from onecard_client._parser import OTHER_NAMES, given

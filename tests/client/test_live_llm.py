@@ -100,7 +100,7 @@ def test_closed_answers_leave_room_for_others(server: Any, connect: Any) -> None
 
 
 def schema() -> dict[str, Any]:
-    path = ROOT / "onecard" / "schemas" / "verdict.schema.json"
+    path = ROOT / "onecard" / "contract" / "schemas" / "verdict.schema.json"
     document: dict[str, Any] = json.loads(path.read_text())
     return document
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onecard import mail as servers_mail
+from onecard.triage import mail as servers_mail
 from onecard_client import Email
 from onecard_client._mailboxes import read
 from onecard_client.mail import emails_to_json

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fake_server import FINISHED, events
 
-from onecard.options import TranscribeOptions
+from onecard.options.transcribe import TranscribeOptions
 from onecard_client import _names, _telephony
 from onecard_client.__main__ import main
 

@@ -113,7 +113,7 @@ def test_mismatch_is_named_with_its_place(path: list[Any], value: object, place:
 
 
 def schema() -> dict[str, Any]:
-    path = Path(onecard.__file__).parent / "schemas" / "result.schema.json"
+    path = Path(onecard.__file__).parent / "contract" / "schemas" / "result.schema.json"
     document: dict[str, Any] = json.loads(path.read_text())
     return document
 

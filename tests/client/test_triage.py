@@ -112,7 +112,7 @@ def test_mail_without_a_verdict(fake: Any, connect: Any) -> None:
 
 
 def test_classes_have_the_fields_of_the_servers_schema() -> None:
-    path = Path(onecard.__file__).parent / "schemas" / "verdict.schema.json"
+    path = Path(onecard.__file__).parent / "contract" / "schemas" / "verdict.schema.json"
     schema = json.loads(path.read_text())
     assert {field.name for field in dataclasses.fields(Verdict)} - {"extra"} == set(
         schema["properties"]

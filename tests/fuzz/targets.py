@@ -62,9 +62,9 @@ def _raw() -> Target:
     """Sound without a header: the first three bytes choose its coding, rate and channels."""
     from onecard import audio
     from onecard.audio import decoder
+    from onecard.audio.encodings import ENCODINGS
     from onecard.audio.order import Order
-    from onecard.encodings import ENCODINGS
-    from onecard.options import TranscribeOptions
+    from onecard.options.transcribe import TranscribeOptions
 
     decoding = decoder.Decoder()
     limits = audio.Limits(max_audio_s=600.0, max_audio_bytes=20_000_000)
@@ -110,8 +110,8 @@ def _mail() -> Target:
 
 def _emails() -> Target:
     """The server's reader of EMAILS."""
-    from onecard import mail
-    from onecard.mail_shortening import shorten
+    from onecard.triage import mail
+    from onecard.triage.shortening import shorten
 
     def read(data: bytes) -> object:
         mails = mail.parse(_text(data))
@@ -124,18 +124,19 @@ def _emails() -> Target:
 
 def _options() -> Target:
     """Every kind of OPTIONS, and MESSAGES."""
-    from onecard import chat_messages, chat_options, json_options
-    from onecard.options import StreamOptions, TranscribeOptions
-    from onecard.triage_options import TriageOptions
+    from onecard.chat import messages, options
+    from onecard.options import fields
+    from onecard.options.transcribe import StreamOptions, TranscribeOptions
+    from onecard.triage.options import TriageOptions
 
     readers: list[Callable[[str], object]] = [
-        chat_options.read,
-        chat_messages.read,
+        options.read,
+        messages.read,
         *(
-            lambda text, kind=kind: json_options.parse(kind, text)
+            lambda text, kind=kind: fields.parse(kind, text)
             for kind in (TranscribeOptions, StreamOptions, TriageOptions)
         ),
-        lambda text: json_options.parse(TranscribeOptions, "{}", _parameters(text)),
+        lambda text: fields.parse(TranscribeOptions, "{}", _parameters(text)),
     ]
 
     def read(data: bytes) -> str:
@@ -150,7 +151,7 @@ def _options() -> Target:
 
 def _schema() -> Target:
     """`response_format` to what an engine is asked for."""
-    from onecard import response_format
+    from onecard.chat import response_format
 
     def read(data: bytes) -> object:
         schema = json.loads(data)

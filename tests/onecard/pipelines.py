@@ -14,7 +14,7 @@ import torch
 import yaml
 from pyannote.audio.models.embedding import WeSpeakerResNet34
 
-from onecard import segmentation
+from onecard.detection import segmentation
 
 ROOT = Path(__file__).parents[2]
 SEGMENTATION = ROOT / "engines" / "cpu" / "segmentation"

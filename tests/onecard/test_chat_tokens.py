@@ -8,8 +8,8 @@ from pathlib import Path
 import mistral_common
 import pytest
 
-from onecard import llm_tokenizer, token_texts
-from onecard.llm_tokenizer import Message, Tokenizer
+from onecard.llm import token_texts, tokenizer
+from onecard.llm.tokenizer import Message, Tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def tekken(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     directory = tmp_path_factory.mktemp("mistral")
     source = Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"
     shutil.copy(source, directory / "tekken.json")
-    return llm_tokenizer.load(directory)
+    return tokenizer.load(directory)
 
 
 def test_bytes_of_tokens_are_the_text_and_no_token_is_half_a_character(tekken):

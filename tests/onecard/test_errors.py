@@ -8,12 +8,15 @@ from collections.abc import Callable
 
 import pytest
 
-from onecard import chat_messages, chat_options, errors, json_options, mail, openai_options
-from onecard.chat_options import ChatOptions
+from onecard import errors
+from onecard.chat import messages, openai_options, options
+from onecard.chat.options import ChatOptions
 from onecard.errors import InvalidRequest
-from onecard.mail import FIELDS
-from onecard.options import StreamOptions, TranscribeOptions
-from onecard.triage_options import TriageOptions
+from onecard.options import fields
+from onecard.options.transcribe import StreamOptions, TranscribeOptions
+from onecard.triage import mail
+from onecard.triage.mail import FIELDS
+from onecard.triage.options import TriageOptions
 
 LONG = "q" * 2000
 VALUES = [
@@ -51,7 +54,7 @@ def verify_quotes(read: Callable, document: object) -> None:
 @pytest.mark.parametrize(("kind", "name"), option_cases())
 def test_options_quote_little(kind, name):
     def read(text: str) -> object:
-        found = json_options.parse(kind, text)
+        found = fields.parse(kind, text)
         return found.form if kind is ChatOptions else found
 
     for value in VALUES:
@@ -61,7 +64,7 @@ def test_options_quote_little(kind, name):
 @pytest.mark.parametrize("name", [*sorted(openai_options.NAMES), "logit_bias"])
 def test_options_of_others_quote_little(name):
     for value in [*VALUES, {"0" * 50_000: 1}, {"1" * 50_000: LONG}]:
-        verify_quotes(lambda text: chat_options.read(text).biases, {name: value})
+        verify_quotes(lambda text: options.read(text).biases, {name: value})
 
 
 @pytest.mark.parametrize("name", [*FIELDS, LONG])
@@ -74,9 +77,9 @@ def test_mails_quote_little(name):
 @pytest.mark.parametrize("name", ["role", "content", "name", "refusal", LONG])
 def test_messages_quote_little(name):
     for value in VALUES:
-        verify_quotes(chat_messages.read, [{"role": "user", "content": "x", name: value}])
-        verify_quotes(chat_messages.read, {"messages": [], name: value})
-        verify_quotes(chat_messages.read, value)
+        verify_quotes(messages.read, [{"role": "user", "content": "x", name: value}])
+        verify_quotes(messages.read, {"messages": [], name: value})
+        verify_quotes(messages.read, value)
 
 
 def test_a_value_is_shown_in_80_letters_at_most():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onecard import trtllm
+from onecard.contract import trtllm
 from tensorrtllm_cpu.request import Array, Request
 
 

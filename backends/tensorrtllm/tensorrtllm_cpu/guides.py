@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import xgrammar
 
-from onecard import trtllm
+from onecard.contract import trtllm
 from onecard.errors import InvalidRequest
 from onecard.guides import library
 from onecard.guides.workshop import Limits, Work, Workshop

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from onecard import trtllm
+from onecard.contract import trtllm
 from onecard.errors import Cancelled
 from tensorrtllm_cpu.decoder import DecoderModel, Slice
 from tensorrtllm_cpu.guides import Guide

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from onecard import trtllm
+from onecard.contract import trtllm
 from tensorrtllm_cpu import answer, decoder, llm_limits, request
 from tensorrtllm_cpu.answer import Answer
 from tensorrtllm_cpu.decoder import DecoderModel

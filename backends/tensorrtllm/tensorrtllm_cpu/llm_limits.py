@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onecard import trtllm
+from onecard.contract import trtllm
 from tensorrtllm_cpu import guides
 from tensorrtllm_cpu.decoder import DecoderModel
 from tensorrtllm_cpu.refusal import INVALID_ARG, ExecutorRefusal, Refusal, unsupported

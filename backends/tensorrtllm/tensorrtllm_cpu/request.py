@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onecard import trtllm
+from onecard.contract import trtllm
 from tensorrtllm_cpu.refusal import Refusal, unsupported
 from tensorrtllm_cpu.settings import Settings
 

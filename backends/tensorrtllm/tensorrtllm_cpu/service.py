@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from onecard import trtllm
+from onecard.contract import trtllm
 from tensorrtllm_cpu import answer, batches, request
 from tensorrtllm_cpu.answer import Answer
 from tensorrtllm_cpu.refusal import CANCELLED, ExecutorRefusal, Refusal

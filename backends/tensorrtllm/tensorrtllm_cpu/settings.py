@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onecard import trtllm
+from onecard.contract import trtllm
 
 DECODING_MODES = ("top_k", "top_p", "top_k_top_p", "beam_search")
 # NVIDIA's defaults, where the plan states nothing.

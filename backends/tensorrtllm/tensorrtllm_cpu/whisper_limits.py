@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from onecard import trtllm
+from onecard.contract import trtllm
 from tensorrtllm_cpu import whisper_prompt
 from tensorrtllm_cpu.refusal import INVALID_ARG, ExecutorRefusal, Refusal, unsupported
 from tensorrtllm_cpu.request import Array, Request

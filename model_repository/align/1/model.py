@@ -2,8 +2,10 @@
 
 import json
 
-from onecard import alignment, backend, parameters, presence
-from onecard.options import TranscribeOptions
+from onecard import alignment
+from onecard.options import parameters
+from onecard.options.transcribe import TranscribeOptions
+from onecard.python_backend import backend, speech_lock
 
 
 class TritonPythonModel:
@@ -15,7 +17,7 @@ class TritonPythonModel:
     def execute(self, requests):
         outcomes = {id(request): self._job(request) for request in requests}
         jobs = {key: job for key, job in outcomes.items() if isinstance(job, alignment.Job)}
-        with presence.speech():
+        with speech_lock.speech():
             found = alignment.align(list(jobs.values()), self.aligners)
         outcomes.update(zip(jobs, found, strict=True))
         return backend.answer(requests, lambda request: self._reply(outcomes[id(request)]))

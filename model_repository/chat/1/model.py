@@ -2,18 +2,21 @@
 
 from functools import partial
 
-from onecard import backend, chat, chat_options, parameters
+from onecard.chat import answer
+from onecard.chat import options as chat_options
 from onecard.guides import admission
-from onecard.llm_calls import Llm
-from onecard.streams import Stream, Streams, whole
+from onecard.options import parameters
+from onecard.python_backend import backend
+from onecard.python_backend.calls import Llm
+from onecard.python_backend.streams import Stream, Streams, whole
 
 
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        config = parameters.parse(chat.Config, backend.params(args))
+        config = parameters.parse(answer.Config, backend.params(args))
         self.llm = partial(Llm, config.llm_model, guides=admission.of(config.engine_dir))
-        self.chat = chat.load(config)
+        self.chat = answer.load(config)
         self.streams = Streams("chats", config.max_streams, config.max_waiting)
 
     def execute(self, requests):
@@ -28,7 +31,7 @@ class TritonPythonModel:
     def _answer(self, request, options, stream):
         messages = self.chat.messages(backend.text(request, "MESSAGES"))
         events = self.chat.events(messages, options, self.llm(stream))
-        yield from events if options.stream else whole(events, chat.joined)
+        yield from events if options.stream else whole(events, answer.joined)
 
     def finalize(self):
         self.streams.close()

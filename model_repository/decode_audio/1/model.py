@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
-from onecard import abilities, audio, backend, parameters, spool
-from onecard.audio import decoder
+from onecard import audio
+from onecard.audio import decoder, spool
 from onecard.audio.order import Order
-from onecard.options import TranscribeOptions
+from onecard.options import parameters
+from onecard.options.transcribe import TranscribeOptions
+from onecard.python_backend import backend
+from onecard.whisper import abilities
 
 
 class TritonPythonModel:

@@ -5,14 +5,16 @@ from typing import Any
 
 import torch
 
-from onecard import backend, detection, parameters, segmentation, silero
-from onecard.options import TranscribeOptions
+from onecard.detection import detector, segmentation, silero
+from onecard.options import parameters
+from onecard.options.transcribe import TranscribeOptions
+from onecard.python_backend import backend
 
 
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        config = parameters.parse(detection.Config, backend.params(args))
+        config = parameters.parse(detector.Config, backend.params(args))
         # The other instance is for whoever comes while the ensemble has a long recording here.
         num_threads = backend.num_threads(args, divided=False)
         torch.set_num_threads(1)  # for what `num_threads` batches share
@@ -20,7 +22,7 @@ class TritonPythonModel:
         segmenter = segmentation.Segmenter(
             network, config.batch_size, config.precision, num_threads
         )
-        self.detector = detection.Detector(segmenter, silero.Silero())
+        self.detector = detector.Detector(segmenter, silero.Silero())
 
     def execute(self, requests):
         return backend.answer(requests, self._detect)

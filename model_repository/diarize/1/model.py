@@ -6,15 +6,18 @@ A long recording is asked for its embeddings part by part and for its turns at t
 import json
 from typing import Any
 
-from onecard import audio, backend, diarization, parameters
-from onecard.options import TranscribeOptions
+from onecard import audio
+from onecard.diarization import diarizer
+from onecard.options import parameters
+from onecard.options.transcribe import TranscribeOptions
+from onecard.python_backend import backend
 
 
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        config = parameters.parse(diarization.Config, backend.params(args))
-        self.diarizer = diarization.Diarizer(config, backend.num_threads(args))
+        config = parameters.parse(diarizer.Config, backend.params(args))
+        self.diarizer = diarizer.Diarizer(config, backend.num_threads(args))
 
     def execute(self, requests):
         return backend.answer(requests, self._diarize)
@@ -24,7 +27,7 @@ class TritonPythonModel:
         pcm, scores = backend.recording(request), backend.array_or_none(request, "SCORES")
         known = backend.array_or_none(request, "EMBEDDINGS")
         if scores is None:
-            scores = diarization.NO_SCORES
+            scores = diarizer.NO_SCORES
         wanted = request.requested_output_names()
         outputs: dict[str, Any] = {}
         # What came is not sent back: an input may lie in memory that is not its sender's.

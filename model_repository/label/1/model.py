@@ -2,8 +2,10 @@
 
 import json
 
-from onecard import backend, label, parameters, result
-from onecard.options import TranscribeOptions
+from onecard.options import parameters
+from onecard.options.transcribe import TranscribeOptions
+from onecard.python_backend import backend
+from onecard.result import document, speakers
 
 DOCUMENTS = ("CLIP", "SPEECH", "ALIGNED", "TURNS")
 
@@ -11,7 +13,7 @@ DOCUMENTS = ("CLIP", "SPEECH", "ALIGNED", "TURNS")
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        self.config = parameters.parse(label.Config, backend.params(args))
+        self.config = parameters.parse(speakers.Config, backend.params(args))
 
     def execute(self, requests):
         return backend.answer(requests, self._label)
@@ -22,5 +24,5 @@ class TritonPythonModel:
             name.lower(): backend.document(request, name, "what its model answers")
             for name in DOCUMENTS
         }
-        found = result.assemble(**documents, options=options, config=self.config)
+        found = document.assemble(**documents, options=options, config=self.config)
         return backend.reply(RESULT=json.dumps(found, ensure_ascii=False, allow_nan=False))

@@ -3,9 +3,12 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from onecard import backend, decoding, parameters, recognition
 from onecard.errors import Unavailable
-from onecard.options import TranscribeOptions
+from onecard.options import parameters
+from onecard.options.transcribe import TranscribeOptions
+from onecard.python_backend import backend
+from onecard.recognition import engine as decoding
+from onecard.recognition import recognizer
 
 OUTPUTS = ("output_ids", "sequence_length", "cum_log_probs")
 
@@ -13,10 +16,10 @@ OUTPUTS = ("output_ids", "sequence_length", "cum_log_probs")
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        config = parameters.parse(recognition.Config, backend.params(args))
+        config = parameters.parse(recognizer.Config, backend.params(args))
         self.model = config.whisper_model
         self.max_in_flight = config.max_chunks_in_flight
-        self.recognizer = recognition.load(config)
+        self.recognizer = recognizer.load(config)
         self.end = self.recognizer.tokenizer.end
         self.pool = ThreadPoolExecutor(self.max_in_flight)
 

@@ -2,17 +2,19 @@
 
 from functools import partial
 
-from onecard import backend, parameters, presence, streaming
-from onecard.gate import Gate
-from onecard.options import StreamOptions
-from onecard.streams import Stream, Streams, whole
-from onecard.uploads import MAX_UPLOADS, Part, Uploads
+from onecard.options import parameters
+from onecard.options.transcribe import StreamOptions
+from onecard.python_backend import backend, speech_lock
+from onecard.python_backend.streams import Stream, Streams, whole
+from onecard.python_backend.uploads import MAX_UPLOADS, Part, Uploads
+from onecard.streaming import transcription
+from onecard.streaming.admission import Gate
 
 
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        self.config = parameters.parse(streaming.Config, backend.params(args))
+        self.config = parameters.parse(transcription.Config, backend.params(args))
         self.gate = self.config.gate()
         self.uploads = Uploads(self.config.max_audio_bytes)
         # Uploads have threads of their own and no place; a recording that is whole waits for one.
@@ -39,9 +41,9 @@ class TritonPythonModel:
             upload.wait(stream.check)
             calls = backend.Calls(stream.check, stream.stopping)
             asked = calls, audio, options.pipeline(), self.config, self.gate
-            events = streaming.events(*asked)
-            with self.places.turn("work", 0.0, stream.check), presence.speech():
-                yield from events if options.stream else whole(events, streaming.result)
+            events = transcription.events(*asked)
+            with self.places.turn("work", 0.0, stream.check), speech_lock.speech():
+                yield from events if options.stream else whole(events, transcription.result)
 
     def finalize(self):
         self.streams.close()

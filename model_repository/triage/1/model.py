@@ -2,17 +2,20 @@
 
 from functools import partial
 
-from onecard import backend, parameters, presence, triage, triage_options
 from onecard.guides import admission
-from onecard.llm_calls import Llm
-from onecard.streams import Stream, Streams, whole
-from onecard.triage_options import TriageOptions
+from onecard.options import parameters
+from onecard.python_backend import backend, speech_lock
+from onecard.python_backend.calls import Llm
+from onecard.python_backend.streams import Stream, Streams, whole
+from onecard.triage import options
+from onecard.triage import request as triage
+from onecard.triage.options import TriageOptions
 
 
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        config = parameters.parse(triage_options.Config, backend.params(args))
+        config = parameters.parse(options.Config, backend.params(args))
         self.llm = partial(Llm, config.llm_model, guides=admission.of(config.engine_dir))
         self.triage = triage.load(config)
         self.streams = Streams("triages", config.max_streams)
@@ -26,7 +29,7 @@ class TritonPythonModel:
     def _answer(self, request, stream):
         def is_busy():
             stream.check()  # a caller that is gone need not wait for speech to end
-            return presence.speech_in_flight()
+            return speech_lock.speech_in_flight()
 
         settings = self.triage.settings(backend.options(request, TriageOptions))
         mails = self.triage.mails(backend.text(request, "EMAILS"), stream.check)

@@ -26,7 +26,7 @@ from onecard.alignment.acoustic import Acoustic
 from onecard.alignment.ctc import Ctc
 from onecard.alignment.proportional import Proportional
 from onecard.alignment.units import Alignment, Span, Utterance
-from onecard.options import TranscribeOptions
+from onecard.options.transcribe import TranscribeOptions
 from tests.onecard.alignment import recorded
 
 whisperx = pytest.importorskip("whisperx.alignment")

@@ -16,7 +16,7 @@ from onecard.alignment.proportional import Proportional
 from onecard.alignment.sphinx import Sphinx
 from onecard.alignment.units import Failure
 from onecard.errors import InvalidRequest
-from onecard.options import TranscribeOptions
+from onecard.options.transcribe import TranscribeOptions
 from tests.onecard.alignment import recorded
 
 CONFIG = alignment.Config(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from build_scripts import align_models as models
 from onecard.alignment import interpolation, loudness, numerals, pronunciation, text
 from onecard.alignment.units import Timed, Utterance
-from onecard.options import TranscribeOptions
+from onecard.options.transcribe import TranscribeOptions
 
 whisperx_alignment = pytest.importorskip("whisperx.alignment")
 whisperx_utils = pytest.importorskip("whisperx.utils")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from onecard import audio
-from onecard.encodings import ENCODINGS, Name
+from onecard.audio.encodings import ENCODINGS, Name
 from onecard.errors import InvalidRequest
-from onecard.options import TranscribeOptions
+from onecard.options.transcribe import TranscribeOptions
 from tests.onecard.audio.sounds import LIMITS, tone
 
 

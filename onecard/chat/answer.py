@@ -1,0 +1,279 @@
+"""A conversation to an answer, told as events: its text, what it cost, and why it ended.
+
+It knows the order of things and what fits the context; the engine is handed in
+(`onecard.generation.Llm`), and it knows nothing of Triton.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onecard import manifest
+from onecard.chat import messages as chat_messages
+from onecard.chat.options import ChatOptions
+from onecard.errors import Cancelled, InvalidRequest
+from onecard.llm import tokenizer as llm_tokenizer
+from onecard.llm import tokenizing, vocabulary
+from onecard.llm.generation import Generation, Llm, Piece
+from onecard.llm.stop_strings import StopStrings
+from onecard.llm.tokenizer import Message, Tokenizer
+
+Event = dict[str, Any]
+
+# After the first delta the text of this time is sent at once: a message costs as much as a token.
+DELTA_PERIOD_S = 0.04
+# Triton's Python backend has 32 threads that wait for the first response to a model's calls; when
+# all are taken, a call that would stop one of the others waits too.
+MAX_STREAMS = 24
+# Of MESSAGES: a letter takes up to 6 as JSON has it (`\u0041`), and a message some 30 more.
+MAX_JSON_LETTERS_PER_TOKEN = 8 * tokenizing.MAX_LETTERS_PER_TOKEN
+
+
+@dataclass(frozen=True)
+class Config:
+    """Parameters of config.pbtxt: the engine, and what it was built for."""
+
+    llm_model: str  # its name in the model repository
+    tokenizer_dir: str
+    engine_dir: str  # with the manifest
+    engine_backend: str  # of the manifest that the plan counts on
+    engine_precision: str  # in which that one computes
+    max_seq_len: int  # prompt and answer together
+    max_tokens: int  # of an answer, where a request names none
+    temperature: float  # where a request names none
+    max_streams: int  # at a time; of the others, as many as `max_waiting` wait
+    max_waiting: int
+
+    def __post_init__(self) -> None:
+        if self.max_streams > MAX_STREAMS:
+            raise ValueError(
+                f"config.pbtxt's parameter `max_streams` is `{self.max_streams}`, must be at most "
+                f"{MAX_STREAMS}; lower it in the plan, and raise `max_waiting`"
+            )
+
+
+def load(config: Config) -> Chat:
+    """A chat over the engine that `config.engine_dir` holds.
+
+    Raises:
+        ManifestError: a file of it is missing or is not the one that was built.
+        ValueError: the tokenizer's directory lacks something.
+    """
+    facts = manifest.engine(config)
+    size = vocabulary.size(config.engine_dir)
+    return Chat(llm_tokenizer.load(config.tokenizer_dir), config, facts, size)
+
+
+def joined(events: Iterable[Event]) -> Event:
+    """All events of one answer as a single one."""
+    answer: Event = {"event": "answer", "text": ""}
+    for event in events:
+        members = {name: value for name, value in event.items() if name != "event"}
+        if event["event"] == "delta":
+            answer["text"] += members["text"]
+            if "logprobs" in members:
+                answer.setdefault("logprobs", []).extend(members["logprobs"])
+        elif event["event"] == "usage":
+            answer["usage"] = members
+        else:
+            answer |= members
+    return answer
+
+
+class Chat:
+    """Answers conversations.
+
+    Args:
+        facts: of the engine, for the answer's `engine` block.
+        vocab_size: of the engine, None where it does not tell.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        config: Config,
+        facts: Mapping[str, Any],
+        vocab_size: int | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self._config = config
+        self._facts = dict(facts)
+        self._vocab_size = vocab_size
+
+    def messages(self, text: str) -> list[Message]:
+        """The conversation of a request, as `onecard.chat_messages` reads it."""
+        return chat_messages.read(text, self._config.max_seq_len * MAX_JSON_LETTERS_PER_TOKEN)
+
+    def events(
+        self, messages: Sequence[Message], options: ChatOptions, llm: Llm
+    ) -> Generator[Event, None, None]:
+        """`delta` events, then `usage` and `done`; closing the generator stops the engine.
+
+        Raises:
+            InvalidRequest: the conversation, with its answer, does not fit the context, or the
+                engine cannot follow an option.
+            Unavailable: the engine is overloaded.
+            Cancelled: before there was anything of the answer.
+        """
+        form = options.form
+        texts = [message.content for message in messages]
+        tokenizing.verify_size("MESSAGES", texts, self._config.max_seq_len)
+        prompt_ids = self.tokenizer.encode_chat(messages, options.continue_final_message)
+        asked = self._asked(prompt_ids, options)
+        answer = _Answer(self.tokenizer, asked, options)
+        try:
+            yield from answer.deltas(llm)
+            reason = answer.reason
+        except Cancelled:  # by the clock, perhaps: then somebody still reads
+            if not answer.num_tokens:
+                raise
+            reason = "cancelled"
+        yield from answer.rest()
+        done: Event = {"event": "done", "finish_reason": reason, "engine": self._facts}
+        problem = form.problem(answer.text) if form is not None and reason == "stop" else None
+        if problem is not None:
+            done |= {"finish_reason": "invalid", "problem": problem}
+        yield {
+            "event": "usage",
+            "prompt_tokens": len(asked.prompt_ids),
+            "completion_tokens": answer.num_tokens,
+            "total_tokens": len(asked.prompt_ids) + answer.num_tokens,
+            "context_tokens": self._config.max_seq_len,
+            "max_tokens": asked.max_tokens,
+        }
+        yield done
+
+    def _asked(self, prompt_ids: Sequence[int], options: ChatOptions) -> Generation:
+        temperature = options.temperature
+        end_ids = (*self.tokenizer.end_ids, *(options.stop_token_ids or ()))
+        self._verify_tokens("stop_token_ids", options.stop_token_ids or ())
+        self._verify_tokens("logit_bias", options.biases)
+        form = options.form
+        return Generation(
+            prompt_ids=prompt_ids,
+            max_tokens=self._max_tokens(len(prompt_ids), options),
+            end_ids=tuple(dict.fromkeys(end_ids)),
+            temperature=self._config.temperature if temperature is None else temperature,
+            top_k=max(0, options.top_k),
+            top_p=options.top_p,
+            seed=options.seed,
+            repetition_penalty=options.repetition_penalty,
+            presence_penalty=options.presence_penalty,
+            frequency_penalty=options.frequency_penalty,
+            min_tokens=options.min_tokens,
+            guide=None if form is None else form.guide,
+            logprobs=options.logprobs,
+            biases=options.biases,
+            vocab_size=self._vocab_size or 0,
+        )
+
+    def _verify_tokens(self, name: str, tokens: Iterable[int]) -> None:
+        """Refuse tokens that the engine has not; what it says to them is no caller's language."""
+        size = self._vocab_size
+        for token in tokens:
+            if size is None:
+                raise InvalidRequest(
+                    f"option `{name}` has the token {token}, and the engine does not tell how many "
+                    "tokens it has; leave the option out"
+                )
+            if token >= size:
+                raise InvalidRequest(
+                    f"option `{name}` has the token {token}, must be below {size}; use ids of this "
+                    "model's own tokenizer"
+                )
+
+    def _max_tokens(self, num_prompt_tokens: int, options: ChatOptions) -> int:
+        """What a request asks for, else the plan's or what is left of the context."""
+        limit = self._config.max_seq_len
+        left = limit - num_prompt_tokens
+        default = self._config.max_tokens
+        wanted = options.limit or (min(default, left) if left > 0 else default)
+        if wanted > left:
+            raise InvalidRequest(
+                f"the conversation takes {num_prompt_tokens} tokens and the answer may take "
+                f"{wanted} (`max_tokens`), the model's context holds {limit} tokens; shorten the "
+                "conversation, or lower `max_tokens`"
+            )
+        if options.min_tokens > wanted:
+            raise InvalidRequest(
+                f"option `min_tokens` is {options.min_tokens}, must not exceed the {wanted} "
+                "tokens that the answer may take"
+            )
+        return wanted
+
+
+class _Answer:
+    """One answer on its way from tokens to deltas.
+
+    Attributes:
+        num_tokens: of the answer so far, without an end token.
+        text: what was told of it so far.
+        reason: why it ended, unless it was cancelled.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, asked: Generation, options: ChatOptions) -> None:
+        self._tokenizer = tokenizer
+        self._asked = asked
+        self._detokenizer = tokenizer.detokenizer(options.continue_final_message)
+        self._stops = StopStrings(options.stops)
+        self._ready = ""
+        self._logprobs: list[Event] = []
+        self._has_ended = False
+        self.num_tokens = 0
+        self.text = ""
+
+    @property
+    def reason(self) -> str:
+        """Engines do not tell: what ended before it had to, ended by itself."""
+        is_cut = not self._has_ended and self.num_tokens >= self._asked.max_tokens
+        return "length" if is_cut else "stop"
+
+    def deltas(self, llm: Llm) -> Generator[Event, None, None]:
+        """The text while it is generated: the first at once, then some tokens at a time."""
+        due = 0.0
+        with contextlib.closing(llm.stream(self._asked)) as pieces:
+            for piece in pieces:
+                self._take(piece)
+                if self._ready and time.monotonic() >= due:
+                    yield self._delta()
+                    due = time.monotonic() + DELTA_PERIOD_S
+                if self._stops.found is not None:
+                    self._has_ended = True
+                    break  # which stops the engine
+
+    def rest(self) -> Generator[Event, None, None]:
+        """What is left when no token comes any more."""
+        self._ready += self._stops.push(self._detokenizer.flush()) + self._stops.flush()
+        if self._ready or self._logprobs:
+            yield self._delta()
+
+    def _take(self, piece: Piece) -> None:
+        ids = piece.ids
+        for index, token_id in enumerate(ids):
+            if token_id in self._asked.end_ids:
+                ids = ids[:index]
+                self._has_ended = True
+                break
+        self.num_tokens += len(ids)
+        self._ready += self._stops.push(self._detokenizer.push(ids))
+        if piece.log_probs:
+            self._logprobs += [
+                {
+                    "token": self._tokenizer.token(token_id),
+                    "logprob": log_prob,
+                    "bytes": list(self._detokenizer.bytes_of(token_id)),
+                }
+                for token_id, log_prob in zip(ids, piece.log_probs, strict=False)
+            ]
+
+    def _delta(self) -> Event:
+        delta: Event = {"event": "delta", "text": self._ready}
+        if self._asked.logprobs:
+            delta["logprobs"] = self._logprobs
+        self.text += self._ready
+        self._ready, self._logprobs = "", []
+        return delta

@@ -1,0 +1,93 @@
+"""What the language model's vocabulary does for its callers, and which implementation a directory
+needs.
+
+It knows no vocabulary itself: `onecard.hf_tokenizer` and `onecard.tekken_tokenizer` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from onecard.errors import InvalidRequest
+from onecard.llm.detokenizer import Detokenizer
+
+TEKKEN = "tekken.json"
+HUGGING_FACE = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    content: str
+
+
+class Tokenizer(Protocol):
+    """Conversations to token ids, and token ids to text.
+
+    Whatever a message says, it says as text: no content becomes a special token.
+    """
+
+    name: str  # the file that it reads
+    end_ids: tuple[int, ...]  # tokens with which the model ends its turn; at least one
+
+    def encode_chat(self, messages: Sequence[Message], continued: bool = False) -> list[int]:
+        """The prompt: the chat template applied, the answer's beginning added.
+
+        Args:
+            continued: the answer goes on from the last message, which is left open.
+
+        Raises:
+            InvalidRequest: the template does not allow such a conversation, in its words; or a
+                last message to be continued is not the assistant's, or is empty.
+        """
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of `text`, special ones not being recognised in it."""
+
+    def count(self, text: str) -> int:
+        """How many tokens `text` takes, special ones not being recognised in it."""
+
+    def token(self, token_id: int) -> str:
+        """One token as callers see it, special ones included: `onecard.token_texts`."""
+
+    def detokenizer(self, continued: bool = False) -> Detokenizer:
+        """For one answer; `continued`: it goes on from a text."""
+
+
+def verify_continued(messages: Sequence[Message]) -> None:
+    """Refuse a conversation whose last message no answer can go on from."""
+    last = messages[-1]
+    if last.role != "assistant" or not last.content.strip():
+        what = "is empty" if last.role == "assistant" else f"has the role `{last.role}`"
+        raise InvalidRequest(
+            f"option `continue_final_message` is true and the last message {what}, must be the "
+            "assistant's and say something; end MESSAGES with it, or leave the option out"
+        )
+
+
+def load(directory: Path | str) -> Tokenizer:
+    """The tokenizer of an engine: Mistral's `tekken.json`, or Hugging Face's `tokenizer.json`.
+
+    Where both lie there, Mistral's own is the reference.
+
+    Raises:
+        ValueError: neither is there, or what is there lacks something.
+    """
+    directory = Path(directory)
+    if (directory / TEKKEN).is_file():
+        from onecard.llm.tekken_tokenizer import TekkenTokenizer  # mistral-common: only if needed
+
+        return TekkenTokenizer(directory / TEKKEN)
+    if (directory / HUGGING_FACE).is_file():
+        from onecard.llm.hf_tokenizer import HfTokenizer
+
+        return HfTokenizer(directory)
+    raise ValueError(
+        f"`{directory}` has neither `{HUGGING_FACE}` nor `{TEKKEN}`; make the engine again: "
+        "`make engines`"
+    )

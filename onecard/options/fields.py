@@ -1,0 +1,232 @@
+"""A JSON object of options as a dataclass: names, types and ranges, in one form of message.
+
+Each dataclass's fields, their types and their defaults are the options. A request may also give
+them as KServe's parameters, where TensorRT-LLM's and vLLM's users write them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from onecard import documents
+from onecard.errors import InvalidRequest, named, shown
+from onecard.options import names as option_names
+
+Options = TypeVar("Options")
+
+_JSON_NAMES: dict[Any, str] = {
+    bool: "true or false",
+    dict: "an object",
+    float: "a number",
+    int: "a whole number",
+    list: "a list",
+    str: "a text",
+    type(None): "null",
+}
+MAX_LETTERS = 2**22  # of OPTIONS; a schema, a prompt and hot words have some thousands
+_WANTED = "a JSON object, or `{}` for the defaults"
+
+# Parameters of a request that are no options. The first row is Triton's: it reads them itself, and
+# leaves them to the model where they come by way of `generate`. The second is ours
+# (`onecard.backend`, `onecard.uploads`).
+_NO_OPTIONS = {
+    "binary_data_output", "headers", "id", "priority", "timeout",
+    "code_in_message", "upload", "part", "is_last",
+}  # fmt: skip
+# Triton's own, and HTTP headers where an operator forwards them (`--http-header-forward-pattern`).
+_NO_OPTION_PREFIXES = ("sequence_", "triton_", "x-", "traceparent", "tracestate")
+
+
+def parse(kind: type[Options], text: str | bytes, parameters: str = "") -> Options:
+    """Options from a JSON object and from a request's parameters, as `asked`.
+
+    Raises:
+        InvalidRequest: as `asked`, or what `kind` itself refuses.
+    """
+    return kind(**asked(kind, text, parameters))
+
+
+def asked(kind: type[Any], text: str | bytes, parameters: str = "") -> dict[str, Any]:
+    """What a caller asks for, by name; every name is a field of the dataclass `kind`.
+
+    A whole number may be written `2.0`. Null is the default where the field cannot be null.
+    Parameters that are Triton's or ours are passed over. Texts among them are read as JSON where
+    the field takes no text, because old gRPC clients have no other parameters for fractions.
+
+    Args:
+        text: OPTIONS, a JSON object; empty for none.
+        parameters: the request's as Triton gives them, a JSON object of single values.
+
+    Raises:
+        InvalidRequest: not a JSON object, an unknown name (the nearest known one is named), or an
+            option with one value in OPTIONS and another one among the parameters.
+    """
+    found = _object(text)
+    hints = _hints(kind)  # type: ignore[arg-type]  # mypy: `type[Any]` is not hashable
+    verify_names("OPTIONS", found, list(hints))
+    found = {name: _typed(value, _members(hints[name])) for name, value in found.items()}
+    for name, value in _beside(parameters, hints).items():
+        if name in found and found[name] != value:
+            raise InvalidRequest(
+                f"option `{name}` is {shown(found[name])} in OPTIONS and {shown(value)} among the "
+                "request's parameters; give it once"
+            )
+        found[name] = value
+    return {
+        name: value
+        for name, value in found.items()
+        if value is not None or type(None) in _members(hints[name])
+    }
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    """OPTIONS."""
+    text = text.decode(errors="replace") if isinstance(text, bytes) else text
+    documents.verify_size("OPTIONS", text, MAX_LETTERS)
+    found = (
+        documents.read("OPTIONS", text, _WANTED, max_letters=MAX_LETTERS) if text.strip() else {}
+    )
+    if not isinstance(found, dict):
+        raise InvalidRequest(
+            f"OPTIONS is {documents.kind(found)}, must be an object; send {_WANTED}"
+        )
+    return found
+
+
+def _beside(parameters: str, hints: Mapping[str, Any]) -> dict[str, Any]:
+    """The options among a request's parameters."""
+    found = _parameters(parameters)
+    if not _is_time(found.get("timeout", 0)):
+        raise wrong(
+            "timeout", found["timeout"], "a whole number of microseconds, or 0 for no limit"
+        )
+    given = {
+        name: value
+        for name, value in found.items()
+        if name in hints
+        or not (name in _NO_OPTIONS or name.lower().startswith(_NO_OPTION_PREFIXES))
+    }
+    verify_names("the request beside OPTIONS", given, list(hints))
+    return {name: _parameter(value, _members(hints[name])) for name, value in given.items()}
+
+
+def timeout_s(parameters: str) -> float | None:
+    """KServe's `timeout` where `generate` leaves it among the parameters, in microseconds there.
+
+    None is no limit. What is no time is passed over here and refused by `asked`.
+    """
+    try:
+        found = _parameters(parameters).get("timeout")
+    except InvalidRequest:
+        return None
+    return found / 1e6 if _is_time(found) and found else None
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = documents.read(
+        "the request's parameters", text or "{}", "one of each", max_letters=MAX_LETTERS
+    )
+    return found
+
+
+def _parameter(value: Any, allowed: tuple[Any, ...]) -> Any:
+    if isinstance(value, str) and _is_json(value, allowed):
+        try:
+            value = documents.read("", value, "")
+        except InvalidRequest:
+            return value  # of a type that its option refuses by name
+    return _typed(value, allowed)
+
+
+def _is_json(text: str, allowed: tuple[Any, ...]) -> bool:
+    """Whether a text stands for something else; a list has no other form among parameters."""
+    if any(_choices(member) for member in allowed):
+        return False
+    is_list = text.lstrip().startswith("[") and any(_kind(member) is list for member in allowed)
+    return is_list or str not in allowed
+
+
+def _typed(value: Any, allowed: tuple[Any, ...]) -> Any:
+    """JSON has one kind of number: some clients write 2 as `2.0`."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole and int in allowed and float not in allowed else value
+
+
+def verify_names(where: str, found: Iterable[str], known: list[str]) -> None:
+    """Refuse the first name that is not known, with the nearest one that is."""
+    for name in found:
+        if name not in known:
+            hint = option_names.hint(name[:MAX_NAME_LETTERS], known)
+            raise InvalidRequest(f"{where} has the unknown option {named(name)}; {hint}")
+
+
+MAX_NAME_LETTERS = 100  # of an unknown one, that are compared with those known
+
+
+def wrong(name: str, value: object, wanted: str) -> InvalidRequest:
+    """An option's refusal; of a long value its beginning and its end are quoted."""
+    return InvalidRequest(f"option `{name}` is {shown(value)}, must be {wanted}")
+
+
+def verify_types(options: Any) -> None:
+    """Refuse a field of a type that its annotation does not allow; of `list[str]`, the list."""
+    hints = _hints(type(options))  # type: ignore[arg-type]  # mypy: `type[Any]` is not hashable
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        allowed = _members(hints[field.name])
+        choices = [choice for member in allowed for choice in _choices(member)]
+        if choices:
+            if value not in choices:
+                raise wrong(field.name, value, "one of " + ", ".join(f"`{c}`" for c in choices))
+        elif not any(_is_a(value, member) for member in allowed):
+            names = [_JSON_NAMES[_kind(member)] for member in allowed]
+            raise wrong(field.name, value, " or ".join(names))
+
+
+@functools.cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    """Types by field, read once: that took half of what `chat` does ahead of the engine."""
+    return typing.get_type_hints(kind)
+
+
+def verify_ranges(options: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse a number that is not between its limits, which are allowed themselves.
+
+    Every number needs both: engines take 32 bits of most of them.
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(options, name)
+        if value is not None and not low <= value <= high:
+            wanted = f"at least {low}" if math.isinf(high) else f"between {low} and {high}"
+            raise wrong(name, value, wanted)
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    return typing.get_args(hint) if is_union else (hint,)
+
+
+def _kind(member: Any) -> Any:
+    """The class of a hint: of `list[str]`, the list."""
+    return typing.get_origin(member) or member
+
+
+def _choices(member: Any) -> tuple[Any, ...]:
+    return typing.get_args(member) if typing.get_origin(member) is typing.Literal else ()
+
+
+def _is_a(value: object, kind: Any) -> bool:
+    """JSON's idea of types: an int is a float, a bool is neither."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else _kind(kind))

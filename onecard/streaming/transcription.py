@@ -1,0 +1,340 @@
+"""A transcription told as events while it runs: progress, segments as they are ready, the result.
+
+It knows the order of the pipeline and how what models return for pieces of a recording joins; the
+work itself is done by the same models that the `transcribe` ensemble calls. It knows nothing of
+Triton: `call` runs a model. Every piece passes a gate, so that a short recording never waits for
+the whole of a long one, and is cut from a file, so that memory hardly grows with its length.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from onecard.audio import SAMPLE_RATE
+from onecard.audio.spool import Rows, Spool
+from onecard.audio.windows import SEGMENTATION
+from onecard.errors import Cancelled
+from onecard.options.transcribe import TranscribeOptions
+from onecard.streaming.admission import Gate
+
+Event = dict[str, Any]
+Document = dict[str, Any]
+Array = npt.NDArray[Any]
+
+# Of one recording: while one group is being aligned, others keep the engine busy.
+MAX_GROUPS_IN_FLIGHT = 3
+MARGIN_S = 1.0  # times are rounded on their way from model to model
+PROGRESS_S = 1.0  # from one event to the next, where nothing else happens
+
+
+@dataclass(frozen=True)
+class Config:
+    """Parameters of config.pbtxt.
+
+    Places are for pieces at the same time, of all recordings: `places` for those of any stage.
+
+    Raises ValueError for less than one of anything.
+    """
+
+    max_streams: int  # at a time; more are refused
+    max_audio_bytes: int  # as sent; more are refused
+    windows_per_piece: int  # of detection and diarization
+    chunks_per_piece: int  # of recognition and alignment, and so of an event
+    diarize_in_pieces: bool
+    places: int
+    detect_places: int
+    recognize_places: int
+    align_places: int
+    diarize_places: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name != "diarize_in_pieces" and value < 1:
+                raise ValueError(f"{name} is `{value}`, must be at least 1")
+
+    def gate(self) -> Gate:
+        """What the pieces of all recordings pass, with a lane for each model."""
+        lanes = {
+            "detect_speech": self.detect_places,
+            "recognize": self.recognize_places,
+            "align": self.align_places,
+            "diarize": self.diarize_places,
+        }
+        return Gate(self.places, lanes)
+
+
+class Call(Protocol):
+    """The other models."""
+
+    def __call__(
+        self, model: str, /, outputs: Sequence[str] = (), **inputs: Any
+    ) -> Mapping[str, Any]:
+        """Run `model`; outputs by name, JSON documents as text, other tensors as they are."""
+
+    def check(self) -> None:
+        """Raises where nobody waits for the answer any more."""
+
+    def stopping(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
+        """While this is held, `stop` is called, more than once, when nobody waits any more."""
+
+    def array(self, tensor: Any) -> Array:
+        """What such a tensor holds, without its batch dimension."""
+
+
+def events(
+    call: Call, audio: Spool, options: TranscribeOptions, config: Config, gate: Gate
+) -> Generator[Event, None, None]:
+    """Events of one transcription; closing the generator ends it at the next model call.
+
+    Segments come without speakers, which are known only when every turn is; the result has them.
+    When nobody waits for them, the room on disk is given back at once, whatever a model is doing;
+    `decode_audio` sees that and ends its work.
+
+    Args:
+        audio: what was sent; closed as soon as it is decoded.
+
+    Raises:
+        InvalidRequest, Unavailable: as the called models do.
+    """
+    settings = options.to_json()
+    yield _progress("decode_audio", 0, 1)
+    with (
+        Spool() as pcm,
+        Rows() as scores,
+        call.stopping(partial(_close, audio, pcm, scores)),
+        _Recording(call, pcm, options, config, gate) as recording,
+    ):
+        with audio:
+            clip = recording.decode(audio)
+        speech = yield from recording.detect(scores)
+        turns = recording.pool.submit(recording.diarize, scores)
+        aligned: list[Document] = []
+        num_chunks = len(speech["chunks"])
+        yield _progress("recognize", 0, num_chunks)
+        for num_done, part in recording.recognize(speech):
+            aligned.append(part)
+            yield {"event": "segments", "segments": part["segments"]}
+            yield _progress("recognize", num_done, num_chunks)
+            if turns.done():
+                turns.result()  # where that failed, nothing more is recognized
+        yield recording.diarized()
+        while not wait((turns,), PROGRESS_S).done:
+            yield recording.diarized()
+        labelled = call(
+            "label",
+            CLIP=clip,
+            SPEECH=json.dumps(speech),
+            ALIGNED=json.dumps(join(aligned)),
+            TURNS=turns.result(),
+            OPTIONS=settings,
+        )
+        yield {"event": "result", "result": json.loads(labelled["RESULT"])}
+
+
+def result(events: Iterator[Event]) -> Event:
+    """The last of `events`, for those who want no other."""
+    [last] = deque(events, maxlen=1)
+    return last
+
+
+class _Recording:
+    """One recording, piece by piece through the models; when it is left, no more is begun."""
+
+    def __init__(
+        self, call: Call, pcm: Spool, options: TranscribeOptions, config: Config, gate: Gate
+    ) -> None:
+        self.pool = ThreadPoolExecutor(MAX_GROUPS_IN_FLIGHT + 1)
+        self._call = call
+        self._pcm = pcm
+        self._options = options
+        self._config = config
+        self._gate = gate
+        self._is_over = False
+        self._num_samples = 0
+        self._length_s = 0.0
+        self._left_s: dict[str, float] = {}
+        self._num_diarized, self._num_to_diarize = 0, 1
+
+    def __enter__(self) -> _Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        self.pool.shutdown()
+
+    def decode(self, audio: Spool) -> str:
+        """CLIP; comes before everything else."""
+        files = {"AUDIO_FILE": audio.reference, "PCM_FILE": self._pcm.reference}
+        settings = self._options.to_json()
+        found = self._call("decode_audio", ("CLIP",), OPTIONS=settings, **files)
+        self._num_samples = self._pcm.num_samples
+        self._length_s = self._num_samples / SAMPLE_RATE
+        self._left_s = {"recognize": self._length_s, "diarize": self._length_s}
+        options = self._options
+        if options.diarize and options.vad_method == "pyannote" and self._config.diarize_in_pieces:
+            self._num_to_diarize = max(1, len(self._pieces()))
+        clip: str = found["CLIP"]
+        return clip
+
+    def detect(self, scores: Rows) -> Generator[Event, None, Document]:
+        """SPEECH of the whole, and `scores`; yields progress."""
+        pieces = self._pieces()
+        if len(pieces) < 2 or self._options.vad_method != "pyannote":
+            yield _progress("detect_speech", 0, 1)
+            found = self._run("detect_speech", PCM=self._whole())
+            scores.append(self._call.array(found["SCORES"]))
+        else:
+            for num_done, (first, last) in enumerate(pieces):
+                yield _progress("detect_speech", num_done, len(pieces))
+                pcm = self._pcm.samples(*SEGMENTATION.samples(first, last))
+                found = self._run("detect_speech", ("SCORES",), PCM=pcm)
+                scores.append(self._call.array(found["SCORES"]))
+            known: dict[str, Any] = {"NUM_SAMPLES": self._length()}
+            known["SCORES_FILE"] = scores.reference
+            found = self._run("detect_speech", ("SPEECH",), **known)
+        speech: Document = json.loads(found["SPEECH"])
+        return speech
+
+    def diarize(self, scores: Rows) -> str:
+        """TURNS of the whole."""
+        with Rows() as embeddings:
+            known: dict[str, Any] = {"SCORES_FILE": scores.reference}
+            if self._num_to_diarize > 1:
+                self._embed(scores, embeddings)
+                known["EMBEDDINGS_FILE"] = embeddings.reference
+            if self._num_to_diarize > 1 or not self._options.diarize:
+                known["NUM_SAMPLES"] = self._length()
+            else:
+                known["PCM"] = self._whole()
+            turns: str = self._run("diarize", ("TURNS",), **known)["TURNS"]
+        self._left_s["diarize"] = 0.0
+        return turns
+
+    def _embed(self, scores: Rows, embeddings: Rows) -> None:
+        for first, last in self._pieces():
+            pcm = self._pcm.samples(*SEGMENTATION.samples(first, last))
+            known = scores.part(first, last)
+            found = self._run("diarize", ("EMBEDDINGS",), PCM=pcm, SCORES=known)
+            embeddings.append(self._call.array(found["EMBEDDINGS"]))
+            self._num_diarized += 1
+            self._left_s["diarize"] = self._length_s * (
+                1 - self._num_diarized / self._num_to_diarize
+            )
+
+    def diarized(self) -> Event:
+        """Progress of `diarize`."""
+        return _progress("diarize", self._num_diarized, self._num_to_diarize)
+
+    def recognize(self, speech: Document) -> Iterator[tuple[int, Document]]:
+        """(chunks done, aligned document) group by group, in order.
+
+        The first group tells the language, which the others are then given.
+        """
+        chunks, size = speech["chunks"], self._config.chunks_per_piece
+        groups = deque(chunks[i : i + size] for i in range(0, max(len(chunks), 1), size))
+        group = groups.popleft()
+        num_done = len(group)
+        document = self._group(speech, group)
+        yield num_done, document
+        speech = {**speech, "language": document["language"]}
+        running: deque[tuple[int, Future[Document]]] = deque()
+        while groups or running:
+            self._left_s["recognize"] = self._length_s * (1 - num_done / len(chunks))
+            while groups and len(running) < MAX_GROUPS_IN_FLIGHT:
+                group = groups.popleft()
+                future = self.pool.submit(self._group, speech, group)
+                running.append((len(group), future))
+            num_chunks, future = running.popleft()
+            num_done += num_chunks
+            yield num_done, future.result()
+        self._left_s["recognize"] = 0.0
+
+    def _group(self, speech: Document, group: Sequence[Document]) -> Document:
+        """The aligned document of some chunks."""
+        first, last = _samples(group)
+        pcm = self._pcm.samples(first, last)
+        asked = json.dumps({**speech, "regions": [], "chunks": group, "first_sample": first})
+        found = self._run("recognize", PCM=pcm, SPEECH=asked)
+        segments = found["SEGMENTS"]
+        timed = self._run("align", PCM=pcm, SEGMENTS=segments)
+        document: Document = json.loads(timed["ALIGNED"])
+        return document
+
+    def _run(
+        self,
+        model: str,
+        outputs: Sequence[str] = (),
+        **inputs: Any,
+    ) -> Mapping[str, Any]:
+        """Call `model` when it is this recording's turn."""
+        settings = self._options.to_json()
+        with self._gate.turn(model, max(self._left_s.values()), self._check):
+            self._check()
+            try:
+                return self._call(model, outputs, OPTIONS=settings, **inputs)
+            except Exception:
+                self._check()  # what it was to read may be gone for that reason
+                raise
+
+    def _check(self) -> None:
+        self._call.check()
+        if self._is_over:
+            raise Cancelled("another part of the transcription has failed")
+
+    def _pieces(self) -> list[tuple[int, int]]:
+        """Windows [first, last) of each piece."""
+        return list(SEGMENTATION.parts(self._num_samples, self._config.windows_per_piece))
+
+    def _whole(self) -> Array:
+        """PCM for what cannot be had in pieces."""
+        return self._pcm.samples(0, self._num_samples)
+
+    def _length(self) -> Array:
+        """NUM_SAMPLES."""
+        return np.array([self._num_samples], np.int64)
+
+
+def _close(*files: Spool | Rows) -> None:
+    for file in files:
+        file.close()
+
+
+def _progress(stage: str, done: int, total: int) -> Event:
+    return {"event": "progress", "stage": stage, "done": done, "total": total}
+
+
+def _samples(group: Sequence[Document]) -> tuple[int, int]:
+    """[first, last) of what the models need for `group`."""
+    if not group:
+        return 0, 0
+    first_s, last_s = group[0]["start"] - MARGIN_S, group[-1]["end"] + MARGIN_S
+    return max(0, int(first_s * SAMPLE_RATE)), int(last_s * SAMPLE_RATE)
+
+
+def join(parts: Sequence[Document]) -> Document:
+    """One ALIGNED document from those of consecutive groups.
+
+    Lists are joined and counts added; what describes the whole is the first group's, which
+    detected the language.
+    """
+    whole = dict(parts[0])
+    for key, value in whole.items():
+        if isinstance(value, list):
+            whole[key] = [item for part in parts for item in part[key]]
+    whole["warnings"] = list(dict.fromkeys(whole["warnings"]))
+    counts: dict[str, int] = {}
+    for part in parts:
+        for aligner, num_segments in part["aligners"].items():
+            counts[aligner] = counts.get(aligner, 0) + num_segments
+    whole["aligners"] = counts
+    return whole

@@ -1,0 +1,165 @@
+"""What the model may write: one line of JSON a mail, as a grammar, and how long its texts may get.
+
+A grammar and not a JSON schema, because NVIDIA's backend compiles schemas so that any amount of
+white space is JSON, in which a small model can lose itself; of a grammar both backends make the
+same. The length of a text is no part of it: xgrammar keeps a mask of the whole vocabulary for each
+letter that is counted, and NVIDIA's executor stands still meanwhile (docs/triage.md). Who reads the
+answer stops a text that has outgrown its limit, and lets the model go on behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from onecard.errors import InvalidRequest
+from onecard.guides.ebnf import Literals
+from onecard.llm.generation import Guide
+from onecard.triage.options import Settings
+
+Count = Callable[[str], int]  # the tokens that a text takes
+
+# How much text the tokens of a mail are taken to hold. European languages need fewer tokens; an
+# answer that needs more is cut off, and asked for again with room for the worst.
+LETTERS_PER_TOKEN = 3
+MIN_LETTERS = 80  # of a mail's texts together: less says nothing
+# Shares of those letters.
+SHARES = {"summary": 5, "action": 3, "reason": 3}
+DRAFT_SHARES = {**SHARES, "reply_draft": 12}
+
+# Any letter but controls, the quote and the backslash. Said by what it is not, and that in ASCII
+# alone: a class that names letters beyond it matches none of them in xgrammar 0.1.21, which
+# TensorRT-LLM 1.0 has, and 0.1.25 and 0.1.32 let all of U+0080 on through whatever is excluded
+# there. So no text has a quote or a line break in it; what cannot be seen is removed on reading.
+_LETTER = r'[^"\\\u0000-\u001f\u007f]'
+_FIRST = r'[^ "\\\u0000-\u001f\u007f]'
+MAX_LETTER_BYTES = 4
+# Days that exist, from 2000 to 2099.
+_DAY_RULES = r"""
+day ::= "20" [0-9] [0-9] "-" month_day | "20" ([02468] [048] | [13579] [26]) "-02-29"
+month_day ::= long "-" ("0" [1-9] | [12] [0-9] | "3" [01])
+    | short "-" ("0" [1-9] | [12] [0-9] | "30") | "02-" ("0" [1-9] | "1" [0-9] | "2" [0-8])
+long ::= "01" | "03" | "05" | "07" | "08" | "10" | "12"
+short ::= "04" | "06" | "09" | "11"
+"""
+_CONFIDENCE_RULE = r"""
+confidence ::= "0." [0-9] | "1.0"
+"""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What stands of an answer already: lines, and of mail `number`'s all up to one text's end."""
+
+    number: int
+    text: str
+
+
+class VerdictGrammar:
+    """The lines of one request's calls.
+
+    Attributes:
+        max_letters: of each text; whoever reads the answer sees to it (`outgrown`).
+        max_tokens: of one line, whatever the model writes: no token is less than a byte.
+    """
+
+    def __init__(self, settings: Settings, count: Count) -> None:
+        """Raises InvalidRequest where a mail's tokens leave no room for text."""
+        self._settings = settings
+        shares = DRAFT_SHARES if settings.drafts else SHARES
+        bare = self._longest(dict.fromkeys(shares, ""))
+        num_letters = (settings.max_tokens_per_mail - count(bare)) * LETTERS_PER_TOKEN
+        if num_letters < MIN_LETTERS:
+            least = count(bare) + -(-MIN_LETTERS // LETTERS_PER_TOKEN)
+            raise InvalidRequest(
+                f"option `max_tokens_per_mail` is {settings.max_tokens_per_mail}, a verdict takes "
+                f"at least {least}; raise it"
+            )
+        whole = sum(shares.values())
+        self.max_letters = {name: num_letters * part // whole for name, part in shares.items()}
+        text_bytes = sum(self.max_letters.values()) * MAX_LETTER_BYTES
+        self.max_tokens = len(bare.encode()) + text_bytes + 1  # and the end
+
+    def guide(self, num_mails: int, begun: Begun | None = None) -> Guide:
+        """For mails 1 to `num_mails`, a line each, in order; the numbers are no choice.
+
+        Args:
+            begun: what stands already, in place of which the rest of its line comes.
+        """
+        parts, literals = self._parts(), Literals()
+        lines = [f"line{number}" for number in range(1, num_mails + 1)]
+        rules = [
+            f"category ::= {_one_of(self._settings.categories, literals)}",
+            f"priority ::= {_one_of(self._settings.priorities, literals)}",
+            *(f'{name} ::= "\\"" {_FIRST} {_LETTER}* "\\""' for name in self.max_letters),
+        ]
+        if begun is not None:
+            names = list(parts)
+            rest = [parts[name] for name in names[names.index(begun.text) + 1 :]]
+            rest = [_DUE, *rest] if begun.text == "action" else rest
+            rules.append(f"rest ::= {' '.join(rest)} {_END}")
+            lines = ["rest", *lines[begun.number :]]
+        if len(lines) > (begun is not None):
+            rules.append(f"fields ::= {' '.join(parts.values())}")
+        rules += [
+            f'{line} ::= {_quoted(f"""{{"mail": {line[4:]}, """)} fields {_END}'
+            for line in lines
+            if line != "rest"
+        ]
+        rules += literals.rules()
+        text = "\n".join([f"root ::= {' '.join(lines)}", *rules])
+        return Guide("ebnf_grammar", text + _DAY_RULES + _CONFIDENCE_RULE)
+
+    def outgrown(self, line: str) -> str | None:
+        """The name of the text in which an unfinished line ends, where it is over its limit."""
+        if line.count('"') % 2 == 0:
+            return None
+        before, _, text = line.rpartition('"')
+        name = before.removesuffix('": ').rpartition('"')[2]
+        return name if len(text) > self.max_letters.get(name, len(text)) else None
+
+    def _parts(self) -> dict[str, str]:
+        """What stands behind the mail's number, by the names that come first in each."""
+        parts = {
+            "summary": f"{_quoted(_SUMMARY)} summary",
+            "category": f"{_key('category')} category",
+            "priority": f"{_key('priority')} priority",
+            "action": f"{_key('action')} ({_quoted(_NOTHING)} | action {_DUE})",
+            "confidence": f"{_key('confidence')} confidence",
+            "reason": f"{_key('reason')} reason",
+        }
+        if self._settings.drafts:
+            parts["reply_draft"] = f'{_key("reply_draft")} ("null" | reply_draft)'
+        return parts
+
+    def _longest(self, texts: dict[str, str]) -> str:
+        """The longest line with these texts."""
+        line = {
+            "mail": self._settings.mails_per_call,
+            "category": max(self._settings.categories, key=len),
+            "priority": max(self._settings.priorities, key=len),
+            "due": "2000-01-01",
+            "confidence": 0.5,
+            **texts,
+        }
+        return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _key(name: str) -> str:
+    return _quoted(f', "{name}": ')
+
+
+def _quoted(text: str) -> str:
+    """A literal of the grammar, whose escapes are JSON's."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _one_of(names: Iterable[str], literals: Literals) -> str:
+    return " | ".join(literals(f'"{name}"') for name in names)
+
+
+_SUMMARY = '"summary": '
+_NOTHING = 'null, "due": null'
+_DUE = f"""{_key("due")} ("null" | "\\"" day "\\"")"""
+_END = r'"}\n"'

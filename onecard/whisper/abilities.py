@@ -1,0 +1,98 @@
+"""What a Whisper model and its engine can be asked for, known without loading either."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from onecard.errors import InvalidRequest, named
+from onecard.options import languages
+from onecard.options.transcribe import TranscribeOptions
+
+_FIRST, _LAST = "<|startoftranscript|>", ("<|translate|>", "<|transcribe|>")
+ENGLISH_ONLY_END = 50_256  # GPT-2's end of text; the other models have one more token before it
+
+
+@dataclass(frozen=True)
+class Config:
+    """Parameters of config.pbtxt."""
+
+    engine_dir: str  # with tokenizer.json
+    max_beam_size: int
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """Of one model and its engine.
+
+    Attributes:
+        languages: codes that the model was trained on; none for a model of English only.
+        num_tokens: of its vocabulary.
+        max_beam_size: for which the engine was built.
+    """
+
+    languages: Collection[str]
+    num_tokens: int
+    max_beam_size: int
+
+    def verify(self, options: TranscribeOptions) -> None:
+        """Raises InvalidRequest for an option that this model or this engine cannot serve."""
+        if options.beam_size is not None and options.beam_size > self.max_beam_size:
+            raise InvalidRequest(
+                f"option `beam_size` is {options.beam_size}, the engine was built for at most "
+                f"{self.max_beam_size}; lower it, or change the plan"
+            )
+        if options.task == "translate" and not self.languages:
+            raise InvalidRequest(
+                "option `task` is `translate`, the model knows English only; use `transcribe`"
+            )
+        if options.language is not None:
+            language_of(options.language, self.languages)
+        listed_tokens(options.suppress_tokens, self.num_tokens)
+
+
+def load(config: Config) -> Abilities:
+    """Those of the engine in `config.engine_dir`, by the special tokens of its tokenizer."""
+    path = Path(config.engine_dir) / "tokenizer.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    special = {token["content"]: token["id"] for token in document["added_tokens"]}
+    num_tokens = 1 + max(*special.values(), *document["model"]["vocab"].values())
+    if special["<|endoftext|>"] == ENGLISH_ONLY_END:
+        return Abilities((), num_tokens, config.max_beam_size)
+    first, last = special[_FIRST], min(special[name] for name in _LAST)
+    codes = tuple(name[2:-2] for name, token in special.items() if first < token < last)
+    return Abilities(codes, num_tokens, config.max_beam_size)
+
+
+def language_of(code: str, known: Collection[str]) -> str:
+    """The code, in lower case, of a language that a model knows; without any it knows English.
+
+    Raises InvalidRequest where it does not; the nearest that it knows is named.
+    """
+    codes = sorted(known) or ["en"]
+    if code.lower() in codes:
+        return code.lower()
+    near = languages.nearest(code, codes)
+    raise InvalidRequest(
+        f"option `language` is {named(code)}, the model knows {', '.join(codes)}; "
+        + (f"did you mean `{near}`? Else " if near else "")
+        + "choose one of them, or leave `language` out to have it detected"
+    )
+
+
+def listed_tokens(text: str, num_tokens: int) -> set[int]:
+    """The numbers of `suppress_tokens`, -1 among them where it is listed.
+
+    Raises InvalidRequest where it is no list of numbers of tokens.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        if not re.fullmatch(r"-1|\d{1,9}", part) or int(part) >= num_tokens:
+            raise InvalidRequest(
+                f"option `suppress_tokens` holds {named(part)}, must be token numbers below "
+                f"{num_tokens}, separated by commas; `-1` stands for the non-speech tokens"
+            )
+    return {int(part) for part in parts}

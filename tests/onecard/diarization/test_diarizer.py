@@ -1,0 +1,276 @@
+"""Speaker turns on real recordings: against their references and against pyannote itself."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pyannote.audio.pipelines import SpeakerDiarization
+from pyannote.core import SlidingWindowFeature
+from pyannote.database.util import load_rttm
+from pyannote.metrics.diarization import DiarizationErrorRate
+from scipy.cluster import hierarchy
+
+from build_scripts import plan, serving
+from onecard import audio
+from onecard.audio import windows
+from onecard.detection import segmentation
+from onecard.diarization import diarizer as diarization
+from onecard.diarization import embedding
+from onecard.diarization.diarizer import NO_EMBEDDINGS
+from onecard.errors import InvalidRequest
+from onecard.options import parameters
+from onecard.options.transcribe import TranscribeOptions
+from tests.speakers import annotation, whole
+
+LIMITS = audio.Limits(600.0, 1 << 28)
+PARAMETERS = serving.models(plan.load("cpu"))["diarize"].parameters
+OPTIONS = TranscribeOptions()
+NO_SCORES = np.zeros((0, 293, 3), np.float32)
+
+
+@pytest.fixture(scope="module")
+def diarizer() -> diarization.Diarizer:
+    return diarization.Diarizer(parameters.parse(diarization.Config, PARAMETERS), num_threads=1)
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> segmentation.Segmenter:
+    return segmentation.Segmenter(segmentation.load(PARAMETERS["segmentation"]), batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def pcm(conversation: Path) -> np.ndarray:
+    return read(conversation)
+
+
+@pytest.fixture(scope="module")
+def scores(segmenter: segmentation.Segmenter, pcm: np.ndarray) -> np.ndarray:
+    return segmenter.scores(pcm)
+
+
+def read(path: Path) -> np.ndarray:
+    return audio.decode(path.read_bytes(), LIMITS)[0]
+
+
+def test_telephone_talk(diarizer, pcm, scores, conversation) -> None:
+    found = diarizer.diarize(pcm, scores, TranscribeOptions(speaker_embeddings=True))
+    reference = load_rttm(conversation.with_suffix(".rttm"))["sample"]
+    error_rate = DiarizationErrorRate(collar=0.0, skip_overlap=False)
+    assert error_rate(reference, annotation(found["turns"]), uem=whole(len(pcm))) <= 0.06
+    assert found["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
+    assert found["turns"][0]["speaker"] == "SPEAKER_00"
+    first, second = (np.array(found["embeddings"][name]) for name in found["speakers"])
+    assert len(first) == embedding.DIMENSION
+    assert first @ second / np.linalg.norm(first) / np.linalg.norm(second) < 0.9
+    assert found["engine"]["scores"] == "shared"
+
+
+def test_exclusive_turns_do_not_overlap(diarizer, pcm, scores) -> None:
+    found = diarizer.diarize(pcm, scores, TranscribeOptions())
+    starts = [turn["start"] for turn in found["exclusive"][1:]]
+    ends = [turn["end"] for turn in found["exclusive"][:-1]]
+    assert all(start >= end for start, end in zip(starts, ends, strict=True))
+    assert any(
+        later["start"] < earlier["end"]
+        for earlier, later in zip(found["turns"], found["turns"][1:], strict=False)
+    )
+
+
+def test_shared_scores_give_the_turns_of_scores_computed_here(diarizer, pcm, scores) -> None:
+    shared = diarizer.diarize(pcm, scores, TranscribeOptions())
+    computed = diarizer.diarize(pcm, NO_SCORES, TranscribeOptions())
+    assert computed["engine"]["scores"] == "computed"
+    assert computed["turns"] == shared["turns"]
+    assert computed["exclusive"] == shared["exclusive"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "num_found"),
+    [
+        ({"num_speakers": 1}, {1}),
+        ({"num_speakers": 3}, {3}),
+        ({"max_speakers": 1}, {1}),
+        ({"min_speakers": 3, "max_speakers": 4}, {3, 4}),
+    ],
+)
+def test_numbers_of_speakers_are_honoured(diarizer, pcm, scores, asked, num_found) -> None:
+    found = diarizer.diarize(pcm, scores, TranscribeOptions(**asked))
+    assert len(found["speakers"]) in num_found
+    assert found["warnings"] == []
+
+
+def test_more_speakers_than_there_are_is_said(diarizer, pcm, scores) -> None:
+    found = diarizer.diarize(pcm, scores, TranscribeOptions(num_speakers=20))
+    assert 1 < len(found["speakers"]) < 20
+    assert "20 speakers" in found["warnings"][0]
+
+
+@pytest.mark.parametrize("asked", [{}, {"num_speakers": 3, "speaker_embeddings": True}])
+def test_silence_and_nothing_give_no_turns(diarizer, asked) -> None:
+    for num_samples in (0, 1, 800, 160_000):
+        silence = np.zeros(num_samples, np.int16)
+        found = diarizer.diarize(silence, NO_SCORES, TranscribeOptions(**asked))
+        assert (found["turns"], found["exclusive"], found["speakers"]) == ([], [], [])
+
+
+@pytest.mark.parametrize("duration_s", [0.05, 0.3, 0.7])
+def test_very_short_speech_stays_inside_its_audio(diarizer, pcm, duration_s) -> None:
+    start = int(11.0 * audio.SAMPLE_RATE)
+    excerpt = pcm[start : start + int(duration_s * audio.SAMPLE_RATE)]
+    options = TranscribeOptions(num_speakers=2, speaker_embeddings=True)
+    found = diarizer.diarize(excerpt, NO_SCORES, options)
+    assert all(0 <= turn["start"] < turn["end"] <= duration_s for turn in found["turns"])
+    assert len(found["speakers"]) <= 1
+
+
+def test_scores_of_another_recording_are_refused(diarizer, pcm, scores) -> None:
+    for wrong in (scores[:-1], scores[:, :-1], scores[:, :, :2]):
+        with pytest.raises(InvalidRequest, match=r"must be \[51, 293, 3\]"):
+            diarizer.diarize(pcm, wrong, TranscribeOptions())
+
+
+def test_the_number_of_windows_is_that_of_detect_speech(diarizer, segmenter) -> None:
+    for num_samples in (1, 79_999, 80_000, 80_001, 88_000, 88_001, 95_999):
+        silence = np.zeros(num_samples, np.int16)
+        diarizer.pipeline.verify(segmenter.scores(silence), NO_EMBEDDINGS, num_samples)
+
+
+def test_embeddings_of_the_pieces_give_the_turns_of_the_whole(diarizer, pcm, scores) -> None:
+    joined = []
+    for first, last in windows.SEGMENTATION.parts(len(pcm), 16):
+        start, end = windows.SEGMENTATION.samples(first, last)
+        joined.append(diarizer.embed(pcm[start:end], scores[first:last], OPTIONS))
+    embeddings = np.concatenate(joined)
+    whole_at_once = diarizer.embed(pcm, scores, OPTIONS)
+    assert embeddings.shape == (len(scores), 3, embedding.DIMENSION)
+    assert np.array_equal(np.isnan(embeddings), np.isnan(whole_at_once))
+    assert np.nanmax(np.abs(embeddings - whole_at_once)) < 1e-4
+    found = diarizer.diarize(pcm, scores, TranscribeOptions(), embeddings)
+    assert found == diarizer.diarize(pcm, scores, TranscribeOptions())
+
+
+def test_embeddings_that_are_given_are_not_computed_again(diarizer, pcm, scores) -> None:
+    """Where all voices are alike, turns are others."""
+    alike = np.ones((len(scores), 3, embedding.DIMENSION), np.float32)
+    found = diarizer.diarize(pcm, scores, TranscribeOptions(), alike)
+    assert found["turns"] != diarizer.diarize(pcm, scores, TranscribeOptions())["turns"]
+
+
+def test_embeddings_of_another_recording_are_refused(diarizer, pcm, scores) -> None:
+    embeddings = np.ones((len(scores), 3, embedding.DIMENSION), np.float32)
+    with pytest.raises(InvalidRequest, match=r"EMBEDDINGS has the shape \[50, 3, 256\], must be"):
+        diarizer.diarize(pcm, scores, TranscribeOptions(), embeddings[:-1])
+    with pytest.raises(InvalidRequest, match="EMBEDDINGS came without SCORES; send both"):
+        diarizer.diarize(pcm, NO_SCORES, TranscribeOptions(), embeddings)
+
+
+@pytest.mark.parametrize(
+    ("options", "has_scores"), [({"diarize": False}, True), ({}, False)], ids=["asked", "scores"]
+)
+def test_no_embeddings_without_need_or_scores(diarizer, pcm, scores, options, has_scores) -> None:
+    given = scores if has_scores else NO_SCORES
+    found = diarizer.embed(pcm, given, TranscribeOptions(**options))
+    assert len(found) == 0
+    if not has_scores:  # and what came of it may be sent on
+        assert diarizer.diarize(pcm, given, OPTIONS, found)["engine"]["scores"] == "computed"
+
+
+def test_without_diarization_nothing_is_computed(diarizer, pcm) -> None:
+    found = diarizer.diarize(pcm, NO_SCORES, TranscribeOptions(diarize=False))
+    assert found["turns"] is None
+    assert found["speakers"] == []
+
+
+def test_bounded_clustering_thins_evenly_and_still_separates(pcm, scores) -> None:
+    values = {**PARAMETERS, "max_clustered_embeddings": "20"}
+    bounded = diarization.Diarizer(parameters.parse(diarization.Config, values), num_threads=1)
+    seen = []
+    cluster = bounded.pipeline.clustering.cluster
+
+    def spy(embeddings: np.ndarray, **kwargs: Any) -> Any:
+        seen.append(len(embeddings))
+        return cluster(embeddings, **kwargs)
+
+    bounded.pipeline.clustering.cluster = spy
+    found = bounded.diarize(pcm, scores, TranscribeOptions())
+    assert seen == [20]
+    assert found["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
+
+
+class PyannotesOwn(diarization.LocalSpeakerDiarization):
+    """With the last step as pyannote has it."""
+
+    reconstruct = SpeakerDiarization.reconstruct
+
+    def get_segmentations(self, *args: Any, **kwargs: Any) -> SlidingWindowFeature:
+        found = super().get_segmentations(*args, **kwargs)
+        return SlidingWindowFeature(found.data, found.sliding_window)
+
+
+@pytest.fixture(scope="module")
+def pyannotes_own() -> PyannotesOwn:
+    return PyannotesOwn(parameters.parse(diarization.Config, PARAMETERS))
+
+
+@pytest.fixture(scope="module")
+def minutes(diarizer, pcm, scores) -> dict[str, Any]:
+    """A file of pyannote's of 5 minutes: the conversation over and over, once without a voice."""
+    known = {
+        diarization.SCORES_KEY: scores,
+        diarization.EMBEDDINGS_KEY: diarizer.embed(pcm, scores, OPTIONS),
+    }
+    repeated = {key: np.tile(value, (12, 1, 1)) for key, value in known.items()}
+    silent = slice(2 * len(scores), 3 * len(scores))
+    repeated[diarization.SCORES_KEY][silent] = 0
+    repeated[diarization.EMBEDDINGS_KEY][silent] = np.nan
+    for value in repeated.values():
+        value.flags.writeable = False
+    unread = torch.zeros(1, 1)
+    return {"waveform": unread, "sample_rate": audio.SAMPLE_RATE, "uri": "audio", **repeated}
+
+
+@pytest.mark.filterwarnings("ignore")  # bounds that are not met
+@pytest.mark.parametrize(
+    "bounds",
+    [{}, {"num_speakers": 1}, {"num_speakers": 4}, {"min_speakers": 3}, {"max_speakers": 1}],
+    ids=str,
+)
+def test_the_last_step_is_pyannotes_own(
+    diarizer, pyannotes_own, minutes, bounds, monkeypatch
+) -> None:
+    found = diarizer.pipeline(minutes, **bounds)
+    monkeypatch.setattr(diarization.clustering, "linkage", hierarchy.linkage)
+    wanted = pyannotes_own(minutes, **bounds)
+    assert len(wanted.speaker_diarization.labels()) >= bounds.get("min_speakers", 1)
+    assert found.serialize() == wanted.serialize()
+    assert np.array_equal(found.speaker_embeddings, wanted.speaker_embeddings)
+
+
+def test_the_last_step_needs_little_memory(minutes) -> None:
+    """Of twelve speakers."""
+    pipeline = diarization.LocalSpeakerDiarization(parameters.parse(diarization.Config, PARAMETERS))
+    scores = minutes[diarization.SCORES_KEY]
+    voices = np.eye(12, embedding.DIMENSION, dtype=np.float32)
+    speakers = np.random.default_rng(0).integers(0, 12, (len(scores), 3))
+    file = {**minutes, diarization.EMBEDDINGS_KEY: voices[speakers]}
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        output = pipeline(file, num_speakers=12)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(output.speaker_diarization.labels()) == 12
+    assert peak - before < 3 * scores.nbytes  # pyannote's own: 13 times
+
+
+def test_telemetry_is_off(monkeypatch) -> None:
+    monkeypatch.setenv("PYANNOTE_METRICS_ENABLED", "1")
+    assert diarization.telemetry.is_metrics_enabled()
+    diarization.Diarizer(parameters.parse(diarization.Config, PARAMETERS), num_threads=1)
+    assert not diarization.telemetry.is_metrics_enabled()

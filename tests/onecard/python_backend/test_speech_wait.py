@@ -1,0 +1,61 @@
+"""Calls wait for speech, and a request for no longer than its bound."""
+
+from __future__ import annotations
+
+from onecard.python_backend.speech_wait import SpeechWait
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Speech:
+    def __init__(self) -> None:
+        self.is_on = True
+
+    def is_busy(self) -> bool:
+        return self.is_on
+
+
+def test_a_call_starts_when_speech_ends():
+    clock, speech = Clock(), Speech()
+    wait = SpeechWait(speech.is_busy, 60.0, clock)
+    assert not wait.lets_start()
+    assert wait.is_waited_for
+    clock.now_s += 5
+    assert not wait.lets_start()
+    speech.is_on = False
+    clock.now_s += 1
+    assert wait.lets_start()
+    assert not wait.is_waited_for
+    assert wait.waited_s == 6.0
+
+
+def test_under_steady_speech_all_calls_of_a_request_wait_no_longer_than_one_would():
+    clock, speech = Clock(), Speech()
+    wait = SpeechWait(speech.is_busy, 60.0, clock)
+    began_s = clock.now_s
+    for _ in range(100):
+        while not wait.lets_start():
+            clock.now_s += 1
+    assert clock.now_s - began_s == 60.0
+    assert wait.waited_s == 60.0
+
+
+def test_what_is_left_of_the_bound_is_waited_for_the_next_time():
+    clock, speech = Clock(), Speech()
+    wait = SpeechWait(speech.is_busy, 60.0, clock)
+    assert not wait.lets_start()
+    clock.now_s += 50
+    speech.is_on = False
+    assert wait.lets_start()
+    speech.is_on = True
+    assert not wait.lets_start()
+    clock.now_s += 9
+    assert not wait.lets_start()
+    clock.now_s += 1
+    assert wait.lets_start()
