@@ -31,9 +31,9 @@ from onecard_client import Client
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "backends" / "tensorrtllm"))
 
-from tensorrtllm_cpu import settings  # noqa: E402  (found where the line above points)
-from tensorrtllm_cpu.llm import LlmService  # noqa: E402
-from tensorrtllm_cpu.metrics import Metrics  # noqa: E402
+from tensorrtllm_cpu.contract import settings  # noqa: E402  (found where the line above points)
+from tensorrtllm_cpu.llm.metrics import Metrics  # noqa: E402
+from tensorrtllm_cpu.llm.service import LlmService  # noqa: E402
 
 QUESTION = "Tell me the story of a lighthouse and the people who kept it."
 NUM_TOKENS = 200

@@ -77,9 +77,9 @@ def test_the_context_cap_is_stated(server):
 
 def test_greedy_is_what_the_engine_says_when_called_directly(server):
     sys.path.insert(0, str(ROOT / "backends" / "tensorrtllm"))
-    from tensorrtllm_cpu import settings
-    from tensorrtllm_cpu.llm import LlmService
-    from tensorrtllm_cpu.metrics import Metrics
+    from tensorrtllm_cpu.contract import settings
+    from tensorrtllm_cpu.llm.metrics import Metrics
+    from tensorrtllm_cpu.llm.service import LlmService
 
     from tests.backends import llm_calls
 

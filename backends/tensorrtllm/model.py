@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from tensorrtllm_cpu import settings
-from tensorrtllm_cpu.refusal import Refusal
+from tensorrtllm_cpu.contract import settings
+from tensorrtllm_cpu.contract.refusal import Refusal
 
 from onecard.python_backend import backend, malloc
 
@@ -79,8 +79,8 @@ class _Sender:
 
 
 def _whisper(found: settings.Settings, version: str) -> tuple[Any, str]:
-    from tensorrtllm_cpu.service import Service
-    from tensorrtllm_cpu.whisper import WhisperEngine
+    from tensorrtllm_cpu.whisper.engine import WhisperEngine
+    from tensorrtllm_cpu.whisper.service import Service
 
     malloc.keep()  # a third of the encoder's time went into pages of blocks that it had just freed
     engine = WhisperEngine(found)
@@ -88,8 +88,8 @@ def _whisper(found: settings.Settings, version: str) -> tuple[Any, str]:
 
 
 def _llm(found: settings.Settings, version: str) -> tuple[Any, str]:
-    from tensorrtllm_cpu.llm import LlmService
-    from tensorrtllm_cpu.metrics import Metrics
+    from tensorrtllm_cpu.llm.metrics import Metrics
+    from tensorrtllm_cpu.llm.service import LlmService
 
     if not found.decoupled:
         raise settings.SettingsError(

@@ -5,8 +5,9 @@ import copy
 import numpy as np
 import pytest
 import whisper_calls as calls
-from tensorrtllm_cpu import answer, batches, request, settings
-from tensorrtllm_cpu.refusal import Refusal
+from tensorrtllm_cpu.contract import answer, request, settings
+from tensorrtllm_cpu.contract.refusal import Refusal
+from tensorrtllm_cpu.whisper import batches
 
 from onecard.contract import trtllm
 

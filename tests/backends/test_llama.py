@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorrtllm_cpu import llama
-from tensorrtllm_cpu.decoder import Slice
-from tensorrtllm_cpu.llama import LlamaModel
-from tensorrtllm_cpu.settings import SettingsError
+from tensorrtllm_cpu.contract.settings import SettingsError
+from tensorrtllm_cpu.llm import llama_cpp as llama
+from tensorrtllm_cpu.llm.llama_cpp import LlamaModel
+from tensorrtllm_cpu.llm.model import Slice
 
 from onecard import manifest
 

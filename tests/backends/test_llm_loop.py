@@ -11,9 +11,10 @@ import llm_calls as calls
 import numpy as np
 import pytest
 from llm_calls import END, PROMPT, Incoming, Receiver
-from tensorrtllm_cpu import answer, guides, inflight, request, settings
-from tensorrtllm_cpu.llm import LlmService
-from tensorrtllm_cpu.metrics import (
+from tensorrtllm_cpu.contract import answer, request, settings
+from tensorrtllm_cpu.contract.request import GuideText
+from tensorrtllm_cpu.llm import guides, inflight
+from tensorrtllm_cpu.llm.metrics import (
     INPUT_LENGTHS,
     KV_BYTES,
     KV_CACHE,
@@ -21,7 +22,7 @@ from tensorrtllm_cpu.metrics import (
     REQUESTS,
     Metrics,
 )
-from tensorrtllm_cpu.request import GuideText
+from tensorrtllm_cpu.llm.service import LlmService
 
 from onecard.guides.workshop import Limits
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import llm_calls as calls
 import numpy as np
 import pytest
-from tensorrtllm_cpu import settings
-from tensorrtllm_cpu.decoder import Slice
-from tensorrtllm_cpu.paged import PagedModel
+from tensorrtllm_cpu.contract import settings
+from tensorrtllm_cpu.llm.model import Slice
+from tensorrtllm_cpu.llm.openvino import PagedModel
 from tokenizers import Tokenizer
 
 from build_scripts import llm_engine, plan

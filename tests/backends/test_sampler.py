@@ -3,9 +3,9 @@
 import llm_calls as calls
 import numpy as np
 import pytest
-from tensorrtllm_cpu import request, settings
-from tensorrtllm_cpu.refusal import Refusal
-from tensorrtllm_cpu.sampler import Sampler, ends_with
+from tensorrtllm_cpu.contract import request, settings
+from tensorrtllm_cpu.contract.refusal import Refusal
+from tensorrtllm_cpu.llm.sampler import Sampler, ends_with
 
 VOCAB = 3000
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import whisper_calls as calls
 from faster_whisper import WhisperModel
-from tensorrtllm_cpu import settings
-from tensorrtllm_cpu.refusal import Refusal
-from tensorrtllm_cpu.service import Service
-from tensorrtllm_cpu.whisper import WhisperEngine
+from tensorrtllm_cpu.contract import settings
+from tensorrtllm_cpu.contract.refusal import Refusal
+from tensorrtllm_cpu.whisper.engine import WhisperEngine
+from tensorrtllm_cpu.whisper.service import Service
 
 from onecard import manifest
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from onecard.contract import trtllm
-from tensorrtllm_cpu import guides
-from tensorrtllm_cpu.decoder import DecoderModel
-from tensorrtllm_cpu.refusal import INVALID_ARG, ExecutorRefusal, Refusal, unsupported
-from tensorrtllm_cpu.request import Request
-from tensorrtllm_cpu.settings import Settings
+from tensorrtllm_cpu.contract.refusal import INVALID_ARG, ExecutorRefusal, Refusal, unsupported
+from tensorrtllm_cpu.contract.request import Request
+from tensorrtllm_cpu.contract.settings import Settings
+from tensorrtllm_cpu.llm import guides
+from tensorrtllm_cpu.llm.model import DecoderModel
 
 HONOURED = frozenset(
     {

@@ -16,12 +16,12 @@ from typing import Protocol
 
 from onecard.contract import trtllm
 from onecard.errors import Cancelled
-from tensorrtllm_cpu.decoder import DecoderModel, Slice
-from tensorrtllm_cpu.guides import Guide
-from tensorrtllm_cpu.llm_limits import Job
-from tensorrtllm_cpu.refusal import ExecutorRefusal, Refusal
-from tensorrtllm_cpu.request import Array
-from tensorrtllm_cpu.sampler import Sampler, ends_with
+from tensorrtllm_cpu.contract.refusal import ExecutorRefusal, Refusal
+from tensorrtllm_cpu.contract.request import Array
+from tensorrtllm_cpu.llm.guides import Guide
+from tensorrtllm_cpu.llm.limits import Job
+from tensorrtllm_cpu.llm.model import DecoderModel, Slice
+from tensorrtllm_cpu.llm.sampler import Sampler, ends_with
 
 MIN_CHUNK = 3  # of a prompt; see `_chunk`
 # How long an idle engine waits for the next of several requests before it begins: those that are

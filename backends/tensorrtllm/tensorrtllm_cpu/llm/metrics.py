@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from tensorrtllm_cpu.decoder import DecoderModel
-from tensorrtllm_cpu.inflight import Load
+from tensorrtllm_cpu.llm.inflight import Load
+from tensorrtllm_cpu.llm.model import DecoderModel
 
 REQUESTS = "nv_trt_llm_request_metrics"
 MEMORY = "nv_trt_llm_runtime_memory_metrics"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onecard.contract import trtllm
-from tensorrtllm_cpu.request import Array, Request
+from tensorrtllm_cpu.contract.request import Array, Request
 
 
 @dataclass(frozen=True)

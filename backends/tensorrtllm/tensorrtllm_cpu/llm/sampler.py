@@ -13,9 +13,9 @@ from typing import TypeGuard
 
 import numpy as np
 
-from tensorrtllm_cpu.guides import Guide
-from tensorrtllm_cpu.refusal import Refusal
-from tensorrtllm_cpu.request import Array, Request, Sampling
+from tensorrtllm_cpu.contract.refusal import Refusal
+from tensorrtllm_cpu.contract.request import Array, Request, Sampling
+from tensorrtllm_cpu.llm.guides import Guide
 
 FIRST_CANDIDATES = 1024  # as good as always enough
 NEVER = np.float32(-np.inf)

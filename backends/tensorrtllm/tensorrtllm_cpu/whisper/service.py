@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from onecard.contract import trtllm
-from tensorrtllm_cpu import answer, batches, request
-from tensorrtllm_cpu.answer import Answer
-from tensorrtllm_cpu.refusal import CANCELLED, ExecutorRefusal, Refusal
-from tensorrtllm_cpu.request import Array, Request
-from tensorrtllm_cpu.settings import Settings
+from tensorrtllm_cpu.contract import answer, request
+from tensorrtllm_cpu.contract.answer import Answer
+from tensorrtllm_cpu.contract.refusal import CANCELLED, ExecutorRefusal, Refusal
+from tensorrtllm_cpu.contract.request import Array, Request
+from tensorrtllm_cpu.contract.settings import Settings
+from tensorrtllm_cpu.whisper import batches
 
 
 class Engine(Protocol):

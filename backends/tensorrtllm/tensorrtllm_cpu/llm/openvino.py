@@ -16,9 +16,9 @@ import openvino
 from openvino import opset13 as opset
 from openvino._offline_transformations import paged_attention_transformation
 
-from tensorrtllm_cpu.decoder import Facts, Slice
-from tensorrtllm_cpu.request import Array
-from tensorrtllm_cpu.settings import Settings, SettingsError
+from tensorrtllm_cpu.contract.request import Array
+from tensorrtllm_cpu.contract.settings import Settings, SettingsError
+from tensorrtllm_cpu.llm.model import Facts, Slice
 
 ROWS = "sampled_rows"  # ours: which tokens of a step the logits are wanted of
 INPUTS = frozenset(

@@ -20,9 +20,9 @@ from onecard.contract import trtllm
 from onecard.errors import InvalidRequest
 from onecard.guides import library
 from onecard.guides.workshop import Limits, Work, Workshop
-from tensorrtllm_cpu.refusal import INVALID_ARG, ExecutorRefusal, Refusal
-from tensorrtllm_cpu.request import Array, GuideText
-from tensorrtllm_cpu.settings import SettingsError
+from tensorrtllm_cpu.contract.refusal import INVALID_ARG, ExecutorRefusal, Refusal
+from tensorrtllm_cpu.contract.request import Array, GuideText
+from tensorrtllm_cpu.contract.settings import SettingsError
 
 MAX_KEPT_BYTES = 128 * 2**20  # of compiled guides; those that nobody asked for longest go first
 LIMITS = Limits()  # of each guide

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tensorrtllm_cpu.refusal import INVALID_ARG, Refusal, unsupported
+from tensorrtllm_cpu.contract.refusal import INVALID_ARG, Refusal, unsupported
 
 # <|startoftranscript|> language task: fewer, and the model would have to generate the rest itself,
 # where CTranslate2 lets it generate timestamps and text only.

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from onecard.contract import trtllm
-from tensorrtllm_cpu import whisper_prompt
-from tensorrtllm_cpu.refusal import INVALID_ARG, ExecutorRefusal, Refusal, unsupported
-from tensorrtllm_cpu.request import Array, Request
-from tensorrtllm_cpu.settings import Settings, SettingsError
-from tensorrtllm_cpu.whisper_prompt import Prompt, Vocabulary
+from tensorrtllm_cpu.contract.refusal import INVALID_ARG, ExecutorRefusal, Refusal, unsupported
+from tensorrtllm_cpu.contract.request import Array, Request
+from tensorrtllm_cpu.contract.settings import Settings, SettingsError
+from tensorrtllm_cpu.whisper import prompt as whisper_prompt
+from tensorrtllm_cpu.whisper.prompt import Prompt, Vocabulary
 
 MAX_FRAMES = 3000  # 30 s, 100 a second
 ENCODER_POSITIONS = MAX_FRAMES // 2

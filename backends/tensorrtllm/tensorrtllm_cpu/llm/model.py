@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from onecard import manifest
-from tensorrtllm_cpu.request import Array
-from tensorrtllm_cpu.settings import Settings, SettingsError
+from tensorrtllm_cpu.contract.request import Array
+from tensorrtllm_cpu.contract.settings import Settings, SettingsError
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ def load(settings: Settings) -> DecoderModel:
     made = manifest.verify(settings.model_path)
     # Imported here: each library is large, and a model needs one of them.
     if made.backend == "openvino":
-        from tensorrtllm_cpu.paged import PagedModel
+        from tensorrtllm_cpu.llm.openvino import PagedModel
 
         return PagedModel(settings, made.model)
     if made.backend == "llama.cpp":
-        from tensorrtllm_cpu.llama import LlamaModel
+        from tensorrtllm_cpu.llm.llama_cpp import LlamaModel
 
         return LlamaModel(
             settings.model_path,

@@ -13,16 +13,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from onecard.contract import trtllm
-from tensorrtllm_cpu import answer, decoder, llm_limits, request
-from tensorrtllm_cpu.answer import Answer
-from tensorrtllm_cpu.decoder import DecoderModel
-from tensorrtllm_cpu.guides import Guides
-from tensorrtllm_cpu.inflight import InFlight
-from tensorrtllm_cpu.inflight import Sequence as Running
-from tensorrtllm_cpu.metrics import Metrics
-from tensorrtllm_cpu.refusal import ExecutorRefusal, Refusal
-from tensorrtllm_cpu.request import Array
-from tensorrtllm_cpu.settings import Settings
+from tensorrtllm_cpu.contract import answer, request
+from tensorrtllm_cpu.contract.answer import Answer
+from tensorrtllm_cpu.contract.refusal import ExecutorRefusal, Refusal
+from tensorrtllm_cpu.contract.request import Array
+from tensorrtllm_cpu.contract.settings import Settings
+from tensorrtllm_cpu.llm import limits
+from tensorrtllm_cpu.llm import model as decoder
+from tensorrtllm_cpu.llm.guides import Guides
+from tensorrtllm_cpu.llm.inflight import InFlight
+from tensorrtllm_cpu.llm.inflight import Sequence as Running
+from tensorrtllm_cpu.llm.metrics import Metrics
+from tensorrtllm_cpu.llm.model import DecoderModel
 
 Outputs = dict[str, Array]
 # How long tokens may wait for the next ones, so that they leave together: 10 times a second, which
@@ -60,7 +62,7 @@ class LlmService:
         self._metrics = metrics
         self._log = log
         self.model = decoder.load(settings)
-        self.limits = llm_limits.Limits.of(settings, self.model)
+        self.limits = limits.Limits.of(settings, self.model)
         self._guides = _guides(settings, self.model)
         self._numbers = itertools.count(1)
         self._outbox: queue.SimpleQueue[Outgoing | None] = queue.SimpleQueue()
@@ -118,8 +120,8 @@ class LlmService:
             return
         names = frozenset(incoming.requested_output_names())
         asked = request.read(inputs, names, self._settings)
-        request.refuse_what_cannot_be_honoured(inputs, llm_limits.HONOURED, llm_limits.NEUTRAL)
-        job = llm_limits.admit(asked, self.limits)
+        request.refuse_what_cannot_be_honoured(inputs, limits.HONOURED, limits.NEUTRAL)
+        job = limits.admit(asked, self.limits)
         if job.num_new_tokens < asked.num_new_tokens:
             self._log(
                 f"request {number}: {len(asked.prompt)} + {asked.num_new_tokens} tokens exceed "

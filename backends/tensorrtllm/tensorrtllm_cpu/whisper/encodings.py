@@ -13,7 +13,7 @@ from collections.abc import Callable
 import ctranslate2
 import numpy as np
 
-from tensorrtllm_cpu.request import Array
+from tensorrtllm_cpu.contract.request import Array
 
 
 class Encodings:

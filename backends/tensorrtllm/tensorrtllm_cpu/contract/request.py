@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from onecard.contract import trtllm
-from tensorrtllm_cpu.refusal import Refusal, unsupported
-from tensorrtllm_cpu.settings import Settings
+from tensorrtllm_cpu.contract.refusal import Refusal, unsupported
+from tensorrtllm_cpu.contract.settings import Settings
 
 Array = npt.NDArray[Any]
 Words = tuple[tuple[int, ...], ...]

@@ -19,13 +19,13 @@ import ctranslate2
 import numpy as np
 
 from onecard import manifest
-from tensorrtllm_cpu import whisper_limits
-from tensorrtllm_cpu.answer import Answer
-from tensorrtllm_cpu.encodings import Encodings
-from tensorrtllm_cpu.request import Array, Request
-from tensorrtllm_cpu.settings import Settings, SettingsError
-from tensorrtllm_cpu.whisper_limits import ENCODER_POSITIONS, Job, Limits
-from tensorrtllm_cpu.whisper_prompt import Vocabulary
+from tensorrtllm_cpu.contract.answer import Answer
+from tensorrtllm_cpu.contract.request import Array, Request
+from tensorrtllm_cpu.contract.settings import Settings, SettingsError
+from tensorrtllm_cpu.whisper import limits
+from tensorrtllm_cpu.whisper.encodings import Encodings
+from tensorrtllm_cpu.whisper.limits import ENCODER_POSITIONS, Job, Limits
+from tensorrtllm_cpu.whisper.prompt import Vocabulary
 
 NOTHING = np.finfo(np.float32).min  # the logit of a token that cannot follow
 
@@ -33,8 +33,8 @@ NOTHING = np.finfo(np.float32).min  # the logit of a token that cannot follow
 class WhisperEngine:
     """One loaded model. Calls are not thread-safe: the backend makes one at a time."""
 
-    honoured = whisper_limits.HONOURED
-    neutral = whisper_limits.NEUTRAL
+    honoured = limits.HONOURED
+    neutral = limits.NEUTRAL
 
     def __init__(self, settings: Settings) -> None:
         """Verify the files and load them.
@@ -67,7 +67,7 @@ class WhisperEngine:
         Raises:
             Refusal: it asks for more than the engine has, or than it can honour.
         """
-        return whisper_limits.admit(request, self.limits)
+        return limits.admit(request, self.limits)
 
     def together(self, job: Job) -> Hashable:
         """Jobs of equal key give in one batch what each gives alone."""

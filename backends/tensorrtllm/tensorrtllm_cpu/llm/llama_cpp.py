@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from onecard import manifest
-from tensorrtllm_cpu.decoder import Facts, Slice
-from tensorrtllm_cpu.request import Array
-from tensorrtllm_cpu.settings import SettingsError
+from tensorrtllm_cpu.contract.request import Array
+from tensorrtllm_cpu.contract.settings import SettingsError
+from tensorrtllm_cpu.llm.model import Facts, Slice
 
 INSTALL = ".venv/bin/pip install llama-cpp-python==0.3.36"
 CUDA = "CMAKE_ARGS=-DGGML_CUDA=on"  # before INSTALL, for a build that computes on the GPU
