@@ -83,9 +83,9 @@ def play() -> None:
 
 def triage(client: Client) -> list[str]:
     """A line for each of the bundled mails, with what the model makes of it, and a summary."""
-    from onecard_client import _mailboxes
+    from onecard_client._mailbox import sources
 
-    emails = {email.id: email for email in _mailboxes.read([str(MAILS)], lambda *_: None)}
+    emails = {email.id: email for email in sources.read([str(MAILS)], lambda *_: None)}
     lines = []
     stream = client.triage(emails.values())
     for verdict in stream:

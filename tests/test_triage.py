@@ -12,7 +12,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from onecard_client import Client, InvalidRequest, _mailboxes
+from onecard_client import Client, InvalidRequest
+from onecard_client._mailbox import sources
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "verdict.schema.json").read_text())
@@ -27,7 +28,7 @@ def client(server):
 
 @pytest.fixture(scope="module")
 def mails():
-    found = list(_mailboxes.read([str(ROOT / "samples" / "mails")], pytest.fail))
+    found = list(sources.read([str(ROOT / "samples" / "mails")], pytest.fail))
     assert len(found) == 10
     return found
 

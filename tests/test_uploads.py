@@ -26,7 +26,8 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from build_scripts import supervisor
 from evaluation import recordings
 from onecard import audio
-from onecard_client import AsyncClient, Client, _wire
+from onecard_client import AsyncClient, Client
+from onecard_client._transport import wire
 from tests.plans import max_streams
 from tests.spools import open_spools
 
@@ -56,7 +57,7 @@ def large(conversation):
 
 
 def parts(content: bytes):
-    found = list(_wire.requests(_wire.TRANSCRIBE, content, {"language": "en"}, "r-1")())
+    found = list(wire.requests(wire.TRANSCRIBE, content, {"language": "en"}, "r-1")())
     assert len(found) == 2
     return found
 
@@ -101,7 +102,7 @@ def test_so_they_do_from_asyncio(server, large):
 
 def test_one_large_message_does_as_well(server, stub, large):
     """As other clients send it."""
-    request = _wire._request(_wire.TRANSCRIBE, large, b'{"diarize": false}', "r-1")
+    request = wire._request(wire.TRANSCRIBE, large, b'{"diarize": false}', "r-1")
     answers = list(stub.ModelStreamInfer(iter([request])))
     assert [one.error_message for one in answers] == [""] * len(answers)
     assert b'"event": "result"' in answers[-1].infer_response.raw_output_contents[0]
@@ -178,7 +179,7 @@ def decoding(server) -> list[int]:
 
 def test_who_hangs_up_while_it_is_decoded_ends_that_and_leaves_nothing(server, stub):
     wait_for_no_spool(server)
-    request = _wire._request(_wire.TRANSCRIBE, silence(5 * 3600), b"{}", "r-1")
+    request = wire._request(wire.TRANSCRIBE, silence(5 * 3600), b"{}", "r-1")
     call = stub.ModelStreamInfer(iter([request]))
     deadline = time.monotonic() + NOTICE_TIMEOUT_S
     while not decoding(server):
@@ -192,7 +193,7 @@ def test_who_hangs_up_while_it_is_decoded_ends_that_and_leaves_nothing(server, s
 
 
 def test_a_killed_decoder_costs_its_own_recording_alone(server, stub, conversation):
-    request = _wire._request(_wire.TRANSCRIBE, silence(5 * 3600), b"{}", "r-1")
+    request = wire._request(wire.TRANSCRIBE, silence(5 * 3600), b"{}", "r-1")
     answers = stub.ModelStreamInfer(iter([request]))
     deadline = time.monotonic() + NOTICE_TIMEOUT_S
     while not (found := decoding(server)):
@@ -208,7 +209,7 @@ def test_a_killed_decoder_costs_its_own_recording_alone(server, stub, conversati
 def test_a_rate_of_no_recording_is_refused_at_once(server, stub, conversation):
     data = bytearray(conversation.read_bytes())
     data[24:28] = (240_000_017).to_bytes(4, "little")
-    request = _wire._request(_wire.TRANSCRIBE, bytes(data), b"{}", "r-1")
+    request = wire._request(wire.TRANSCRIBE, bytes(data), b"{}", "r-1")
     assert "must have 1000 to 768000; correct its header" in last_error(stub, [request])
 
 
@@ -234,10 +235,10 @@ def test_a_refused_upload_ends_the_stream_and_is_not_sent_to_its_end(server):
             time.sleep(0.01)
             yield request
 
-    requests = _wire.requests
-    content = bytes(400 * _wire.PART_BYTES)
+    requests = wire.requests
+    content = bytes(400 * wire.PART_BYTES)
     with Client(server.grpc_url) as client, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(_wire, "requests", lambda *args: partial(counted, requests(*args)))
+        patched.setattr(wire, "requests", lambda *args: partial(counted, requests(*args)))
         with pytest.raises(Exception, match="did you mean `language`"):
             client.transcribe(content, langage="en")
     assert 0 < len(sent) < 350

@@ -11,17 +11,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from onecard_client._arguments import parse
-from onecard_client._client import Client
-from onecard_client._console import (
+from onecard_client._cli.arguments import parse
+from onecard_client._cli.console import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_UNREACHABLE,
     EXIT_USAGE,
     complain,
 )
+from onecard_client._client import Client
 from onecard_client._errors import ConnectionFailed, OnecardError
-from onecard_client._interrupt import Terminated, raised
+from onecard_client._transport.interrupt import Terminated, raised
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """The client for asyncio; the same names, arguments and defaults as the blocking one.
 
-It knows the questions; `_aio_connection` asks them, and `_wire` knows what the messages mean.
+It knows the questions; `_aio_connection` asks them, and `wire` knows what the messages mean.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from onecard_client import _wire
-from onecard_client._aio_connection import AsyncConnection
 from onecard_client._client import DEFAULT_TIMEOUT_S, HEALTH_TIMEOUT_S
 from onecard_client._errors import unfinished
-from onecard_client._source import AudioSource, read_audio
+from onecard_client._transport import wire
+from onecard_client._transport.aio_connection import AsyncConnection
+from onecard_client._transport.source import AudioSource, read_audio
 from onecard_client.chat import AsyncChatStream, Messages, messages_to_json
 from onecard_client.events import Event, Progress
 from onecard_client.health import Health
@@ -53,7 +53,7 @@ class AsyncClient(AsyncConnection):
         context = self._context(timeout_s, request_id)
         transcript = None
         read = partial(read_audio, audio)
-        stream = self._stream(_wire.TRANSCRIBE, read, options, context, repeats_all=True)
+        stream = self._stream(wire.TRANSCRIBE, read, options, context, repeats_all=True)
         async with aclosing(stream):
             async for event in stream:
                 if isinstance(event, Transcript):
@@ -78,7 +78,7 @@ class AsyncClient(AsyncConnection):
         does, and with it cancels the request.
         """
         context = self._context(timeout_s, request_id)
-        return self._stream(_wire.TRANSCRIBE, partial(read_audio, audio), options, context)
+        return self._stream(wire.TRANSCRIBE, partial(read_audio, audio), options, context)
 
     def chat(
         self,
@@ -91,7 +91,7 @@ class AsyncClient(AsyncConnection):
         """As `Client.chat`; leave it early through `async with`, for the reason given above."""
         content = messages_to_json(messages)
         context = self._context(timeout_s, request_id)
-        return AsyncChatStream(self._stream(_wire.CHAT, lambda: content, options, context))
+        return AsyncChatStream(self._stream(wire.CHAT, lambda: content, options, context))
 
     def triage(
         self,
@@ -105,15 +105,15 @@ class AsyncClient(AsyncConnection):
         """As `Client.triage`; leave it early through `async with`, for the reason given above."""
         content = emails_to_json(emails)
         context = self._context(timeout_s, request_id)
-        events = self._stream(_wire.TRIAGE, lambda: content, options, context)
+        events = self._stream(wire.TRIAGE, lambda: content, options, context)
         return AsyncTriageStream(events, on_progress)
 
     async def limits(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Limits:
         """As `Client.limits`."""
         context = self._context(timeout_s, None)
-        return _wire.limits(await self._ask(*_wire.LIMITS, context))
+        return wire.limits(await self._ask(*wire.LIMITS, context))
 
     async def health(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Health:
         """As `Client.health`."""
         context = self._context(timeout_s, None)
-        return _wire.health([await self._ask(*question, context) for question in _wire.HEALTH])
+        return wire.health([await self._ask(*question, context) for question in wire.HEALTH])

@@ -1,6 +1,6 @@
 """The blocking client: what can be asked of a server.
 
-It knows the questions; `_connection` asks them, and `_wire` knows what the messages mean.
+It knows the questions; `_connection` asks them, and `wire` knows what the messages mean.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from onecard_client import _wire
-from onecard_client._connection import Connection
 from onecard_client._errors import unfinished
-from onecard_client._source import AudioSource, read_audio
+from onecard_client._transport import wire
+from onecard_client._transport.connection import Connection
+from onecard_client._transport.source import AudioSource, read_audio
 from onecard_client.chat import ChatStream, Messages, messages_to_json
 from onecard_client.events import Event, Progress
 from onecard_client.health import Health
@@ -72,7 +72,7 @@ class Client(Connection):
         context = self._context(timeout_s, request_id)
         transcript = None
         read = partial(read_audio, audio)
-        stream = self._stream(_wire.TRANSCRIBE, read, options, context, repeats_all=True)
+        stream = self._stream(wire.TRANSCRIBE, read, options, context, repeats_all=True)
         with closing(stream):
             for event in stream:
                 if isinstance(event, Transcript):
@@ -98,7 +98,7 @@ class Client(Connection):
         than Progress was yielded, nothing is retried.
         """
         context = self._context(timeout_s, request_id)
-        return self._stream(_wire.TRANSCRIBE, partial(read_audio, audio), options, context)
+        return self._stream(wire.TRANSCRIBE, partial(read_audio, audio), options, context)
 
     def chat(
         self,
@@ -131,7 +131,7 @@ class Client(Connection):
         """
         content = messages_to_json(messages)
         context = self._context(timeout_s, request_id)
-        return ChatStream(self._stream(_wire.CHAT, lambda: content, options, context))
+        return ChatStream(self._stream(wire.CHAT, lambda: content, options, context))
 
     def triage(
         self,
@@ -165,7 +165,7 @@ class Client(Connection):
         """
         content = emails_to_json(emails)
         context = self._context(timeout_s, request_id)
-        events = self._stream(_wire.TRIAGE, lambda: content, options, context)
+        events = self._stream(wire.TRIAGE, lambda: content, options, context)
         return TriageStream(events, on_progress)
 
     def limits(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Limits:
@@ -175,7 +175,7 @@ class Client(Connection):
             OnecardError: such as ConnectionFailed, where no server answers.
         """
         context = self._context(timeout_s, None)
-        return _wire.limits(self._ask(*_wire.LIMITS, context))
+        return wire.limits(self._ask(*wire.LIMITS, context))
 
     def health(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Health:
         """Asks the server how it is; not retried, for the answer is about now.
@@ -184,4 +184,4 @@ class Client(Connection):
             ConnectionFailed: no server answers.
         """
         context = self._context(timeout_s, None)
-        return _wire.health([self._ask(*question, context) for question in _wire.HEALTH])
+        return wire.health([self._ask(*question, context) for question in wire.HEALTH])

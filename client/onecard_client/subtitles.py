@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onecard_client._cue import Cue
-from onecard_client._readable_cues import readable_cues
-from onecard_client._whisperx_cues import whisperx_cues
+from onecard_client._subtitles.cue import Cue
+from onecard_client._subtitles.readable_cues import readable_cues
+from onecard_client._subtitles.whisperx_cues import whisperx_cues
 
 if TYPE_CHECKING:
     from onecard_client.transcript import Transcript

@@ -13,7 +13,7 @@ import pytest
 from fake_server import ANSWER, DELTAS, PATIENCE_S, events, hangs
 
 from onecard_client import Client
-from onecard_client._interrupt import Terminated, held_back, raised
+from onecard_client._transport.interrupt import Terminated, held_back, raised
 
 
 def press() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onecard_client import Email
-from onecard_client._mime import email_from_bytes
+from onecard_client._mailbox.mime import email_from_bytes
 
 HEAD = b"From: a@example.com\r\nSubject: s\r\n"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecard_client._mime.armour import without_armour
+from onecard_client._mailbox.mime.armour import without_armour
 
 NOISE = random.Random(1).randbytes(3_000)
 LINES = base64.encodebytes(NOISE).decode()

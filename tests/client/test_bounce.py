@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecard_client._mime.bounce import MAX_RECIPIENTS, delivery_text
+from onecard_client._mailbox.mime.bounce import MAX_RECIPIENTS, delivery_text
 
 POSTFIX = """Reporting-MTA: dns; mail.example.com
 X-Postfix-Queue-ID: 4F1

@@ -33,7 +33,7 @@ from onecard_client import (
     Unavailable,
 )
 from onecard_client._errors import CallContext
-from onecard_client._retry import MAX_CONNECTION_RETRIES, Attempts, Backoff
+from onecard_client._transport.retry import MAX_CONNECTION_RETRIES, Attempts, Backoff
 
 BUSY = fails(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onecard_client._html import html_to_text
+from onecard_client._mailbox.html import html_to_text
 
 HIDING_STYLES = """\
 display:none

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onecard_client._html import declared_charset, looks_like_html
+from onecard_client._mailbox.html import declared_charset, looks_like_html
 
 
 @pytest.mark.parametrize(

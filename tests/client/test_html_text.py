@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onecard_client._html import MAX_HTML_CHARACTERS, html_to_text
+from onecard_client._mailbox.html import MAX_HTML_CHARACTERS, html_to_text
 
 
 @pytest.mark.parametrize(

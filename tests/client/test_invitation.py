@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecard_client._mime.calendars.invitation import (
+from onecard_client._mailbox.mime.calendars.invitation import (
     MAX_ATTENDEES,
     MAX_DESCRIPTION_CHARACTERS,
     invitation_text,

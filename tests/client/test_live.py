@@ -26,9 +26,9 @@ from onecard_client import (
     Segments,
     ServerError,
     Transcript,
-    _wire,
 )
 from onecard_client._errors import CallContext
+from onecard_client._transport import wire
 from onecard_client.writers import ALL_FORMATS, WRITERS
 from tests.plans import max_streams
 
@@ -123,13 +123,13 @@ def test_bad_request(audio: bytes, options: Any, reason: str, server: Any, conne
 
 def test_unknown_model_as_triton_says_it(server: Any) -> None:
     """It arrives as a text without a code: no model was there to begin it with one."""
-    (request,) = _wire.requests(_wire.TRANSCRIBE, b"audio", {}, "r-1")()
+    (request,) = wire.requests(wire.TRANSCRIBE, b"audio", {}, "r-1")()
     request.model_name = "no_such_model"
     context = CallContext(server.grpc_url, request_id="r-1")
     with grpc.insecure_channel(server.grpc_url) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         responses = stub.ModelStreamInfer(iter([request]))
-        error = _wire.error(next(responses), context)
+        error = wire.error(next(responses), context)
         assert list(responses) == []
     assert type(error) is ServerError
     assert "no_such_model" in str(error)

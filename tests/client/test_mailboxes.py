@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from onecard.triage import mail as servers_mail
 from onecard_client import Email
-from onecard_client._mailboxes import read
+from onecard_client._mailbox.sources import read
 from onecard_client.mail import emails_to_json
 
 

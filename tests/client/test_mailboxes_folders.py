@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from onecard_client import Email
-from onecard_client._mailboxes import maildir_files, maildir_key, read, read_file
-from onecard_client._mailboxes.maildir import is_trashed
-from onecard_client._mime import NotAMail
+from onecard_client._mailbox.mime import NotAMail
+from onecard_client._mailbox.sources import maildir_files, maildir_key, read, read_file
+from onecard_client._mailbox.sources.maildir import is_trashed
 
 FROM = b"From a@x.de Tue Jul  1 10:00:00 2025\n"
 PLIST = (

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onecard_client import Email
-from onecard_client._mailboxes import mbox, mbox_emails, read, single
-from onecard_client._mailboxes.mbox import MMDF, Splitter
-from onecard_client._mailboxes.window import Window
+from onecard_client._mailbox.sources import mbox, mbox_emails, read, single
+from onecard_client._mailbox.sources.mbox import MMDF, Splitter
+from onecard_client._mailbox.sources.window import Window
 
 FROM = b"From a@x.de Tue Jul  1 10:00:00 2025\n"
 ONE = b"From: a@x.de\nSubject: One\n\n"
@@ -234,7 +234,7 @@ def test_gzip(tmp_path: Path) -> None:
 
 
 def test_a_pack_that_grows_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onecard_client._mailboxes.window.MIN_GROWN_BYTES", 1_000_000)
+    monkeypatch.setattr("onecard_client._mailbox.sources.window.MIN_GROWN_BYTES", 1_000_000)
     content = FROM + ONE + b"hi\n\n" + FROM + TWO + b"\n" * 5_000_000
     emails, problems, _ = read_bytes(tmp_path, gzip.compress(content))
     assert subjects(emails) == ["One", "Two"]

@@ -15,8 +15,9 @@ import pytest
 from commands import spawn
 from fake_server import FINISHED, PATIENCE_S, PROGRESS, RESULT, SEGMENTS, Step, events, fails, hangs
 
-from onecard_client import Transcript, __version__, _new_file, _output
+from onecard_client import Transcript, __version__
 from onecard_client.__main__ import main
+from onecard_client._cli import new_file, output
 from onecard_client.subtitles import SubtitleLayout
 from onecard_client.writers import WRITERS
 
@@ -250,7 +251,7 @@ def test_interrupt_cancels_the_request(step: Step, fake: Any, talk: Path, tmp_pa
 def test_result_replaces_an_older_one_whole(tmp_path: Path) -> None:
     path = tmp_path / "talk.txt"
     path.write_text("old")
-    _output.write_atomically(path, "new \ud800")
+    output.write_atomically(path, "new \ud800")
     assert path.read_bytes() == b"new ?"
     assert names(tmp_path) == ["talk.txt"]
 
@@ -266,13 +267,13 @@ def test_failed_write_leaves_the_older_result_and_no_rubbish(
 
     monkeypatch.setattr(os, "replace", no_space)
     with pytest.raises(OSError, match="No space"):
-        _output.write_atomically(path, "new")
+        output.write_atomically(path, "new")
     assert path.read_text() == "old"
     assert names(tmp_path) == ["talk.txt"]
 
 
 def test_new_result_has_the_usual_permissions(tmp_path: Path) -> None:
-    _output.write_atomically(tmp_path / "a.txt", "")
+    output.write_atomically(tmp_path / "a.txt", "")
     (tmp_path / "b.txt").write_text("")
     modes = [(tmp_path / name).stat().st_mode for name in ("a.txt", "b.txt")]
     assert modes[0] == modes[1]
@@ -282,23 +283,23 @@ def test_a_link_that_somebody_planted_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even if its name could be foreseen."""
-    monkeypatch.setattr(_new_file.secrets, "token_hex", lambda num_bytes: "foreseen")
+    monkeypatch.setattr(new_file.secrets, "token_hex", lambda num_bytes: "foreseen")
     precious = tmp_path / "precious"
     precious.write_text("untouched")
     path = tmp_path / "a.txt"
-    planted, file = _new_file.create_beside(path, "partial")
+    planted, file = new_file.create_beside(path, "partial")
     file.close()
     planted.unlink()
     planted.symlink_to(precious)
     with pytest.raises(FileExistsError):
-        _output.write_atomically(path, "new")
+        output.write_atomically(path, "new")
     assert precious.read_text() == "untouched"
     assert planted.is_symlink()  # it is somebody else's
     assert not path.exists()
 
 
 def test_names_of_unfinished_files_cannot_be_foreseen(tmp_path: Path) -> None:
-    made = [_new_file.create_beside(tmp_path / "a.txt", "partial") for _ in range(20)]
+    made = [new_file.create_beside(tmp_path / "a.txt", "partial") for _ in range(20)]
     for _, file in made:
         file.close()
     assert len({path for path, _ in made}) == 20

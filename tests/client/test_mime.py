@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onecard_client import Email
-from onecard_client._mime import (
+from onecard_client._mailbox.mime import (
     MAX_BODY_CHARACTERS,
     MAX_PARTS,
     NotAMail,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mails import multipart, read, text_part
 
-from onecard_client._mime.alternatives import ONLY_IN_HTML, ONLY_IN_PLAIN
+from onecard_client._mailbox.mime.alternatives import ONLY_IN_HTML, ONLY_IN_PLAIN
 
 LETTER = """\
 Dear Ms Example,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mails import HEAD, mail, multipart, read, text_part
 
 from onecard_client import Email
-from onecard_client._mime import MAX_BODY_CHARACTERS, NotAMail
-from onecard_client._mime.bounds import MAX_DEPTH
+from onecard_client._mailbox.mime import MAX_BODY_CHARACTERS, NotAMail
+from onecard_client._mailbox.mime.bounds import MAX_DEPTH
 
 NUM_BYTES = 400_000
 

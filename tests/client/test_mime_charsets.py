@@ -7,7 +7,7 @@ import codecs
 import pytest
 from mails import mail, read
 
-from onecard_client._mime.charsets import codec_of_label, decoded
+from onecard_client._mailbox.mime.charsets import codec_of_label, decoded
 
 GERMAN, RUSSIAN, CHINESE = "Größe 5 €", "Оплатите счёт до пятницы", "请付款给我们公司"
 JAPANESE, KOREAN, THAI = "お支払いください", "금요일까지 결제해 주세요", "กรุณาชำระเงิน"

@@ -7,7 +7,7 @@ import base64
 import pytest
 from mails import mail, read
 
-from onecard_client._mime import NotAMail
+from onecard_client._mailbox.mime import NotAMail
 
 
 def sender(value: bytes | str) -> str:

@@ -12,7 +12,7 @@ from fake_server import FINISHED, PROGRESS, SEGMENTS, FakeServer, events, hangs
 from onecard_client import ConnectionFailed
 from onecard_client.__main__ import main
 from onecard_client._errors import CallContext
-from onecard_client._retry import MAX_CONNECTION_RETRIES, Acquaintance, Attempts, Backoff
+from onecard_client._transport.retry import MAX_CONNECTION_RETRIES, Acquaintance, Attempts, Backoff
 
 REFUSED = ConnectionFailed("failed to connect to all addresses; last error: Connection refused")
 BROKEN = ConnectionFailed("Socket closed")

@@ -14,8 +14,9 @@ import grpc
 import pytest
 from fake_server import FINISHED, PROGRESS, SEGMENTS, content, events, fails, hangs
 
-from onecard_client import InvalidRequest, _wire
-from onecard_client._source import read_audio
+from onecard_client import InvalidRequest
+from onecard_client._transport import wire
+from onecard_client._transport.source import read_audio
 
 BUSY = fails(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
 
@@ -29,18 +30,18 @@ def test_a_file_of_any_size_is_read_as_it_is_sent(tmp_path: Path) -> None:
     with read_audio(path) as content:
         sent = [
             len(part.raw_input_contents[0]) - 4
-            for part in islice(_wire.requests(_wire.TRANSCRIBE, content, {}, "r")(), 20)
+            for part in islice(wire.requests(wire.TRANSCRIBE, content, {}, "r")(), 20)
         ]
         assert len(content) == 2**31 + 5
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert sent == [_wire.PART_BYTES] * 20
+    assert sent == [wire.PART_BYTES] * 20
     assert peak_bytes < 2**25
 
 
 def test_what_goes_in_one_message_has_a_limit() -> None:
     with pytest.raises(InvalidRequest, match="2 GiB"):
-        _wire.verify_size(2**31)
+        wire.verify_size(2**31)
 
 
 class Pipe(io.RawIOBase):
@@ -91,13 +92,13 @@ def test_a_file_that_shrinks_while_it_is_sent_is_told(
 ) -> None:
     path = tmp_path / "talk.wav"
     path.write_bytes(LARGE)
-    part = _wire._request
+    part = wire._request
 
     def shrink(*args: Any) -> Any:
         os.truncate(path, 5)
         return part(*args)
 
-    monkeypatch.setattr(_wire, "_request", shrink)
+    monkeypatch.setattr(wire, "_request", shrink)
     with pytest.raises(OSError, match="became shorter"):
         connect(fake(hangs).url).transcribe(path, timeout_s=60)
 

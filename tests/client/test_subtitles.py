@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onecard_client import Transcript
-from onecard_client._lines import columns
+from onecard_client._subtitles.lines import columns
 from onecard_client.subtitles import Cue, SubtitleLayout, cues
 
 LAYOUT = SubtitleLayout()

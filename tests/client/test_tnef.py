@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from outlook_files import Values, tnef, tnef_properties
 
 from onecard_client import Email
-from onecard_client._mime import email_from_bytes
-from onecard_client._mime.outlook import mime_of_tnef
+from onecard_client._mailbox.mime import email_from_bytes
+from onecard_client._mailbox.mime.outlook import mime_of_tnef
 
 IMESSAGE = bytes.fromhex("0703020000000000c000000000000046")
 CODEPAGE = (1, 0x00069007, struct.pack("<II", 1252, 0))

@@ -91,8 +91,9 @@ def _mail() -> Target:
     import tempfile
     from pathlib import Path
 
-    from onecard_client import OnecardError, _mailboxes, mail
-    from onecard_client._mime import NotAMail, email_from_bytes
+    from onecard_client import OnecardError, mail
+    from onecard_client._mailbox import sources
+    from onecard_client._mailbox.mime import NotAMail, email_from_bytes
 
     path = Path(tempfile.mkdtemp(prefix="onecard-fuzz-")) / "mail.mbox"
 
@@ -102,7 +103,7 @@ def _mail() -> Target:
         except (OnecardError, NotAMail) as error:
             return f"refused: {str(error)[:300]}"
         path.write_bytes(data)
-        found = list(_mailboxes.read([str(path)], lambda *_: None))
+        found = list(sources.read([str(path)], lambda *_: None))
         return f"{len(found)} mails"
 
     return read

@@ -1,0 +1,1 @@
+"""Emails from mailboxes, files and exports, as their readers saw them."""
