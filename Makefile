@@ -74,7 +74,7 @@ repository: setup ## write model_repository/*/config.pbtxt from plans/
 	@$(BIN)/python -m build_scripts repository
 
 lock: setup ## resolve the lock files anew, or torch's of PyTorch's INDEX=https://download.pytorch.org/whl/cu126
-	@$(BIN)/python -m build_scripts.locks $(if $(INDEX),--index $(INDEX))
+	@$(BIN)/python -m build_scripts.commands.lock $(if $(INDEX),--index $(INDEX))
 
 clean: ## remove caches, logs and half-finished downloads; never models or .venv
 	@$(BUILD) clean

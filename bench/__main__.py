@@ -22,8 +22,8 @@ from typing import Any
 
 from bench import interleave, machine, page, plots
 from bench.targets import BENCHMARKS
+from build_scripts.console import aside
 from build_scripts.errors import BuildError
-from build_scripts.progress import aside
 
 RESULTS = Path(__file__).parent / "results"
 NEED_PEER = ("speech", "align_speed", "start")
@@ -103,7 +103,7 @@ def _set_up_peer() -> None:
     Where it cannot be made a benchmark says so itself: `start` has more to measure than the peer.
     """
     from bench import peers  # here, as it loads torch, which `--list` does without
-    from build_scripts import setup
+    from build_scripts.commands import setup
 
     try:
         with setup.alone():

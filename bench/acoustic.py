@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from build_scripts import directories
-from build_scripts.directories import Recipe
+from build_scripts.fetch import directory
+from build_scripts.fetch.directory import Recipe
 
 LANGUAGE = "en"
 SEED = 0
@@ -42,7 +42,7 @@ def build(into: Path) -> bool:
 
     Raises InstallError without the recordings of `make samples`.
     """
-    return directories.build(into / LANGUAGE, RECIPE, fill)
+    return directory.build(into / LANGUAGE, RECIPE, fill)
 
 
 def is_there(into: Path) -> bool:

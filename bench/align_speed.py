@@ -16,7 +16,8 @@ from typing import Any
 from bench import acoustic, peers, precisions
 from bench.interleave import interleaved, is_quick, num_rounds, once, ratios, spread
 from bench.whisperx import WhisperX
-from build_scripts import plan, serving
+from build_scripts.model_repository import models
+from build_scripts.plans import plan
 from evaluation import bundled, recordings
 from evaluation.recordings import Pcm
 from onecard import alignment
@@ -61,7 +62,7 @@ class Own:
     """What the model `align` does, in this process."""
 
     def __init__(self, pcm: Pcm, segments: Segments) -> None:
-        asked = serving.models(plan.load("cpu"))["align"].parameters
+        asked = models.models(plan.load("cpu"))["align"].parameters
         self._aligner = Ctc(
             str(peers.ALIGN), preload=[acoustic.LANGUAGE], max_loaded=1,
             batch_size=int(asked["ctc_batch_size"]), device=asked["ctc_device"],

@@ -15,7 +15,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from bench import acoustic, peers
-from build_scripts import layout
+from build_scripts import paths
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def chosen() -> Iterator[None]:
 
 def write(folder: Path, parameters: dict[str, str]) -> None:
     """A copy of the model repository in which `align` has other `parameters`."""
-    for directory in sorted(p for p in layout.MODEL_REPOSITORY.iterdir() if p.is_dir()):
+    for directory in sorted(p for p in paths.MODEL_REPOSITORY.iterdir() if p.is_dir()):
         target = folder / directory.name
         target.mkdir()
         (target / "1").symlink_to(directory / "1")

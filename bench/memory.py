@@ -18,8 +18,9 @@ from typing import Any
 from bench import recordings
 from bench.interleave import is_quick, once
 from bench.serving import Serving, serving
-from build_scripts import claim, processes, supervisor
-from build_scripts.settings import Settings
+from build_scripts import processes
+from build_scripts.server import state, supervisor
+from build_scripts.server.settings import Settings
 from onecard.python_backend import malloc
 
 MINUTES = (5, 5, 5, 20, 60)
@@ -117,7 +118,7 @@ class Meter:
 
 def taken(settings: Settings, now_s: float) -> Sample:
     """What the processes of one server have, and its shared memory."""
-    watching = claim.state(settings).get("supervisor")
+    watching = state.state(settings).get("supervisor")
     pids = {*processes.mentioning(settings.shm_prefix), *([int(watching)] if watching else [])}
     own: Counter[str] = Counter()
     mapped = 0

@@ -33,7 +33,7 @@ from whisperx import alignment, diarize
 from whisperx.audio import load_audio
 
 from bench import peer_protocol, speaker_diarization
-from build_scripts import layout
+from build_scripts import paths
 from onecard.diarization.local_pipeline import weights_only
 
 BATCH_SIZE = 8  # the default of WhisperX's command line
@@ -118,7 +118,7 @@ class WhisperX:
 
     def _load_asr(self) -> Any:
         model = whisperx.load_model(
-            str(layout.ENGINES / "whisper"), DEVICE, compute_type=COMPUTE_TYPE,
+            str(paths.ENGINES / "whisper"), DEVICE, compute_type=COMPUTE_TYPE,
             threads=self._num_threads, vad_method="pyannote",
         )  # fmt: skip
         # To know the time of either; nothing else changes.

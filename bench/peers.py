@@ -13,15 +13,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import acoustic
-from build_scripts import environment, errors, layout, packages, setup
+from build_scripts import errors, paths
+from build_scripts.bootstrap import venv
+from build_scripts.commands import setup
+from build_scripts.console import Steps
 from build_scripts.errors import InstallError
-from build_scripts.progress import Steps
+from build_scripts.fetch import pip
 
-VENV = layout.ROOT / ".venv-peers"
+VENV = paths.ROOT / ".venv-peers"
 PYTHON = VENV / "bin" / "python"
 HERE = Path(__file__).parent
 LOCK = HERE / "peers.txt"
-ALIGN = layout.ROOT / ".peers" / "align"  # <language>/ each, as `align` and WhisperX read them
+ALIGN = paths.ROOT / ".peers" / "align"  # <language>/ each, as `align` and WhisperX read them
 CURE = "run `python -m bench.peers setup`"
 # Of these the peer has the server's version, or the comparison would be one of libraries.
 SHARED = ("torch", "torchaudio", "ctranslate2", "faster-whisper", "pyannote.audio", "transformers")
@@ -47,10 +50,10 @@ def make() -> None:
     """Every step in order; a second run finds everything there. Raises BuildError."""
     steps = Steps("peers", 3)
     steps.begin(f"environment ({VENV.name})")
-    environment.fill(VENV, LOCK, steps.done)
+    venv.fill(VENV, LOCK, steps.done)
     steps.begin("the same libraries as the server's")
     steps.done(verify())
-    steps.begin(f"acoustic model ({ALIGN.relative_to(layout.ROOT)}/{acoustic.LANGUAGE})")
+    steps.begin(f"acoustic model ({ALIGN.relative_to(paths.ROOT)}/{acoustic.LANGUAGE})")
     if not acoustic.is_there(ALIGN):
         steps.done("fitting it to the bundled recordings takes minutes")
     made = acoustic.build(ALIGN)
@@ -89,9 +92,9 @@ def is_there() -> bool:
 
 def lock() -> None:
     """Write peers.txt. Raises DownloadError or InstallError."""
-    packages.pip(["install", "uv"], "uv")
+    pip.pip(["install", "uv"], "uv")
     command = [
-        str(layout.VENV / "bin" / "uv"), "pip", "compile", str(HERE / "peers.in"), "--no-config",
+        str(paths.VENV / "bin" / "uv"), "pip", "compile", str(HERE / "peers.in"), "--no-config",
         "--override", str(HERE / "peers_overrides.txt"), "--universal", "--python-version", "3.10",
         "--generate-hashes", "--upgrade", "--output-file", str(LOCK), "--quiet",
         "--custom-compile-command", "python -m bench.peers lock",

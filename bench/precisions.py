@@ -5,7 +5,7 @@ Everything else is the same on both: Whisper in int8, the embedding in float32.
 
 from __future__ import annotations
 
-from build_scripts import plan
+from build_scripts.plans import plan
 from onecard.networks import compiled
 
 PEER = "float32"  # torch's default, in which WhisperX and pyannote load every network

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from build_scripts import samples
+from build_scripts.bootstrap import samples
 from evaluation.recordings import wav as wav  # those who ask for clips send them
 from onecard import audio
 from onecard.audio import SAMPLE_RATE, Pcm

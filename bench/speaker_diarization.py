@@ -16,7 +16,9 @@ os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # before the import, or each use i
 
 import whisperx
 
-from build_scripts import layout, plan, serving
+from build_scripts import paths
+from build_scripts.model_repository import models
+from build_scripts.plans import plan
 from onecard.diarization.local_pipeline import weights_only
 
 with warnings.catch_warnings():
@@ -36,7 +38,7 @@ SAMPLE_RATE = 16_000
 
 def load() -> Any:
     """The pipeline; it takes `{"waveform": (1, num_samples), "sample_rate": ...}`."""
-    asked = serving.models(plan.load("cpu"))["diarize"].parameters
+    asked = models.models(plan.load("cpu"))["diarize"].parameters
     with weights_only():
         network: Any = Model.from_pretrained(SEGMENTATION)
     pipeline = SpeakerDiarization(
@@ -48,7 +50,7 @@ def load() -> Any:
         segmentation_batch_size=BATCH_SIZE,
         embedding_batch_size=BATCH_SIZE,
     )
-    pipeline._embedding = SpeakerEmbedding(layout.ROOT / asked["embedding"])
+    pipeline._embedding = SpeakerEmbedding(paths.ROOT / asked["embedding"])
     pipeline._audio = Audio(sample_rate=SAMPLE_RATE, mono="downmix")
     pipeline.instantiate({
         "segmentation": {

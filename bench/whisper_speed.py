@@ -20,7 +20,7 @@ from tritonclient.utils import np_to_triton_dtype
 from bench import recordings
 from bench.interleave import interleaved, is_quick, num_rounds, ratios, seconds, spread
 from bench.serving import Serving, owner_client, serving, spent
-from build_scripts import layout
+from build_scripts import paths
 from onecard.audio import SAMPLE_RATE, Pcm
 from onecard.options.transcribe import TranscribeOptions
 from onecard.python_backend import threads
@@ -30,7 +30,7 @@ from onecard.whisper.mel import Features, log_mel
 from onecard.whisper.tokenizer import Tokenizer
 
 MODEL = "whisper"
-ENGINE = layout.ENGINES / "whisper"
+ENGINE = paths.ENGINES / "whisper"
 LENGTH_S, QUICK_LENGTH_S = 300, 200
 BATCH_SIZES = (1, 4, 8, 16)
 BEAM_SIZE = 5

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench import peers
 from bench.peer_protocol import Peer, PeerError
-from build_scripts import layout
+from build_scripts import paths
 from onecard.python_backend import threads
 
 
@@ -57,10 +57,10 @@ class WhisperX:
         ]  # fmt: skip
         environment = {
             **os.environ,
-            "PYTHONPATH": str(layout.ROOT),
+            "PYTHONPATH": str(paths.ROOT),
             "OMP_NUM_THREADS": str(self.num_threads),
         }
-        self._peer = Peer(command, cwd=layout.ROOT, environment=environment)
+        self._peer = Peer(command, cwd=paths.ROOT, environment=environment)
 
     @property
     def pid(self) -> int:

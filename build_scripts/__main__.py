@@ -9,22 +9,22 @@ import shutil
 import sys
 
 VERBS = {
-    "setup": "build_scripts.setup",
-    "samples": "build_scripts.setup",
-    "clean": "build_scripts.clean",
-    "check": "build_scripts.lint",
-    "demo": "build_scripts.demo",
-    "serve": "build_scripts.operate",
-    "wait": "build_scripts.operate",
-    "stop": "build_scripts.operate",
-    "status": "build_scripts.operate",
-    "plan": "build_scripts.budget",
-    "roofline": "build_scripts.roofline",
-    "doctor": "build_scripts.doctor",
-    "measure": "build_scripts.measure",
-    "report": "build_scripts.report",
-    "engines": "build_scripts.engines",
-    "repository": "build_scripts.repository",
+    "setup": "build_scripts.commands.setup",
+    "samples": "build_scripts.commands.setup",
+    "clean": "build_scripts.commands.clean",
+    "check": "build_scripts.commands.check",
+    "demo": "build_scripts.commands.demo",
+    "serve": "build_scripts.commands.serve",
+    "wait": "build_scripts.commands.serve",
+    "stop": "build_scripts.commands.serve",
+    "status": "build_scripts.commands.serve",
+    "plan": "build_scripts.commands.plan",
+    "roofline": "build_scripts.commands.roofline",
+    "doctor": "build_scripts.commands.doctor",
+    "measure": "build_scripts.commands.measure",
+    "report": "build_scripts.commands.report",
+    "engines": "build_scripts.engines.build",
+    "repository": "build_scripts.model_repository.render",
 }
 BEFORE_SETUP = (
     "setup",
@@ -46,7 +46,7 @@ def main():  # type: () -> int
 
     try:
         module = importlib.import_module(VERBS[verb])
-        if VERBS[verb] in ("build_scripts.operate", "build_scripts.setup"):
+        if VERBS[verb] in ("build_scripts.commands.serve", "build_scripts.commands.setup"):
             result = module.main(verb, arguments)
         else:
             result = module.main(arguments)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from build_scripts import samples
+from build_scripts.bootstrap import samples
 from build_scripts.errors import InstallError
 from evaluation import manifest, recordings, rttm
 from evaluation.manifest import Entry, Stretch

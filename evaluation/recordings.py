@@ -15,7 +15,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from build_scripts import samples
+from build_scripts.bootstrap import samples
 from evaluation import textgrid
 from evaluation.textgrid import WordTime
 

@@ -20,9 +20,11 @@ import pytest
 import tritonclient.grpc as triton
 
 from bench.serving import owner_client
-from build_scripts import claim, layout, supervisor
-from build_scripts.demo import free_ports
-from build_scripts.door_order import owner_headers
+from build_scripts import paths
+from build_scripts.commands.demo import free_ports
+from build_scripts.server import state as claim
+from build_scripts.server import supervisor
+from build_scripts.server.door.order import owner_headers
 from tests.halves import (  # noqa: F401 (hooks)
     pytest_collection_modifyitems,
     pytest_runtest_setup,
@@ -75,7 +77,7 @@ class Server:
 
     def state(self) -> dict[str, Any]:
         """What `serve` recorded for others to read."""
-        run = layout.RUN / self.http_url.rpartition(":")[2]
+        run = paths.RUN / self.http_url.rpartition(":")[2]
         found: dict[str, Any] = json.loads((run / claim.STATE).read_text())
         return found
 

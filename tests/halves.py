@@ -36,7 +36,7 @@ OWN = (
     "tests/test_readme.py",
     "tests/test_rehearsal.py",
     "tests/test_restarts.py",
-    "tests/build_scripts/test_server.py",
+    "tests/build_scripts/server/test_lifecycle.py",
 )
 ORDER = {file: index for index, file in enumerate((*SHARED, *OWN))}
 # Of all but the server of all, which has to answer in time; as that of its LLM.

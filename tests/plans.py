@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from build_scripts import plan, serving
+from build_scripts.model_repository import models
+from build_scripts.plans import plan
 
 
 def max_streams(model: str) -> int:
     """Requests that `model` works on at a time."""
-    return int(serving.models(plan.load(plan.DEFAULT_PLAN))[model].parameters["max_streams"])
+    return int(models.models(plan.load(plan.DEFAULT_PLAN))[model].parameters["max_streams"])

@@ -13,7 +13,7 @@ import pytest
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from build_scripts import samples
+from build_scripts.bootstrap import samples
 from evaluation import metrics, recordings
 from evaluation.metrics import Counts, word_errors
 from onecard_client import Client, Transcript

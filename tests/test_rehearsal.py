@@ -18,8 +18,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from build_scripts import launch, layout, plan, processes
-from build_scripts.door_order import owner_headers
+from build_scripts import paths, processes
+from build_scripts.plans import plan
+from build_scripts.server import launch
+from build_scripts.server.door.order import owner_headers
 from onecard.contract import pipeline
 from onecard.networks import devices
 from onecard_client import Client, InvalidRequest
@@ -27,8 +29,8 @@ from tests.build_scripts.serving import Serving, needs_triton
 from tests.onecard.alignment.test_ctc import make_model
 
 PLAN = "rtx3090"
-ENGINES = layout.ENGINES.with_name(PLAN)
-RECORDING = layout.SAMPLES / "conversation" / "sample.wav"
+ENGINES = paths.ENGINES.with_name(PLAN)
+RECORDING = paths.SAMPLES / "conversation" / "sample.wav"
 LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
 
 pytestmark = [
@@ -42,12 +44,12 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """engines/rtx3090 with what this machine can run; gone afterwards."""
     mounted = tmp_path_factory.mktemp("engines")
     for name in ("llm", "segmentation", "embedding"):
-        (mounted / name).symlink_to(layout.ENGINES / name)
+        (mounted / name).symlink_to(paths.ENGINES / name)
     (mounted / "whisper").mkdir()
-    for path in (layout.ENGINES / "whisper").iterdir():
+    for path in (paths.ENGINES / "whisper").iterdir():
         (mounted / "whisper" / path.name).symlink_to(path)
     for half in ("encoder", "decoder"):
-        (mounted / "whisper" / half).symlink_to(layout.ENGINES / "whisper")
+        (mounted / "whisper" / half).symlink_to(paths.ENGINES / "whisper")
     make_model(mounted / "align" / "en", LETTERS, "group")  # no package carries trained weights
     ENGINES.symlink_to(mounted)
     yield mounted
@@ -56,7 +58,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def served(engines: Path) -> Iterator[Serving]:
-    one = Serving(layout.MODEL_REPOSITORY, PLAN=PLAN, **{devices.OVERRIDE: "cpu"})
+    one = Serving(paths.MODEL_REPOSITORY, PLAN=PLAN, **{devices.OVERRIDE: "cpu"})
     one.output = engines / "output"
     try:
         one.start(patience_s=280)  # its models load one after the other
@@ -79,7 +81,7 @@ def test_it_is_the_card_s_configuration_that_is_served(served: Serving, name: st
     owner = owner_headers(served.url)
     with urllib.request.urlopen(urllib.request.Request(url, headers=owner), timeout=10) as reply:
         found = json.load(reply)
-    text = (layout.MODEL_REPOSITORY / name / "configs" / f"{PLAN}.pbtxt").read_text()
+    text = (paths.MODEL_REPOSITORY / name / "configs" / f"{PLAN}.pbtxt").read_text()
     wanted = text_format.Parse(text, pb.ModelConfig())
     assert found["max_batch_size"] == wanted.max_batch_size
     assert {key: entry["string_value"] for key, entry in found["parameters"].items()} == {

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import pytest
 
-from build_scripts import launch, layout
-from build_scripts.demo import free_ports
+from build_scripts import paths
+from build_scripts.commands.demo import free_ports
+from build_scripts.server import launch
 from onecard_client import Client, OnecardError
 from tests import conftest
 
@@ -25,7 +26,7 @@ def spare_server(tmp_path_factory):
     It has the models of text alone, which know nothing of the others and start in no time."""
     directory = tmp_path_factory.mktemp("spare")
     for model in launch.TEXT:
-        shutil.copytree(layout.MODEL_REPOSITORY / model, directory / "models" / model)
+        shutil.copytree(paths.MODEL_REPOSITORY / model, directory / "models" / model)
     with conftest.serving(directory, REPOSITORY=str(directory / "models")) as one:
         yield one
 

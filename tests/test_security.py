@@ -22,8 +22,10 @@ import tritonclient.grpc as triton
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from build_scripts import door_rules, layout, settings
-from build_scripts.door_order import FILE, Order
+from build_scripts import paths
+from build_scripts.server import settings
+from build_scripts.server.door import rules
+from build_scripts.server.door.order import FILE, Order
 
 TIMEOUT_S = 30
 SHM = Path("/dev/shm")
@@ -31,7 +33,7 @@ SHM = Path("/dev/shm")
 
 @pytest.fixture(scope="module")
 def run(server: Any) -> Path:
-    return layout.RUN / server.http_url.rpartition(":")[2]
+    return paths.RUN / server.http_url.rpartition(":")[2]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +104,7 @@ def test_triton_itself_answers_nobody_without_the_secret(order: Order) -> None:
     for path in ("/v2", "/v2/health/ready", "/v2/models/chat", "/v2/models/stats", "/v2/logging",
                  "/v2/models/chat/config", "/v2/systemsharedmemory/status"):  # fmt: skip
         assert asked(http + path) == 403, path
-        assert asked(http + path, **{door_rules.HEADER: order.secret}) == 200, path
+        assert asked(http + path, **{rules.HEADER: order.secret}) == 200, path
     assert asked(http + "/v2/models/chat/generate_stream", "POST", b"{}") == 403
     empty = service_pb2.ModelInferRequest(model_name="llm")
     with grpc.insecure_channel(f"127.0.0.1:{order.inner_grpc_port}") as channel:
@@ -115,7 +117,7 @@ def test_triton_itself_answers_nobody_without_the_secret(order: Order) -> None:
             assert code(call) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.PERMISSION_DENIED)
 
 
-@pytest.mark.parametrize("model", sorted(door_rules.INNER))
+@pytest.mark.parametrize("model", sorted(rules.INNER))
 def test_steps_and_engines_are_not_a_caller_s(server: Any, model: str) -> None:
     request = service_pb2.ModelInferRequest(model_name=model)
     for tensor in ("AUDIO_FILE", "SCORES_FILE"):
@@ -160,7 +162,7 @@ def test_the_secret_is_not_in_a_command_line(server: Any, order: Order) -> None:
     while order.secret.encode() in path.read_bytes():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert f"{door_rules.HEADER}=xxx".encode() in path.read_bytes()
+    assert f"{rules.HEADER}=xxx".encode() in path.read_bytes()
 
 
 def test_nobody_else_can_read_what_it_keeps(run: Path, regions: list[Path]) -> None:
@@ -168,6 +170,6 @@ def test_nobody_else_can_read_what_it_keeps(run: Path, regions: list[Path]) -> N
     while any(path.exists() and path.stat().st_mode & 0o077 for path in regions):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    log = layout.LOG / f"server-{run.name}.log"
+    log = paths.LOG / f"server-{run.name}.log"
     for path in (run / FILE, run / "server.json", log):
         assert path.stat().st_mode & 0o077 == 0, path

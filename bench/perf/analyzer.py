@@ -19,8 +19,8 @@ from bench.perf import exports
 from bench.perf.binary import Choice
 from bench.perf.exports import Streams, Summary
 from bench.perf.profiles import Profile
-from build_scripts.door_order import owner_headers
 from build_scripts.errors import BuildError
+from build_scripts.server.door.order import owner_headers
 
 # perf_analyzer wants three windows that agree (its InferenceProfiler's stability_window). Whether
 # they do is for the reader of the page to say, so any three will do: a time that is known before.

@@ -14,10 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_scripts import debian, directories, layout, packages, setup
-from build_scripts.directories import Recipe
+from build_scripts import paths as layout
+from build_scripts.commands import setup
 from build_scripts.errors import DownloadError, MachineError
-from build_scripts.packages import Package
+from build_scripts.fetch import debian, pip
+from build_scripts.fetch import directory as directories
+from build_scripts.fetch.directory import Recipe
+from build_scripts.fetch.pip import Package
 from onecard.manifest import ManifestError
 
 NAME = "perf_analyzer"
@@ -144,6 +147,6 @@ def _fill_older(into: Path) -> None:
 
 
 def _take(package: Package, member: str, target: Path) -> None:
-    with packages.fetched(package) as wheel:
-        packages.extract(wheel, {member: target})
+    with pip.fetched(package) as wheel:
+        pip.extract(wheel, {member: target})
     target.chmod(0o755)

@@ -1,7 +1,7 @@
 """The engine of the embedded model foresees the tokens that the file's own weights foresee.
 
 What the file's weights foresee was recorded with another implementation, in 32 bits throughout:
-transformers 4.57.6 with accelerate, on `llm_engine.ASSET` below `folder`, where `ids` are those of
+transformers 4.57.6 with accelerate, on `llm.ASSET` below `folder`, where `ids` are those of
 the test below:
 
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
@@ -18,7 +18,8 @@ from tensorrtllm_cpu.llm.model import Slice
 from tensorrtllm_cpu.llm.openvino import PagedModel
 from tokenizers import Tokenizer
 
-from build_scripts import llm_engine, plan
+from build_scripts.engines.gguf import llm
+from build_scripts.plans import plan
 
 CPU = plan.load("cpu").llm
 TEXT = (
@@ -49,7 +50,7 @@ FORESEEN = [
 
 
 @pytest.mark.skipif(
-    (CPU.checkpoint, CPU.engine) != (llm_engine.EMBEDDED, "openvino"),
+    (CPU.checkpoint, CPU.engine) != (llm.EMBEDDED, "openvino"),
     reason="another model than the one that was recorded",
 )
 def test_the_engine_foresees_what_the_file_s_weights_foresee() -> None:

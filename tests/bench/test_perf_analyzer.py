@@ -45,7 +45,7 @@ print("    Request count: 16")
 
 @pytest.fixture
 def choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Choice:
-    monkeypatch.setattr("build_scripts.layout.PERF", tmp_path / ".perf")
+    monkeypatch.setattr("build_scripts.paths.PERF", tmp_path / ".perf")
     made = Choice(CURRENT, "a stand-in", lambda _: None, {})
     made.directory.mkdir(parents=True)
     made.path.write_text(STAND_IN, encoding="utf-8")

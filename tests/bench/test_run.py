@@ -14,7 +14,7 @@ import bench.__main__ as runner
 from bench import peers
 from bench.interleave import once
 from bench.targets import BENCHMARKS
-from build_scripts import setup
+from build_scripts.commands import setup
 from build_scripts.errors import InstallError
 
 NAMES = ["whisper_speed", "chat_speed", "together"]

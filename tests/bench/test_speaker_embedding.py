@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from bench.speaker_embedding import SpeakerEmbedding
-from build_scripts import layout
+from build_scripts import paths
 from evaluation import recordings
 from onecard.audio import to_float
 from onecard.diarization import embedding
 
-DIRECTORY = layout.ENGINES / "embedding"
+DIRECTORY = paths.ENGINES / "embedding"
 
 
 def test_vectors_are_onecard_s(conversation):

@@ -7,7 +7,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from bench import ctc_repository, speech
-from build_scripts import layout
+from build_scripts import paths
 from evaluation.metrics import Counts
 from evaluation.report import Score
 
@@ -31,17 +31,17 @@ def test_ratios_are_of_rounds_and_errors_of_all(capsys):
 
 def test_the_repository_is_the_same_but_for_the_acoustic_models(tmp_path):
     ctc_repository.write(tmp_path, {"ctc_models": "elsewhere"})
-    names = sorted(p.name for p in layout.MODEL_REPOSITORY.iterdir() if p.is_dir())
+    names = sorted(p.name for p in paths.MODEL_REPOSITORY.iterdir() if p.is_dir())
     assert sorted(p.name for p in tmp_path.iterdir()) == names
     for name in names:
         ours, theirs = (
             text_format.Parse(
                 (root / name / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
             )
-            for root in (tmp_path, layout.MODEL_REPOSITORY)
+            for root in (tmp_path, paths.MODEL_REPOSITORY)
         )
         if name == "align":
             assert ours.parameters["ctc_models"].string_value == "elsewhere"
             theirs.parameters["ctc_models"].string_value = "elsewhere"
         assert ours == theirs
-        assert (tmp_path / name / "1").resolve() == layout.MODEL_REPOSITORY / name / "1"
+        assert (tmp_path / name / "1").resolve() == paths.MODEL_REPOSITORY / name / "1"

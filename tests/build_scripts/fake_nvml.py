@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-from build_scripts.nvml import Gpu, GpuProcess
+from build_scripts.gpus import Gpu, GpuProcess
 
 GIB = 2**30
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from build_scripts import pin
+from build_scripts import container
 
 COMMIT = "c" * 40
 QUANTISED = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}
@@ -99,7 +99,7 @@ def build(arguments: list[str]) -> None:
     write(
         out / "config.json",
         {
-            "version": pin.TENSORRT_LLM,
+            "version": container.TENSORRT_LLM,
             "pretrained_config": {"n_mels": 128},
             "build_config": {**numbers, "plugin_config": plugins},
         },
@@ -109,9 +109,9 @@ def build(arguments: list[str]) -> None:
 
 
 FAKES = {
-    "build_scripts.trtllm_download": fetch_file,
-    "build_scripts.trtllm_hub": fetch_repository,
-    "build_scripts.convert": convert_align,
+    "build_scripts.fetch.download": fetch_file,
+    "build_scripts.fetch.hub": fetch_repository,
+    "build_scripts.engines.safetensors": convert_align,
     "convert_checkpoint.py": convert,
     "generate_xgrammar_tokenizer_info.py": describe,
     "trtllm-build": build,

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from build_scripts import layout, processes, settings
-from build_scripts.demo import free_ports
+from build_scripts import paths, processes
+from build_scripts.commands.demo import free_ports
+from build_scripts.server import settings
 
 TIMEOUT_S = 120
-INSTALLED = (layout.RUNTIME / "manifest.json").is_file()
+INSTALLED = (paths.RUNTIME / "manifest.json").is_file()
 needs_triton = pytest.mark.skipif(not INSTALLED, reason="no Triton here: `make setup`")
 
 ECHO = """
@@ -116,7 +117,7 @@ class Serving:
         """Run any verb against this server and wait for its end."""
         return subprocess.run(
             [sys.executable, "-m", "build_scripts", *arguments],
-            cwd=layout.ROOT,
+            cwd=paths.ROOT,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -128,7 +129,7 @@ class Serving:
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "build_scripts", "serve"],
-                cwd=layout.ROOT,
+                cwd=paths.ROOT,
                 env=self.environment,
                 stdout=file,
                 stderr=subprocess.STDOUT,

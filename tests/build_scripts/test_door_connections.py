@@ -7,11 +7,10 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from build_scripts import door_http, door_process
-from build_scripts import door_rules as rules
-from build_scripts.demo import free_ports
-from build_scripts.door_http import HttpDoor
-from build_scripts.door_rules import Rules
+from build_scripts.commands.demo import free_ports
+from build_scripts.server.door import http, process, rules
+from build_scripts.server.door.http import HttpDoor
+from build_scripts.server.door.rules import Rules
 
 TIMEOUT_S = 30
 
@@ -22,7 +21,7 @@ async def answer(request: web.BaseRequest) -> web.StreamResponse:
 
 async def compare(port: int) -> tuple[bytes, bytes]:
     """What a silent caller reads to its end, and what another reads who asks late again."""
-    connections = door_process._Connections(answer)
+    connections = process._Connections(answer)
     server = web.Server(connections.handle)
     runner = web.ServerRunner(server, shutdown_timeout=1)
     await runner.setup()
@@ -82,14 +81,14 @@ async def answer_ready() -> bool:
 
 
 def test_a_body_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_http, "PIECE_S", 0.3)
+    monkeypatch.setattr(http, "PIECE_S", 0.3)
     head, left = asyncio.run(sent(*free_ports(1), [b"a", b"b"], 1000, 0.01))
     assert b" 408 " in head
     assert left == 0
 
 
 def test_bodies_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_http, "MAX_OPEN_BYTES", 1000)
+    monkeypatch.setattr(http, "MAX_OPEN_BYTES", 1000)
     head, left = asyncio.run(sent(*free_ports(1), [bytes(1000)], 1000, 0.0))
     assert b" 200 " in head
     assert left == 0
@@ -99,7 +98,7 @@ def test_bodies_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_that_asks_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_process, "FIRST_REQUEST_S", 0.2)
+    monkeypatch.setattr(process, "FIRST_REQUEST_S", 0.2)
     ended, again = asyncio.run(compare(*free_ports(1)))
     assert ended == b""
     assert again.endswith(b"here")

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from build_scripts import crashes, drain, layout, processes, server, settings
+from build_scripts import paths, processes
 from build_scripts.errors import ServerError
+from build_scripts.server import crashes, drain, lifecycle, settings
 from tests.build_scripts.serving import (
     SLOW_START,
     TIMEOUT_S,
@@ -31,7 +32,7 @@ from tests.build_scripts.serving import (
 pytestmark = needs_triton
 
 # Longer than a drain and the end of Triton together wait for a request on which nothing works.
-LONG_S = drain.QUIET_S + server.IDLE_CONNECTIONS_S + 2
+LONG_S = drain.QUIET_S + lifecycle.IDLE_CONNECTIONS_S + 2
 # A step that works for `SECONDS`, with a share of a core far above `drain.IDLE_SHARE`, and, as
 # onecard's models do, answers an error when its caller has gone.
 WORK = """
@@ -128,7 +129,7 @@ def test_triton_that_ends_while_serving_is_started_again(
     said = serving.said()
     assert f"ended with signal {number.value} ({number.name}) while it was serving" in said
     kept = re.findall(r"its log is kept in (\S+)", said)
-    assert f" {first} " in (layout.ROOT / kept[0]).read_text()
+    assert f" {first} " in (paths.ROOT / kept[0]).read_text()
     assert serving.terminate() == 0
     assert serving.left() == []
 
@@ -170,7 +171,7 @@ def test_what_cannot_be_started_again_now_is_tried_later(
     said: list[str] = []
     parser = ArgumentParser()
     settings.add_arguments(parser)
-    one = server.Server(settings.from_arguments(parser.parse_args([]), {}), said.append)
+    one = lifecycle.Server(settings.from_arguments(parser.parse_args([]), {}), said.append)
     monkeypatch.setattr(one, "_start", fail)
     with pytest.raises(type(error)):  # at first, whoever started it is told
         one._started(None, None)  # type: ignore[arg-type]
@@ -206,7 +207,7 @@ def door_of(serving: Serving) -> int:
     (pid,) = [
         pid
         for pid, arguments in processes.command_lines()
-        if arguments[-2:] == ["build_scripts.door_process", str(serving.ports["HTTP_PORT"])]
+        if arguments[-2:] == ["build_scripts.server.door.process", str(serving.ports["HTTP_PORT"])]
     ]
     return pid
 

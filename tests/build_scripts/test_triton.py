@@ -9,20 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import (
-    control,
-    launch,
-    layout,
-    operate,
-    plan,
-    preflight,
-    processes,
-    regions,
-    runtime,
-    server_log,
-    settings,
-)
+from build_scripts import paths, processes
+from build_scripts.bootstrap import triton
+from build_scripts.commands import serve
 from build_scripts.errors import InstallError, ServerError
+from build_scripts.plans import plan
+from build_scripts.server import api, launch, preflight, regions, settings
+from build_scripts.server.logs import reader
 
 CPU = launch.launch(plan.load("cpu"))
 STUBS = "pytriton/tritonserver/python_backend_stubs"
@@ -47,7 +40,7 @@ def wheel(tmp_path: Path) -> Path:
 
 def test_binaries_and_the_stub_that_fits_are_taken(wheel: Path, tmp_path: Path) -> None:
     into = tmp_path / "server"
-    runtime.unpack(wheel, into, (3, 11))
+    triton.unpack(wheel, into, (3, 11))
     files = sorted(path.relative_to(into).as_posix() for path in into.rglob("*") if path.is_file())
     assert files == [
         "backends/python/libtriton_python.so",
@@ -64,17 +57,17 @@ def test_binaries_and_the_stub_that_fits_are_taken(wheel: Path, tmp_path: Path) 
 
 def test_no_stub_for_the_interpreter(wheel: Path, tmp_path: Path) -> None:
     with pytest.raises(InstallError, match=r"no stub for Python 3\.14.*PYTHON="):
-        runtime.unpack(wheel, tmp_path / "server", (3, 14))
+        triton.unpack(wheel, tmp_path / "server", (3, 14))
 
 
 def test_own_backends_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "RUNTIME", tmp_path / "server")
-    monkeypatch.setattr(layout, "BACKENDS", tmp_path / "backends")
+    monkeypatch.setattr(paths, "RUNTIME", tmp_path / "server")
+    monkeypatch.setattr(paths, "BACKENDS", tmp_path / "backends")
     (tmp_path / "server" / "backends" / "mine").mkdir(parents=True)  # what a copy left
     (tmp_path / "backends" / "mine").mkdir(parents=True)
     (tmp_path / "backends" / "mine" / "model.py").touch()
     for _ in range(2):
-        runtime.link_backends()
+        triton.link_backends()
         link = tmp_path / "server" / "backends" / "mine"
         assert link.is_symlink()
         assert (link / "model.py").is_file()
@@ -109,7 +102,7 @@ def test_own_backends_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_the_log_as_it_reads(line: str, shown: str | None) -> None:
-    found = server_log.Reader().read(line + "\n")
+    found = reader.Reader().read(line + "\n")
     if shown is None:
         assert found is None
     else:
@@ -120,7 +113,7 @@ def test_the_log_as_it_reads(line: str, shown: str | None) -> None:
 
 def test_a_tail_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    tail = server_log.Tail(path)
+    tail = reader.Tail(path)
     assert tail.lines() == []
     path.write_text("one\ntw")
     assert tail.lines() == ["one"]
@@ -133,7 +126,7 @@ def test_old_logs_go_but_not_those_of_a_server_that_runs(tmp_path: Path) -> None
     for age_s, name in enumerate(("server-1.log", "server-2.log", "server-3.log", "server-4.log")):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (1000 - age_s, 1000 - age_s))
-    server_log.prune(tmp_path, in_use=["4"], num_kept=2)
+    reader.prune(tmp_path, in_use=["4"], num_kept=2)
     assert {path.name for path in tmp_path.iterdir()} == {
         "server-1.log",
         "server-2.log",
@@ -149,7 +142,7 @@ def test_callers_are_unloaded_before_what_they_call() -> None:
         "recognize": {"whisper"},
         "whisper": set(),
     }
-    assert control.waves(graph) == [
+    assert api.waves(graph) == [
         ["transcribe", "transcribe_stream"],
         ["decode_audio", "recognize"],
         ["whisper"],
@@ -157,16 +150,16 @@ def test_callers_are_unloaded_before_what_they_call() -> None:
 
 
 def test_a_cycle_and_a_model_that_is_not_there_end_too() -> None:
-    assert control.waves({"a": {"b"}, "b": {"a"}}) == [["a", "b"]]
-    assert control.waves({"a": {"gone"}, "b": {"b"}}) == [["a", "b"]]
-    assert control.waves({}) == []
+    assert api.waves({"a": {"b"}, "b": {"a"}}) == [["a", "b"]]
+    assert api.waves({"a": {"gone"}, "b": {"b"}}) == [["a", "b"]]
+    assert api.waves({}) == []
 
 
 def test_what_a_configuration_says_of_calls() -> None:
     ensemble = {"ensemble_scheduling": {"step": [{"model_name": "a"}, {"model_name": "b"}]}}
-    assert control.called(ensemble) == {"a", "b"}
-    assert control.called({"parameters": {"calls": {"string_value": "a,b"}}}) == {"a", "b"}
-    assert control.called({"parameters": {}}) == set()
+    assert api.called(ensemble) == {"a", "b"}
+    assert api.called({"parameters": {"calls": {"string_value": "a,b"}}}) == {"a", "b"}
+    assert api.called({"parameters": {}}) == set()
 
 
 def parsed(*flags: str, **environment: str) -> settings.Settings:
@@ -211,18 +204,18 @@ def test_warming_up_is_on_or_off() -> None:
 def test_a_time_to_wait_that_is_no_time(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIMEOUT", text)
     with pytest.raises(ServerError, match=f"`TIMEOUT` is `{text}`, wanted a number of seconds"):
-        operate.main("wait", ["--http-port", "1"])
+        serve.main("wait", ["--http-port", "1"])
 
 
 def test_a_time_to_wait_may_have_a_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(operate, "wait", lambda one, timeout_s: waited.append(timeout_s))
+    monkeypatch.setattr(serve, "wait", lambda one, timeout_s: waited.append(timeout_s))
     monkeypatch.setenv("TIMEOUT", "2.5")
-    operate.main("wait", [])
+    serve.main("wait", [])
     monkeypatch.delenv("TIMEOUT")
-    operate.main("wait", [])
-    operate.main("wait", ["--timeout", "7"])
-    assert waited == [2.5, operate.WAIT_TIMEOUT_S, 7.0]
+    serve.main("wait", [])
+    serve.main("wait", ["--timeout", "7"])
+    assert waited == [2.5, serve.WAIT_TIMEOUT_S, 7.0]
 
 
 def test_the_command_line_names_the_plan_unless_it_is_the_default() -> None:
@@ -267,7 +260,7 @@ def test_regions_of_one_server_are_hidden_from_other_users(
 
 def test_shared_memory_is_told_apart_by_checkout_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
     here = {settings.shm_prefix(8000), settings.shm_prefix(80), settings.shm_prefix(9000)}
-    monkeypatch.setattr(layout, "ROOT", Path("/another/checkout"))
+    monkeypatch.setattr(paths, "ROOT", Path("/another/checkout"))
     assert settings.shm_prefix(8000) not in here
     assert len(here) == 3
     assert not any(a != b and a.startswith(b) for a in here for b in here)
@@ -277,7 +270,7 @@ def test_the_environment_keeps_pools_from_fighting() -> None:
     found = settings.environment(CPU, {"PATH": "/usr/bin", "OMP_NUM_THREADS": "64"})
     assert found["OMP_NUM_THREADS"] == "1"
     assert found["OMP_WAIT_POLICY"] == "PASSIVE"
-    assert found["PATH"] == f"{layout.VENV / 'bin'}:/usr/bin"
+    assert found["PATH"] == f"{paths.VENV / 'bin'}:/usr/bin"
 
 
 def test_numpy_of_the_environment_is_the_one_that_the_stub_can_handle() -> None:

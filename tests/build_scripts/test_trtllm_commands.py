@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from build_scripts import pin, plan, trtllm_engines, trtllm_sources
+from build_scripts import container
+from build_scripts.engines import sources, trtllm
 from build_scripts.errors import PlanError
-from build_scripts.plan import Plan
+from build_scripts.plans import plan
+from build_scripts.plans.plan import Plan
 
 REVISION = "cbda099649a0188dd888d44f0e4964d8d982dc9a"
 WHISPER_SHA256 = "e5b1a55b89c1367dacf97e3e19bfd829a01529dbfdeefa8caeb59b3f1b81dadb"
@@ -22,39 +24,39 @@ MADE = "engines/rtx3090/.build"
 
 EXPECTED = {
     "fetch whisper": (
-        "python -m build_scripts.trtllm_download"
+        "python -m build_scripts.fetch.download"
         " https://openaipublic.azureedge.net/main/whisper/models/"
         f"{WHISPER_SHA256}/large-v3.pt --sha256 {WHISPER_SHA256}"
         f" --into {FETCHED}/whisper-large-v3/large-v3.pt --room 3"
     ),
     "fetch whisper tokenizer": (
-        "python -m build_scripts.trtllm_hub openai/whisper-large-v3"
+        "python -m build_scripts.fetch.hub openai/whisper-large-v3"
         f" --revision 06f233fe06e710322aca913c1bc4249a0d71fce1 --into {TOKENIZER}"
         " --file=tokenizer.json --file=preprocessor_config.json"
     ),
     "fetch llm configuration": (
-        "python -m build_scripts.trtllm_hub stelterlab/Mistral-Small-24B-Instruct-2501-AWQ"
+        "python -m build_scripts.fetch.hub stelterlab/Mistral-Small-24B-Instruct-2501-AWQ"
         f" --revision {REVISION} --into {LLM} --file=config.json"
     ),
     "check llm": (
-        f"python -m build_scripts.trtllm_checkpoint {LLM}/config.json --quantisation int4_awq"
+        f"python -m build_scripts.engines.checkpoint {LLM}/config.json --quantisation int4_awq"
         f" --architecture mistral-small-24b --context-tokens 8192 --into {MADE}/llm/checked.json"
     ),
     "fetch llm": (
-        "python -m build_scripts.trtllm_hub stelterlab/Mistral-Small-24B-Instruct-2501-AWQ"
+        "python -m build_scripts.fetch.hub stelterlab/Mistral-Small-24B-Instruct-2501-AWQ"
         f" --revision {REVISION} --into {LLM} --room 3 --file=config.json"
         " --file=model*.safetensors --file=tokenizer.json --file=tokenizer_config.json"
         " --optional=generation_config.json --optional=model.safetensors.index.json"
         " --optional=special_tokens_map.json --optional=chat_template.jinja"
     ),
     "fetch align en": (
-        "python -m build_scripts.trtllm_hub facebook/wav2vec2-base-960h"
+        "python -m build_scripts.fetch.hub facebook/wav2vec2-base-960h"
         f" --revision 22aad52d435eb6dbaf354bdad9b0da84ce7d6156 --into {ALIGN} --room 3"
         " --file=config.json --file=vocab.json --first-of=model.safetensors"
         " --first-of=pytorch_model.bin"
     ),
     "convert whisper": (
-        f"{pin.PYTHON} /app/examples/models/core/whisper/convert_checkpoint.py"
+        f"{container.PYTHON} /app/examples/models/core/whisper/convert_checkpoint.py"
         f" --model_dir {FETCHED}/whisper-large-v3 --model_name large-v3 --dtype float16"
         f" --logits_dtype float32 --output_dir {MADE}/whisper/checkpoint"
         " --use_weight_only --weight_only_precision int8"
@@ -76,7 +78,7 @@ EXPECTED = {
         f" --workers 1 --output_timing_cache {MADE}/whisper/decoder/timing.cache"
     ),
     "assemble whisper": (
-        "python -m build_scripts.trtllm_assemble engines/rtx3090/whisper --name=whisper"
+        "python -m build_scripts.engines.assemble engines/rtx3090/whisper --name=whisper"
         " --model=openai/whisper-large-v3 --precision=int8 --licence=MIT"
         f" encoder/config.json={MADE}/whisper/encoder/config.json"
         f" encoder/rank0.engine={MADE}/whisper/encoder/rank0.engine"
@@ -86,7 +88,7 @@ EXPECTED = {
         f" preprocessor_config.json={TOKENIZER}/preprocessor_config.json"
     ),
     "convert llm": (
-        f"{pin.PYTHON} /app/examples/models/core/llama/convert_checkpoint.py"
+        f"{container.PYTHON} /app/examples/models/core/llama/convert_checkpoint.py"
         f" --model_dir {LLM} --dtype float16 --output_dir {MADE}/llm/checkpoint"
     ),
     "build llm": (
@@ -98,11 +100,11 @@ EXPECTED = {
         f" --workers 1 --output_timing_cache {MADE}/llm/engine/timing.cache"
     ),
     "describe llm vocabulary": (
-        f"{pin.PYTHON} /app/examples/generate_xgrammar_tokenizer_info.py"
+        f"{container.PYTHON} /app/examples/generate_xgrammar_tokenizer_info.py"
         f" --model_dir {LLM} --output_dir {MADE}/llm/grammar"
     ),
     "assemble llm": (
-        "python -m build_scripts.trtllm_assemble engines/rtx3090/llm --name=llm"
+        "python -m build_scripts.engines.assemble engines/rtx3090/llm --name=llm"
         f" --precision=int4_awq --origin={LLM} config.json={MADE}/llm/engine/config.json"
         f" rank0.engine={MADE}/llm/engine/rank0.engine xgrammar_tokenizer_info.json="
         f"{MADE}/llm/grammar/xgrammar_tokenizer_info.json"
@@ -112,9 +114,11 @@ EXPECTED = {
         f" --optional=tokenizer/generation_config.json={LLM}/generation_config.json"
         f" --optional=tokenizer/chat_template.jinja={LLM}/chat_template.jinja"
     ),
-    "convert align en": f"python -m build_scripts.convert align {ALIGN} {MADE}/align/en",
+    "convert align en": (
+        f"python -m build_scripts.engines.safetensors align {ALIGN} {MADE}/align/en"
+    ),
     "assemble align en": (
-        "python -m build_scripts.trtllm_assemble engines/rtx3090/align/en --name=align"
+        "python -m build_scripts.engines.assemble engines/rtx3090/align/en --name=align"
         f" --precision=float32 --backend=torch --origin={ALIGN} config.json={ALIGN}/config.json"
         f" vocab.json={ALIGN}/vocab.json model.safetensors={MADE}/align/en/model.safetensors"
     ),
@@ -128,7 +132,7 @@ def rtx3090() -> Plan:
 
 
 def argv(of: Plan) -> dict[str, list[str]]:
-    return {command.name: list(command.argv) for command in trtllm_engines.commands(of)}
+    return {command.name: list(command.argv) for command in trtllm.commands(of)}
 
 
 def with_speech(of: Plan, **changes: Any) -> Plan:
@@ -147,7 +151,7 @@ def test_every_command_of_the_reference_card(rtx3090: Plan) -> None:
 
 def test_every_input_is_made_before_it_is_needed(rtx3090: Plan) -> None:
     made: list[str] = []
-    for command in trtllm_engines.commands(rtx3090):
+    for command in trtllm.commands(rtx3090):
         for path in command.inputs:
             assert any(path == one or path.startswith(f"{one}/") for one in made), path
         made += command.outputs
@@ -168,7 +172,7 @@ def test_distil_whisper_is_renamed_to_openai_s_layout_first(rtx3090: Plan) -> No
     assert "fetch whisper tokenizer" not in found
     source = f"{FETCHED}/distil-whisper--distil-large-v3"
     assert found["rename whisper"] == [
-        pin.PYTHON,
+        container.PYTHON,
         "/app/examples/models/core/whisper/distil_whisper/convert_from_distil_whisper.py",
         *("--model_name", source),
         *("--output_dir", f"{FETCHED}/whisper-distil-large-v3"),
@@ -179,7 +183,7 @@ def test_distil_whisper_is_renamed_to_openai_s_layout_first(rtx3090: Plan) -> No
 
 
 def test_every_speech_model_of_the_plans_has_a_source() -> None:
-    assert set(trtllm_sources.WHISPERS) == set(plan.SpeechModel.__args__)  # type: ignore[attr-defined]
+    assert set(sources.WHISPERS) == set(plan.SpeechModel.__args__)  # type: ignore[attr-defined]
 
 
 def test_languages_are_fetched_beside_those_that_are_loaded_at_the_start(rtx3090: Plan) -> None:
@@ -205,9 +209,9 @@ def test_a_directory_is_used_where_it_lies(rtx3090: Plan, tmp_path: Path) -> Non
 
 def test_what_cannot_be_built_is_refused(rtx3090: Plan) -> None:
     with pytest.raises(PlanError, match=r"llm\.quantisation is `gguf`"):
-        trtllm_engines.commands(with_llm(rtx3090, quantisation="gguf"))
+        trtllm.commands(with_llm(rtx3090, quantisation="gguf"))
     with pytest.raises(PlanError, match="states no card"):
-        trtllm_engines.commands(dataclasses.replace(rtx3090, card=None))
+        trtllm.commands(dataclasses.replace(rtx3090, card=None))
     align = dataclasses.replace(rtx3090.align, preload=("xx",))
     with pytest.raises(PlanError, match=r"align\.languages names `xx`"):
-        trtllm_engines.commands(dataclasses.replace(rtx3090, align=align))
+        trtllm.commands(dataclasses.replace(rtx3090, align=align))

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from build_scripts import layout, preflight, processes, settings
+from build_scripts import paths, processes
+from build_scripts.server import preflight, settings
 from tests.docker.conftest import DOCKER, ROOT, tool
 
 SERVERS = ("serve", "cpu")
@@ -51,8 +52,8 @@ def test_engines_are_written_where_they_are_built_and_nowhere_else(compose):
 @pytest.mark.parametrize("name", SERVERS)
 def test_what_a_server_writes_is_memory(compose, name):
     mounted = compose["services"][name]["tmpfs"]
-    for path in (layout.RUN, layout.LOG):
-        inside = Path("/opt/onecard") / path.relative_to(layout.ROOT)
+    for path in (paths.RUN, paths.LOG):
+        inside = Path("/opt/onecard") / path.relative_to(paths.ROOT)
         assert any(str(inside).startswith(one) for one in mounted), path
     assert "/tmp" in mounted
 

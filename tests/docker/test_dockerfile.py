@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from build_scripts import pin
+from build_scripts import container
 from build_scripts.errors import InstallError
 from tests.docker.conftest import DOCKER, ROOT, tool
 
@@ -24,28 +24,28 @@ def stage(dockerfile: str, name: str) -> str:
 def test_the_pin_stands_here_alone(dockerfile):
     image = "${TRITON_IMAGE}:${TRITON_TAG}${TRITON_DIGEST:+@${TRITON_DIGEST}}"
     assert f"FROM {image} AS nvidia" in dockerfile
-    assert dockerfile.count(pin.TAG) == 1
+    assert dockerfile.count(container.TAG) == 1
     assert "TRITON_" not in (DOCKER / "compose.yml").read_text()  # nor is it given from there
-    assert re.fullmatch(r"sha256:[0-9a-f]{64}|", pin.arguments()["TRITON_DIGEST"])
-    assert pin.REFERENCE.startswith("nvcr.io/nvidia/tritonserver")
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}|", container.arguments()["TRITON_DIGEST"])
+    assert container.REFERENCE.startswith("nvcr.io/nvidia/tritonserver")
 
 
 def test_a_newer_pin_is_one_line(tmp_path):
     text = (DOCKER / "Dockerfile").read_text()
-    other = next(tag for tag in pin.RELEASES if tag != pin.TAG)
+    other = next(tag for tag in container.RELEASES if tag != container.TAG)
     (tmp_path / "Dockerfile").write_text(
-        text.replace(f"TRITON_TAG={pin.TAG}", f"TRITON_TAG={other}")
+        text.replace(f"TRITON_TAG={container.TAG}", f"TRITON_TAG={other}")
     )
-    found = pin.arguments(tmp_path / "Dockerfile")
-    assert found == {**pin.arguments(), "TRITON_TAG": other}
-    assert pin.release(found["TRITON_TAG"]) == pin.RELEASES[other]
+    found = container.arguments(tmp_path / "Dockerfile")
+    assert found == {**container.arguments(), "TRITON_TAG": other}
+    assert container.release(found["TRITON_TAG"]) == container.RELEASES[other]
     with pytest.raises(InstallError, match=r"pins `26\.09-x`, known are 25\.10.*docs/engines\.md"):
-        pin.release("26.09-x")
+        container.release("26.09-x")
 
 
 def test_the_digest_goes_before_the_tag():
-    assert pin.reference("image", "tag", "") == "image:tag"
-    assert pin.reference("image", "tag", "sha256:1") == "image@sha256:1"
+    assert container.reference("image", "tag", "") == "image:tag"
+    assert container.reference("image", "tag", "sha256:1") == "image@sha256:1"
 
 
 @pytest.mark.parametrize("name", ["serve", "cpu"])

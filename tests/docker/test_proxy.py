@@ -20,9 +20,9 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from build_scripts import door_rules
-from build_scripts.demo import free_ports
+from build_scripts.commands.demo import free_ports
 from build_scripts.processes import is_free
+from build_scripts.server.door import rules
 from onecard_client import Client
 
 CONFIGURATION = Path(__file__).parents[2] / "docker" / "nginx.conf"
@@ -131,7 +131,7 @@ def test_everything_else_is_refused_over_http_even_to_the_owner(proxy: Proxy, pa
     assert proxy.asked(path, b"{}", **proxy.owner)[0] == 403
 
 
-@pytest.mark.parametrize("model", sorted(door_rules.INNER))
+@pytest.mark.parametrize("model", sorted(rules.INNER))
 def test_inner_models_are_refused_over_grpc_even_to_the_owner(
     proxy: Proxy, stub: Any, model: str
 ) -> None:
@@ -181,8 +181,8 @@ def test_a_page_of_a_browser_is_refused(proxy: Proxy) -> None:
 def test_its_lists_are_those_of_the_door() -> None:
     text = CONFIGURATION.read_text()
     for models in re.findall(r"\^/v2/models/\(([a-z_|]+)\)", text):
-        assert not set(models.split("|")) & door_rules.INNER
+        assert not set(models.split("|")) & rules.INNER
     methods = re.search(r"GRPCInferenceService/\(([A-Za-z|]+)\)", text)
     assert methods is not None
     for method in methods[1].split("|"):
-        door_rules.verify_method(f"/inference.GRPCInferenceService/{method}")
+        rules.verify_method(f"/inference.GRPCInferenceService/{method}")

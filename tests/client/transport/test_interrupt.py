@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def test_interrupts() -> None:
-    tests = Path(__file__).with_name("interrupts.py")
+    tests = Path(__file__).parents[1] / "interrupts.py"
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", str(tests)],
         capture_output=True, text=True, timeout=120,

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from build_scripts import convert
+from build_scripts.engines import safetensors
 from onecard import alignment, manifest
 from onecard.alignment import sentences, text, trellis
 from onecard.alignment.acoustic import Acoustic
@@ -283,7 +283,7 @@ def test_weights_that_come_as_a_pickle_are_the_same_as_safetensors(models, tmp_p
     source, safe = tmp_path / "fetched", load_file(models / "en" / "model.safetensors")
     source.mkdir()
     torch.save(safe, source / "pytorch_model.bin")
-    convert.convert_align(source, tmp_path / "made")
+    safetensors.convert_align(source, tmp_path / "made")
     for name in ("config.json", "vocab.json"):
         shutil.copyfile(models / "en" / name, tmp_path / "made" / name)
     facts = manifest.of(
@@ -300,7 +300,7 @@ def test_weights_that_come_as_a_pickle_are_the_same_as_safetensors(models, tmp_p
     # Where a repository has both, nothing is unpickled.
     shutil.copyfile(models / "en" / "model.safetensors", source / "model.safetensors")
     (source / "pytorch_model.bin").write_bytes(b"not a pickle")
-    convert.convert_align(source, tmp_path / "again")
+    safetensors.convert_align(source, tmp_path / "again")
     assert load_file(tmp_path / "again" / "model.safetensors").keys() == safe.keys()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_scripts import align_models as models
+from build_scripts.plans import languages as models
 from onecard.alignment import interpolation, loudness, numerals, pronunciation, text
 from onecard.alignment.units import Timed, Utterance
 from onecard.options.transcribe import TranscribeOptions

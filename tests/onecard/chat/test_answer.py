@@ -14,7 +14,7 @@ from onecard.llm import generation, tokenizer
 from onecard.llm.generation import Generation, Guide, Piece
 from onecard.llm.tokenizer import Message
 
-ENGINE = Path(__file__).parents[2] / "engines" / "cpu" / "llm"
+ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "llm"
 CONFIG = Config(
     llm_model="llm",
     tokenizer_dir=str(ENGINE / "tokenizer"),

@@ -15,7 +15,7 @@ from onecard.detection import segmentation, silero, vad
 from onecard.errors import InvalidRequest
 from onecard.options.transcribe import TranscribeOptions
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DIRECTORY = ROOT / "engines" / "cpu" / "segmentation"
 LIMITS = audio.Limits(600.0, 1 << 28)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from onecard import audio, manifest
 from onecard.diarization import embedding
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DIRECTORY = ROOT / "engines" / "cpu" / "embedding"
 RATE = audio.SAMPLE_RATE
 

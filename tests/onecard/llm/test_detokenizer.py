@@ -18,7 +18,7 @@ from onecard.llm.detokenizer import Detokenizer
 from onecard.llm.hf_tokenizer import HfTokenizer
 from onecard.llm.tekken_tokenizer import TekkenTokenizer
 
-DIRECTORY = Path(__file__).parents[2] / "engines" / "cpu" / "llm" / "tokenizer"
+DIRECTORY = Path(__file__).parents[3] / "engines" / "cpu" / "llm" / "tokenizer"
 TEKKEN = Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"
 SAMPLE = "naïve café — 日本語テキスト, हिन्दी, 👩‍👩‍👧‍👦🏳️‍🌈 \u0301combining\r\n\ttab"
 

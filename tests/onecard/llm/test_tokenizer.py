@@ -22,7 +22,7 @@ from onecard.errors import InvalidRequest
 from onecard.llm import tokenizer as llm_tokenizer
 from onecard.llm.tokenizer import Message
 
-DIRECTORY = Path(__file__).parents[2] / "engines" / "cpu" / "llm" / "tokenizer"
+DIRECTORY = Path(__file__).parents[3] / "engines" / "cpu" / "llm" / "tokenizer"
 TEKKEN = Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"
 CONVERSATIONS = [
     [("user", "Hello")],

@@ -11,7 +11,7 @@ import tokenizers
 from onecard.errors import InvalidRequest
 from onecard.llm import tokenizing
 
-ENGINE = Path(__file__).parents[2] / "engines" / "cpu" / "llm"
+ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "llm"
 
 
 @pytest.fixture(scope="module")

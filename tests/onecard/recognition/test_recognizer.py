@@ -16,7 +16,8 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer as ReferenceTokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from build_scripts import plan, serving
+from build_scripts.model_repository import models
+from build_scripts.plans import plan
 from evaluation import recordings
 from evaluation.metrics import Counts, word_errors
 from onecard.audio import to_float
@@ -29,7 +30,7 @@ from onecard.recognition import recognizer as recognition
 from onecard.recognition.engine import Answer, Decode, Decoded
 
 CONFIG = parameters.parse(
-    recognition.Config, serving.models(plan.load("cpu"))["recognize"].parameters
+    recognition.Config, models.models(plan.load("cpu"))["recognize"].parameters
 )
 DIRECTORY = Path(CONFIG.engine_dir)
 # WER of faster-whisper on the same chunks with the same options, plus this.

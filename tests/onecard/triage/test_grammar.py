@@ -33,7 +33,7 @@ from onecard.triage.grammar import Begun, VerdictGrammar
 from onecard.triage.options import Settings
 from onecard.triage.packing import Pack
 
-ENGINE = Path(__file__).parents[2] / "engines" / "cpu" / "llm"
+ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "llm"
 VERSION = version("xgrammar")
 CATEGORIES = ("invoice", "phishing", "Größe & Gewicht")
 

@@ -20,7 +20,7 @@ from onecard.triage.options import Settings
 from onecard.triage.packing import MIN_MAIL_TOKENS, Packer
 from onecard.triage.shortening import Gap
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENGINE = ROOT / "engines" / "cpu" / "llm"
 INSTRUCTIONS = 100
 

@@ -14,7 +14,7 @@ from onecard.triage import mail, prompt
 from onecard.triage.mail import Mail
 from onecard.triage.options import Settings
 
-ENGINE = Path(__file__).parents[2] / "engines" / "cpu" / "llm"
+ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "llm"
 SETTINGS = Settings(
     categories=("invoice", "phishing", "gardening"),
     priorities=("high", "low"),

@@ -26,7 +26,7 @@ from onecard.triage import mail
 from onecard.triage.options import Config, TriageOptions
 from onecard.triage.request import Triage, joined
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DIRECTORY = ROOT / "engines" / "cpu" / "llm" / "tokenizer"
 TOKENIZER = tokenizer.load(DIRECTORY)
 VOCABULARY = tokenizers.Tokenizer.from_file(str(DIRECTORY / "tokenizer.json"))

@@ -15,7 +15,7 @@ from onecard.triage.mail import Mail
 from onecard.triage.options import Settings
 from onecard.triage.verdicts import InvalidVerdict, Lines, Reader
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "verdict.schema.json").read_text())
 SETTINGS = Settings(
     categories=("invoice", "other"),

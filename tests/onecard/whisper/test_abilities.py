@@ -13,7 +13,7 @@ from onecard.whisper import abilities
 from onecard.whisper.abilities import Abilities, Config
 from onecard.whisper.tokenizer import Tokenizer
 
-ENGINE = Path(__file__).parents[2] / "engines" / "cpu" / "whisper"
+ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "whisper"
 
 
 @pytest.fixture(scope="module")

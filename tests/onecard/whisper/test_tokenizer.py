@@ -14,7 +14,7 @@ from onecard.errors import InvalidRequest
 from onecard.options.transcribe import TranscribeOptions
 from onecard.whisper.tokenizer import MAX_PREVIOUS_TOKENS, Tokenizer
 
-PATH = Path(__file__).parents[2] / "engines" / "cpu" / "whisper" / "tokenizer.json"
+PATH = Path(__file__).parents[3] / "engines" / "cpu" / "whisper" / "tokenizer.json"
 
 
 @pytest.fixture(scope="module")

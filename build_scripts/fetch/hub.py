@@ -1,0 +1,263 @@
+"""Fetches chosen files of one commit of a Hugging Face repository, and verifies each.
+
+A file has to have the hash that the hub states, the one that this project states where it does, and
+the one that it had when it was fetched first (`hub_lock`).
+`python -m build_scripts.fetch.hub OWNER/NAME --revision REVISION --into FOLDER --file PATTERN`
+HF_ENDPOINT, HF_TOKEN and HF_HOME are the client's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from build_scripts import errors
+from build_scripts.errors import DownloadError
+from build_scripts.fetch import hub_lock
+from build_scripts.fetch.download import Free, sha1_of_blob, verify_room
+from onecard import manifest
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+RECORD = "revision.json"  # beside the files
+UNSTATED = "not stated"
+HUB = "https://huggingface.co"
+REFUSED = (401, 403)  # no token, one that is unknown, or one whose owner did not accept the terms
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Each of `files` (names or patterns) must match, those of `optional` may, and of the names in
+    `first_of` the first that there is is wanted. `sha256`: of files by name, where it is known."""
+
+    repository: str
+    revision: str
+    files: Sequence[str]
+    optional: Sequence[str] = ()
+    first_of: Sequence[str] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What lies in a directory. `asked`: the revision that was asked for; `licence`: as the
+    repository's card states it; `files`: name -> bytes."""
+
+    repository: str
+    asked: str
+    commit: str
+    licence: str
+    files: dict[str, int]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fetch the files that are not there. Raises DownloadError."""
+    parser = argparse.ArgumentParser(prog="python -m build_scripts.fetch.hub")
+    parser.add_argument("repository")
+    parser.add_argument("--revision", required=True)
+    parser.add_argument("--into", required=True, type=Path)
+    parser.add_argument("--file", action="append", required=True, help="a name or a pattern")
+    parser.add_argument("--optional", action="append", default=[], help="one that need not match")
+    parser.add_argument("--first-of", action="append", default=[], help="the first that there is")
+    parser.add_argument("--sha256", action="append", default=[], help="NAME=HEX, of a file")
+    parser.add_argument("--room", type=int, default=1, help="how many times its size must be free")
+    given = parser.parse_args(arguments)
+    stated = dict(one.split("=", 1) for one in given.sha256)
+    wanted = Wanted(
+        given.repository, given.revision, given.file, given.optional, given.first_of, stated
+    )
+    fetch(wanted, given.into, room=given.room)
+
+
+def read(folder: Path) -> Fetched | None:
+    """What was fetched into `folder`; None where nothing was, or nobody knows what."""
+    try:
+        return Fetched(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def fetch(
+    wanted: Wanted,
+    into: Path,
+    *,
+    room: int = 1,
+    free: Free = lambda folder: shutil.disk_usage(folder).free,
+) -> Fetched:
+    """Bring the wanted files into `into`.
+
+    A revision that is not a commit is resolved once; the commit holds as long as the lock beside
+    the checkpoints has it.
+
+    Raises:
+        DownloadError: no answer, terms that were not accepted, no such file, a full disk, or
+            another content than the hub's, this project's or the first fetch's.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    known = read(into)
+    if known and (known.repository, known.asked) != (wanted.repository, wanted.revision):
+        shutil.rmtree(into)
+        known = None
+    lock = hub_lock.beside(into)
+    first = hub_lock.read(lock, wanted.repository, wanted.revision)
+    into.mkdir(parents=True, exist_ok=True)
+    api = HfApi()
+    try:
+        revision = first.commit if first else known.commit if known else wanted.revision
+        info = api.model_info(wanted.repository, revision=revision, files_metadata=True)
+        chosen = _choose(wanted, info)
+        _verify_room(into, wanted, chosen, room, free)
+        found = {
+            one.rfilename: _bring(api, wanted, str(info.sha), one, into, (lock, first))
+            for one in chosen
+        }
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+        raise DownloadError(_explain(wanted, error)) from None
+    entry = hub_lock.Entry(wanted.repository, wanted.revision, str(info.sha), found)
+    hub_lock.write(lock, entry)
+    files = {**(known.files if known else {}), **{one.rfilename: one.size for one in chosen}}
+    return _record(wanted, info, files, into)
+
+
+def _verify_room(into: Path, wanted: Wanted, chosen: Sequence[Any], room: int, free: Free) -> None:
+    missing = sum(one.size or 0 for one in chosen if not _is_there(into, one))
+    total = sum(one.size or 0 for one in chosen)
+    what = f"`{wanted.repository}` and what is made of it"
+    verify_room(into, missing + (room - 1) * total, free, what)
+
+
+def _record(wanted: Wanted, info: Any, files: dict[str, int], into: Path) -> Fetched:
+    licence = str((info.card_data or {}).get("license") or UNSTATED)
+    fetched = Fetched(wanted.repository, wanted.revision, info.sha, licence, files)
+    aside = into / f"{RECORD}.new"
+    aside.write_text(json.dumps(asdict(fetched), indent=2) + "\n", encoding="utf-8")
+    aside.replace(into / RECORD)
+    return fetched
+
+
+def _choose(wanted: Wanted, info: Any) -> list[Any]:
+    names = [one.rfilename for one in info.siblings]
+    for pattern in wanted.files:
+        if not any(fnmatch(name, pattern) for name in names):
+            raise DownloadError(
+                f"`{wanted.repository}` at {info.sha[:12]} has no `{pattern}`, which is needed (it "
+                f"has {', '.join(sorted(names)[:12])}): name a repository or revision that has it"
+            )
+    found = [one for one in wanted.first_of if one in names][:1]
+    if wanted.first_of and not found:
+        raise DownloadError(
+            f"`{wanted.repository}` at {info.sha[:12]} has none of {', '.join(wanted.first_of)} "
+            f"(it has {', '.join(sorted(names)[:12])}): name a repository or revision that has one"
+        )
+    patterns = [*wanted.files, *wanted.optional, *found]
+    return [one for one in info.siblings if any(fnmatch(one.rfilename, p) for p in patterns)]
+
+
+def _is_there(into: Path, wanted: Any) -> bool:
+    path = into / wanted.rfilename
+    return path.is_file() and (wanted.size is None or path.stat().st_size == wanted.size)
+
+
+def _bring(
+    api: HfApi,
+    wanted: Wanted,
+    commit: str,
+    stated: Any,
+    into: Path,
+    first: tuple[Path, hub_lock.Entry | None],
+) -> str:
+    """The sha256 of a file, which is there afterwards and is the right one."""
+    path = into / stated.rfilename
+    name, repository = stated.rfilename, wanted.repository
+    sha256 = manifest.sha256(path) if _is_there(into, stated) else ""
+    if not sha256 or not _is_stated(path, sha256, stated):
+        path.unlink(missing_ok=True)
+        api.hf_hub_download(repository, name, revision=commit, local_dir=into)
+        sha256 = manifest.sha256(path)
+    try:
+        _verify(path, sha256, stated, wanted)
+        hub_lock.verify(*first, name, sha256)
+    except DownloadError:
+        path.unlink()
+        raise
+    return sha256
+
+
+def _verify(path: Path, sha256: str, stated: Any, wanted: Wanted) -> None:
+    """Raises DownloadError where a file has another hash than the hub or this project states."""
+    name, repository = stated.rfilename, wanted.repository
+    if not _is_stated(path, sha256, stated):
+        raise DownloadError(
+            f"`{name}` of `{repository}` is not the file that the hub describes "
+            "(another hash); it was removed. Run it again"
+        )
+    if wanted.sha256.get(name, sha256) != sha256:
+        raise DownloadError(
+            f"`{name}` of `{repository}` has sha256 `{sha256}`, wanted `{wanted.sha256[name]}` "
+            "(build_scripts/engines/sources.py); it was removed. What answers is not the hub, or "
+            f"not its `{wanted.revision}`: look at HF_ENDPOINT and the network"
+        )
+
+
+def _is_stated(path: Path, sha256: str, stated: Any) -> bool:
+    """Whether a file is the one that the hub describes."""
+    if stated.lfs is not None:
+        return bool(stated.lfs.sha256 == sha256)
+    return bool(stated.blob_id is None or sha1_of_blob(path) == stated.blob_id)
+
+
+def _explain(wanted: Wanted, error: Exception) -> str:
+    kind = type(error).__name__
+    endpoint = os.environ.get("HF_ENDPOINT", HUB)
+    status = _status(error)
+    if kind == "GatedRepoError" or (kind != "RepositoryNotFoundError" and status in REFUSED):
+        return _gated(wanted.repository, endpoint, status)
+    if kind in ("RepositoryNotFoundError", "RevisionNotFoundError", "HFValidationError"):
+        return (
+            f"Hugging Face has no `{wanted.repository}` at `{wanted.revision}` that this machine "
+            f"may read ({kind}): look at the plan's checkpoint and revision, or set HF_TOKEN"
+        )
+    if "No space left" in str(error):
+        return f"the disk filled up while fetching `{wanted.repository}`: make room, run it again"
+    said = (str(error).strip().splitlines() or [kind])[0]
+    return (
+        f"`{wanted.repository}` could not be fetched from {endpoint} ({kind}: {said}); what "
+        "arrived is kept and the next run goes on from there: look at the network, run it again"
+    )
+
+
+def _status(error: BaseException | None) -> int:
+    """Of the hub's answer, which the client may have wrapped in an error of its own."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if response is not None:
+            return int(response.status_code)
+        error = error.__cause__
+    return 0
+
+
+def _gated(repository: str, endpoint: str, status: int) -> str:
+    """How to get in. The token itself is in no message."""
+    from huggingface_hub import get_token
+
+    which = "the token that is set is not enough" if get_token() else "no token is set"
+    return (
+        f"`{repository}` is gated ({status}; {which}): accept its terms at "
+        f"{endpoint}/{repository}, make a token at {endpoint}/settings/tokens (of the type read; a "
+        "fine-grained one needs access to public gated repositories), set HF_TOKEN to it (with "
+        "Compose in docker/.env) and run it again"
+    )
+
+
+if __name__ == "__main__":
+    errors.run(main)

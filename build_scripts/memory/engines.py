@@ -1,0 +1,143 @@
+"""The memory of the two TensorRT-LLM engines: weights, execution contexts, buffers, KV caches.
+
+It knows how TensorRT-LLM 1.0 sizes what it allocates; it knows nothing of the processes' own
+memory (`ledger_processes`) or of what fits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from build_scripts.memory import shapes
+from build_scripts.memory.lines import MIB, Line
+from build_scripts.memory.shapes import AUDIO_FRAMES, AUDIO_POSITIONS, HALF, TEXT_POSITIONS
+from build_scripts.plans.plan import Plan
+
+BLOCK_TOKENS = 32  # --tokens_per_block
+
+# Of the attention plugin, in every engine: CUBLAS_WORKSPACE_SIZE of common/attentionOp.cpp.
+PLUGIN_WORKSPACE_BYTES = 32 * MIB
+# Runtime buffers and the decoder, for each row of logits: 2.66 and 5.76 GB for 2048 rows of
+# 151,936 (TensorRT-LLM issue #1188).
+BUFFER_BYTES_PER_LOGIT = 30
+# Whisper's execution contexts, in tensors of [3000, width] float16 a chunk. Encoder: 399,360,000
+# bytes of activations for 8 chunks of large-v3 (sherpa issue #605). Decoder: 833.73 MiB for 8
+# chunks of 4 beams (TensorRT-LLM issue #2419), less the plugin's workspace. Cross-attention over a
+# paged cache is fused (attentionOp.cpp), so that the length of the text does not enter.
+ENCODER_TENSORS_PER_CHUNK = 6.5
+DECODER_TENSORS_PER_CHUNK = 13.7
+
+WHISPER_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (speech)"}
+LLM_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (llm)"}
+
+
+def whisper_process(plan: Plan) -> str:
+    return WHISPER_PROCESS[plan.serving.topology]
+
+
+def llm_process(plan: Plan) -> str:
+    return LLM_PROCESS[plan.serving.topology]
+
+
+def in_blocks(num_tokens: int) -> int:
+    """Rounded up to whole blocks, as the pools are."""
+    return -(-num_tokens // BLOCK_TOKENS) * BLOCK_TOKENS
+
+
+def whisper_kv_tokens(plan: Plan) -> int:
+    """max_tokens_in_paged_kv_cache of Whisper, which caps the self and the cross pool each.
+
+    A chunk takes 1500 tokens of the cross pool, 47 blocks, whatever the beam width: the scheduler
+    asks for the encoder's output length, and a sequence is added with its blocks shared among its
+    beams (batch_manager/kvCacheManager.cpp, getRemainingBlocksToCompletion and addSequence). It
+    takes at most 448 of the self pool for each beam, whose shared part, the prompt, may be short.
+    The larger of both is the cap, since there is one for both pools. The
+    cross pool's window is the encoder's max_input_len, 3000, though 1500 come out: versions before
+    1.0 refuse a pool that is smaller than that (sherpa issue #688), so it never is.
+    """
+    beams = plan.speech.beam_width
+    a_chunk = max(in_blocks(AUDIO_POSITIONS), in_blocks(TEXT_POSITIONS) * beams)
+    return max(plan.speech.chunks_in_flight * a_chunk, in_blocks(AUDIO_FRAMES))
+
+
+def whisper_lines(plan: Plan, kv_tokens: int | None = None) -> list[Line]:
+    """`kv_tokens`: another cap of each pool than the plan's own."""
+    return [dataclasses.replace(line, engine="whisper") for line in _whisper(plan, kv_tokens)]
+
+
+def llm_lines(plan: Plan) -> list[Line]:
+    return [dataclasses.replace(line, engine="llm") for line in _llm(plan)]
+
+
+def _whisper(plan: Plan, kv_tokens: int | None) -> list[Line]:
+    shape = shapes.whisper(plan.speech.model)
+    process, precision = whisper_process(plan), plan.speech.precision
+    name = plan.speech.model
+    lines = []
+    for half, parameters in (("encoder", shape.encoder), ("decoder", shape.decoder)):
+        what = f"{parameters.linear:,} of {parameters.total:,} parameters"
+        lines += [
+            Line(f"{name} {half}, linear at {precision}", process, "weights",
+                 parameters.linear_bytes(precision), "computed", what),
+            Line(f"{name} {half}, the rest at 16 bits", process, "weights",
+                 parameters.rest_bytes, "computed", "embeddings, lm_head, convolutions, norms"),
+        ]  # fmt: skip
+    tokens = in_blocks(kv_tokens or whisper_kv_tokens(plan))
+    pool = tokens * shape.kv_bytes_per_token
+    how = f"{tokens} tokens x {shape.kv_bytes_per_token:,} bytes"
+    return [
+        *lines,
+        *_whisper_activations(plan, process),
+        Line("self-attention KV cache", process, "kv", pool, "computed", how),
+        Line("cross-attention KV cache", process, "kv", pool, "computed", how),
+    ]
+
+
+def _whisper_activations(plan: Plan, process: str) -> list[Line]:
+    shape = shapes.whisper(plan.speech.model)
+    chunks, beams = plan.speech.chunks_in_flight, plan.speech.beam_width
+    tensor = AUDIO_FRAMES * shape.width * HALF
+    encoder = int(chunks * ENCODER_TENSORS_PER_CHUNK * tensor)
+    decoder = int(chunks * DECODER_TENSORS_PER_CHUNK * tensor) + PLUGIN_WORKSPACE_BYTES
+    output = chunks * AUDIO_FRAMES * (shape.width + shape.num_mels) * HALF
+    return [
+        Line("encoder execution context", process, "activations", encoder, "sourced",
+             "sherpa issue #605, large-v3 with 8 chunks; scaled"),
+        Line("decoder execution context", process, "activations", decoder, "sourced",
+             "TensorRT-LLM issue #2419, large-v3 with 8 chunks on an A10; scaled"),
+        Line("encoder input and output buffers", process, "buffers", output, "computed",
+             "3000 frames a chunk (batch_manager/encoderBuffers.cpp)"),
+        Line("logits, decoder and runtime buffers", process, "logits",
+             chunks * beams * shape.vocab * BUFFER_BYTES_PER_LOGIT, "sourced",
+             "TensorRT-LLM issue #1188; scaled by rows and vocabulary"),
+    ]  # fmt: skip
+
+
+def _llm(plan: Plan) -> list[Line]:
+    shape = shapes.llm(plan.llm.architecture)
+    parameters, quantisation = shape.parameters, plan.llm.quantisation
+    process, rows = llm_process(plan), plan.llm.sequences_in_flight
+    # Gate and up projections, and the residual with its normed copy, all at 16 bits: with the
+    # logits just the 773.51 MiB of TensorRT-LLM issue #1188 (Qwen2.5-0.5B, 8192 tokens, 2048 rows).
+    step = plan.llm.max_num_tokens * 2 * (shape.intermediate + shape.width) * HALF
+    activations = step + rows * shape.vocab * HALF + PLUGIN_WORKSPACE_BYTES
+    tokens = in_blocks(plan.llm.kv_tokens)
+    return [
+        Line(f"linear at {quantisation}", process, "weights",
+             parameters.linear_bytes(quantisation), "computed",
+             f"{parameters.linear:,} parameters, with scales and zeros by {shapes.GROUP}"
+             if quantisation.startswith("int4") else f"{parameters.linear:,} parameters"),
+        Line("embedding at 16 bits", process, "weights", parameters.embedding * HALF, "computed",
+             f"{parameters.embedding:,} parameters"),
+        Line("lm_head at 16 bits", process, "weights", parameters.lm_head * HALF, "computed",
+             f"{parameters.lm_head:,} parameters"),
+        Line("norms at 16 bits", process, "weights", parameters.other * HALF, "computed",
+             f"{parameters.other:,} parameters"),
+        Line("execution context", process, "activations", activations, "computed",
+             f"{plan.llm.max_num_tokens} tokens a step; checked against TensorRT-LLM issue #1188"),
+        Line("logits, decoder and runtime buffers", process, "logits",
+             rows * shape.vocab * BUFFER_BYTES_PER_LOGIT, "sourced",
+             "TensorRT-LLM issue #1188; scaled by rows and vocabulary"),
+        Line("self-attention KV cache", process, "kv", tokens * shape.kv_bytes_per_token,
+             "computed", f"{tokens} tokens x {shape.kv_bytes_per_token:,} bytes"),
+    ]  # fmt: skip

@@ -1,0 +1,122 @@
+"""The ledger: every allocation that a plan causes on its card, their sum, and what is left.
+
+It knows which lines there are; what a line costs is `engines`' and `processes`'
+business, and what to do when they do not fit is `refit`'s and `shortfall`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from build_scripts.errors import PlanError
+from build_scripts.memory import engines, processes
+from build_scripts.memory.lines import GIB, Figures, Line, measured
+from build_scripts.plans.plan import Plan
+
+# What the LLM is told of its work, counted with Mistral's tokenizer over onecard/triage/prompt.py
+# with the plans' categories and without mails.
+TRIAGE_PROMPT_TOKENS = 384
+# Room for one mail: the ten of samples/mails take 134 to 346, headers included.
+MAIL_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """`vram_gib`: of the card; `headroom_gib`: what the plan wants to keep free of it."""
+
+    vram_gib: float
+    headroom_gib: float
+    lines: tuple[Line, ...]
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(line.bytes for line in self.lines)
+
+    @property
+    def free_bytes(self) -> int:
+        """Of the card, when all of this is there; negative where it does not even hold that."""
+        return int(self.vram_gib * GIB) - self.total_bytes
+
+    @property
+    def left_bytes(self) -> int:
+        """Beside the headroom; negative where it does not fit."""
+        return self.free_bytes - int(self.headroom_gib * GIB)
+
+    @property
+    def fits(self) -> bool:
+        return self.left_bytes >= 0
+
+    def by_process(self) -> dict[str, int]:
+        """Bytes of each process, in the ledger's order."""
+        return self._sums("process")
+
+    def by_owner(self) -> dict[str, int]:
+        """Bytes of each process and of each engine in it, in the ledger's order."""
+        return self._sums("owner")
+
+    def _sums(self, key: Literal["process", "owner"]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for line in self.lines:
+            name = getattr(line, key)
+            found[name] = found.get(name, 0) + line.bytes
+        return found
+
+
+def ledger(plan: Plan, figures: Figures | None = None, whisper_kv: int | None = None) -> Ledger:
+    """The ledger of a plan with a card.
+
+    Args:
+        figures: what was measured on it; those of docs/measured where they are not given.
+        whisper_kv: tokens of each of Whisper's KV pools, where it is not the plan's own cap.
+
+    Raises:
+        PlanError: the plan states no card, or something whose size cannot be computed.
+    """
+    if plan.card is None:
+        raise PlanError(
+            f"plan `{plan.name}` states no card: nothing of it is on a GPU, so there is no VRAM "
+            "to account for; ask for a plan with a [card]"
+        )
+    known = measured(plan.card) if figures is None else figures
+    lines = (
+        *processes.driver_lines(plan.card),
+        *processes.server_lines(plan, known),
+        *engines.llm_lines(plan),
+        *engines.whisper_lines(plan, whisper_kv),
+        *processes.align_lines(plan, known),
+        *processes.diarize_lines(plan, known),
+    )
+    ordered = sorted(lines, key=lambda line: _order(line, lines))
+    return Ledger(plan.card.vram_gib, plan.card.headroom_gib, tuple(ordered))
+
+
+def _order(line: Line, lines: tuple[Line, ...]) -> int:
+    """Processes stay together, in the order in which they first come up."""
+    return next(i for i, one in enumerate(lines) if one.process == line.process)
+
+
+def triage_tokens(plan: Plan) -> int:
+    """What one triage call wants of the context: instructions, mails and verdicts."""
+    a_mail = MAIL_TOKENS + plan.triage.max_tokens_per_mail
+    return TRIAGE_PROMPT_TOKENS + plan.triage.mails_per_call * a_mail
+
+
+def warnings(plan: Plan, window: int | None = None) -> list[str]:
+    """What fits and yet does not do what the plan says.
+
+    Args:
+        window: tokens of one sequence as they are served, where the environment may have turned it.
+    """
+    wanted, context, key = triage_tokens(plan), plan.llm.context_tokens, "llm.context_tokens"
+    if window is not None and window < context:
+        context, key = window, "MAX_ATTENTION_WINDOW_SIZE"
+    if wanted <= context:
+        return []
+    triage = plan.triage
+    return [
+        f"{key} is {context}, a triage call of {triage.mails_per_call} mails wants "
+        f"{wanted} ({TRIAGE_PROMPT_TOKENS} of instructions, {MAIL_TOKENS} for each mail and "
+        f"{triage.max_tokens_per_mail} for its verdict): fewer mails will go into a call; raise "
+        "it, or lower triage.mails_per_call or triage.max_tokens_per_mail"
+    ]

@@ -1,0 +1,377 @@
+"""How Triton serves a plan: a table of every model, its instances, queue and parameters.
+
+It knows the models and what a plan's words mean for each; it knows nothing of config.pbtxt's
+syntax (`repository`) or of bytes (`ledger`). What a plan does not say is chosen here, once; its
+`[models.*]` may replace any of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from build_scripts.errors import PlanError
+from build_scripts.memory import kv_cache
+from build_scripts.memory.shapes import TEXT_POSITIONS
+from build_scripts.model_repository import overrides
+from build_scripts.plans import speaker_pipeline, values
+from build_scripts.plans.plan import Plan, verify_known
+
+# A chunk is decoded once, so dense speech may need more than OpenAI's 224; four are the prompt's.
+WHISPER_NEW_TOKENS = TEXT_POSITIONS - 4
+
+MAX_AUDIO_BYTES = 2_000_000_000  # of one recording as it is sent
+MAX_QUEUED = 64  # requests that may wait for a model; more are refused
+
+# What runs the engines without a card, by the `backend` of their manifests.
+CPU_WHISPER = "ctranslate2"
+TENSORRT_LLM = "tensorrtllm"
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """How one model is served.
+
+    `parameters` become config.pbtxt's `parameters` of the same names.
+    """
+
+    name: str
+    max_batch_size: int = 1
+    instances: int = 1
+    max_queue_size: int | None = None
+    max_queue_delay_us: int | None = None
+    default_timeout_us: int | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+Knobs = Mapping[str, Mapping[str, Any]]
+
+# The recipe's names of the three knobs, and NVIDIA's names in config.pbtxt.
+KNOBS = {
+    kv_cache.TOKENS: "max_tokens_in_paged_kv_cache",
+    kv_cache.WINDOW: "max_attention_window_size",
+    kv_cache.FRACTION: "kv_cache_free_gpu_mem_fraction",
+    kv_cache.CROSS_FRACTION: "cross_kv_cache_fraction",
+}
+
+
+def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
+    """Every model of the repository, as `plan` serves it.
+
+    Args:
+        turned: the knobs of both engines, where they are not the plan's own.
+
+    Raises PlanError for an odd override.
+    """
+    caps = turned or kv_cache.knobs(plan)
+    # Without a card only the engines queue. A step of the ensemble must not answer a cancelled
+    # request with an error, as a dynamic batcher does: Triton 2.51 then ends the caller's request
+    # twice and can crash (server issues #7368, #8034, mended later). So `align` gets one request at
+    # a time there; its forward is batched over that request's segments, and over requests where the
+    # server is newer.
+    queued = {} if plan.card is None else {"max_queue_size": MAX_QUEUED}
+    table = [
+        ModelPlan("transcribe"),
+        ModelPlan("transcribe_stream", parameters=_transcribe_stream(plan)),
+        ModelPlan(
+            "decode_audio",
+            instances=2,
+            parameters=_decode_audio(plan),
+        ),
+        # The ensemble hands over recordings whole: one that is long leaves the other instance to
+        # short ones, as in `diarize`. Of a card's memory the ledger counts one.
+        ModelPlan("detect_speech", instances=2, **queued, parameters=_detect_speech(plan)),
+        # Each instance serves one request at a time; the engine batches their chunks.
+        ModelPlan("recognize", instances=4, **queued, parameters=_recognize(plan)),
+        ModelPlan(
+            "whisper",
+            max_batch_size=plan.speech.chunks_in_flight,
+            max_queue_size=256,  # chunks that may wait; more are refused
+            max_queue_delay_us=5000,  # a batch waits this long for company
+            default_timeout_us=600000000,
+            parameters=_whisper(plan, caps),
+        ),
+        ModelPlan(
+            "align",
+            # Requests whose segments go through the acoustic model together.
+            max_batch_size=1 if plan.card is None else plan.align.batch_size,
+            **queued,
+            parameters=_align(plan),
+        ),
+        ModelPlan(
+            "diarize",
+            instances=_diarize_instances(plan),
+            **queued,
+            parameters=_diarize(plan),
+        ),
+        ModelPlan("label", parameters=_texts(max_gap_s=0.5, min_split_words=3, min_split_s=0.8)),
+        ModelPlan(
+            "llm",
+            max_batch_size=plan.llm.sequences_in_flight,
+            max_queue_size=MAX_QUEUED,
+            parameters=_llm(plan, caps),
+        ),
+        ModelPlan("chat", parameters=_chat(plan, caps)),
+        ModelPlan("triage", parameters=_triage(plan, caps)),
+    ]
+    served = {model.name: model for model in table}
+    for name, override in plan.overrides.items():
+        verify_known("models", name, list(served))
+        served[name] = _overridden(served[name], override)
+    if plan.card is None:
+        served["llm"] = _queued_by_the_engine(served["llm"])
+    return served
+
+
+def _queued_by_the_engine(model: ModelPlan) -> ModelPlan:
+    """The engine keeps count of who waits, as NVIDIA's executor does, and Triton's queue does not.
+
+    A batcher whose queue has a limit or timeouts does not prefetch: a request that comes while the
+    only instance takes another one wakes nobody, and is seen when the batcher looks again, half a
+    second later (triton-inference-server/core, rate_limiter.cc, `PayloadSlotAvailable`, and
+    scheduler_utils.cc, `support_prefetching_`). Taking a request is milliseconds of Python here;
+    NVIDIA's backend reads its limit from the batcher's policy, and takes requests in C++, which
+    should make that rare.
+    """
+    limit = {"cpu_max_queue_size": str(model.max_queue_size or 0)}
+    return dataclasses.replace(
+        model,
+        max_queue_size=None,
+        max_queue_delay_us=model.max_queue_delay_us or 0,
+        parameters={**model.parameters, **limit},
+    )
+
+
+def _transcribe_stream(plan: Plan) -> dict[str, str]:
+    on_gpu = plan.card is not None
+    chunks_per_piece = 4 if on_gpu else 2
+    if on_gpu:
+        # A card wants its batch full: of recognition one is under way, and the next one complete
+        # behind it.
+        num_groups = 2 * -(-plan.speech.chunks_in_flight // chunks_per_piece)
+        places = {"detect": 1, "recognize": num_groups, "align": plan.align.batch_size}
+        places["diarize"] = _diarize_instances(plan)
+        total = sum(places.values())
+    else:
+        # All stages share the cores, so two pieces are under way at a time, each small and of
+        # another stage: a short recording waits for little.
+        places = dict.fromkeys(("detect", "recognize", "align", "diarize"), 1)
+        total = 2
+    return _texts(
+        max_streams=32,
+        max_audio_bytes=MAX_AUDIO_BYTES,
+        windows_per_piece=64,  # some 35 s of audio
+        chunks_per_piece=chunks_per_piece,
+        diarize_in_pieces=plan.diarize.pipeline == "none",
+        places=total,
+        **{f"{stage}_places": number for stage, number in places.items()},
+    )
+
+
+def _diarize_instances(plan: Plan) -> int:
+    return 1 if plan.diarize.device == "cuda" else 2
+
+
+def _decode_audio(plan: Plan) -> dict[str, str]:
+    return _texts(
+        max_audio_s=21600.0,
+        max_audio_bytes=MAX_AUDIO_BYTES,
+        engine_dir=_engine(plan, "whisper"),  # what is refused for it is refused here
+        max_beam_size=plan.speech.beam_width,
+    )
+
+
+def _detect_speech(plan: Plan) -> dict[str, str]:
+    return _texts(
+        cpu_share=1.0,  # of a recording nothing else can begin before it has ended
+        segmentation=_engine(plan, "segmentation"),
+        batch_size=8,  # more at a time fall out of the processor's caches
+        precision=plan.diarize.segmentation_precision,
+    )
+
+
+def _recognize(plan: Plan) -> dict[str, str]:
+    return _texts(
+        whisper_model="whisper",
+        engine_dir=_engine(plan, "whisper"),
+        engine_backend=CPU_WHISPER if plan.card is None else TENSORRT_LLM,
+        engine_precision=plan.speech.precision,
+        max_chunks_in_flight=plan.speech.chunks_per_request,
+        beam_size=plan.speech.beam_width,
+        max_beam_size=plan.speech.beam_width,
+        max_new_tokens=WHISPER_NEW_TOKENS,
+        max_seq_len=TEXT_POSITIONS,
+    )
+
+
+def _whisper(plan: Plan, caps: Knobs) -> dict[str, str]:
+    engine = _engine(plan, "whisper")
+    on_gpu = plan.card is not None
+    here = {} if on_gpu else {"cpu_compute_type": plan.speech.precision, "cpu_share": 1.0}
+    return _texts(
+        gpt_model_type="inflight_fused_batching",
+        gpt_model_path=f"{engine}/decoder" if on_gpu else engine,
+        encoder_model_path=f"{engine}/encoder" if on_gpu else engine,
+        max_beam_width=plan.speech.beam_width,
+        batch_scheduler_policy="guaranteed_no_evict",
+        decoding_mode="beam_search" if plan.speech.beam_width > 1 else "top_k_top_p",
+        exclude_input_in_output=True,
+        enable_kv_cache_reuse=False,
+        normalize_log_probs=False,  # otherwise greedy decoding's output_log_probs are all 0
+        # These three must exist, or NVIDIA's backend does not load the model.
+        tokenizer_dir="",
+        guided_decoding_backend="",
+        xgrammar_tokenizer_info_path="",
+        **_capped(caps["whisper"]),
+        **here,
+    )
+
+
+def _align(plan: Plan) -> dict[str, str]:
+    on_gpu = plan.card is not None
+    return _texts(
+        cpu_share=0.5 if on_gpu else 1.0,
+        # One wav2vec2 model a language; a language without one goes on to the next.
+        ctc_models=_engine(plan, "align"),
+        ctc_preload=",".join(plan.align.preload) or "none",
+        ctc_max_loaded=plan.align.max_loaded,
+        ctc_batch_size=plan.align.batch_size,
+        ctc_device=plan.align.device,
+        ctc_dtype=plan.align.precision,
+        pocketsphinx=not on_gpu,  # English, from a package
+        # Cross-attention of a CTranslate2 Whisper, or none.
+        attention_model="none" if on_gpu else _engine(plan, "whisper"),
+        attention_compute_type="int8",
+    )
+
+
+def _diarize(plan: Plan) -> dict[str, str]:
+    return _texts(
+        cpu_share=0.5,
+        **speaker_pipeline.served(plan),
+        segmentation=_engine(plan, "segmentation"),
+        embedding=_engine(plan, "embedding"),
+        device=plan.diarize.device,
+        segmentation_batch_size=plan.diarize.segmentation_batch_size,
+        embedding_batch_size=plan.diarize.embedding_batch_size,
+        segmentation_threshold=0.44,
+        min_duration_off_s=0.1,
+        clustering_method="centroid",
+        clustering_threshold=0.5,
+        min_cluster_size=8,
+        max_clustered_embeddings=5000,
+    )
+
+
+def _llm(plan: Plan, caps: Knobs) -> dict[str, str]:
+    engine = _engine(plan, "llm")
+    here: dict[str, Any] = {}
+    if plan.card is None:
+        here = {
+            "cpu_compute_type": "float32",
+            "cpu_share": 1.0,
+            "cpu_nice": 10,  # speech comes first
+            "cpu_max_num_tokens": plan.llm.max_num_tokens,
+        }
+    return _texts(
+        gpt_model_type="inflight_fused_batching",
+        gpt_model_path=engine,
+        max_beam_width=1,
+        batch_scheduler_policy="guaranteed_no_evict",
+        decoding_mode="top_k_top_p",
+        exclude_input_in_output=True,
+        enable_chunked_context=True,
+        enable_kv_cache_reuse=False,
+        normalize_log_probs=False,
+        tokenizer_dir=f"{engine}/tokenizer",
+        guided_decoding_backend="xgrammar",
+        xgrammar_tokenizer_info_path=f"{engine}/xgrammar_tokenizer_info.json",
+        **_capped(caps["llm"]),
+        **here,
+    )
+
+
+def _chat(plan: Plan, caps: Knobs) -> dict[str, str]:
+    return _texts(
+        **_of_llm(plan, caps),
+        max_tokens=plan.chat.max_tokens,
+        max_streams=plan.llm.sequences_in_flight,  # so that priority tells who is next
+        max_waiting=64,  # for their turn; more are refused
+        temperature=plan.chat.temperature,
+    )
+
+
+def _triage(plan: Plan, caps: Knobs) -> dict[str, str]:
+    triage = plan.triage
+    return _texts(
+        **_of_llm(plan, caps),
+        categories=",".join(triage.categories),
+        priorities=",".join(triage.priorities),
+        instructions=triage.instructions,
+        mails_per_call=triage.mails_per_call,
+        max_tokens_per_mail=triage.max_tokens_per_mail,
+        max_calls_in_flight=triage.max_calls_in_flight,
+        max_streams=4,  # requests at a time; more are refused
+        max_speech_wait_s=triage.max_speech_wait_s,
+        confidence_threshold=triage.confidence_threshold,
+        drafts=triage.drafts,
+        temperature=0.0,
+    )
+
+
+def _of_llm(plan: Plan, caps: Knobs) -> dict[str, Any]:
+    """What the models that call the LLM know of it."""
+    engine = _engine(plan, "llm")
+    return {
+        "llm_model": "llm",
+        "tokenizer_dir": f"{engine}/tokenizer",
+        "max_seq_len": caps["llm"][
+            kv_cache.WINDOW
+        ],  # prompt and output; what a caller may count on
+        "engine_dir": engine,
+        "engine_backend": plan.llm.engine if plan.card is None else TENSORRT_LLM,
+        "engine_precision": "float32" if plan.card is None else f"{plan.llm.quantisation}, float16",
+    }
+
+
+def _capped(turned: Mapping[str, Any]) -> dict[str, Any]:
+    return {KNOBS[name]: value for name, value in turned.items()}
+
+
+def _engine(plan: Plan, name: str) -> str:
+    return f"engines/{plan.name}/{name}"
+
+
+def _texts(**values: Any) -> dict[str, str]:
+    return {key: _text(value) for key, value in values.items()}
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _overridden(model: ModelPlan, override: dict[str, Any]) -> ModelPlan:
+    """`model` with what the plan's `[models.<name>]` says instead."""
+    where = f"models.{model.name}"
+    if not isinstance(override, dict):
+        raise PlanError(f"`{where}` is `{override!r}`, must be a section: [{where}]")
+    given = dict(override)
+    parameters = given.pop("parameters", {})
+    if not isinstance(parameters, dict):
+        raise PlanError(
+            f"{where}.parameters is `{parameters!r}`, must be a section: [{where}.parameters]"
+        )
+    for key, value in given.items():
+        names = [one.name for one in dataclasses.fields(ModelPlan)]
+        verify_known(where, key, [name for name in names if name not in ("name", "parameters")])
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise PlanError(f"{where}.{key} is `{value!r}`, must be a whole number")
+        least = 1 if key in ("instances", "max_batch_size") else 0
+        values.within(f"{where}.{key}", value, least, 2**31 - 1)
+    for key in parameters:
+        verify_known(f"{where}.parameters", key, sorted(model.parameters))
+    overrides.verify(model.name, [*given, *parameters])
+    merged = {**model.parameters, **_texts(**parameters)}
+    return dataclasses.replace(model, **given, parameters=merged)

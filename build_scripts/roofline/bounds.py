@@ -1,0 +1,178 @@
+"""The roofline of a plan: how fast each step can be at most on its card, and what limits it.
+
+It knows which steps there are and how their work becomes seconds; how work is counted is `work`'s
+business, and what a card can do `peaks`'.
+
+Source of the model: Williams, Waterman, Patterson, "Roofline: An Insightful Visual Performance
+Model for Multicore Architectures", Communications of the ACM 52(4), 2009.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from build_scripts.memory import ledger
+from build_scripts.memory import shapes as architectures
+from build_scripts.memory.shapes import HALF, Wav2Vec2Shape
+from build_scripts.plans.plan import Plan
+from build_scripts.roofline import peaks, work
+from build_scripts.roofline.peaks import Peak
+from build_scripts.roofline.work import CHUNK_S, TEXT_TOKENS, Work
+
+CHAT_TOKENS = 1024  # of a short conversation
+
+Bound = Literal["compute", "memory"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One step. `seconds`: it takes at least; `amount` of `unit`: what they yield. `stage`: it is
+    all that a part of the speech pipeline does."""
+
+    part: str
+    name: str
+    operations: float
+    bytes: float
+    seconds: float
+    bound: Bound
+    amount: float
+    unit: str
+    stage: bool = False
+
+    @property
+    def intensity(self) -> float:
+        """Operations for each byte."""
+        return self.operations / self.bytes
+
+    @property
+    def rate(self) -> float:
+        """Of `unit` a second, no faster than this."""
+        return self.amount / self.seconds
+
+
+def compute_seconds(one: Work, peak: Peak) -> float:
+    """As long as the tensor cores need at their peak."""
+    return (
+        one.flops / peak.flops + one.half_flops / peak.half_flops + one.tf32_flops / peak.tf32_flops
+    )
+
+
+def seconds(one: Work, peak: Peak) -> float:
+    """The longer of what the tensor cores and what the memory needs; both may work at once."""
+    return max(compute_seconds(one, peak), one.bytes / peak.bandwidth)
+
+
+def line(
+    part: str, name: str, works: Sequence[Work], peak: Peak, amount: float, unit: str,
+    stage: bool = False,
+) -> Line:  # fmt: skip
+    """Of steps one after another; bound by what most of their time is."""
+    total = sum(seconds(one, peak) for one in works)
+    computing = sum(
+        seconds(one, peak)
+        for one in works
+        if compute_seconds(one, peak) >= one.bytes / peak.bandwidth
+    )
+    return Line(
+        part, name, sum(one.operations for one in works), sum(one.bytes for one in works),
+        total, "compute" if computing >= total / 2 else "memory", amount, unit, stage,
+    )  # fmt: skip
+
+
+def bounds(plan: Plan) -> list[Line]:
+    """Every line of a plan with a card.
+
+    Raises:
+        PlanError: it states no card, one without known peaks, or weights without a fixed size.
+    """
+    peak = peaks.peak(plan)
+    return [*_llm(plan, peak), *_whisper(plan, peak), *_after_whisper(plan, peak)]
+
+
+def _llm(plan: Plan, peak: Peak) -> list[Line]:
+    shape, how = architectures.llm(plan.llm.architecture), plan.llm.quantisation
+    step, output = plan.llm.max_num_tokens, triage_output(plan)
+    prompt = ledger.triage_tokens(plan) - output
+    filled = work.prefill(shape, how, prompt, step)
+    lines = [
+        line("llm", f"prompt, {step:,} tokens in a step",
+             [work.prefill(shape, how, step, step)], peak, step, "tokens/s"),
+        line("llm", f"first token of a full triage call, {prompt:,} tokens",
+             [filled], peak, 1, "calls/s"),
+    ]  # fmt: skip
+    for together, context in in_flight(plan):
+        name = f"decoding, {together} x {context:,} tokens of context"
+        steps = [work.decode(shape, how, context, together)]
+        lines.append(line("llm", name, steps, peak, together, "tokens/s"))
+    written = work.decode(shape, how, prompt + output / 2, steps=output)
+    name = f"a full triage call, {plan.triage.mails_per_call} mails, {output:,} tokens written"
+    mails = plan.triage.mails_per_call
+    return [*lines, line("llm", name, [filled, written], peak, mails, "mails/s")]
+
+
+def triage_output(plan: Plan) -> int:
+    """Tokens that a full call writes at most."""
+    return plan.triage.mails_per_call * plan.triage.max_tokens_per_mail
+
+
+def in_flight(plan: Plan) -> list[tuple[int, int]]:
+    """Sequences together and the context of each: a short chat, then what the cache holds."""
+    cases, together = [(1, min(CHAT_TOKENS, plan.llm.context_tokens))], 1
+    while together <= plan.llm.sequences_in_flight:
+        cases.append((together, min(plan.llm.context_tokens, plan.llm.kv_tokens // together)))
+        together *= 2
+    return list(dict.fromkeys(cases))
+
+
+def _whisper(plan: Plan, peak: Peak) -> list[Line]:
+    shape, how = architectures.whisper(plan.speech.model), plan.speech.precision
+    chunks, beams = plan.speech.chunks_in_flight, plan.speech.beam_width
+    audio = chunks * CHUNK_S
+    encoded = work.encode(shape, how, chunks)
+    crossed = work.cross_attention(shape, how, chunks)
+    prompted = work.transcribe_tokens(shape, how, chunks, 1)  # at least one step, of one beam
+    written = work.transcribe_tokens(shape, how, chunks, beams, TEXT_TOKENS)
+    name = f"{plan.speech.model}, {chunks} chunks"
+    return [
+        line("whisper", f"{name}: encoder", [encoded], peak, audio, "s of audio/s"),
+        line("whisper", f"{name}: keys and values of the audio", [crossed], peak, audio,
+             "s of audio/s"),
+        line("whisper", f"{name}: a token of each, beam {beams}",
+             [work.transcribe_tokens(shape, how, chunks, beams)], peak, chunks, "tokens/s"),
+        line("whisper", f"{name}: all of it, {TEXT_TOKENS} tokens each",
+             [encoded, crossed, prompted, written], peak, audio, "s of audio/s", stage=True),
+    ]  # fmt: skip
+
+
+def _after_whisper(plan: Plan, peak: Peak) -> list[Line]:
+    lines = []
+    if plan.align.device == "cuda" and plan.align.fetched:
+        width = HALF if plan.align.precision == "float16" else 2 * HALF
+        segments = plan.align.batch_size
+        lines.append(
+            line("align", f"wav2vec2, {segments} segments of {CHUNK_S} s",
+                 [work.align(_largest(plan), width, segments)], peak, segments * CHUNK_S,
+                 "s of audio/s", stage=True)
+        )  # fmt: skip
+    if plan.diarize.device == "cuda":
+        name, embedded = (
+            ("embeddings of one voice, an hour", work.embed_speakers(3600))
+            if plan.diarize.pipeline == "none"
+            else ("embeddings of windows, an hour", work.embed_windows(3600))
+        )
+        lines.append(
+            line("diarize", name, [embedded], peak, 3600, "s of audio/s", stage=True)
+        )  # fmt: skip
+    return lines
+
+
+def _largest(plan: Plan) -> Wav2Vec2Shape:
+    shapes = [architectures.align(language) for language in plan.align.fetched]
+    return max(shapes, key=lambda shape: shape.num_parameters)
+
+
+def speech_rate(lines: Sequence[Line]) -> float:
+    """Seconds of audio a second, where transcription, alignment and diarization take turns."""
+    return 1 / sum(1 / one.rate for one in lines if one.stage)

@@ -1,0 +1,66 @@
+"""What one card should hold, from the bounds: what is planned for is less than what is possible.
+
+It knows what share of a bound to plan with and how much of an hour; the bounds are `bounds`'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from build_scripts.plans.plan import Plan
+from build_scripts.roofline.bounds import CHAT_TOKENS, Line, in_flight, speech_rate
+
+# Shares of the bound to plan with (docs/capacity.md, "Beside what others measured"): others reach
+# half to three quarters with an LLM at 4 bit, and three tenths with Whisper on TensorRT-LLM, from
+# which something is taken for what the stages wait for each other and for the host.
+TEXT_SHARE = 0.5
+SPEECH_SHARE = 0.2
+BUSY = 0.7  # of an hour; beyond, waiting grows faster than the load (docs/capacity.md)
+# What one user asks for in a busy hour: a supposition, to be replaced by your own.
+USER_AUDIO_MINUTES = 10
+USER_MAILS = 6
+USER_ANSWERS = 6
+
+
+@dataclass(frozen=True)
+class Holding:
+    """`most`: of `what` in an hour, where the card does nothing else."""
+
+    what: str
+    most: float
+    by_a_user: int
+
+    @property
+    def share_of_a_user(self) -> float:
+        """Of the hour that is planned with, what one user takes."""
+        return self.by_a_user / self.most
+
+
+def holdings(plan: Plan, lines: Sequence[Line]) -> list[Holding]:
+    """Audio, mails and answers of a chat, for an hour.
+
+    Args:
+        lines: the bounds of the same plan.
+    """
+    together, context = in_flight(plan)[-1]
+    decoding = _line(lines, f"decoding, {together} x {context:,}")
+    prompt, answer = min(CHAT_TOKENS, context), plan.chat.max_tokens
+    answer_s = answer / decoding.rate + prompt / _line(lines, "prompt, ").rate
+    text, speech = TEXT_SHARE * BUSY * 3600, SPEECH_SHARE * BUSY * 3600
+    return [
+        Holding("minutes of audio", speech_rate(lines) * speech / 60, USER_AUDIO_MINUTES),
+        Holding("mails triaged in full calls", _line(lines, "a full triage call").rate * text,
+                USER_MAILS),
+        Holding(f"answers of {answer:,} tokens to prompts of {prompt:,}", text / answer_s,
+                USER_ANSWERS),
+    ]  # fmt: skip
+
+
+def _line(lines: Sequence[Line], begins: str) -> Line:
+    return next(one for one in lines if one.name.startswith(begins))
+
+
+def users(held: Sequence[Holding]) -> int:
+    """How many who ask for all of it share the card."""
+    return int(1 / sum(one.share_of_a_user for one in held))

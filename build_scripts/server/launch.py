@@ -1,0 +1,172 @@
+"""Which Triton serves a plan, and with what that depends on the Triton and on the plan's topology.
+
+It knows the two runtimes (NVIDIA's container and the one that setup assembles), the flags and the
+environment that NVIDIA's backend wants, and which models go into which server; it knows nothing of
+ports, logs or processes. Sources: triton_backend/scripts/launch_triton_server.py and
+triton_backend/inflight_batcher_llm/src/model_instance_state.cc of NVIDIA/TensorRT-LLM;
+src/model_repository_manager/model_repository_manager.cc of triton-inference-server/core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from build_scripts import paths
+from build_scripts.errors import PlanError
+from build_scripts.plans.plan import Plan
+
+Runtime = Literal["nvidia", "embedded"]
+Part = Literal["all", "speech", "text"]
+
+NVIDIA = Path("/opt/tritonserver")  # in the pinned container
+_BACKEND = "backends/tensorrtllm/libtriton_tensorrtllm.so"
+
+# The LLM first: it is the one that a fragmented card has no room for.
+ENGINES = ("llm", "whisper")
+TEXT = ("llm", "chat", "triage")  # where speech and text live in two servers; the rest is speech
+
+# Of the embedded runtime; more than there are models. Each load and unload waits for a process of
+# its own, and in Triton's usual four places the slowest, which are listed late, begin late.
+LOAD_THREADS = 16
+
+# Triton's default, stated because the ledger counts it.
+CUDA_POOL_BYTES = 64 * 2**20
+
+# What NVIDIA's backend reads from the environment. No mpirun: the backend initialises MPI by
+# itself, for a world of one.
+ENVIRONMENT: Mapping[str, str] = {
+    # Leader mode: the engines run in the server's own process (`plan.Serving` says why).
+    "TRTLLM_ORCHESTRATOR": "0",
+    # The backend configures a transceiver of KV caches for every engine (model_instance_state.cc
+    # 0c8de69a: setCacheTransceiverConfig, whatever config.pbtxt says), which allocates a send and a
+    # receive buffer of 512 MB each and takes them off both pools (cacheTransBuffer.cpp 012f8ad2,
+    # kvCacheManager.cpp). With 0B, as upstream's cacheTransBufferTest has it, there are none. It is
+    # used between servers only, that is never here; a version without it reads no such variable.
+    "TRTLLM_KVCACHE_TRANSFER_BUFFER_SIZE": "0B",
+    # A container's processes may not read each other's memory (open-mpi/ompi#4948).
+    "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One server.
+
+    `flags`: without their dashes; None where there is no value. `environment`: in addition to the
+    inherited one. `libraries`: to go before LD_LIBRARY_PATH. `load_first`: models that are to be
+    loaded one after the other, each ready before the next begins and before any other model;
+    `models`: all that it serves, None for the whole repository.
+    """
+
+    runtime: Runtime
+    part: Part
+    binary: Path
+    backend_directory: Path
+    flags: Mapping[str, str | None]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    libraries: tuple[Path, ...] = ()
+    load_first: tuple[str, ...] = ()
+    models: tuple[str, ...] | None = None
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether models are loaded one by one through the model-control API."""
+        return bool(self.load_first)
+
+
+def runtime(plan: Plan, nvidia: Path = NVIDIA) -> Runtime:
+    """NVIDIA's where the plan has a card and its backend is installed, else the embedded one.
+
+    A plan with a card on the embedded runtime is a rehearsal: the same configuration, loaded in the
+    same order, on our own backend and without a GPU. Whoever starts it should say so.
+    """
+    return "nvidia" if plan.card is not None and (nvidia / _BACKEND).is_file() else "embedded"
+
+
+def launch(
+    plan: Plan, models: tuple[str, ...] = (), part: Part = "all", nvidia: Path = NVIDIA
+) -> Launch:
+    """The server that serves `part` of `plan`.
+
+    Args:
+        models: those of the repository; needed where two servers share them.
+
+    Raises PlanError where `part` and the plan's topology do not go together.
+    """
+    if runtime(plan, nvidia) == "embedded":
+        if part != "all":
+            raise PlanError(
+                f"`{part}` is asked for, but without a GPU one server serves everything"
+            )
+        return _embedded(is_rehearsal=plan.card is not None)
+    topology = plan.serving.topology
+    if (topology == "two_servers") != (part != "all"):
+        wanted = "`speech` or `text`" if topology == "two_servers" else "`all`"
+        raise PlanError(
+            f"plan `{plan.name}` has serving.topology `{topology}`, for which the part to serve is "
+            f"{wanted}; `{part}` was asked for"
+        )
+    served = None if part == "all" else _of(part, models)
+    return Launch(
+        runtime="nvidia",
+        part=part,
+        binary=nvidia / "bin" / "tritonserver",
+        backend_directory=nvidia / "backends",
+        flags=_flags(part),
+        environment=dict(ENVIRONMENT),
+        # LD_LIBRARY_PATH of the container stays as it is: TensorRT and the backend are on it.
+        load_first=tuple(name for name in ENGINES if served is None or name in served),
+        models=served,
+    )
+
+
+def launches(plan: Plan, models: tuple[str, ...] = (), nvidia: Path = NVIDIA) -> tuple[Launch, ...]:
+    """Every server of `plan`, in the order in which they are to be started."""
+    if runtime(plan, nvidia) == "nvidia" and plan.serving.topology == "two_servers":
+        return tuple(launch(plan, models, part, nvidia) for part in ("text", "speech"))
+    return (launch(plan, models, "all", nvidia),)
+
+
+def _embedded(is_rehearsal: bool) -> Launch:
+    """The Triton of setup. A rehearsal loads in the card's order, with NVIDIA's environment."""
+    root = paths.RUNTIME
+    loading: dict[str, str | None] = {
+        "load-model": ENGINES[0] if is_rehearsal else "*",
+        "model-load-thread-count": "1" if is_rehearsal else str(LOAD_THREADS),
+    }
+    return Launch(
+        runtime="embedded",
+        part="all",
+        binary=root / "bin" / "tritonserver",
+        backend_directory=root / "backends",
+        flags={"cache-directory": str(root / "caches"), **loading},
+        environment=dict(ENVIRONMENT) if is_rehearsal else {},
+        libraries=(root / "lib",),
+        load_first=ENGINES if is_rehearsal else (),
+    )
+
+
+def _flags(part: Part) -> dict[str, str | None]:
+    """What NVIDIA's Triton is told beside what every Triton is."""
+    first = next(name for name in ENGINES if part == "all" or (name in TEXT) == (part == "text"))
+    return {
+        # A pool is sized from the memory that is free at that moment, so two engines must not load
+        # at the same time. Within one load Triton's order is that of addresses in memory (a set of
+        # pointers): hence one model at the start and the others through the API.
+        "model-load-thread-count": "1",
+        "load-model": first,
+        "cuda-memory-pool-byte-size": f"0:{CUDA_POOL_BYTES}",
+    }
+
+
+def _of(part: Part, models: tuple[str, ...]) -> tuple[str, ...]:
+    missing = [name for name in (*TEXT, *ENGINES) if name not in models]
+    if missing:
+        raise PlanError(
+            f"the repository has the models `{', '.join(models)}`; two servers share them, and "
+            f"`{missing[0]}` is not among them"
+        )
+    return tuple(name for name in models if (name in TEXT) == (part == "text"))

@@ -1,0 +1,150 @@
+"""What must hold before a server is started; each failure says what was found and what to do.
+
+It knows ports, versions, shared memory and which directories have to be there, and nothing of a
+server that runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from build_scripts import paths, processes
+from build_scripts.errors import PortTaken, ServerError
+from build_scripts.plans import speaker_pipeline
+from build_scripts.server import settings
+from build_scripts.server.launch import Launch
+from build_scripts.server.settings import Settings
+from onecard import manifest
+
+if TYPE_CHECKING:
+    from build_scripts.server.served import Served
+
+WANTED_NUMPY = "1.26"
+MIN_FILES = 4096
+MIN_SHM_BYTES = 512 * 2**20
+
+
+def check(server: Settings, found: Served) -> list[str]:
+    """Raises ServerError or PortTaken for what would keep the server from working; returns what
+    may only bother it."""
+    launch = found.launch
+    if launch.runtime == "embedded" and not (paths.RUNTIME / "manifest.json").is_file():
+        raise ServerError(f"`{paths.RUNTIME}` is not complete: run `make setup`")
+    if not paths.PYTHON.exists():
+        raise ServerError(f"there is no `{paths.PYTHON}`: run `make setup`")
+    warnings = []
+    if server.repository == paths.MODEL_REPOSITORY:  # another one says where its engines are
+        warnings += check_engines(found, server.vram_gib)
+    check_numpy(launch)
+    check_ports(server)
+    return [*warnings, *check_shared_memory(), *check_files()]
+
+
+def check_engines(
+    found: Served, vram_gib: float | None = None, root: Path = paths.ROOT
+) -> list[str]:
+    """Raises ServerError that names every directory without which a model would not load, and the
+    command that makes them; a warning for what is only less: a language, an engine of before the
+    plan was changed. What lies in them is verified by the models."""
+    from build_scripts.engines import (
+        build,
+    )  # it wants packages, and `demo` imports this before setup
+
+    plan = found.plan
+    cure = build.cure(plan, vram_gib)
+    wanted = [one for one in build.directories(plan) if _is_wanted(one, found.launch)]
+    missing = [one for one in wanted if not (root / one / manifest.FILENAME).is_file()]
+    spare = [one for one in missing if _language(one) not in ("", *plan.align.preload)]
+    lost = [one for one in missing if one not in spare]
+    if lost:
+        where = ""
+        if plan.card is not None and found.launch.runtime == "embedded":
+            where = ". Without that card: `make serve PLAN=cpu`"
+        raise ServerError(f"engines that are not made yet: {', '.join(lost)}; {cure}{where}")
+    warnings = [
+        f"warning: {one} is not made yet, so words of that language are timed in proportion to the "
+        f"text; {cure}"
+        for one in spare
+    ]
+    if lack := speaker_pipeline.lack(plan, root):
+        warnings.append(f"warning: {lack}; {cure}")
+    if found.launch.runtime == "nvidia":
+        made = set(wanted) - set(missing)
+        stale = [one for one in build.stale(plan, root) if one in made]
+        warnings += [f"warning: {one} is not what the plan says now; {cure}" for one in stale]
+    return warnings
+
+
+def _is_wanted(directory: str, launch: Launch) -> bool:
+    """Whether a model of this server reads it; of two servers each serves a part."""
+    readers = {"llm": "llm", "whisper": "whisper", "align": "align"}
+    _engines, _plan, name = directory.split("/")[:3]
+    return launch.models is None or readers.get(name, "diarize") in launch.models
+
+
+def _language(directory: str) -> str:
+    """Of engines/<plan>/align/<language>; empty of all others."""
+    return directory.partition("/align/")[2]
+
+
+def check_numpy(launch: Launch) -> None:
+    """Raises ServerError unless the models will import a NumPy that Triton's stub can handle.
+
+    With NumPy 2 the server reports ready and every tensor is silently wrong.
+    """
+    script = "import json, numpy; print(json.dumps([numpy.__version__, numpy.__file__]))"
+    asked = subprocess.run(
+        [str(paths.PYTHON), "-c", script],
+        env=settings.environment(launch),
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if asked.returncode != 0:
+        said = (asked.stderr.strip().splitlines() or ["no output"])[-1]
+        raise ServerError(f"NumPy cannot be imported ({said}): run `make setup`")
+    version, origin = json.loads(asked.stdout)
+    if not version.startswith(WANTED_NUMPY + "."):
+        raise ServerError(
+            f"the models would import NumPy `{version}` from `{origin}`, wanted {WANTED_NUMPY}.x: "
+            "Triton's Python stub corrupts tensors in silence with any other. "
+            "Run `make setup`, and look at PYTHONPATH"
+        )
+
+
+def check_ports(server: Settings) -> None:
+    """Raises PortTaken that names who holds a port."""
+    for variable, port in server.ports.items():
+        if not processes.is_free(server.address, port):
+            raise PortTaken(
+                f"port `{port}` of `{server.address}` is taken by {processes.listener(port)}, "
+                f"wanted it for {variable}: stop that process or choose another, {variable}=..."
+            )
+
+
+def check_shared_memory() -> list[str]:
+    """A warning where /dev/shm is too small for long recordings (Docker's default is 64 MiB)."""
+    stat = os.statvfs("/dev/shm")
+    free_bytes = stat.f_bavail * stat.f_frsize
+    if free_bytes >= MIN_SHM_BYTES:
+        return []
+    return [
+        f"warning: /dev/shm has {free_bytes >> 20} MiB free, wanted {MIN_SHM_BYTES >> 20}: "
+        "long recordings will fail (in Docker: --shm-size=8g)"
+    ]
+
+
+def check_files() -> list[str]:
+    """A warning where so few files may be open that idle connections soon keep others out."""
+    allowed = processes.file_limit()[0]
+    if allowed >= MIN_FILES:
+        return []
+    return [
+        f"warning: {allowed} files may be open, wanted {MIN_FILES}: a connection is one, and more "
+        f"are not let in (ulimit -Hn {MIN_FILES}, or LimitNOFILE= of its systemd unit)"
+    ]

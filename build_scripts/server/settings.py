@@ -1,0 +1,282 @@
+"""Where one server listens, what it serves and where it keeps what; from flags and environment.
+
+It knows names and paths, and nothing of processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sysconfig
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+from build_scripts import arguments as dial
+from build_scripts import paths as layout
+from build_scripts.errors import ServerError
+from build_scripts.plans import match
+from build_scripts.plans.plan import DEFAULT_PLAN
+from build_scripts.server.door.rules import HEADER
+from build_scripts.server.launch import Launch, Part
+
+DEFAULT_PORTS = {"HTTP_PORT": 8000, "GRPC_PORT": 8001, "METRICS_PORT": 8002}
+DRAIN_TIMEOUT_S = 300
+SERVER = "ONECARD_SERVER"  # in the environment of everything that one server starts
+# Triton 2.51 parses a body that is sent as `application/x-www-form-urlencoded` (what curl and
+# Python's urllib say unless they are told otherwise) as a query, with two buffers of the body's
+# length on the stack of a thread, and 16 bytes for every piece that a body of any type arrived in.
+# With the usual 8 MiB a form of 4 MB ends the server; with this, one of 511 MiB is answered.
+STACK_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One server. The HTTP port is its name: state, log and shared memory go by it."""
+
+    address: str
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+    repository: Path
+    plan: str
+    part: Part  # of a plan whose engines live in two servers
+    drain_timeout_s: int
+    vram_gib: float | None = None  # where the plan's one dial is turned
+    warmup: bool = True  # make the first request of each kind before it is ready
+    allowed_hosts: tuple[str, ...] = ()  # names, beside addresses, that callers may know it by
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Environment variable -> port."""
+        numbers = (self.http_port, self.grpc_port, self.metrics_port)
+        return dict(zip(DEFAULT_PORTS, numbers, strict=True))
+
+    @property
+    def reachable_address(self) -> str:
+        """An address to reach the server at from here."""
+        wildcard = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+        return wildcard.get(
+            self.address, f"[{self.address}]" if ":" in self.address else self.address
+        )
+
+    @property
+    def url(self) -> str:
+        """The HTTP endpoint."""
+        return f"http://{self.reachable_address}:{self.http_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """The metrics endpoint."""
+        return f"http://{self.reachable_address}:{self.metrics_port}"
+
+    @property
+    def run(self) -> Path:
+        """What a running server leaves for `wait`, `stop` and the next start."""
+        return layout.RUN / str(self.http_port)
+
+    @property
+    def log(self) -> Path:
+        """Triton's whole output."""
+        return layout.LOG / f"server-{self.http_port}.log"
+
+    @property
+    def messages(self) -> Path:
+        """What a detached `serve` would have printed."""
+        return layout.LOG / f"serve-{self.http_port}.log"
+
+    @property
+    def shm_prefix(self) -> str:
+        """What the names of this server's shared-memory regions begin with, and of no other's."""
+        return shm_prefix(self.http_port)
+
+
+@dataclass(frozen=True)
+class Inner:
+    """Ports of 127.0.0.1 on which Triton listens behind the door (`door`)."""
+
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+
+    @property
+    def url(self) -> str:
+        """The HTTP endpoint."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """The metrics endpoint."""
+        return f"http://127.0.0.1:{self.metrics_port}"
+
+
+def shm_prefix(http_port: int | str) -> str:
+    """Distinct for every checkout on the machine and every port of it."""
+    checkout = hashlib.sha256(str(layout.ROOT).encode()).hexdigest()[:10]
+    return f"onecard_{checkout}_{http_port}_"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The flags that say which server is meant; each has an environment variable as its default."""
+    for variable, port in DEFAULT_PORTS.items():
+        flag = "--" + variable.lower().replace("_", "-")
+        parser.add_argument(flag, type=int, default=None, help=f"default {port}; or {variable}=")
+    parser.add_argument("--address", help="default 127.0.0.1; or ADDRESS=")
+    parser.add_argument("--repository", type=Path, help="default model_repository/; or REPOSITORY=")
+    parser.add_argument(
+        "--plan", help="whose configuration to serve, default cpu; or PLAN=; `auto` asks the driver"
+    )
+    parser.add_argument(
+        "--part",
+        choices=get_args(Part),
+        help="of a plan with topology two_servers: `speech` or `text`; or PART=",
+    )
+    parser.add_argument(
+        "--drain-timeout", type=int, help=f"seconds, default {DRAIN_TIMEOUT_S}; or DRAIN_TIMEOUT="
+    )
+    parser.add_argument(
+        "--warmup",
+        choices=("0", "1"),
+        help="make the first request of each kind before it is ready, default 1; or WARMUP=",
+    )
+    parser.add_argument(
+        "--allowed-hosts",
+        help="names, with commas, that HTTP callers may use beside addresses and localhost; or "
+        "ALLOWED_HOSTS=",
+    )
+
+
+def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Flags win over the environment. Raises ServerError for a port that is no port,
+    or a time that is no time, PlanError for an amount of memory that is none."""
+
+    def chosen(name: str, default: str) -> str:
+        given = getattr(arguments, name)
+        return str(given if given is not None else environment.get(name.upper()) or default)
+
+    ports = [_port(name, chosen(name.lower(), str(p))) for name, p in DEFAULT_PORTS.items()]
+    if len(set(ports)) < len(ports):
+        raise ServerError(f"the ports are `{ports}`, wanted three different ones")
+    http_port, grpc_port, metrics_port = ports
+    return Settings(
+        address=chosen("address", "127.0.0.1"),
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        repository=Path(chosen("repository", str(layout.MODEL_REPOSITORY))).resolve(),
+        plan=match.resolve(chosen("plan", DEFAULT_PLAN)),
+        part=_part(chosen("part", "all")),
+        drain_timeout_s=_seconds("DRAIN_TIMEOUT", chosen("drain_timeout", str(DRAIN_TIMEOUT_S))),
+        vram_gib=dial.read(arguments.vram, environment) if "vram" in arguments else None,
+        warmup=_flag("WARMUP", chosen("warmup", "1")),
+        allowed_hosts=_names(chosen("allowed_hosts", "")),
+    )
+
+
+def _port(name: str, text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ServerError(f"`{name}` is `{text}`, wanted a number from 1 to 65535")
+    return int(text)
+
+
+def _seconds(name: str, text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:  # Triton's own is a 32-bit number
+        raise ServerError(f"`{name}` is `{text}`, wanted a whole number of seconds, 0 or more")
+    return int(text)
+
+
+def _flag(name: str, text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ServerError(f"`{name}` is `{text}`, wanted 0 or 1")
+    return text == "1"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def _part(text: str) -> Part:
+    if text not in get_args(Part):
+        raise ServerError(f"`PART` is `{text}`, wanted one of {', '.join(get_args(Part))}")
+    return cast(Part, text)
+
+
+# Every kind of call that Triton can restrict (server, restricted_features.h). Shared memory lets
+# its caller read and write the Python backend's own (CVE-2025-23319, -23320, -23334).
+APIS = (
+    "health",
+    "metadata",
+    "inference",
+    "shared-memory",
+    "model-config",
+    "model-repository",
+    "statistics",
+    "trace",
+    "logging",
+)
+
+
+def command(
+    settings: Settings, secret: str, launch: Launch, inner: Inner | None = None
+) -> list[str]:
+    """Triton's command line; behind the door, or where callers know it."""
+    restricted = f"{','.join(APIS)}:{HEADER}={secret}"
+    listening = inner or settings
+    address = settings.address if inner is None else "127.0.0.1"
+    flags = {
+        "model-repository": settings.repository,
+        "backend-directory": launch.backend_directory,
+        "http-address": address,
+        "grpc-address": address,
+        "metrics-address": address,
+        "http-port": listening.http_port,
+        "grpc-port": listening.grpc_port,
+        "metrics-port": listening.metrics_port,
+        # Explicit control is what lets the supervisor drain models in order and bring one back.
+        "model-control-mode": "explicit",
+        "http-restricted-api": restricted,
+        "grpc-restricted-protocol": restricted,
+        "strict-readiness": "true",
+        "exit-on-error": "true",
+        "exit-timeout-secs": settings.drain_timeout_s,
+        "disable-auto-complete-config": None,
+        # Python-based backends (backends/tensorrtllm) take it from `python` as well.
+        "backend-config": f"python,shm-region-prefix-name={settings.shm_prefix}",
+        **launch.flags,
+    }
+    if settings.plan != DEFAULT_PLAN:
+        flags["model-config-name"] = settings.plan
+    given = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags.items()]
+    return [str(launch.binary), *given]
+
+
+def environment(launch: Launch, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of the server and so of every model."""
+    libraries = [str(path) for path in launch.libraries]
+    # An interpreter built with a shared library of its own may be the only one that has it.
+    libdir = sysconfig.get_config_var("LIBDIR")
+    if sysconfig.get_config_var("Py_ENABLE_SHARED") and libdir:
+        libraries.append(libdir)
+    return {
+        **inherited,
+        "PATH": _joined(str(layout.VENV / "bin"), inherited.get("PATH")),
+        "VIRTUAL_ENV": str(layout.VENV),
+        "PYTHONPATH": _joined(inherited.get("PYTHONPATH"), str(layout.ROOT)),
+        "LD_LIBRARY_PATH": _joined(*libraries, inherited.get("LD_LIBRARY_PATH")),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+        # Pools that spin while they wait take the cores from each other (LSTMs: 30 to 40 times
+        # slower). One thread unless a model asks for its share (onecard/python_backend/threads.py).
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYANNOTE_METRICS_ENABLED": "0",
+        "HF_HUB_OFFLINE": "1",
+        **launch.environment,
+    }
+
+
+def _joined(*paths: str | None) -> str:
+    return ":".join(path for path in paths if path)

@@ -1,0 +1,150 @@
+"""The knobs: what follows from the ledger, and what an environment may make of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from build_scripts.errors import PlanError
+from build_scripts.memory import kv_cache, ledger
+from build_scripts.memory.kv_cache import CROSS_FRACTION, FRACTION, NAMES, TOKENS, WINDOW
+from build_scripts.memory.lines import GIB
+from build_scripts.plans import plan
+from build_scripts.plans.plan import Plan, Serving
+
+CARDS = [name for name in plan.names() if plan.load(name).card is not None]
+
+
+def reference() -> Plan:
+    return plan.load("rtx3090")
+
+
+def test_the_reference() -> None:
+    found = kv_cache.knobs(reference())
+    assert found["llm"][TOKENS] == found["llm"][WINDOW] == 8192
+    assert found["whisper"][TOKENS] == 3 * 5 * 14 * 32
+    assert found["whisper"][WINDOW] == 448
+    assert CROSS_FRACTION not in found["llm"]
+    assert set(NAMES) <= set(found["llm"])
+    assert {*NAMES, CROSS_FRACTION} == set(found["whisper"])
+
+
+def turn(found: Plan, engine: str) -> tuple[int, int]:
+    """What is free when an engine sizes its pools, and what comes after it."""
+    lines, card = ledger.ledger(found).lines, found.card
+    assert card is not None
+    of_whisper = {
+        id(line)
+        for line in lines
+        if line.engine == "whisper" or line.process == "tritonserver (speech)"
+    }
+    later = [line for line in lines if line.process in ("align", "diarize")]
+    if engine == "llm":
+        later += [line for line in lines if id(line) in of_whisper]
+    waiting = {id(line) for line in later}
+    there = sum(
+        line.bytes
+        for line in lines
+        if id(line) not in waiting
+        and (line.kind != "kv" or (id(line) in of_whisper) != (engine == "whisper"))
+    )
+    return int(card.vram_gib * GIB) - there, sum(line.bytes for line in later)
+
+
+@pytest.mark.parametrize("name", CARDS)
+@pytest.mark.parametrize("engine", ["llm", "whisper"])
+def test_an_engine_that_heeds_no_cap_leaves_what_the_rest_needs(name: str, engine: str) -> None:
+    found = plan.load(name)
+    fraction = kv_cache.knobs(found)[engine][FRACTION]
+    free, later = turn(found, engine)
+    assert fraction < 1
+    assert (1 - fraction) * free >= later
+    spare = ledger.ledger(found).free_bytes
+    # What it was meant to have is there, also where others took half of the spare memory.
+    pool = free - later - spare
+    assert pool > 0
+    assert fraction * (free - spare // 2) >= pool
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_of_two_servers_the_first_may_be_started_again(name: str) -> None:
+    found = dataclasses.replace(plan.load(name), serving=Serving("two_servers"))
+    pool = sum(
+        line.bytes
+        for line in ledger.ledger(found).lines
+        if (line.process, line.kind) == ("tritonserver (llm)", "kv")
+    )
+    free = pool + ledger.ledger(found).free_bytes
+    assert kv_cache.knobs(found)["llm"][FRACTION] * free >= pool
+
+
+def test_both_pools_of_whisper_reach_their_cap() -> None:
+    caps = kv_cache.knobs(reference())["whisper"]
+    free, _ = turn(reference(), "whisper")
+    cap_bytes = caps[TOKENS] * 163_840
+    for share in (caps[CROSS_FRACTION], 1 - caps[CROSS_FRACTION]):
+        assert free * caps[FRACTION] * share >= cap_bytes
+
+
+def test_without_a_card_they_are_what_the_cpu_backend_counts_by() -> None:
+    found = kv_cache.knobs(plan.load("cpu"))
+    assert found["whisper"] == {TOKENS: 24576, WINDOW: 448, FRACTION: 0.5, CROSS_FRACTION: 0.5}
+    assert found["llm"] == {TOKENS: 16384, WINDOW: 8192}
+
+
+def test_an_empty_environment_changes_nothing() -> None:
+    assert kv_cache.overridden(reference(), {TOKENS: ""}) == kv_cache.knobs(reference())
+
+
+@pytest.mark.parametrize("prefix", ["", "LLM_"])
+def test_the_recipes_names_are_the_llms(prefix: str) -> None:
+    environment = {prefix + TOKENS: "4096", prefix + WINDOW: "4096"}
+    found = kv_cache.overridden(reference(), environment)
+    assert found["llm"][TOKENS] == found["llm"][WINDOW] == 4096
+    assert found["whisper"][TOKENS] == kv_cache.knobs(reference())["whisper"][TOKENS]
+
+
+def test_whispers_have_a_prefix() -> None:
+    found = kv_cache.overridden(reference(), {"WHISPER_" + TOKENS: "3008"})
+    assert found["whisper"][TOKENS] == 3008
+    assert found["llm"][TOKENS] == 8192
+
+
+def test_a_fraction_may_be_raised() -> None:
+    found = kv_cache.overridden(reference(), {FRACTION: "0.9"})
+    assert found["llm"][FRACTION] == 0.9
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({TOKENS: "32768"}, "at most 22.00 fit"),
+        ({"WHISPER_" + TOKENS: "9024"}, "WHISPER_MAX_TOKENS_IN_KV_CACHE from the environment"),
+        ({WINDOW: "16384", TOKENS: "16384"}, "at most 8192"),
+        ({TOKENS: "4096"}, "would shorten the window"),
+        ({"WHISPER_" + WINDOW: "224"}, "must be 448"),
+        ({"WHISPER_" + TOKENS: "1024"}, "at least 3008"),
+        ({FRACTION: "0.1"}, "at its turn the engine"),
+        ({"WHISPER_" + FRACTION: "0.1"}, "WHISPER_KV_CACHE_FREE_GPU_MEM_FRACTION is 0.1"),
+        ({FRACTION: "1.0"}, "above 0 and below 1"),
+        ({FRACTION: "nan"}, "above 0 and below 1"),
+        ({TOKENS: "8k"}, "must be a whole number"),
+        ({TOKENS: "-1"}, "must be a whole number above 0"),
+        ({TOKENS: "4096", "LLM_" + TOKENS: "8192"}, "both set the LLM's knob"),
+    ],
+)
+def test_what_breaks_the_ledger_or_the_engine_is_refused(
+    environment: dict[str, str], says: str
+) -> None:
+    with pytest.raises(PlanError, match=says.replace("(", r"\(")):
+        kv_cache.overridden(reference(), environment)
+
+
+def test_what_just_fits_is_allowed_and_a_block_more_is_not() -> None:
+    left = ledger.ledger(reference()).left_bytes
+    blocks = left // (32 * 163_840)
+    assert blocks >= 1
+    assert kv_cache.overridden(reference(), {TOKENS: str(8192 + 32 * blocks)})
+    with pytest.raises(PlanError, match=r"at most 22\.00 fit"):
+        kv_cache.overridden(reference(), {TOKENS: str(8192 + 32 * (blocks + 1))})

@@ -1,0 +1,220 @@
+"""config.pbtxt is what plan and contract say, for every plan, and holds nothing else."""
+
+from dataclasses import fields, replace
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from build_scripts.errors import PlanError
+from build_scripts.memory import fit
+from build_scripts.model_repository import models, render
+from build_scripts.plans import plan
+from onecard.chat import answer
+from onecard.contract import pipeline, trtllm
+from onecard.options import parameters
+from onecard.triage import options
+
+CONFIGS = {
+    path: text_format.Parse(path.read_text(), pb.ModelConfig())
+    for path in sorted(render.REPOSITORY.rglob("*.pbtxt"))
+}
+
+
+def test_what_is_checked_in_is_what_the_plans_render():
+    texts = {}
+    for name in plan.names():
+        texts |= render.render(fit.load(name))
+    assert render.diff(texts) == ""
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=str)
+def test_no_template_is_left(path):
+    assert "${" not in path.read_text()
+    assert CONFIGS[path].name == path.relative_to(render.REPOSITORY).parts[0]
+
+
+def interface(config):
+    def shape(tensor):
+        reshape = tuple(tensor.reshape.shape) if tensor.HasField("reshape") else None
+        return tensor.name, tensor.data_type, tuple(tensor.dims), reshape
+
+    inputs = [(*shape(t), t.optional, t.allow_ragged_batch) for t in config.input]
+    return inputs, [shape(t) for t in config.output]
+
+
+def of_the_contract(tensors, *more):
+    return [
+        (t.name, pb.DataType.Value(t.dtype), t.dims, t.reshape, *(getattr(t, m) for m in more))
+        for t in tensors
+    ]
+
+
+@pytest.mark.parametrize(("name", "is_decoupled"), pipeline.ENGINES.items())
+def test_an_engine_has_the_same_tensors_on_every_plan_and_they_are_the_contracts(
+    name, is_decoupled
+):
+    found = {path: c for path, c in CONFIGS.items() if c.name == name}
+    assert len(found) == len(plan.names()) > 1
+    wanted = of_the_contract(trtllm.INPUTS, "optional", "ragged"), of_the_contract(trtllm.OUTPUTS)
+    for path, config in found.items():
+        assert config.backend == "tensorrtllm", path
+        assert interface(config) == wanted, path
+        assert config.model_transaction_policy.decoupled == is_decoupled, path
+
+
+@pytest.mark.parametrize("path", [p for p, c in CONFIGS.items() if c.name in pipeline.ENGINES])
+def test_an_engine_s_parameters_are_the_backend_s_and_can_be_read(path):
+    texts = {key: entry.string_value for key, entry in CONFIGS[path].parameters.items()}
+    for key, text in texts.items():
+        trtllm.parse(key, text)  # raises for one that it does not know
+    assert {one.key for one in trtllm.PARAMETERS if one.must_exist} <= texts.keys()
+
+
+@pytest.mark.parametrize("name", ["chat", "triage"])
+def test_the_models_that_call_the_llm_stream_and_may_be_asked_without_options(name):
+    for path, config in CONFIGS.items():
+        if config.name == name:
+            assert config.model_transaction_policy.decoupled, path
+            assert [(one.name, one.optional) for one in config.input][1:] == [("OPTIONS", True)]
+            assert config.parameters["calls"].string_value == "llm", path
+
+
+@pytest.mark.parametrize(("name", "config"), [("chat", answer.Config), ("triage", options.Config)])
+def test_the_plans_state_what_a_model_of_the_llm_reads_and_nothing_else(name, config):
+    for path, found in CONFIGS.items():
+        if found.name == name:
+            texts = {key: entry.string_value for key, entry in found.parameters.items()}
+            parameters.parse(config, texts)
+            assert texts.keys() == {field.name for field in fields(config)} | {"calls"}, path
+
+
+def test_the_llm_refuses_when_its_queue_is_full_and_is_no_encoder_decoder():
+    for path, config in CONFIGS.items():
+        if config.name == "llm":
+            batching, limit = config.dynamic_batching, str(models.MAX_QUEUED)
+            if path == render.REPOSITORY / "llm" / "config.pbtxt":  # the CPU's
+                # A limit in the batcher would cost requests that come together half a second.
+                assert not batching.HasField("default_queue_policy")
+                assert config.parameters["cpu_max_queue_size"].string_value == limit
+            else:
+                assert str(batching.default_queue_policy.max_queue_size) == limit, path
+            # NVIDIA's backend takes the model for an encoder-decoder, or refuses it, with these
+            forbidden = {"cross_kv_cache_fraction", "encoder_model_path"}
+            assert not forbidden & set(config.parameters), path
+
+
+def test_whisper_states_every_parameter_that_the_backend_insists_on():
+    # NVIDIA's backend reads these outside its try block, or aborts without
+    needed = {
+        "gpt_model_type",
+        "gpt_model_path",
+        "encoder_model_path",
+        "cross_kv_cache_fraction",
+        "max_tokens_in_paged_kv_cache",
+        "kv_cache_free_gpu_mem_fraction",
+        "max_beam_width",
+        "tokenizer_dir",
+        "xgrammar_tokenizer_info_path",
+        "guided_decoding_backend",
+    }
+    for path, config in CONFIGS.items():
+        if config.name == "whisper":
+            assert needed <= set(config.parameters), path
+
+
+def test_an_override_replaces_what_it_names_and_nothing_else():
+    good = plan.load("cpu")
+    given = {"align": {"instances": 2, "parameters": {"cpu_share": 0.25, "pocketsphinx": False}}}
+    found, usual = models.models(replace(good, overrides=given)), models.models(good)
+    assert found["align"].instances == 2
+    assert found["align"].parameters == {
+        **usual["align"].parameters,
+        "cpu_share": "0.25",
+        "pocketsphinx": "false",
+    }
+    assert {**found, "align": None} == {**usual, "align": None}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"algin": {}}, "unknown key `algin` in models; known: align"),
+        ({"align": {"instancs": 1}}, "unknown key `instancs`.*known: instances"),
+        ({"align": {"instances": "two"}}, "models.align.instances is `'two'`.*a whole number"),
+        ({"align": {"parameters": {"cpu_shar": 1}}}, "unknown key `cpu_shar`.*known: cpu_share"),
+        ({"align": {"parameters": 5}}, r"`5`, must be a section: \[models.align.parameters\]"),
+        ({"align": {"instances": 0}}, "models.align.instances is `0`, must be at least 1"),
+        ({"align": {"max_batch_size": 0}}, "align.max_batch_size is `0`, must be at least 1"),
+        ({"whisper": {"max_queue_size": -1}}, "max_queue_size is `-1`, must be at least 0"),
+        ({"align": {"instances": 10**400}}, "must be at most 2147483647"),
+        ({"align": 7}, r"`models.align` is `7`, must be a section: \[models.align\]"),
+    ],
+)
+def test_an_override_of_what_is_not_there_is_refused_by_name(given, message):
+    with pytest.raises(PlanError, match=message):
+        models.models(replace(plan.load("cpu"), overrides=given))
+
+
+@pytest.mark.parametrize("name", ["cpu", "rtx3090"])
+@pytest.mark.parametrize(
+    ("model", "key", "instead"),
+    [
+        ("whisper", "max_tokens_in_paged_kv_cache", "speech.chunks_in_flight"),
+        ("whisper", "max_attention_window_size", "leave it out"),
+        ("whisper", "kv_cache_free_gpu_mem_fraction", "card.headroom_gib"),
+        ("whisper", "cross_kv_cache_fraction", "speech.chunks_in_flight"),
+        ("whisper", "enable_kv_cache_reuse", "leave it out"),
+        ("whisper", "gpt_model_type", "leave it out"),
+        ("whisper", "gpt_model_path", "speech.model"),
+        ("whisper", "encoder_model_path", "speech.model"),
+        ("whisper", "max_beam_width", "speech.beam_width"),
+        ("llm", "max_tokens_in_paged_kv_cache", "llm.kv_tokens"),
+        ("llm", "max_attention_window_size", "llm.context_tokens"),
+        ("llm", "enable_kv_cache_reuse", "leave it out"),
+        ("llm", "gpt_model_type", "leave it out"),
+        ("llm", "gpt_model_path", "llm.checkpoint"),
+        ("llm", "max_beam_width", "leave it out"),
+    ],
+)
+def test_an_override_does_not_go_round_the_ledger(name, model, key, instead):
+    given = {model: {"parameters": {key: 1}}}
+    with pytest.raises(PlanError, match=rf"models\.{model} sets `{key}`.*{instead}"):
+        models.models(replace(plan.load(name), overrides=given))
+
+
+@pytest.mark.parametrize(
+    ("model", "instead"),
+    [("whisper", "speech.chunks_in_flight"), ("llm", "llm.sequences_in_flight")],
+)
+def test_an_override_does_not_change_what_an_engine_is_built_for(model, instead):
+    given = {model: {"max_batch_size": 64}}
+    with pytest.raises(PlanError, match=rf"models\.{model} sets `max_batch_size`.*{instead}"):
+        models.models(replace(plan.load("cpu"), overrides=given))
+
+
+def test_an_override_does_not_move_the_llm_s_second_fence():
+    given = {"llm": {"parameters": {"kv_cache_free_gpu_mem_fraction": 0.9}}}
+    with pytest.raises(PlanError, match=r"kv_cache_free_gpu_mem_fraction.*card\.headroom_gib"):
+        models.models(replace(plan.load("rtx3090"), overrides=given))
+
+
+def test_an_engine_s_other_settings_may_be_overridden():
+    given = {
+        "llm": {"max_queue_size": 0, "parameters": {"batch_scheduler_policy": "max_utilization"}}
+    }
+    found = models.models(replace(plan.load("cpu"), overrides=given))["llm"]
+    assert found.parameters["cpu_max_queue_size"] == "0"
+    card = models.models(replace(plan.load("rtx3090"), overrides=given))["llm"]
+    assert card.max_queue_size == 0
+    assert found.parameters["batch_scheduler_policy"] == "max_utilization"
+
+
+def test_callers_of_the_llm_are_told_its_window_and_tokenizer():
+    for name in plan.names():
+        served = models.models(plan.load(name))
+        llm = served["llm"].parameters
+        for caller in ("chat", "triage"):
+            told = served[caller].parameters
+            assert told["max_seq_len"] == llm["max_attention_window_size"], name
+            assert told["tokenizer_dir"] == llm["tokenizer_dir"], name
