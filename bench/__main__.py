@@ -103,10 +103,10 @@ def _set_up_peer() -> None:
     Where it cannot be made a benchmark says so itself: `start` has more to measure than the peer.
     """
     from bench import peers  # here, as it loads torch, which `--list` does without
-    from build_scripts.commands import setup
+    from build_scripts.bootstrap import lock
 
     try:
-        with setup.alone():
+        with lock.alone():
             peers.make()
     except BuildError as error:
         if peers.is_there():

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import acoustic
 from build_scripts import errors, paths
 from build_scripts.bootstrap import venv
-from build_scripts.commands import setup
+from build_scripts.bootstrap.lock import alone
 from build_scripts.console import Steps
 from build_scripts.errors import InstallError
 from build_scripts.fetch import pip
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     if parser.parse_args(arguments).verb == "lock":
         lock()
     else:
-        with setup.alone():
+        with alone():
             make()
 
 

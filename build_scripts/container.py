@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from build_scripts import paths
 from build_scripts.errors import InstallError
@@ -84,3 +85,18 @@ XGRAMMAR = _release.xgrammar  # docker/xgrammar.lock, for `onecard.guides.admiss
 # Inside the container.
 PYTHON = _release.python
 EXAMPLES = "/app/examples"  # of the TensorRT-LLM release that is installed
+
+
+Runtime = Literal["nvidia", "embedded"]
+
+NVIDIA = Path("/opt/tritonserver")  # where the pinned container has Triton
+_BACKEND = "backends/tensorrtllm/libtriton_tensorrtllm.so"
+
+
+def runtime(has_card: bool, nvidia: Path = NVIDIA) -> Runtime:
+    """NVIDIA's where the plan has a card and its backend is installed, else the embedded one.
+
+    A plan with a card on the embedded runtime is a rehearsal: the same configuration, loaded in the
+    same order, on our own backend and without a GPU. Whoever starts it should say so.
+    """
+    return "nvidia" if has_card and (nvidia / _BACKEND).is_file() else "embedded"

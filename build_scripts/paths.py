@@ -26,3 +26,14 @@ PERF = ROOT / ".perf"  # what `make perf` loads a server with
 DOWNLOADS = ROOT / ".downloads"  # emptied by the step that filled it
 MODEL_REPOSITORY = ROOT / "model_repository"
 BACKENDS = ROOT / "backends"  # ours, linked beside Triton's own
+
+
+def site_packages() -> Path:
+    """Where the environment's packages lie."""
+    (found,) = (VENV / "lib").glob("python3.*/site-packages")
+    return found
+
+
+def home(plan: str) -> str:
+    """Where the directories lie that the server of a plan reads, relative to the checkout."""
+    return f"engines/{plan}"

@@ -19,7 +19,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from build_scripts import paths, processes
-from build_scripts.plans import plan
+from build_scripts.plans import plan, topology
 from build_scripts.server import launch
 from build_scripts.server.door.order import owner_headers
 from onecard.contract import pipeline
@@ -92,7 +92,7 @@ def test_it_is_the_card_s_configuration_that_is_served(served: Serving, name: st
 def test_the_engines_are_loaded_first_and_one_after_the_other(served: Serving) -> None:
     """A pool is sized by what is free meanwhile, and the ensemble wants its steps to be there."""
     loaded = re.findall(r"loaded (\w+) \(\d+ of", served.said())
-    assert loaded[:2] == list(launch.ENGINES)
+    assert loaded[:2] == list(topology.LOAD_ORDER)
     assert loaded[-1] == pipeline.ENSEMBLE
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from build_scripts import paths
 from build_scripts.commands.demo import free_ports
-from build_scripts.server import launch
+from build_scripts.plans import topology
 from onecard_client import Client, OnecardError
 from tests import conftest
 
@@ -25,7 +25,7 @@ def spare_server(tmp_path_factory):
     """For what makes Triton start again, which nobody else's test should wait for.
     It has the models of text alone, which know nothing of the others and start in no time."""
     directory = tmp_path_factory.mktemp("spare")
-    for model in launch.TEXT:
+    for model in topology.TEXT:
         shutil.copytree(paths.MODEL_REPOSITORY / model, directory / "models" / model)
     with conftest.serving(directory, REPOSITORY=str(directory / "models")) as one:
         yield one

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build_scripts import paths as layout
-from build_scripts.commands import setup
+from build_scripts.bootstrap import lock
 from build_scripts.errors import DownloadError, MachineError
 from build_scripts.fetch import debian, pip
 from build_scripts.fetch import directory as directories
@@ -114,7 +114,7 @@ def of_this_machine() -> Choice:
 def fetch(choice: Choice) -> bool:
     """Make `choice.directory`; False where it was there and verified. Raises DownloadError."""
     recipe = Recipe(NAME, str(choice.package), "none", "none", _LICENCE, pinned=choice.pinned)
-    with setup.alone():  # it downloads to the same place
+    with lock.alone():  # it downloads to the same place
         try:
             return directories.build(choice.directory, recipe, choice.fill)
         except ManifestError as error:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build_scripts import paths
-from build_scripts.engines import packaged
 from build_scripts.errors import DownloadError, InstallError
 from build_scripts.fetch import debian, pip
 from build_scripts.fetch import directory as directories
@@ -81,7 +80,7 @@ def _reason(name: str) -> Path:
 def _from_environment(files: Mapping[str, str]) -> Callable[[Path], None]:
     def fill(into: Path) -> None:
         for source, name in files.items():
-            found = packaged.site_packages() / source
+            found = paths.site_packages() / source
             if not found.is_file():
                 raise InstallError(f"`{found}` is missing; the environment should have it")
             shutil.copyfile(found, into / name)

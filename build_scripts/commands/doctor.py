@@ -20,8 +20,8 @@ from build_scripts.doctor.finding import Finding
 from build_scripts.errors import MachineError
 from build_scripts.gpus import Gpu
 from build_scripts.memory import fit
-from build_scripts.plans import match, plan
-from build_scripts.plans.plan import Plan
+from build_scripts.plans import match, schema
+from build_scripts.plans.schema import Plan
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
@@ -56,7 +56,7 @@ def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse
         description="What this machine has against what a plan needs. Exit status 3: it lacks "
         "something.",
     )
-    chosen = environment.get("PLAN") or plan.DEFAULT_PLAN
+    chosen = environment.get("PLAN") or schema.DEFAULT_PLAN
     parser.add_argument("--plan", default=chosen, help="which, default cpu; or PLAN=; `auto`")
     parser.add_argument("--packages", action="store_true", help="every package here, and no more")
     parser.add_argument("--json", action="store_true", help="for machines")

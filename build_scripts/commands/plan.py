@@ -19,8 +19,8 @@ from build_scripts.memory.cures import Cure
 from build_scripts.memory.fit import Refit
 from build_scripts.memory.ledger import Ledger
 from build_scripts.memory.lines import GIB, MIB
-from build_scripts.plans import match, plan
-from build_scripts.plans.plan import Plan
+from build_scripts.plans import match, plan, schema
+from build_scripts.plans.schema import Plan
 from build_scripts.server.monitoring import vram
 
 DOES_NOT_FIT = 2
@@ -56,7 +56,7 @@ def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse
         prog="python -m build_scripts plan",
         description="Where every byte of a plan goes. Exit status 2: it does not fit.",
     )
-    chosen = environment.get("PLAN") or plan.DEFAULT_PLAN
+    chosen = environment.get("PLAN") or schema.DEFAULT_PLAN
     parser.add_argument("--plan", default=chosen, help="which, default cpu; or PLAN=; `auto`")
     parser.add_argument("--json", action="store_true", help="for machines")
     dial.add_argument(parser)

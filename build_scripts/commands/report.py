@@ -23,7 +23,7 @@ from build_scripts import container, gpus
 from build_scripts import paths as layout
 from build_scripts.console import say
 from build_scripts.errors import BuildError, InstallError
-from build_scripts.plans import match, plan
+from build_scripts.plans import match, schema
 from build_scripts.server import served, settings
 from build_scripts.server import state as claim
 from build_scripts.server.logs import redacted
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     )
     when = datetime.datetime.now(tz=datetime.timezone.utc)
     name = f"{FOLDER}-{when:%Y%m%d-%H%M%S}.tar.gz"
-    chosen = environment.get("PLAN") or plan.DEFAULT_PLAN
+    chosen = environment.get("PLAN") or schema.DEFAULT_PLAN
     parser.add_argument("--plan", default=chosen, help="whose, default cpu; or PLAN=; `auto`")
     parser.add_argument("--out", default=name, help="a file; `-`: standard output")
     parser.add_argument(

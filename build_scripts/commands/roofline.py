@@ -13,7 +13,7 @@ from typing import Any
 
 from build_scripts.console import aside, say
 from build_scripts.plans import match, plan
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from build_scripts.roofline import bounds, capacity, peaks, queueing
 from build_scripts.roofline.bounds import Line
 from build_scripts.roofline.capacity import Holding

@@ -6,16 +6,15 @@ It knows the order of the steps; each step judges by itself whether there is any
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from build_scripts import paths, processes
 from build_scripts.bootstrap import requirements, samples, triton, venv
-from build_scripts.console import Steps, say
+from build_scripts.bootstrap.lock import alone
+from build_scripts.console import Steps
 from build_scripts.errors import BuildError, InstallError
 
 CONVERSATION = "conversation"  # the one set of recordings that the demo plays
@@ -85,16 +84,3 @@ def bring_samples() -> None:
     samples.build_all(steps.done)
     shutil.rmtree(paths.DOWNLOADS, ignore_errors=True)
     steps.end("everything is there")
-
-
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """One setup at a time in a checkout; the second waits for the first."""
-    paths.TRITON.mkdir(exist_ok=True)
-    with (paths.TRITON / "setup.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            say("another setup of this checkout is running; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

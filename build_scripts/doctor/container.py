@@ -15,8 +15,7 @@ from build_scripts import container
 from build_scripts.doctor.finding import Finding, passed
 from build_scripts.engines import builder
 from build_scripts.errors import MachineError
-from build_scripts.plans.plan import Plan
-from build_scripts.server import launch
+from build_scripts.plans.schema import Plan
 
 TIMEOUT_S = 20.0
 MIN_DOCKER = 24
@@ -41,7 +40,7 @@ def ask(command: list[str]) -> str | None:
 
 def is_inside(plan: Plan) -> bool:
     """Whether NVIDIA's Triton with its backend is installed here, for a plan with a card."""
-    return launch.runtime(plan) == "nvidia"
+    return container.runtime(plan.card is not None) == "nvidia"
 
 
 def check(plan: Plan) -> Iterator[Finding]:

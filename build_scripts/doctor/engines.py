@@ -12,7 +12,7 @@ from build_scripts import paths
 from build_scripts.doctor.finding import Finding, passed
 from build_scripts.engines import build
 from build_scripts.plans import speaker_pipeline
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from onecard import manifest
 from onecard.manifest import ManifestError
 

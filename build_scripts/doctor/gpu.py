@@ -17,7 +17,7 @@ from build_scripts.gpus import Gpu
 from build_scripts.memory import ledger
 from build_scripts.memory.lines import GIB
 from build_scripts.plans import match
-from build_scripts.plans.plan import Card, Plan
+from build_scripts.plans.schema import Card, Plan
 
 # Boards for which NVIDIA's forward-compatibility packages let an older driver run a newer CUDA.
 _DATA_CENTRE = re.compile(r"\b[ABHLTV]\d{1,3}[A-Z]?\b")

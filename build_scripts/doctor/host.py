@@ -15,7 +15,7 @@ from build_scripts.doctor.finding import Finding, Status, passed
 from build_scripts.engines.step import ROOM
 from build_scripts.memory import ledger
 from build_scripts.memory.lines import GIB
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from build_scripts.server import preflight
 from onecard import manifest
 from onecard.manifest import ManifestError

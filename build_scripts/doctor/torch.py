@@ -16,7 +16,7 @@ from typing import Any
 from build_scripts import paths
 from build_scripts.doctor import container
 from build_scripts.doctor.finding import Finding, passed
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 
 TIMEOUT_S = 180.0  # the first CUDA context on a cold machine
 BLACKWELL = (120, 121)  # where NVRTC of CUDA 12.x was seen to refuse

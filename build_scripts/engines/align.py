@@ -6,6 +6,7 @@ Not every repository has its weights as safetensors, so they are converted. It k
 
 from __future__ import annotations
 
+from build_scripts import paths
 from build_scripts.engines import sources
 from build_scripts.engines.step import (
     OWN_PYTHON,
@@ -14,10 +15,9 @@ from build_scripts.engines.step import (
     assemble,
     fetch,
     folder,
-    home,
     scratch,
 )
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 
 
 def fetches(plan: Plan) -> list[Command]:
@@ -48,4 +48,4 @@ def _assemble(plan: Plan, language: str) -> Command:
     facts = {"name": "align", "precision": "float32", "backend": "torch", "origin": files}
     parts = {one: f"{files}/{one}" for one in sources.ALIGN_FILES}
     parts["model.safetensors"] = f"{_made(plan, language)}/model.safetensors"
-    return assemble(f"align {language}", f"{home(plan.name)}/align/{language}", facts, parts)
+    return assemble(f"align {language}", f"{paths.home(plan.name)}/align/{language}", facts, parts)

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from build_scripts import arguments as dial
 from build_scripts import errors, paths
-from build_scripts.commands.setup import alone
+from build_scripts.bootstrap.lock import alone
 from build_scripts.console import Steps, aside, detail, say
 from build_scripts.engines import builder, diarize, packages, trtllm
 from build_scripts.engines.fingerprints import Fingerprints
 from build_scripts.engines.step import Command
 from build_scripts.memory import fit
-from build_scripts.plans import match, plan
-from build_scripts.plans.plan import Plan
+from build_scripts.plans import match, plan, schema
+from build_scripts.plans.schema import Plan
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
         description="Make the engines of a plan; what is up to date is left alone. Those of a card "
         "are built by TensorRT-LLM: in NVIDIA's container, on that card (docs/engines.md).",
     )
-    chosen = os.environ.get("PLAN") or plan.DEFAULT_PLAN
+    chosen = os.environ.get("PLAN") or schema.DEFAULT_PLAN
     parser.add_argument("--plan", default=chosen, help="whose, default cpu; or PLAN=; `auto`")
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
     parser.add_argument("--json", action="store_true", help="with --dry-run: for machines")
@@ -104,4 +104,4 @@ def _dry_run(loaded: Plan, as_json: bool) -> str:
 
 
 if __name__ == "__main__":
-    errors.run(lambda _: build(plan.load(plan.DEFAULT_PLAN), detail))
+    errors.run(lambda _: build(plan.load(schema.DEFAULT_PLAN), detail))

@@ -17,7 +17,7 @@ from build_scripts.console import mib
 from build_scripts.engines.step import BUILDER
 from build_scripts.errors import MachineError
 from build_scripts.gpus import Gpu
-from build_scripts.plans.plan import Card
+from build_scripts.plans.schema import Card
 
 WANTED = {"tensorrt_llm": container.TENSORRT_LLM, "tensorrt": container.TENSORRT}
 CURE = f"run it in the container `{container.REFERENCE}`: docs/engines.md"

@@ -18,7 +18,6 @@ from build_scripts import errors
 from build_scripts.errors import CheckpointError
 from build_scripts.memory import shapes
 
-ARCHITECTURES = ("MistralForCausalLM", "LlamaForCausalLM")
 METHODS = {"int4_awq": "awq", "int4_gptq": "gptq", "int8": "", "float16": ""}
 # What the ledger calls a model's dimensions, and what config.json does.
 DIMENSIONS = {
@@ -77,9 +76,9 @@ def verify_architecture(config: Mapping[str, Any], context_tokens: int) -> None:
             f"the checkpoint is a `{found}`, text and vision in one, whose weights the converter "
             "cannot map: name a repository with its text model alone (`MistralForCausalLM`)"
         )
-    if found not in ARCHITECTURES:
+    if found not in shapes.ARCHITECTURES:
         raise CheckpointError(
-            f"the checkpoint is a `{found}`, wanted one of {', '.join(ARCHITECTURES)}: "
+            f"the checkpoint is a `{found}`, wanted one of {', '.join(shapes.ARCHITECTURES)}: "
             "name another repository in llm.checkpoint"
         )
     longest = config.get("max_position_embeddings", 0)

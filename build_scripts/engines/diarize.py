@@ -19,7 +19,7 @@ from build_scripts.engines import sources
 from build_scripts.engines.runner import Runner
 from build_scripts.engines.step import OWN_PYTHON, Command, assemble, fetch, folder, scratch
 from build_scripts.errors import BuildError, InstallError
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from build_scripts.plans.speaker_pipeline import INSTEAD, NAME, directory, is_wanted
 
 LICENCE = "cc-by-4.0"

@@ -19,11 +19,10 @@ from build_scripts.engines.step import (
     assemble,
     fetch,
     folder,
-    home,
     scratch,
 )
 from build_scripts.errors import PlanError
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 
 EXAMPLE = f"{container.EXAMPLES}/models/core/llama"
 GRAMMAR = "xgrammar_tokenizer_info.json"
@@ -130,4 +129,4 @@ def _assemble(plan: Plan) -> Command:
     }
     names = ("special_tokens_map.json", "generation_config.json", "chat_template.jinja")
     optional = {f"tokenizer/{one}": f"{files}/{one}" for one in names}
-    return assemble("llm", f"{home(plan.name)}/llm", facts, parts, optional)
+    return assemble("llm", f"{paths.home(plan.name)}/llm", facts, parts, optional)

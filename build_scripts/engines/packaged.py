@@ -105,7 +105,7 @@ def inputs(name: str) -> tuple[str, ...]:
     """What has to lie in the checkout before; all else is fetched."""
     if name != SEGMENTATION.name:
         return ()
-    return (str((site_packages() / SEGMENTATION_ASSET).relative_to(paths.ROOT)),)
+    return (str((paths.site_packages() / SEGMENTATION_ASSET).relative_to(paths.ROOT)),)
 
 
 def fill_whisper(into: Path) -> None:
@@ -132,7 +132,7 @@ def fill_whisper(into: Path) -> None:
 
 def fill_segmentation(into: Path) -> None:
     """Convert WhisperX's own segmentation checkpoint, which lies in the environment."""
-    source = site_packages() / SEGMENTATION_ASSET
+    source = paths.site_packages() / SEGMENTATION_ASSET
     if not source.is_file():
         raise InstallError(f"`{source}` is missing; the environment should have it: `make setup`")
     pip.check(source, SEGMENTATION_SHA256)
@@ -155,12 +155,6 @@ RECIPES: dict[str, tuple[Recipe, Fill]] = {
     EMBEDDING.name: (EMBEDDING, fill_embedding),
 }
 SPEAKER_MODELS = (SEGMENTATION.name, EMBEDDING.name)
-
-
-def site_packages() -> Path:
-    """Where the environment's packages lie."""
-    (found,) = (paths.VENV / "lib").glob("python3.*/site-packages")
-    return found
 
 
 def _convert(what: str, source: Path, into: Path) -> None:

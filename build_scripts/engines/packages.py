@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from build_scripts import paths
 from build_scripts.engines import packaged
 from build_scripts.engines.gguf import llm as llm_engine
-from build_scripts.engines.step import OWN_PYTHON, Command, home
-from build_scripts.plans.plan import Plan
+from build_scripts.engines.step import OWN_PYTHON, Command
+from build_scripts.plans.schema import Plan
 
 Say = Callable[[str], None]
 
@@ -37,13 +38,13 @@ def run(command: Command, say: Say) -> None:
 
 
 def _weights(plan: Plan, name: str) -> Command:
-    target = f"{home(plan.name)}/{name}"
+    target = f"{paths.home(plan.name)}/{name}"
     argv = (OWN_PYTHON, "-m", "build_scripts.engines.packaged", name, target)
     return Command(f"make {name}", argv, packaged.inputs(name), (target,))
 
 
 def _llm(plan: Plan) -> Command:
-    llm, target = plan.llm, f"{home(plan.name)}/{llm_engine.NAME}"
+    llm, target = plan.llm, f"{paths.home(plan.name)}/{llm_engine.NAME}"
     argv = [OWN_PYTHON, "-m", "build_scripts.engines.gguf.llm", llm.checkpoint, target]
     argv += ["--engine", llm.engine, "--context-tokens", str(llm.context_tokens)]
     inputs = () if llm.checkpoint == llm_engine.EMBEDDED else (llm.checkpoint,)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from build_scripts.errors import PlanError
 from build_scripts.plans.languages import MODELS
-from build_scripts.plans.plan import SpeechModel
+from build_scripts.plans.schema import SpeechModel
 
 OPENAI = "https://openaipublic.azureedge.net/main/whisper/models"
 # Resolved to a commit when it is fetched first; that one and its hashes hold from then on

@@ -53,11 +53,6 @@ class Command:
         return self.argv[0] != OWN_PYTHON
 
 
-def home(plan: str) -> str:
-    """Where the directories lie that the server reads."""
-    return f"{ENGINES}/{plan}"
-
-
 def scratch(plan: str) -> str:
     """What is made on the way; may be removed when everything is built."""
     return f"{ENGINES}/{plan}/.build"

@@ -12,7 +12,7 @@ from build_scripts.engines import align, builder, llm, whisper
 from build_scripts.engines.runner import Runner
 from build_scripts.engines.step import Command, scratch
 from build_scripts.errors import PlanError
-from build_scripts.plans.plan import Card, Plan
+from build_scripts.plans.schema import Card, Plan
 
 MODELS = (whisper, llm, align)
 

@@ -6,7 +6,7 @@ distil_whisper/}, tensorrt_llm/commands/build.py, tensorrt_llm/models/enc_dec/mo
 
 from __future__ import annotations
 
-from build_scripts import container
+from build_scripts import container, paths
 from build_scripts.engines import sources
 from build_scripts.engines.step import (
     BUILDER,
@@ -18,10 +18,9 @@ from build_scripts.engines.step import (
     assemble,
     fetch,
     folder,
-    home,
     scratch,
 )
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 
 EXAMPLE = f"{container.EXAMPLES}/models/core/whisper"
 NUM_FRAMES = 3000  # of mel, 30 s; the encoder halves them, and still its limits count frames
@@ -126,7 +125,7 @@ def _assemble(plan: Plan) -> Command:
         "tokenizer.json": f"{files}/tokenizer.json",
         "preprocessor_config.json": f"{files}/preprocessor_config.json",
     }
-    return assemble("whisper", f"{home(plan.name)}/whisper", facts, parts)
+    return assemble("whisper", f"{paths.home(plan.name)}/whisper", facts, parts)
 
 
 def _engine(plan: Plan, half: str) -> str:

@@ -24,7 +24,7 @@ from build_scripts.memory import shapes
 from build_scripts.memory.engines import in_blocks, whisper_kv_tokens
 from build_scripts.memory.processes import SAMPLE_RATE, SEGMENT_S
 from build_scripts.plans import plan
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 
 SUBJECTS = ("align", "diarize", "kv")
 WINDOW_S = 10  # of pyannote's segmentation and of what it embeds

@@ -29,8 +29,8 @@ from build_scripts import errors, gpus, paths
 from build_scripts.errors import MachineError
 from build_scripts.measure import networks, taken
 from build_scripts.model_repository import models
-from build_scripts.plans import match, plan
-from build_scripts.plans.plan import Plan
+from build_scripts.plans import match, plan, schema
+from build_scripts.plans.schema import Plan
 
 SUBJECTS = ("whisper", "parity")
 WHISPER = paths.ENGINES / "whisper"
@@ -188,7 +188,7 @@ def _turns(device: str, pcm: Pcm) -> tuple[npt.NDArray[np.bool_], float]:
     from onecard.options import parameters
     from onecard.options.transcribe import TranscribeOptions
 
-    table = models.models(plan.load(plan.DEFAULT_PLAN))["diarize"].parameters
+    table = models.models(plan.load(schema.DEFAULT_PLAN))["diarize"].parameters
     table = {**table, "device": device}
     for name in ("segmentation", "embedding"):
         table[name] = str(SPEAKERS / name)

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from build_scripts import paths, processes
+from build_scripts.container import NVIDIA
 from build_scripts.errors import BuildError, MachineError
 from build_scripts.gpus import Gpu
 from build_scripts.measure import taken as measure_taken
 from build_scripts.memory.lines import MIB
-from build_scripts.server.launch import CUDA_POOL_BYTES, NVIDIA
+from build_scripts.server.launch import CUDA_POOL_BYTES
 
 PINNED_POOL_BYTES = 256 * MIB  # Triton's default, of the host's memory
 _START_S = 15.0  # it is there in two or three

@@ -12,17 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from build_scripts.engines import checkpoint
 from build_scripts.memory import shapes
 from build_scripts.memory.fit import CONTEXT_STEP, with_chunks, with_context, with_precision
 from build_scripts.memory.ledger import ledger, triage_tokens
 from build_scripts.memory.lines import Figures, measured
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 
 MAX_TOGETHER = 3  # changes that may be needed at once
 LEAST_CONTEXT_TOKENS = 2048
 # What names of architectures begin with whose checkpoints become engines.
-BUILT = tuple(name.removesuffix("ForCausalLM").lower() for name in checkpoint.ARCHITECTURES)
+BUILT = tuple(name.removesuffix("ForCausalLM").lower() for name in shapes.ARCHITECTURES)
 
 
 @dataclass(frozen=True)

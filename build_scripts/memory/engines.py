@@ -11,7 +11,8 @@ import dataclasses
 from build_scripts.memory import shapes
 from build_scripts.memory.lines import MIB, Line
 from build_scripts.memory.shapes import AUDIO_FRAMES, AUDIO_POSITIONS, HALF, TEXT_POSITIONS
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
+from build_scripts.plans.topology import llm_process, whisper_process
 
 BLOCK_TOKENS = 32  # --tokens_per_block
 
@@ -26,17 +27,6 @@ BUFFER_BYTES_PER_LOGIT = 30
 # paged cache is fused (attentionOp.cpp), so that the length of the text does not enter.
 ENCODER_TENSORS_PER_CHUNK = 6.5
 DECODER_TENSORS_PER_CHUNK = 13.7
-
-WHISPER_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (speech)"}
-LLM_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (llm)"}
-
-
-def whisper_process(plan: Plan) -> str:
-    return WHISPER_PROCESS[plan.serving.topology]
-
-
-def llm_process(plan: Plan) -> str:
-    return LLM_PROCESS[plan.serving.topology]
 
 
 def in_blocks(num_tokens: int) -> int:

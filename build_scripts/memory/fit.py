@@ -15,7 +15,7 @@ from build_scripts.errors import PlanError
 from build_scripts.memory.engines import in_blocks
 from build_scripts.memory.ledger import ledger
 from build_scripts.plans import plan as plans
-from build_scripts.plans.plan import Fit, Plan, SpeechPrecision
+from build_scripts.plans.schema import Fit, Plan, SpeechPrecision
 
 CONTEXT_STEP = 1024
 

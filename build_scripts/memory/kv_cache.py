@@ -16,16 +16,15 @@ from build_scripts.memory import ledger
 from build_scripts.memory.engines import (
     in_blocks,
     llm_lines,
-    llm_process,
     whisper_kv_tokens,
     whisper_lines,
-    whisper_process,
 )
 from build_scripts.memory.ledger import Ledger
 from build_scripts.memory.lines import GIB
 from build_scripts.memory.shapes import AUDIO_FRAMES, TEXT_POSITIONS
-from build_scripts.plans.plan import Plan
-from build_scripts.server import launch
+from build_scripts.plans import topology
+from build_scripts.plans.schema import Plan
+from build_scripts.plans.topology import llm_process, whisper_process
 
 Knobs = dict[str, dict[str, int | float]]
 
@@ -201,12 +200,12 @@ class Turn:
 
 
 def _turns(plan: Plan, found: Ledger, whisper_kv: int) -> dict[str, Turn]:
-    """Of both engines, which load one after the other (`launch.ENGINES`) and before the rest.
+    """Of both engines, which load one after the other (`topology.LOAD_ORDER`) and before the rest.
 
     Of two servers the first may be started again while the other one holds its share; what is free
     for its engine is then what a last one finds.
     """
-    pools = {engine: _pool_bytes(found, engine) for engine in launch.ENGINES}
+    pools = {engine: _pool_bytes(found, engine) for engine in topology.LOAD_ORDER}
     processes = found.by_process()
     homes = {"whisper": whisper_process(plan), "llm": llm_process(plan)}
     brought = {engine: processes[home] for engine, home in homes.items()}
@@ -215,8 +214,8 @@ def _turns(plan: Plan, found: Ledger, whisper_kv: int) -> dict[str, Turn]:
         brought = {engine: sum(line.bytes for line in own) for engine, own in lines.items()}
     later = sum(size for name, size in processes.items() if name in PYTHON_MODELS)
     turns: dict[str, Turn] = {}
-    for engine in reversed(launch.ENGINES):
-        again = plan.serving.topology == "two_servers" and engine == launch.ENGINES[0]
+    for engine in reversed(topology.LOAD_ORDER):
+        again = plan.serving.topology == "two_servers" and engine == topology.LOAD_ORDER[0]
         turns[engine] = Turn(pools[engine], later, max(0, found.free_bytes), again)
         later += brought[engine]
     return turns

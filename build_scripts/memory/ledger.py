@@ -12,7 +12,7 @@ from typing import Literal
 from build_scripts.errors import PlanError
 from build_scripts.memory import engines, processes
 from build_scripts.memory.lines import GIB, Figures, Line, measured
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 
 # What the LLM is told of its work, counted with Mistral's tokenizer over onecard/triage/prompt.py
 # with the plans' categories and without mails.

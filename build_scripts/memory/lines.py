@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from build_scripts.errors import PlanError
-from build_scripts.plans.plan import Card
+from build_scripts.plans.schema import Card
 
 GIB = 2**30
 MIB = 2**20

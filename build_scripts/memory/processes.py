@@ -7,10 +7,10 @@ It knows which processes a topology has and what each brings along; it knows not
 from __future__ import annotations
 
 from build_scripts.memory import shapes as architectures
-from build_scripts.memory.engines import llm_process, whisper_process
 from build_scripts.memory.lines import GIB, MIB, Basis, Figure, Figures, Line
 from build_scripts.memory.shapes import ALIGN_BASE, ALIGN_LARGE
-from build_scripts.plans.plan import Card, Plan
+from build_scripts.plans.schema import Card, Plan
+from build_scripts.plans.topology import llm_process, whisper_process
 
 # What CUDA shows is less than what the driver says: 24,259 of 24,576 MiB of an RTX 3090, 23.64 of
 # 23.99 GiB of a 4090, 31.37 of 31.84 of a 5090, 44.35 of 44.99 of an A40: at most 1.5 %.

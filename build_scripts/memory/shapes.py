@@ -9,7 +9,11 @@ import math
 from dataclasses import dataclass
 
 from build_scripts.errors import PlanError
-from build_scripts.plans.plan import Quantisation, SpeechPrecision, verify_known
+from build_scripts.plans.schema import Quantisation, SpeechPrecision
+from build_scripts.plans.values import verify_known
+
+# Of the checkpoints that `make engines` can build.
+ARCHITECTURES = ("MistralForCausalLM", "LlamaForCausalLM")
 
 HALF = 2  # bytes of a float16
 GROUP = 128  # weights that share a scale, in the 4 bit checkpoints which TensorRT-LLM reads

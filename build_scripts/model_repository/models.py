@@ -17,7 +17,8 @@ from build_scripts.memory import kv_cache
 from build_scripts.memory.shapes import TEXT_POSITIONS
 from build_scripts.model_repository import overrides
 from build_scripts.plans import speaker_pipeline, values
-from build_scripts.plans.plan import Plan, verify_known
+from build_scripts.plans.schema import Plan
+from build_scripts.plans.values import verify_known
 
 # A chunk is decoded once, so dense speech may need more than OpenAI's 224; four are the prompt's.
 WHISPER_NEW_TOKENS = TEXT_POSITIONS - 4

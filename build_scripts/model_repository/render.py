@@ -22,8 +22,7 @@ from build_scripts.memory import fit
 from build_scripts.model_repository import models
 from build_scripts.model_repository.models import Knobs, ModelPlan
 from build_scripts.plans import plan as plans
-from build_scripts.plans.plan import Plan
-from build_scripts.server.api import CALLS
+from build_scripts.plans.schema import DEFAULT_PLAN, Plan
 from onecard.contract import pipeline, trtllm
 from onecard.contract.tensor import Tensor
 
@@ -41,7 +40,7 @@ def render(plan: Plan, turned: Knobs | None = None) -> dict[Path, str]:
     """
     texts = {}
     for name, model in models.models(plan, turned).items():
-        default = plan.name == plans.DEFAULT_PLAN
+        default = plan.name == DEFAULT_PLAN
         path = Path(name) / ("config.pbtxt" if default else f"configs/{plan.name}.pbtxt")
         config = text_format.MessageToString(_config(model), use_short_repeated_primitives=True)
         texts[path] = NOTICE.format(plan=plan.name) + config
@@ -71,7 +70,7 @@ def _python(config: pb.ModelConfig) -> None:
     if interface.decoupled:
         config.model_transaction_policy.decoupled = True
     if interface.calls:
-        config.parameters[CALLS].string_value = ",".join(interface.calls)
+        config.parameters[pipeline.CALLS].string_value = ",".join(interface.calls)
 
 
 def _engine(config: pb.ModelConfig) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_scripts import container
 from build_scripts import gpus as nvml
 from build_scripts.console import say
 from build_scripts.errors import PlanError
 from build_scripts.gpus import Gpu
 from build_scripts.plans import plan
-from build_scripts.plans.plan import DEFAULT_PLAN, Plan
-from build_scripts.server import launch
+from build_scripts.plans.schema import DEFAULT_PLAN, Plan
 
 AUTO = "auto"
 # A card's memory is stated in round numbers; error correction takes 1/16 of it on an A10 or A40.
@@ -37,7 +37,7 @@ def resolve(name: str, tell: Callable[[str], None] = say) -> str:
     return pick(tell) if name == AUTO else name
 
 
-def pick(tell: Callable[[str], None] = say, nvidia: Path = launch.NVIDIA) -> str:
+def pick(tell: Callable[[str], None] = say, nvidia: Path = container.NVIDIA) -> str:
     """The plan for this machine; tells a doubt, and which plans cannot be read.
 
     Raises PlanError where only the plan without a card is left, and the server here is NVIDIA's,
@@ -46,9 +46,7 @@ def pick(tell: Callable[[str], None] = say, nvidia: Path = launch.NVIDIA) -> str
     gpus, plans = nvml.gpus(), _readable(tell)
     found = choose(gpus, plans)
     with_card = [one for one in plans if one.card is not None]
-    if found.plan == DEFAULT_PLAN and any(
-        launch.runtime(one, nvidia) == "nvidia" for one in with_card
-    ):
+    if found.plan == DEFAULT_PLAN and container.runtime(bool(with_card), nvidia) == "nvidia":
         raise PlanError(_nothing_to_serve(gpus, with_card))
     if found.warning:
         tell(f"warning: {found.warning}")

@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from build_scripts import paths
-from build_scripts.engines.step import home
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from onecard import manifest
 
 COMMUNITY = "community-1"  # diarize.pipeline; else a directory, or "none"
@@ -24,7 +23,7 @@ def is_wanted(plan: Plan) -> bool:
 
 def directory(plan: Plan) -> str:
     """Where the model `diarize` looks for it, relative to the checkout."""
-    return f"{home(plan.name)}/{NAME}"
+    return f"{paths.home(plan.name)}/{NAME}"
 
 
 def served(plan: Plan) -> dict[str, str | bool]:

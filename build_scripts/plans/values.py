@@ -5,6 +5,7 @@ It knows how to say what was found and what was wanted; it knows no key of a pla
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
@@ -69,3 +70,10 @@ def of_type(where: str, wanted: Any, found: Any) -> Any:
         kinds = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
         raise PlanError(f"{where} is `{found!r}`, must be {kinds[wanted]}")
     return found
+
+
+def verify_known(where: str, key: str, known: list[str]) -> None:
+    """Raises PlanError that names the nearest known key."""
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1) or known
+        raise PlanError(f"unknown key `{key}` in {where}; known: {', '.join(near)}")

@@ -16,7 +16,7 @@ from typing import Literal
 from build_scripts.memory import ledger
 from build_scripts.memory import shapes as architectures
 from build_scripts.memory.shapes import HALF, Wav2Vec2Shape
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from build_scripts.roofline import peaks, work
 from build_scripts.roofline.peaks import Peak
 from build_scripts.roofline.work import CHUNK_S, TEXT_TOKENS, Work

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from build_scripts.roofline.bounds import CHAT_TOKENS, Line, in_flight, speech_rate
 
 # Shares of the bound to plan with (docs/capacity.md, "Beside what others measured"): others reach

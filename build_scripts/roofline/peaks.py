@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from build_scripts.errors import PlanError
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 
 
 @dataclass(frozen=True)

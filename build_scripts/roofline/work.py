@@ -25,7 +25,7 @@ from build_scripts.memory.shapes import (
     Wav2Vec2Shape,
     WhisperShape,
 )
-from build_scripts.plans.plan import Quantisation, SpeechPrecision
+from build_scripts.plans.schema import Quantisation, SpeechPrecision
 
 CHUNK_S = 30
 SAMPLE_RATE = 16_000

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from build_scripts.server.door.rules import HEADER
+from onecard.contract import pipeline
 
 PENDING = re.compile(
     r'^nv_inference_pending_request_count\{model="([^"]+)".*\} (\S+)$', re.MULTILINE
@@ -26,7 +26,6 @@ ENDED = re.compile(
     r'^nv_inference_request_(?:success|failure)\{[^}]*model="([^"]+)".*\} (\S+)$', re.MULTILINE
 )
 RELOAD_TIMEOUT_S = 300.0  # loading an engine takes minutes
-CALLS = "calls"  # parameter of a BLS model's config.pbtxt: the models it calls, comma-separated
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Api:
         return found
 
     def _request(self, method: str, path: str, timeout_s: float = 10) -> bytes:
-        headers = {HEADER: self.secret} if self.secret else {}
+        headers = {pipeline.OWNER_HEADER: self.secret} if self.secret else {}
         request = urllib.request.Request(self.url + path, method=method, headers=headers)
         return self._opened(request, timeout_s)
 
@@ -119,7 +118,7 @@ def is_decoupled(config: Mapping[str, Any]) -> bool:
 def called(config: Mapping[str, Any]) -> set[str]:
     """The models that a model's requests lead to: an ensemble's steps, a BLS model's `calls`."""
     steps = config.get("ensemble_scheduling", {}).get("step", [])
-    listed = config.get("parameters", {}).get(CALLS, {}).get("string_value", "")
+    listed = config.get("parameters", {}).get(pipeline.CALLS, {}).get("string_value", "")
     return {step["model_name"] for step in steps} | {name for name in listed.split(",") if name}
 
 

@@ -12,21 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from build_scripts import paths
+from build_scripts import container, paths
+from build_scripts.container import Runtime
 from build_scripts.errors import PlanError
-from build_scripts.plans.plan import Plan
-
-Runtime = Literal["nvidia", "embedded"]
-Part = Literal["all", "speech", "text"]
-
-NVIDIA = Path("/opt/tritonserver")  # in the pinned container
-_BACKEND = "backends/tensorrtllm/libtriton_tensorrtllm.so"
-
-# The LLM first: it is the one that a fragmented card has no room for.
-ENGINES = ("llm", "whisper")
-TEXT = ("llm", "chat", "triage")  # where speech and text live in two servers; the rest is speech
+from build_scripts.plans.schema import Plan
+from build_scripts.plans.topology import LOAD_ORDER, TEXT, Part
 
 # Of the embedded runtime; more than there are models. Each load and unload waits for a process of
 # its own, and in Triton's usual four places the slowest, which are listed late, begin late.
@@ -38,7 +29,7 @@ CUDA_POOL_BYTES = 64 * 2**20
 # What NVIDIA's backend reads from the environment. No mpirun: the backend initialises MPI by
 # itself, for a world of one.
 ENVIRONMENT: Mapping[str, str] = {
-    # Leader mode: the engines run in the server's own process (`plan.Serving` says why).
+    # Leader mode: the engines run in the server's own process (`schema.Serving` says why).
     "TRTLLM_ORCHESTRATOR": "0",
     # The backend configures a transceiver of KV caches for every engine (model_instance_state.cc
     # 0c8de69a: setCacheTransceiverConfig, whatever config.pbtxt says), which allocates a send and a
@@ -77,17 +68,8 @@ class Launch:
         return bool(self.load_first)
 
 
-def runtime(plan: Plan, nvidia: Path = NVIDIA) -> Runtime:
-    """NVIDIA's where the plan has a card and its backend is installed, else the embedded one.
-
-    A plan with a card on the embedded runtime is a rehearsal: the same configuration, loaded in the
-    same order, on our own backend and without a GPU. Whoever starts it should say so.
-    """
-    return "nvidia" if plan.card is not None and (nvidia / _BACKEND).is_file() else "embedded"
-
-
 def launch(
-    plan: Plan, models: tuple[str, ...] = (), part: Part = "all", nvidia: Path = NVIDIA
+    plan: Plan, models: tuple[str, ...] = (), part: Part = "all", nvidia: Path = container.NVIDIA
 ) -> Launch:
     """The server that serves `part` of `plan`.
 
@@ -96,7 +78,7 @@ def launch(
 
     Raises PlanError where `part` and the plan's topology do not go together.
     """
-    if runtime(plan, nvidia) == "embedded":
+    if container.runtime(plan.card is not None, nvidia) == "embedded":
         if part != "all":
             raise PlanError(
                 f"`{part}` is asked for, but without a GPU one server serves everything"
@@ -118,14 +100,19 @@ def launch(
         flags=_flags(part),
         environment=dict(ENVIRONMENT),
         # LD_LIBRARY_PATH of the container stays as it is: TensorRT and the backend are on it.
-        load_first=tuple(name for name in ENGINES if served is None or name in served),
+        load_first=tuple(name for name in LOAD_ORDER if served is None or name in served),
         models=served,
     )
 
 
-def launches(plan: Plan, models: tuple[str, ...] = (), nvidia: Path = NVIDIA) -> tuple[Launch, ...]:
+def launches(
+    plan: Plan, models: tuple[str, ...] = (), nvidia: Path = container.NVIDIA
+) -> tuple[Launch, ...]:
     """Every server of `plan`, in the order in which they are to be started."""
-    if runtime(plan, nvidia) == "nvidia" and plan.serving.topology == "two_servers":
+    if (
+        container.runtime(plan.card is not None, nvidia) == "nvidia"
+        and plan.serving.topology == "two_servers"
+    ):
         return tuple(launch(plan, models, part, nvidia) for part in ("text", "speech"))
     return (launch(plan, models, "all", nvidia),)
 
@@ -134,7 +121,7 @@ def _embedded(is_rehearsal: bool) -> Launch:
     """The Triton of setup. A rehearsal loads in the card's order, with NVIDIA's environment."""
     root = paths.RUNTIME
     loading: dict[str, str | None] = {
-        "load-model": ENGINES[0] if is_rehearsal else "*",
+        "load-model": LOAD_ORDER[0] if is_rehearsal else "*",
         "model-load-thread-count": "1" if is_rehearsal else str(LOAD_THREADS),
     }
     return Launch(
@@ -145,13 +132,13 @@ def _embedded(is_rehearsal: bool) -> Launch:
         flags={"cache-directory": str(root / "caches"), **loading},
         environment=dict(ENVIRONMENT) if is_rehearsal else {},
         libraries=(root / "lib",),
-        load_first=ENGINES if is_rehearsal else (),
+        load_first=LOAD_ORDER if is_rehearsal else (),
     )
 
 
 def _flags(part: Part) -> dict[str, str | None]:
     """What NVIDIA's Triton is told beside what every Triton is."""
-    first = next(name for name in ENGINES if part == "all" or (name in TEXT) == (part == "text"))
+    first = next(name for name in LOAD_ORDER if part == "all" or (name in TEXT) == (part == "text"))
     return {
         # A pool is sized from the memory that is free at that moment, so two engines must not load
         # at the same time. Within one load Triton's order is that of addresses in memory (a set of
@@ -163,7 +150,7 @@ def _flags(part: Part) -> dict[str, str | None]:
 
 
 def _of(part: Part, models: tuple[str, ...]) -> tuple[str, ...]:
-    missing = [name for name in (*TEXT, *ENGINES) if name not in models]
+    missing = [name for name in (*TEXT, *LOAD_ORDER) if name not in models]
     if missing:
         raise PlanError(
             f"the repository has the models `{', '.join(models)}`; two servers share them, and "

@@ -16,7 +16,7 @@ from build_scripts import arguments, paths
 from build_scripts.errors import ServerError
 from build_scripts.memory import fit
 from build_scripts.memory import kv_cache as knobs
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from build_scripts.server import launch
 from build_scripts.server.launch import Launch
 from build_scripts.server.settings import Settings

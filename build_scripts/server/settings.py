@@ -18,9 +18,10 @@ from build_scripts import arguments as dial
 from build_scripts import paths as layout
 from build_scripts.errors import ServerError
 from build_scripts.plans import match
-from build_scripts.plans.plan import DEFAULT_PLAN
-from build_scripts.server.door.rules import HEADER
-from build_scripts.server.launch import Launch, Part
+from build_scripts.plans.schema import DEFAULT_PLAN
+from build_scripts.plans.topology import Part
+from build_scripts.server.launch import Launch
+from onecard.contract import pipeline
 
 DEFAULT_PORTS = {"HTTP_PORT": 8000, "GRPC_PORT": 8001, "METRICS_PORT": 8002}
 DRAIN_TIMEOUT_S = 300
@@ -222,7 +223,7 @@ def command(
     settings: Settings, secret: str, launch: Launch, inner: Inner | None = None
 ) -> list[str]:
     """Triton's command line; behind the door, or where callers know it."""
-    restricted = f"{','.join(APIS)}:{HEADER}={secret}"
+    restricted = f"{','.join(APIS)}:{pipeline.OWNER_HEADER}={secret}"
     listening = inner or settings
     address = settings.address if inner is None else "127.0.0.1"
     flags = {

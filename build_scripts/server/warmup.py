@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from build_scripts import paths, processes
-from build_scripts.engines import packaged
 from build_scripts.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def main(address: str, models: Sequence[str]) -> None:
 
 def speech(from_s: int, seconds: int) -> tuple[bytes, dict[str, Any]]:
     """So much of the recording, and the options that say what it is."""
-    with wave.open(str(packaged.site_packages() / RECORDING)) as file:
+    with wave.open(str(paths.site_packages() / RECORDING)) as file:
         rate = file.getframerate()
         file.setpos(from_s * rate)
         form = {"encoding": "pcm_s16le", "sample_rate": rate, "channels": file.getnchannels()}

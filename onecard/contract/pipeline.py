@@ -61,6 +61,8 @@ class Model:
 # runs beside recognize and align.
 TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")
 ENSEMBLE = "transcribe"
+CALLS = "calls"  # parameter of a config.pbtxt: the models that a model calls, comma-separated
+OWNER_HEADER = "onecard-control"  # of a request, with the server's secret: all is let through
 TRANSCRIBE = Model((AUDIO, OPTIONS), (RESULT,))
 
 # Engines, whose tensors are NVIDIA's contract: `onecard.trtllm`. True: it is decoupled, to stream.

@@ -11,8 +11,8 @@ import pytest
 from build_scripts import container
 from build_scripts.engines import sources, trtllm
 from build_scripts.errors import PlanError
-from build_scripts.plans import plan
-from build_scripts.plans.plan import Plan
+from build_scripts.plans import plan, schema
+from build_scripts.plans.schema import Plan
 
 REVISION = "cbda099649a0188dd888d44f0e4964d8d982dc9a"
 WHISPER_SHA256 = "e5b1a55b89c1367dacf97e3e19bfd829a01529dbfdeefa8caeb59b3f1b81dadb"
@@ -183,7 +183,7 @@ def test_distil_whisper_is_renamed_to_openai_s_layout_first(rtx3090: Plan) -> No
 
 
 def test_every_speech_model_of_the_plans_has_a_source() -> None:
-    assert set(sources.WHISPERS) == set(plan.SpeechModel.__args__)  # type: ignore[attr-defined]
+    assert set(sources.WHISPERS) == set(schema.SpeechModel.__args__)  # type: ignore[attr-defined]
 
 
 def test_languages_are_fetched_beside_those_that_are_loaded_at_the_start(rtx3090: Plan) -> None:

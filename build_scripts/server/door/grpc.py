@@ -57,7 +57,7 @@ class GrpcDoor(grpc.GenericRpcHandler):
     def __init__(self, target: str, guard: Rules) -> None:
         self._guard = guard
         self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-        self._metadata = ((_PREFIX + rules.HEADER, guard.secret),)
+        self._metadata = ((_PREFIX + pipeline.OWNER_HEADER, guard.secret),)
 
     async def close(self) -> None:
         await self._channel.close()
@@ -73,7 +73,7 @@ class GrpcDoor(grpc.GenericRpcHandler):
 
     def service(self, details: Any) -> Any:
         """What answers a call: the same for every method."""
-        given = dict(details.invocation_metadata).get(rules.HEADER)
+        given = dict(details.invocation_metadata).get(pipeline.OWNER_HEADER)
         is_owner = self._guard.is_owner(given if isinstance(given, str) else None)
         return grpc.stream_stream_rpc_method_handler(
             partial(self._handle, details.method, is_owner)

@@ -21,6 +21,7 @@ from yarl import URL
 from build_scripts.server.door import rules
 from build_scripts.server.door.depth import MAX_DEPTH, Depth
 from build_scripts.server.door.rules import Refused, Rules
+from onecard.contract import pipeline
 
 PIECE_BYTES = 256 * 2**10
 PIECE_S = 60.0  # that one may take to arrive
@@ -101,7 +102,7 @@ class HttpDoor:
         headers = request.headers
         hosts, origin = headers.getall("Host", []), headers.get("Origin")
         self._guard.verify_browser(hosts, origin, headers.get("Sec-Fetch-Site"))
-        if self._guard.is_owner(headers.get(rules.HEADER)):
+        if self._guard.is_owner(headers.get(pipeline.OWNER_HEADER)):
             return
         method = self._method_of(request.rel_url.raw_path)
         if request.method != method:
@@ -131,7 +132,7 @@ class HttpDoor:
 
     def _headers(self, request: web.BaseRequest, length: int) -> dict[str, str]:
         headers = {
-            rules.HEADER: self._guard.secret,
+            pipeline.OWNER_HEADER: self._guard.secret,
             "Accept-Encoding": "identity",
             "Content-Length": str(length),
             "Content-Type": _JSON,

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from build_scripts import paths
-from build_scripts.server.door.rules import HEADER
+from onecard.contract.pipeline import OWNER_HEADER
 
 OPEN = "open"  # when every port is
 FILE = "door.json"  # in the run directory; nobody but its owner can read it
@@ -58,4 +58,4 @@ def owner_headers(url: str) -> dict[str, str]:
             order = Order.read(path.read_text(encoding="utf-8"))
             if port in (order.http_port, order.grpc_port, order.metrics_port):
                 secret = order.secret
-    return {HEADER: secret} if secret else {}
+    return {OWNER_HEADER: secret} if secret else {}

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from onecard.contract import pipeline
 from onecard.errors import clipped, message, named
 
-HEADER = "onecard-control"  # with the server's secret: everything is let through
 INNER = frozenset({*pipeline.TRANSCRIBE_STEPS, *pipeline.ENGINES})
 
 MAX_JSON_BYTES = 64 * 2**20  # as Triton's own --http-max-input-size has it since 25.09

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from build_scripts.server.launch import ENGINES
+from build_scripts.plans.topology import LOAD_ORDER
 
 MAX_LETTERS = 400  # of one line
 
@@ -66,7 +66,7 @@ def masked(text: str, known: Mapping[str, str]) -> str:
     return re.sub(r"(/home/|/Users/)[^/\s\"']+", r"\1<user>", text)
 
 
-def kept(lines: Iterable[str], models: Collection[str] = ENGINES) -> Iterator[str]:
+def kept(lines: Iterable[str], models: Collection[str] = LOAD_ORDER) -> Iterator[str]:
     """What a stranger may read of each line; consecutive lines that are left out count together.
 
     `models`: names that are the server's own wherever they are quoted.

@@ -17,10 +17,11 @@ from build_scripts import gpus
 from build_scripts.errors import ServerError
 from build_scripts.gpus import Gpu, GpuProcess
 from build_scripts.memory import kv_cache, ledger
-from build_scripts.memory.engines import llm_lines, llm_process, whisper_lines, whisper_process
+from build_scripts.memory.engines import llm_lines, whisper_lines
 from build_scripts.memory.lines import GIB
 from build_scripts.plans import match
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
+from build_scripts.plans.topology import llm_process, whisper_process
 from build_scripts.server.launch import Launch
 from build_scripts.server.monitoring import vram_faults
 from build_scripts.server.monitoring.vram_table import RESERVES, Row, Table, gib

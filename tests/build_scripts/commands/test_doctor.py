@@ -26,7 +26,7 @@ from build_scripts.doctor.finding import Finding
 from build_scripts.doctor.torch import Torch
 from build_scripts.gpus import Gpu, GpuProcess
 from build_scripts.plans import plan
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from tests.build_scripts.fake_nvml import GIB, gpu
 
 

@@ -38,7 +38,7 @@ from build_scripts.measure import (
 from build_scripts.memory import ledger, shapes
 from build_scripts.memory import lines as ledger_lines
 from build_scripts.plans import plan
-from build_scripts.plans.plan import Serving
+from build_scripts.plans.schema import Serving
 from tests.build_scripts.fake_nvml import gpu
 from tests.build_scripts.serving import needs_triton
 

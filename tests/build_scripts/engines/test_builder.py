@@ -12,7 +12,7 @@ from build_scripts.engines import builder, faults
 from build_scripts.errors import MachineError
 from build_scripts.gpus import Gpu, GpuProcess
 from build_scripts.plans import plan
-from build_scripts.plans.plan import Card
+from build_scripts.plans.schema import Card
 from tests.build_scripts.fake_nvml import gpu
 
 RIGHT = {"tensorrt_llm": container.TENSORRT_LLM, "tensorrt": container.TENSORRT}

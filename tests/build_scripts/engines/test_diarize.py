@@ -17,7 +17,7 @@ from build_scripts.engines import build, diarize, sources
 from build_scripts.engines.sources import Repository
 from build_scripts.model_repository import models
 from build_scripts.plans import plan, speaker_pipeline
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from onecard import manifest
 from onecard.diarization import diarizer
 from onecard.options import parameters

@@ -127,7 +127,7 @@ needs_setup = pytest.mark.skipif(
 
 @needs_setup
 def test_the_segmentation_model_has_the_tensors_of_whisperx_s_checkpoint() -> None:
-    checkpoint = safetensors.load_restricted(packaged.site_packages() / packaged.SEGMENTATION_ASSET)
+    checkpoint = safetensors.load_restricted(paths.site_packages() / packaged.SEGMENTATION_ASSET)
     converted = load_file(paths.ENGINES / "segmentation" / "model.safetensors")
     assert converted.keys() == checkpoint["state_dict"].keys()
     for name, tensor in checkpoint["state_dict"].items():

@@ -24,7 +24,7 @@ from build_scripts.engines.runner import Runner
 from build_scripts.engines.step import scratch
 from build_scripts.errors import BuildError, CheckpointError, InstallError, MachineError
 from build_scripts.plans import plan
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from onecard import manifest
 from tests.build_scripts import fake_trtllm
 

@@ -14,7 +14,7 @@ from build_scripts.memory import cures, ledger
 from build_scripts.memory.fit import refit
 from build_scripts.memory.lines import GIB
 from build_scripts.plans import plan
-from build_scripts.plans.plan import Fit, Plan
+from build_scripts.plans.schema import Fit, Plan
 
 CARDS = [name for name in plan.names() if plan.load(name).card is not None]
 

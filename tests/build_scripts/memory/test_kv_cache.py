@@ -11,7 +11,7 @@ from build_scripts.memory import kv_cache, ledger
 from build_scripts.memory.kv_cache import CROSS_FRACTION, FRACTION, NAMES, TOKENS, WINDOW
 from build_scripts.memory.lines import GIB
 from build_scripts.plans import plan
-from build_scripts.plans.plan import Plan, Serving
+from build_scripts.plans.schema import Plan, Serving
 
 CARDS = [name for name in plan.names() if plan.load(name).card is not None]
 

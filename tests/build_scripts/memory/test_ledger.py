@@ -17,7 +17,7 @@ from build_scripts.memory import ledger, recipe, shapes
 from build_scripts.memory.lines import GIB, MIB, Figure, measured
 from build_scripts.plans import plan
 from build_scripts.plans.languages import MODELS
-from build_scripts.plans.plan import Plan
+from build_scripts.plans.schema import Plan
 from build_scripts.roofline import bounds
 
 DOC = Path("docs/plans.md")

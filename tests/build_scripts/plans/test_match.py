@@ -10,7 +10,7 @@ import pytest
 from build_scripts import gpus
 from build_scripts.errors import PlanError
 from build_scripts.plans import match, plan
-from build_scripts.plans.plan import Card, Plan
+from build_scripts.plans.schema import Card, Plan
 from tests.build_scripts.fake_nvml import gpu
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from build_scripts.errors import PlanError
-from build_scripts.plans import plan
+from build_scripts.plans import plan, schema
 
 RTX3090 = (plan.PLANS / "rtx3090.toml").read_text()
 CPU = (plan.PLANS / "cpu.toml").read_text()
@@ -28,7 +28,7 @@ def with_value(text: str, key: str, value: str) -> str:
 def test_every_plan_can_be_read(name):
     found = plan.load(name)
     assert found.name == name
-    assert (found.card is None) == (name == plan.DEFAULT_PLAN)
+    assert (found.card is None) == (name == schema.DEFAULT_PLAN)
     assert (found.fit is None) == (found.card is None)
 
 

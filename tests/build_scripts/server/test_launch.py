@@ -10,7 +10,7 @@ import pytest
 from build_scripts import paths
 from build_scripts.errors import PlanError
 from build_scripts.plans import plan
-from build_scripts.plans.plan import Plan, Serving, Topology
+from build_scripts.plans.schema import Plan, Serving, Topology
 from build_scripts.server import launch, settings
 
 MODELS = tuple(sorted(path.parent.name for path in paths.MODEL_REPOSITORY.glob("*/config.pbtxt")))

@@ -14,7 +14,7 @@ from build_scripts import paths, processes
 from build_scripts.engines import build
 from build_scripts.errors import ServerError
 from build_scripts.memory import kv_cache
-from build_scripts.plans import plan, speaker_pipeline
+from build_scripts.plans import plan, speaker_pipeline, topology
 from build_scripts.server import launch, preflight
 from build_scripts.server.served import Served
 from onecard import manifest
@@ -52,7 +52,7 @@ def test_without_the_card_the_plan_without_one_is_named(tmp_path: Path) -> None:
 
 def test_a_server_of_a_part_wants_that_part(tmp_path: Path) -> None:
     make(tmp_path, "engines/rtx3090/llm")
-    preflight.check_engines(served("rtx3090", models=launch.TEXT), None, tmp_path)
+    preflight.check_engines(served("rtx3090", models=topology.TEXT), None, tmp_path)
     with pytest.raises(ServerError, match="engines/rtx3090/whisper, engines/rtx3090/align"):
         preflight.check_engines(served("rtx3090", models=("whisper", "align")), None, tmp_path)
 

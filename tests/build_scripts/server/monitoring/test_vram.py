@@ -14,8 +14,8 @@ from build_scripts.gpus import Gpu
 from build_scripts.memory import kv_cache
 from build_scripts.memory.fit import refit
 from build_scripts.memory.ledger import ledger
-from build_scripts.plans import plan
-from build_scripts.plans.plan import Plan, Serving, Topology
+from build_scripts.plans import plan, topology
+from build_scripts.plans.schema import Plan, Serving, Topology
 from build_scripts.server import launch
 from build_scripts.server.monitoring import vram, vram_faults
 from build_scripts.server.monitoring.vram import NoWatch, VramWatch
@@ -62,7 +62,7 @@ def reference(topology: Topology = "one_process") -> Plan:
     return dataclasses.replace(plan.load("rtx3090"), serving=Serving(topology))
 
 
-def made(machine: Machine, nvidia: Path, one: Plan, part: launch.Part = "all") -> VramWatch:
+def made(machine: Machine, nvidia: Path, one: Plan, part: topology.Part = "all") -> VramWatch:
     started = launch.launch(one, MODELS, part, nvidia)
     found = vram.watch(one, started, kv_cache.knobs(one), machine.said.append, machine.read)
     assert isinstance(found, VramWatch)

@@ -1,0 +1,26 @@
+"""Which models live in which server of a plan, and in which order they are loaded."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from build_scripts.plans.schema import Plan
+
+Part = Literal["all", "speech", "text"]
+
+# The LLM first: it is the one that a fragmented card has no room for.
+LOAD_ORDER = ("llm", "whisper")
+TEXT = ("llm", "chat", "triage")  # where speech and text live in two servers; the rest is speech
+
+_WHISPER_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (speech)"}
+_LLM_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (llm)"}
+
+
+def whisper_process(plan: Plan) -> str:
+    """The process that holds Whisper's engine."""
+    return _WHISPER_PROCESS[plan.serving.topology]
+
+
+def llm_process(plan: Plan) -> str:
+    """The process that holds the language model's engine."""
+    return _LLM_PROCESS[plan.serving.topology]
