@@ -24,7 +24,7 @@ from bench.interleave import differences, interleaved, num_rounds, ratios, sprea
 from bench.serving import serving
 from onecard.contract import trtllm
 from onecard.llm import tokenizer
-from onecard.llm.tokenizer import Message
+from onecard.llm.message import Message
 from onecard.python_backend import threads
 from onecard_client import Client
 

@@ -17,7 +17,7 @@ import requests
 from tritonclient.utils import InferenceServerException
 
 from onecard.llm import tokenizer as llm_tokenizer
-from onecard.llm.tokenizer import Message
+from onecard.llm.message import Message
 from tests.chat_calls import LONG, STORY, Answer, ask, metrics, until_busy, until_idle, user
 
 ROOT = Path(__file__).parent.parent

@@ -12,15 +12,15 @@ import sys
 from collections.abc import Sequence
 
 from onecard_client._cli.arguments import parse
-from onecard_client._cli.console import (
+from onecard_client._client import Client
+from onecard_client._errors import ConnectionFailed, OnecardError
+from onecard_client._output.console import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_UNREACHABLE,
     EXIT_USAGE,
     complain,
 )
-from onecard_client._client import Client
-from onecard_client._errors import ConnectionFailed, OnecardError
 from onecard_client._transport.interrupt import Terminated, raised
 
 

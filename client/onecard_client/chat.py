@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from onecard_client._answers.stream import AsyncStream, BlockingStream, Stream
 from onecard_client._errors import InvalidRequest
-from onecard_client._transport.stream import AsyncStream, BlockingStream, Stream
 
 # One text, which a user says, or a conversation: {"role": "user", "content": "..."} and so on.
 Messages = str | Iterable[Mapping[str, Any]]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onecard_client import writers
+from onecard_client._answers.documents import Mismatch, decode, encode, parse
 from onecard_client._subtitles.scripts import joined
-from onecard_client._transport.documents import Mismatch, decode, encode, parse
 from onecard_client.subtitles import SubtitleLayout
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from onecard_client._transport.documents import encode
-from onecard_client._transport.stream import AsyncStream, BlockingStream, Stream
+from onecard_client._answers.documents import encode
+from onecard_client._answers.stream import AsyncStream, BlockingStream, Stream
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from onecard import manifest
 from onecard.chat import messages as chat_messages
 from onecard.chat.options import ChatOptions
 from onecard.errors import Cancelled, InvalidRequest
+from onecard.guides import vocabulary
 from onecard.llm import tokenizer as llm_tokenizer
-from onecard.llm import tokenizing, vocabulary
+from onecard.llm import tokenizing
 from onecard.llm.generation import Generation, Llm, Piece
+from onecard.llm.message import Message
 from onecard.llm.stop_strings import StopStrings
-from onecard.llm.tokenizer import Message, Tokenizer
+from onecard.llm.tokenizer import Tokenizer
 
 Event = dict[str, Any]
 

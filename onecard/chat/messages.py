@@ -7,7 +7,7 @@ from typing import Any
 
 from onecard import documents
 from onecard.errors import MAX_SHOWN_LETTERS, InvalidRequest, clipped, named, shown
-from onecard.llm.tokenizer import Message
+from onecard.llm.message import Message
 
 # What each role is to the templates, or why it is refused. Tools get their places here.
 ROLES: Mapping[str, str] = {

@@ -10,10 +10,10 @@ from typing import Any
 
 from onecard import documents
 from onecard.errors import InvalidRequest
+from onecard.guides.guide import Guide
 from onecard.json_schema import answers
 from onecard.json_schema.document import Document
 from onecard.json_schema.following import followed
-from onecard.llm.generation import Guide
 from onecard.options import fields
 
 # The engines' own guide for any JSON lets lists through as well.

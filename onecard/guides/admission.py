@@ -15,10 +15,10 @@ from pathlib import Path
 
 from onecard import manifest
 from onecard.errors import InvalidRequest
+from onecard.guides import vocabulary
+from onecard.guides.guide import Guide
 from onecard.guides.worker import GRAMMAR_OF_SCHEMA
 from onecard.guides.workshop import Check, Limits, Work, Workshop
-from onecard.llm import vocabulary
-from onecard.llm.generation import Guide
 
 FACTS = "xgrammar_tokenizer_info.json"
 # The engine's own xgrammar (docker/xgrammar.lock), beside that of this environment.

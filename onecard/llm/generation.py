@@ -10,13 +10,14 @@ import math
 import secrets
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from onecard.contract import trtllm
 from onecard.errors import InvalidRequest, Unavailable
+from onecard.guides.guide import Guide
 from onecard.guides.workshop import FULL as GUIDES_FULL
 
 Array = npt.NDArray[Any]
@@ -26,14 +27,6 @@ NEVER_LOG_PROB = -9999.0
 # What a full queue says, NVIDIA's executor's and Triton's own; and what a useless guide does.
 _FULL = (trtllm.QUEUE_FULL.split("{}")[0], "Exceeds maximum queue size", GUIDES_FULL)
 _UNGUIDED = ("guide", "grammar", "schema")
-
-
-@dataclass(frozen=True)
-class Guide:
-    """What the generated text has to be, token by token; `text` is not read for `json`."""
-
-    kind: Literal["json", "json_schema", "regex", "ebnf_grammar"]
-    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from typing import Any
 import tokenizers
 
 from onecard.errors import InvalidRequest
-from onecard.llm import chat_template, token_texts, tokenizer, tokenizing
+from onecard.llm import chat_template, token_texts, tokenizing
 from onecard.llm.chat_template import ChatTemplate
 from onecard.llm.detokenizer import Detokenizer
-from onecard.llm.tokenizer import HUGGING_FACE, Message
+from onecard.llm.message import HUGGING_FACE, Message, verify_continued
 
 # What templates are asked to render once, to see which markers they write; not all allow a system.
 _PROBES = (("system", "user", "assistant", "user"), ("user", "assistant", "user"), ("user",))
@@ -69,7 +69,7 @@ class HfTokenizer:
         nonce, end = secrets.token_hex(), secrets.token_hex()
         guarded = [Message(turn.role, self._guarded(turn.content, nonce)) for turn in messages]
         if continued:
-            tokenizer.verify_continued(messages)
+            verify_continued(messages)
             content = guarded[-1].content.rstrip()
             guarded[-1] = Message("assistant", content.removesuffix(nonce) + end)
         try:

@@ -22,9 +22,8 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
 from onecard.errors import MAX_SHOWN_LETTERS, InvalidRequest, clipped, named
 from onecard.llm import token_texts
-from onecard.llm import tokenizer as llm_tokenizer
 from onecard.llm.detokenizer import Detokenizer
-from onecard.llm.tokenizer import TEKKEN, Message
+from onecard.llm.message import TEKKEN, Message, verify_continued
 
 _MESSAGES = {"system": SystemMessage, "user": UserMessage, "assistant": AssistantMessage}
 
@@ -50,7 +49,7 @@ class TekkenTokenizer:
     def encode_chat(self, messages: Sequence[Message], continued: bool = False) -> list[int]:
         turns = [_MESSAGES[message.role](content=message.content) for message in messages]
         if continued:
-            llm_tokenizer.verify_continued(messages)
+            verify_continued(messages)
             turns[-1] = AssistantMessage(content=messages[-1].content, prefix=True)
         try:
             encoded = self._chat.encode_chat_completion(ChatCompletionRequest(messages=turns))

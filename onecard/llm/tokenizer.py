@@ -7,23 +7,11 @@ It knows no vocabulary itself: `onecard.hf_tokenizer` and `onecard.tekken_tokeni
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from onecard.errors import InvalidRequest
 from onecard.llm.detokenizer import Detokenizer
-
-TEKKEN = "tekken.json"
-HUGGING_FACE = "tokenizer.json"
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn of a conversation; `role` is `system`, `user` or `assistant`."""
-
-    role: str
-    content: str
+from onecard.llm.message import HUGGING_FACE, TEKKEN, Message
 
 
 class Tokenizer(Protocol):
@@ -57,17 +45,6 @@ class Tokenizer(Protocol):
 
     def detokenizer(self, continued: bool = False) -> Detokenizer:
         """For one answer; `continued`: it goes on from a text."""
-
-
-def verify_continued(messages: Sequence[Message]) -> None:
-    """Refuse a conversation whose last message no answer can go on from."""
-    last = messages[-1]
-    if last.role != "assistant" or not last.content.strip():
-        what = "is empty" if last.role == "assistant" else f"has the role `{last.role}`"
-        raise InvalidRequest(
-            f"option `continue_final_message` is true and the last message {what}, must be the "
-            "assistant's and say something; end MESSAGES with it, or leave the option out"
-        )
 
 
 def load(directory: Path | str) -> Tokenizer:

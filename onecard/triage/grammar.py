@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from onecard.errors import InvalidRequest
 from onecard.guides.ebnf import Literals
-from onecard.llm.generation import Guide
+from onecard.guides.guide import Guide
 from onecard.triage.options import Settings
 
 Count = Callable[[str], int]  # the tokens that a text takes

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from onecard.llm.tokenizer import Message
+from onecard.llm.message import Message
 from onecard.triage.mail import HEADERS, Mail
 from onecard.triage.options import Settings
 

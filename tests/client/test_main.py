@@ -17,7 +17,7 @@ from fake_server import FINISHED, PATIENCE_S, PROGRESS, RESULT, SEGMENTS, Step, 
 
 from onecard_client import Transcript, __version__
 from onecard_client.__main__ import main
-from onecard_client._cli import new_file, output
+from onecard_client._output import new_file, results
 from onecard_client.subtitles import SubtitleLayout
 from onecard_client.writers import WRITERS
 
@@ -251,7 +251,7 @@ def test_interrupt_cancels_the_request(step: Step, fake: Any, talk: Path, tmp_pa
 def test_result_replaces_an_older_one_whole(tmp_path: Path) -> None:
     path = tmp_path / "talk.txt"
     path.write_text("old")
-    output.write_atomically(path, "new \ud800")
+    results.write_atomically(path, "new \ud800")
     assert path.read_bytes() == b"new ?"
     assert names(tmp_path) == ["talk.txt"]
 
@@ -267,13 +267,13 @@ def test_failed_write_leaves_the_older_result_and_no_rubbish(
 
     monkeypatch.setattr(os, "replace", no_space)
     with pytest.raises(OSError, match="No space"):
-        output.write_atomically(path, "new")
+        results.write_atomically(path, "new")
     assert path.read_text() == "old"
     assert names(tmp_path) == ["talk.txt"]
 
 
 def test_new_result_has_the_usual_permissions(tmp_path: Path) -> None:
-    output.write_atomically(tmp_path / "a.txt", "")
+    results.write_atomically(tmp_path / "a.txt", "")
     (tmp_path / "b.txt").write_text("")
     modes = [(tmp_path / name).stat().st_mode for name in ("a.txt", "b.txt")]
     assert modes[0] == modes[1]
@@ -292,7 +292,7 @@ def test_a_link_that_somebody_planted_is_not_followed(
     planted.unlink()
     planted.symlink_to(precious)
     with pytest.raises(FileExistsError):
-        output.write_atomically(path, "new")
+        results.write_atomically(path, "new")
     assert precious.read_text() == "untouched"
     assert planted.is_symlink()  # it is somebody else's
     assert not path.exists()

@@ -13,7 +13,7 @@ from outlook_files import Tree, Values, ole_file, properties
 
 from onecard_client import Email
 from onecard_client._mailbox.mime import NotAMail, email_from_bytes
-from onecard_client._mailbox.mime.outlook import email_from_msg
+from onecard_client._mailbox.mime.message import email_from_msg
 
 ROOT, EMBEDDED, OTHER = 32, 24, 8
 SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -16,7 +16,7 @@ from fake_server import PATIENCE_S, VERDICT, content, decides, events, summary, 
 
 from onecard_client import Email, Verdict
 from onecard_client.__main__ import main
-from onecard_client._cli.progress import Silent
+from onecard_client._output.progress import Silent
 from onecard_client._verdicts.judge import CHARACTERS_PER_REQUEST, MAILS_PER_REQUEST, Judge
 
 ATTACHMENT = base64.encodebytes(bytes(range(256)) * 1000)

@@ -9,7 +9,8 @@ import mistral_common
 import pytest
 
 from onecard.llm import token_texts, tokenizer
-from onecard.llm.tokenizer import Message, Tokenizer
+from onecard.llm.message import Message
+from onecard.llm.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")

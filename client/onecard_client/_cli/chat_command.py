@@ -8,7 +8,6 @@ import locale
 import sys
 from typing import Any
 
-from onecard_client._cli.console import EXIT_FAILED, EXIT_OK, EXIT_USAGE, complain, is_terminal
 from onecard_client._cli.parser import (
     URL_VARIABLE,
     RequestOptions,
@@ -21,6 +20,7 @@ from onecard_client._client import Client
 from onecard_client._conversation import conversation
 from onecard_client._conversation.answer_output import as_json, unlike_asked, usage_of, write
 from onecard_client._conversation.question import MARK
+from onecard_client._output.console import EXIT_FAILED, EXIT_OK, EXIT_USAGE, complain, is_terminal
 from onecard_client.chat import ChatStream
 
 REQUEST_OPTIONS: RequestOptions = {

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 from onecard_client import __version__
-from onecard_client._cli.console import EXIT_FAILED, EXIT_OK, escaped, printable
 from onecard_client._client import Client
+from onecard_client._output.console import EXIT_FAILED, EXIT_OK, escaped, printable
 
 EPILOG = """\
 exit codes: 0 the server is ready, 1 it answers and is not ready, 2 wrong usage, 3 no server at the

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from onecard_client._cli import layout_options, transcribe_options
-from onecard_client._cli.console import (
+from onecard_client._cli.transcribe_options import EPILOG, request_options
+from onecard_client._client import Client
+from onecard_client._errors import ConnectionFailed, OnecardError
+from onecard_client._output.console import (
     EXIT_FAILED,
     EXIT_OK,
     EXIT_UNREACHABLE,
@@ -23,12 +26,9 @@ from onecard_client._cli.console import (
     plural,
     printable,
 )
-from onecard_client._cli.names import STDIN, extension, is_address, output_stems, shown
-from onecard_client._cli.output import extensions, verify_directory, write_results
-from onecard_client._cli.progress import display
-from onecard_client._cli.transcribe_options import EPILOG, request_options
-from onecard_client._client import Client
-from onecard_client._errors import ConnectionFailed, OnecardError
+from onecard_client._output.names import STDIN, extension, is_address, output_stems, shown
+from onecard_client._output.progress import display
+from onecard_client._output.results import extensions, verify_directory, write_results
 from onecard_client._transport import telephony
 from onecard_client._transport.content import Content
 from onecard_client._transport.fetch import fetched

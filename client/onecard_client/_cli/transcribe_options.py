@@ -12,7 +12,6 @@ from typing import Any
 
 from onecard_client import __version__
 from onecard_client._cli import layout_options, whisperx_options
-from onecard_client._cli.names import STDIN, local
 from onecard_client._cli.parser import (
     URL_VARIABLE,
     RequestOptions,
@@ -23,6 +22,7 @@ from onecard_client._cli.parser import (
     or_none,
     truth,
 )
+from onecard_client._output.names import STDIN, local
 from onecard_client.writers import ALL_FORMATS, WRITERS
 
 # A longer chunk would be cut by Whisper's encoder; WhisperX loses what is behind it.

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from onecard_client._cli.console import EXIT_FAILED, EXIT_USAGE, complain, is_terminal
 from onecard_client._cli.parser import (
     URL_VARIABLE,
     RequestOptions,
@@ -22,9 +21,10 @@ from onecard_client._cli.parser import (
     names,
     text_or_file,
 )
-from onecard_client._cli.progress import display
 from onecard_client._client import Client
 from onecard_client._mailbox.sources import MAIL_FOLDERS, STDIN, is_maildir
+from onecard_client._output.console import EXIT_FAILED, EXIT_USAGE, complain, is_terminal
+from onecard_client._output.progress import display
 from onecard_client._verdicts import output as _verdict_output
 from onecard_client._verdicts.disk import Busy, OutputFailed, reason
 from onecard_client._verdicts.lines import NotVerdicts

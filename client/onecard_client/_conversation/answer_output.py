@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from onecard_client._cli.console import escaped, is_terminal, printable
+from onecard_client._answers.documents import encode
 from onecard_client._errors import OnecardError
-from onecard_client._transport.documents import encode
+from onecard_client._output.console import escaped, is_terminal, printable
 from onecard_client.chat import ChatStream
 
 # What a text may have and UTF-8 has not: halves of characters beyond the first 65,536.

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from onecard_client._cli.console import EXIT_OK, complain, plural
 from onecard_client._client import Client
 from onecard_client._conversation.answer_output import unlike_asked, usage_of, write
 from onecard_client._conversation.question import MARK, Questions, UnfinishedQuestion
 from onecard_client._conversation.terminal_lines import open_lines
 from onecard_client._errors import InvalidRequest, OnecardError
+from onecard_client._output.console import EXIT_OK, complain, plural
 from onecard_client.chat import ChatStream
 
 QUIT, HELP = "/quit", "/help"

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from onecard_client._cli.console import complain, is_terminal
 from onecard_client._conversation.question import Lines
+from onecard_client._output.console import complain, is_terminal
 
 try:
     import termios

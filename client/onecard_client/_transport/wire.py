@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from tritonclient.grpc import service_pb2
 
+from onecard_client._answers.documents import Mismatch, decode, parse
 from onecard_client._errors import (
     BadResponse,
     CallContext,
@@ -20,7 +21,6 @@ from onecard_client._errors import (
     from_text,
 )
 from onecard_client._transport.content import Content
-from onecard_client._transport.documents import Mismatch, decode, parse
 from onecard_client._transport.sendable import options_to_json, verify_id, verify_size
 from onecard_client.chat import ChatEnd, ChatEvent, ChatUsage, Delta, WholeAnswer
 from onecard_client.events import Event, Progress, Segments

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from onecard_client._cli.new_file import create_beside
+from onecard_client._output.new_file import create_beside
 from onecard_client._verdicts.lines import Place
 
 try:

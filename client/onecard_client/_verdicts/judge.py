@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from onecard_client._cli.console import complain, plural
-from onecard_client._cli.progress import Silent
 from onecard_client._client import Client
 from onecard_client._errors import Unavailable
+from onecard_client._output.console import complain, plural
+from onecard_client._output.progress import Silent
 from onecard_client.events import Progress
 from onecard_client.mail import Email
 from onecard_client.triage import TriageProgress, TriageSummary, Verdict

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from onecard_client._cli.console import escaped
-from onecard_client._cli.table import Column, Table
+from onecard_client._output.console import escaped
+from onecard_client._output.table import Column, Table
 from onecard_client._verdicts.disk import OutputFailed, reason
 from onecard_client.mail import Email
 from onecard_client.triage import Verdict

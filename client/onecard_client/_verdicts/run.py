@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from onecard_client._cli.console import EXIT_FAILED, EXIT_OK, complain, plural
-from onecard_client._cli.progress import Silent
 from onecard_client._client import Client
 from onecard_client._errors import Cancelled, DeadlineExceeded, OnecardError, Unavailable
 from onecard_client._mailbox.mime import CannotReadMails
 from onecard_client._mailbox.sources import STDIN, read, with_own_ids
+from onecard_client._output.console import EXIT_FAILED, EXIT_OK, complain, plural
+from onecard_client._output.progress import Silent
 from onecard_client._verdicts.judge import Judge
 from onecard_client._verdicts.output import Show
 from onecard_client._verdicts.store import Journal, Store

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from onecard_client._cli.console import complain, plural
+from onecard_client._output.console import complain, plural
 from onecard_client._verdicts.disk import (
     Appender,
     OutputFailed,

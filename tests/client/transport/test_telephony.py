@@ -10,7 +10,7 @@ from fake_server import FINISHED, events
 
 from onecard.options.transcribe import TranscribeOptions
 from onecard_client.__main__ import main
-from onecard_client._cli import names
+from onecard_client._output import names
 from onecard_client._transport import telephony
 
 

@@ -10,9 +10,10 @@ import pytest
 from onecard.chat.answer import Chat, Config, joined
 from onecard.chat.options import ChatOptions
 from onecard.errors import Cancelled, InvalidRequest
+from onecard.guides.guide import Guide
 from onecard.llm import generation, tokenizer
-from onecard.llm.generation import Generation, Guide, Piece
-from onecard.llm.tokenizer import Message
+from onecard.llm.generation import Generation, Piece
+from onecard.llm.message import Message
 
 ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "llm"
 CONFIG = Config(

@@ -8,7 +8,7 @@ import pytest
 
 from onecard.chat import messages
 from onecard.errors import InvalidRequest
-from onecard.llm.tokenizer import Message
+from onecard.llm.message import Message
 
 
 def test_a_conversation_is_read():

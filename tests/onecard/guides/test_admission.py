@@ -9,8 +9,8 @@ import pytest
 
 from onecard.errors import Cancelled, InvalidRequest
 from onecard.guides import admission
+from onecard.guides.guide import Guide
 from onecard.guides.workshop import Limits
-from onecard.llm.generation import Guide
 
 ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "llm"
 SLOW = '{"anyOf":[' * 900 + '{"type":"string"}' + "]}" * 900

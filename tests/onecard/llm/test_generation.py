@@ -7,8 +7,9 @@ import pytest
 
 from onecard.contract import trtllm
 from onecard.errors import InvalidRequest, Unavailable
+from onecard.guides.guide import Guide
 from onecard.llm import generation
-from onecard.llm.generation import Generation, Guide, Piece
+from onecard.llm.generation import Generation, Piece
 
 DTYPES = {
     "TYPE_BOOL": np.bool_,

@@ -20,7 +20,7 @@ from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
 from onecard.errors import InvalidRequest
 from onecard.llm import tokenizer as llm_tokenizer
-from onecard.llm.tokenizer import Message
+from onecard.llm.message import Message
 
 DIRECTORY = Path(__file__).parents[3] / "engines" / "cpu" / "llm" / "tokenizer"
 TEKKEN = Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"

@@ -18,8 +18,7 @@ from tensorrtllm_cpu.contract.answer import Answer
 from tensorrtllm_cpu.contract.refusal import ExecutorRefusal, Refusal
 from tensorrtllm_cpu.contract.request import Array
 from tensorrtllm_cpu.contract.settings import Settings
-from tensorrtllm_cpu.llm import limits
-from tensorrtllm_cpu.llm import model as decoder
+from tensorrtllm_cpu.llm import limits, loading
 from tensorrtllm_cpu.llm.guides import Guides
 from tensorrtllm_cpu.llm.inflight import InFlight
 from tensorrtllm_cpu.llm.inflight import Sequence as Running
@@ -56,12 +55,12 @@ class LlmService:
         """Load the model.
 
         Raises:
-            ManifestError, SettingsError: as `decoder.load` and `Guides`.
+            ManifestError, SettingsError: as `loading.load` and `Guides`.
         """
         self._settings = settings
         self._metrics = metrics
         self._log = log
-        self.model = decoder.load(settings)
+        self.model = loading.load(settings)
         self.limits = limits.Limits.of(settings, self.model)
         self._guides = _guides(settings, self.model)
         self._numbers = itertools.count(1)

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 from onecard_client._mailbox.mime.alternatives import Block
 from onecard_client._mailbox.mime.armour import without_armour
 from onecard_client._mailbox.mime.attachments import size
+from onecard_client._mailbox.mime.authentication import authentication
 from onecard_client._mailbox.mime.bounds import MAX_BODY_CHARACTERS, NotAMail, shortened, sound
-from onecard_client._mailbox.mime.headers.authentication import authentication
 from onecard_client._mailbox.mime.headers.words import header_text
 from onecard_client._mailbox.mime.parts import OLE_SIGNATURE, blocks
 from onecard_client._mailbox.mime.structure import Part, parse
@@ -30,8 +30,6 @@ _GAPS = re.compile(r"\n{4,}")
 def read(raw: bytes, made_up_id: str) -> Email:
     """The mail in `raw`; see `email_from_bytes`. Raises: NotAMail."""
     if raw.startswith(OLE_SIGNATURE):
-        from onecard_client._mailbox.mime.outlook import email_from_msg
-
         return email_from_msg(raw, made_up_id)
     part = parse(raw)
     if not any(name in _MAIL_HEADERS for name, _ in part.raw_items()):
@@ -57,6 +55,20 @@ def read(raw: bytes, made_up_id: str) -> Email:
         labels=_labels(part),
         hidden_text=any(block.hides_text for block in found),
     )
+
+
+def email_from_msg(content: bytes, made_up_id: str) -> Email:
+    """The email in an Outlook .msg.
+
+    Args:
+        made_up_id: its id if it has no Message-Id.
+
+    Raises:
+        NotAMail: it is damaged, or another kind of OLE file.
+    """
+    from onecard_client._mailbox.mime.outlook import mime_of_msg  # only where there is one
+
+    return read(mime_of_msg(content), made_up_id)
 
 
 def joined(found: list[Block]) -> str:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecard_client._cli.console import printable
-from onecard_client._cli.table import Column, Table, cells, fit
+from onecard_client._output.console import printable
+from onecard_client._output.table import Column, Table, cells, fit
 
 
 @pytest.mark.parametrize(

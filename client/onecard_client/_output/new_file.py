@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import BinaryIO
 
-from onecard_client._cli.names import temporary
+from onecard_client._output.names import temporary
 
 
 def create_beside(path: Path, ending: str) -> tuple[Path, BinaryIO]:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onecard_client._cli.console import printable
+from onecard_client._output.console import printable
 
 GAP = "  "
 ELLIPSIS = "…"

@@ -9,7 +9,7 @@ import pytest
 from commands import Terminal
 
 from onecard_client import Progress
-from onecard_client._cli import progress
+from onecard_client._output import progress
 
 
 def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

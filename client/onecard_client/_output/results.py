@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from onecard_client._cli.new_file import create_beside
+from onecard_client._output.new_file import create_beside
 from onecard_client.subtitles import SubtitleLayout
 from onecard_client.transcript import Transcript
 from onecard_client.writers import ALL_FORMATS, WRITERS

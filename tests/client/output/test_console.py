@@ -13,9 +13,9 @@ from tritonclient.grpc import service_pb2
 
 from onecard_client import Progress
 from onecard_client.__main__ import main
-from onecard_client._cli import progress
-from onecard_client._cli.console import escaped, printable
-from onecard_client._transport.documents import decode
+from onecard_client._answers.documents import decode
+from onecard_client._output import progress
+from onecard_client._output.console import escaped, printable
 from onecard_client._verdicts import output
 from onecard_client.mail import Email
 from onecard_client.triage import Verdict

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from onecard_client._cli.console import printable
+from onecard_client._output.console import printable
 
 STDIN = "-"
 # What may be cut off a name: extensions that recordings have, and nothing else behind a dot.

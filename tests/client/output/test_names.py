@@ -10,8 +10,8 @@ import pytest
 from commands import spawn
 from fake_server import FINISHED, PATIENCE_S, events
 
-from onecard_client._cli import names as _names
-from onecard_client._cli.names import (
+from onecard_client._output import names as _names
+from onecard_client._output.names import (
     extension,
     fitted,
     local,

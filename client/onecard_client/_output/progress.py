@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TextIO
 
-from onecard_client._cli.console import printable
+from onecard_client._output.console import printable
 from onecard_client.events import Progress
 
 BAR_WIDTH = 24

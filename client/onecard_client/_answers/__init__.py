@@ -1,0 +1,1 @@
+"""What every kind of answer needs: documents of JSON, and events as they come."""
