@@ -102,14 +102,14 @@ def _set_up_peer() -> None:
 
     Where it cannot be made a benchmark says so itself: `start` has more to measure than the peer.
     """
-    from bench import peers  # here, as it loads torch, which `--list` does without
     from build_scripts.bootstrap import lock
+    from evaluation.peers import environment  # here, as it loads torch, which `--list` does without
 
     try:
         with lock.alone():
-            peers.make()
+            environment.make()
     except BuildError as error:
-        if peers.is_there():
+        if environment.is_there():
             raise
         aside(f"error: {error}")
 

@@ -1,7 +1,7 @@
 """Alignment by CTC of one file: onecard's, and `whisperx.align`, same acoustic model and text.
 
 Both run in a process of their own, one after the other, with the same threads. The network has the
-size of WhisperX's default and knows these recordings alone (`bench.acoustic`).
+size of WhisperX's default and knows these recordings alone (`evaluation.peers.acoustic`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import acoustic, peers, precisions
+from bench import precisions
 from bench.interleave import interleaved, is_quick, num_rounds, once, ratios, spread
-from bench.whisperx import WhisperX
 from build_scripts.model_repository import models
 from build_scripts.plans import plan
 from evaluation import bundled, recordings
+from evaluation.peers import acoustic, environment
+from evaluation.peers.whisperx import WhisperX
 from evaluation.recordings import Pcm
 from onecard import alignment
 from onecard.alignment import Job
@@ -64,7 +65,7 @@ class Own:
     def __init__(self, pcm: Pcm, segments: Segments) -> None:
         asked = models.models(plan.load("cpu"))["align"].parameters
         self._aligner = Ctc(
-            str(peers.ALIGN), preload=[acoustic.LANGUAGE], max_loaded=1,
+            str(environment.ALIGN), preload=[acoustic.LANGUAGE], max_loaded=1,
             batch_size=int(asked["ctc_batch_size"]), device=asked["ctc_device"],
             dtype=asked["ctc_dtype"], num_threads=threads.num_threads(float(asked["cpu_share"])),
         )  # fmt: skip

@@ -4,7 +4,7 @@ Both have the same Whisper and its compute type, segmentation, embedding, acoust
 threads, and are warm; `bench.precisions` says where one computes in fewer bits. They take turns on
 recordings of five minutes, and the errors of each are counted beside its seconds. WhisperX aligns
 with wav2vec2, of which no package carries a trained one; both get the same network of that size
-(`bench.acoustic`). onecard runs once more with the aligner that it has by default.
+(`evaluation.peers.acoustic`). onecard runs once more with the aligner that it has by default.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import ctc_repository, precisions
+from bench import precisions
 from bench.interleave import is_quick, once, ratios, spread
 from bench.serving import Serving, serving, spent
-from bench.whisperx import WhisperX
 from evaluation import bundled, recordings, report, systems
 from evaluation.bundled import Part
 from evaluation.manifest import Entry
 from evaluation.metrics import Counts
+from evaluation.peers import ctc_repository
+from evaluation.peers.whisperx import WhisperX
 from evaluation.report import Score
 from evaluation.systems import Hypothesis
 

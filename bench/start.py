@@ -14,18 +14,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import ctc_repository, peers, recordings
+from bench import recordings
 from bench.interleave import Spread, interleaved, num_rounds, ratios, seconds, spread
 from bench.mails import labelled
 from bench.serving import serving
-from bench.whisperx import WhisperX
+from evaluation.peers import ctc_repository, environment
+from evaluation.peers.whisperx import WhisperX
 from onecard_client import Client
 
 ROUNDS = 5
 NUM_LATER = 5
 SETTLE_S = 1.0  # between ready and the first request
 CHAT_TOKENS = 64
-NO_PEER = f"WhisperX is not there: {peers.CURE}"
+NO_PEER = f"WhisperX is not there: {environment.CURE}"
 
 
 def measure() -> dict[str, Any]:
@@ -33,7 +34,7 @@ def measure() -> dict[str, Any]:
     sides: dict[str, Callable[[], Mapping[str, float]]] = {
         name: partial(_served, request) for name, request in REQUESTS.items()
     }
-    if peers.is_there():
+    if environment.is_there():
         sides["same_aligner"] = _served_with_the_peers_aligner
         sides["whisperx"] = _whisperx
     found = interleaved(sides, num_rounds(ROUNDS), warmups=0)

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from bench.peer_protocol import PeerError
 from build_scripts.errors import BuildError
 from evaluation import bundled, manifest, recordings, report, systems
 from evaluation.manifest import Entry, ManifestError
+from evaluation.peers.protocol import PeerError
 from evaluation.report import Score
 from evaluation.systems import Transcribe
 from onecard_client import OnecardError
@@ -138,7 +138,9 @@ def _parser() -> argparse.ArgumentParser:
         help="beams in the server's search; default: its plan's. A peer has its own",
     )  # fmt: skip
     parser.add_argument(
-        "--peer", choices=["whisperx"], help="instead of a server, what `bench.peers setup` made"
+        "--peer",
+        choices=["whisperx"],
+        help="instead of a server, what `evaluation.peers setup` made",
     )
     parser.add_argument(
         "--align-models", type=Path, metavar="DIR",

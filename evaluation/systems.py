@@ -16,7 +16,7 @@ from evaluation.metrics import Turn
 from onecard_client import Client, Transcript
 
 if TYPE_CHECKING:
-    from bench.whisperx import Answer
+    from evaluation.peers.whisperx import Answer
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def connected(url: str | None) -> Iterator[Client]:
 @contextmanager
 def whisperx(align_models: Path | None) -> Iterator[Transcribe]:
     """WhisperX, started for the time of the block; without models to align with it does not."""
-    from bench.whisperx import WhisperX  # it is not there until it was set up
+    from evaluation.peers.whisperx import WhisperX  # it is not there until it was set up
 
     with WhisperX(align_models=align_models) as peer:
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pyannote.core import Annotation, Segment, Timeline
 
-from bench import speaker_diarization
+from evaluation.peers import speaker_diarization
 from onecard import audio
 
 

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 import bench.__main__ as runner
-from bench import peers
 from bench.interleave import once
 from bench.targets import BENCHMARKS
 from build_scripts.commands import setup
 from build_scripts.errors import InstallError
+from evaluation.peers import environment
 
 NAMES = ["whisper_speed", "chat_speed", "together"]
 
@@ -94,8 +94,8 @@ def test_a_peer_that_is_wrong_is_not_measured_and_one_that_is_missing_says_so(
     def make():
         raise InstallError("no network")
 
-    monkeypatch.setattr(peers, "make", make)
-    monkeypatch.setattr(peers, "is_there", lambda: is_there)
+    monkeypatch.setattr(environment, "make", make)
+    monkeypatch.setattr(environment, "is_there", lambda: is_there)
     monkeypatch.setattr(setup, "alone", contextlib.nullcontext)
     runner._set_up_peer.cache_clear()
     with pytest.raises(InstallError) if is_there else contextlib.nullcontext():

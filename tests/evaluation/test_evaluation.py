@@ -139,7 +139,7 @@ def test_where_no_json_can_be_written_is_said_before_a_server_starts(folder, mon
 
 
 def test_words_that_a_peer_could_not_time_have_their_segments_speaker():
-    from bench.whisperx import Answer
+    from evaluation.peers.whisperx import Answer
 
     segments = [
         {"start": 0.0, "end": 1.0, "text": " Good day", "speaker": "A", "words": []},

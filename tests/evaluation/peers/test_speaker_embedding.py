@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench.speaker_embedding import SpeakerEmbedding
 from build_scripts import paths
 from evaluation import recordings
+from evaluation.peers.speaker_embedding import SpeakerEmbedding
 from onecard.audio import to_float
 from onecard.diarization import embedding
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import peers
-from bench.peer_protocol import Peer, PeerError
 from build_scripts import paths
+from evaluation.peers import environment as peers
+from evaluation.peers.protocol import Peer, PeerError
 from onecard.python_backend import threads
 
 
@@ -40,7 +40,8 @@ class WhisperX:
 
     Args:
         align_models: a directory with an acoustic model for each language; by default the one
-            that setup makes, which knows the bundled recordings alone (`bench.acoustic`).
+            that setup makes, which knows the bundled recordings alone
+            (`evaluation.peers.acoustic`).
 
     Raises:
         PeerError: it was not set up, or did not start.
@@ -51,7 +52,7 @@ class WhisperX:
             raise PeerError(f"WhisperX is not there: {peers.CURE}")
         self.num_threads = num_threads or threads.num_cores()
         command = [
-            str(peers.PYTHON), "-m", "bench.peer_whisperx",
+            str(peers.PYTHON), "-m", "evaluation.peers.process",
             "--threads", str(self.num_threads),
             "--align", str(align_models or peers.ALIGN),
         ]  # fmt: skip

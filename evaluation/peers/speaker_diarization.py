@@ -28,7 +28,7 @@ with warnings.catch_warnings():
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.pipelines import SpeakerDiarization
 
-    from bench.speaker_embedding import SpeakerEmbedding
+    from evaluation.peers.speaker_embedding import SpeakerEmbedding
 
 # WhisperX's own checkpoint for voice activity; engines/cpu/segmentation is converted from it.
 SEGMENTATION = Path(whisperx.__file__).parent / "assets" / "pytorch_model.bin"

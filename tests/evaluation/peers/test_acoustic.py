@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench import acoustic
 from evaluation import recordings
+from evaluation.peers import acoustic
 
 
 def test_a_character_is_said_where_it_begins_and_the_blank_elsewhere():

@@ -1,8 +1,8 @@
 """WhisperX as whoever uses the library calls it, its models warm; runs in .venv-peers.
 
 `load_model`, `load_align_model`, `align`, `DiarizationPipeline`, `assign_word_speakers` are its own
-code, on onecard's weights; what had to be done for that is said where it is done. `bench.whisperx`
-starts it.
+code, on onecard's weights; what had to be done for that is said where it is done.
+`evaluation.peers.whisperx` starts it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from nltk.tokenize.punkt import PunktSentenceTokenizer
 from whisperx import alignment, diarize
 from whisperx.audio import load_audio
 
-from bench import peer_protocol, speaker_diarization
 from build_scripts import paths
+from evaluation.peers import protocol, speaker_diarization
 from onecard.diarization.local_pipeline import weights_only
 
 BATCH_SIZE = 8  # the default of WhisperX's command line
@@ -209,7 +209,7 @@ class Clock:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.peer_whisperx")
+    parser = argparse.ArgumentParser(prog="python -m evaluation.peers.process")
     parser.add_argument("--threads", type=int, required=True, help="of every stage")
     parser.add_argument("--align", type=Path, required=True, help="acoustic models, by language")
     arguments = parser.parse_args()
@@ -219,8 +219,8 @@ def main() -> None:
     peer = WhisperX(arguments.align, arguments.threads)
     about = {"name": "whisperx", "threads": arguments.threads, "batch_size": BATCH_SIZE,
              "compute_type": COMPUTE_TYPE}  # fmt: skip
-    verbs: dict[str, peer_protocol.Verb] = {"transcribe": peer.transcribe, "align": peer.align}
-    peer_protocol.serve(about, verbs, sys.stdin, answers)
+    verbs: dict[str, protocol.Verb] = {"transcribe": peer.transcribe, "align": peer.align}
+    protocol.serve(about, verbs, sys.stdin, answers)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,17 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from bench import acoustic, peers
 from build_scripts import paths
+from evaluation.peers import acoustic, environment
 
 
 @contextlib.contextmanager
 def chosen() -> Iterator[None]:
-    """Servers that are started in this block align English with the model of `bench.peers`."""
+    """Servers that are started in this block align English with the model of `evaluation.peers`."""
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), {"ctc_models": str(peers.ALIGN), "ctc_preload": acoustic.LANGUAGE})
+        write(
+            Path(folder), {"ctc_models": str(environment.ALIGN), "ctc_preload": acoustic.LANGUAGE}
+        )
         before = os.environ.get("REPOSITORY")
         os.environ["REPOSITORY"] = folder
         try:

@@ -1,4 +1,4 @@
-"""`python -m bench.peers setup`: what onecard is measured against, in an environment of its own.
+"""What onecard is compared with, in an environment of its own: `python -m evaluation.peers setup`.
 
 It knows where they lie and what they are made of: the packages of peers.txt in .venv-peers/, and
 below .peers/ the acoustic model that both sides align with. `lock` resolves peers.txt anew.
@@ -12,20 +12,20 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import acoustic
-from build_scripts import errors, paths
+from build_scripts import paths
 from build_scripts.bootstrap import venv
 from build_scripts.bootstrap.lock import alone
 from build_scripts.console import Steps
 from build_scripts.errors import InstallError
 from build_scripts.fetch import pip
+from evaluation.peers import acoustic
 
 VENV = paths.ROOT / ".venv-peers"
 PYTHON = VENV / "bin" / "python"
 HERE = Path(__file__).parent
 LOCK = HERE / "peers.txt"
 ALIGN = paths.ROOT / ".peers" / "align"  # <language>/ each, as `align` and WhisperX read them
-CURE = "run `python -m bench.peers setup`"
+CURE = "run `python -m evaluation.peers setup`"
 # Of these the peer has the server's version, or the comparison would be one of libraries.
 SHARED = ("torch", "torchaudio", "ctranslate2", "faster-whisper", "pyannote.audio", "transformers")
 
@@ -33,7 +33,7 @@ SHARED = ("torch", "torchaudio", "ctranslate2", "faster-whisper", "pyannote.audi
 def main(arguments: Sequence[str]) -> None:
     """Run the verb. Raises BuildError."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.peers",
+        prog="python -m evaluation.peers",
         description="What onecard is measured against: WhisperX, as a library.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -80,7 +80,7 @@ def verify() -> str:
         if found[name] != wanted:
             raise InstallError(
                 f"`{VENV.name}` has {name} {found[name]}, the server has {wanted}; state the same "
-                f"in {HERE.name}/peers.in and run `python -m bench.peers lock`"
+                f"in {HERE.name}/peers.in and run `python -m evaluation.peers lock`"
             )
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
@@ -97,11 +97,7 @@ def lock() -> None:
         str(paths.VENV / "bin" / "uv"), "pip", "compile", str(HERE / "peers.in"), "--no-config",
         "--override", str(HERE / "peers_overrides.txt"), "--universal", "--python-version", "3.10",
         "--generate-hashes", "--upgrade", "--output-file", str(LOCK), "--quiet",
-        "--custom-compile-command", "python -m bench.peers lock",
+        "--custom-compile-command", "python -m evaluation.peers lock",
     ]  # fmt: skip
     if subprocess.run(command, check=False).returncode != 0:
         raise InstallError(f"`{LOCK.name}` was not written; uv's reason stands above")
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 
-from bench import peer_protocol
-from bench.peer_protocol import Peer, PeerError
+from evaluation.peers import protocol
+from evaluation.peers.protocol import Peer, PeerError
 
 
 def peer(script: str) -> Peer:
@@ -25,7 +25,7 @@ def answers(*lines: str) -> list[dict]:
         return {"sum": first + second}
 
     sink = io.StringIO()
-    peer_protocol.serve({"name": "adder"}, {"add": add}, io.StringIO("".join(lines)), sink)
+    protocol.serve({"name": "adder"}, {"add": add}, io.StringIO("".join(lines)), sink)
     return [json.loads(line) for line in sink.getvalue().splitlines()]
 
 

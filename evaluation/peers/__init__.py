@@ -1,0 +1,1 @@
+"""What onecard is compared with: WhisperX, in an environment of its own."""

@@ -1,0 +1,6 @@
+"""`python -m evaluation.peers setup|lock`."""
+
+from build_scripts import errors
+from evaluation.peers import environment
+
+errors.run(environment.main)
