@@ -1,7 +1,5 @@
-"""`python -m bench NAME ...`: measure, and write the results, a page and plots to bench/results/.
-
-It knows the order of things; which benchmarks there are is `bench.targets`'s, and each starts what
-it needs.
+"""`python -m bench NAME ...`: measure, and write the results, a page and plots to
+bench/results/.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The verbs, one line each, and the exit status. Works on any Python 3, to be able to say so.
-
-It knows which module runs a verb and which interpreter that module needs; nothing else.
-"""
+"""The verbs, one line each, and the exit status. Works on any Python 3, to be able to say so."""
 
 import importlib
 import os

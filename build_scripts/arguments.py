@@ -1,7 +1,4 @@
-"""The one dial from outside of a plan: VRAM_GIB=, and --vram of the verbs that have it.
-
-It knows how an amount of memory is written; what follows from it, `refit` knows.
-"""
+"""The one dial from outside of a plan: VRAM_GIB=, and --vram of the verbs that have it."""
 
 from __future__ import annotations
 

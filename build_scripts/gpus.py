@@ -1,7 +1,6 @@
 """The GPUs of this machine as NVML reports them: model, driver, memory, and who holds it.
 
-It knows NVIDIA's management library (`pynvml` of nvidia-ml-py) and nothing of plans. A machine
-without a driver has no GPUs; that is an answer and not an error.
+A machine without a driver has no GPUs; that is an answer and not an error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Which processes there are, what they run and which one listens where, read from /proc.
-
-It knows Linux's /proc and nothing of Triton.
-"""
+"""Which processes there are, what they run and which one listens where, read from /proc."""
 
 from __future__ import annotations
 

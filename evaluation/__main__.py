@@ -1,7 +1,4 @@
-"""`python -m evaluation [MANIFEST]`: transcribe what has references, and count the errors.
-
-It knows the flags and the order of things; `make eval ARGS="..."` runs it.
-"""
+"""`python -m evaluation [MANIFEST]`: transcribe what has references, and count the errors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The recordings of `make samples` as entries: what is evaluated where no manifest is named.
-
-It knows what is said in them and by whom, and composes longer ones with exact references.
-"""
+"""The recordings of `make samples` as entries: what is evaluated where no manifest is named."""
 
 from __future__ import annotations
 

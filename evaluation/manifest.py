@@ -1,7 +1,4 @@
-"""What is transcribed and what is right: a manifest of JSON lines, or a folder of audio.
-
-It knows the formats and refuses what is wrong in them; docs/quality.md describes them for people.
-"""
+"""What is transcribed and what is right: a manifest of JSON lines, or a folder of audio."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Errors against references: words, their times, who spoke when, and who said what.
 
-It knows the counting and nothing of systems or files. Rates are of sums, so that a corpus weighs
-every word and second alike.
+Rates are of sums, so that a corpus weighs every word and second alike.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Bundled recordings with references, and clips composed of several with silence between.
-
-It knows where `make samples` put them and what was said in them; it knows nothing of the server.
-"""
+"""Bundled recordings with references, and clips composed of several with silence between."""
 
 from __future__ import annotations
 

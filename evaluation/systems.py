@@ -1,7 +1,4 @@
-"""What is evaluated: a running onecard server, or a peer; either gives the same `Hypothesis`.
-
-It knows how each is asked and how its answer is read.
-"""
+"""What is evaluated: a running onecard server, or a peer; either gives the same `Hypothesis`."""
 
 from __future__ import annotations
 

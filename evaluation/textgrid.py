@@ -1,7 +1,4 @@
-"""Words with times from a TextGrid, as the Montreal Forced Aligner writes it.
-
-It knows Praat's short format (www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html).
-"""
+"""Words with times from a TextGrid, as the Montreal Forced Aligner writes it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A directory of files and the `manifest.json` that says what they are and what they hash to.
-
-It knows nothing of how the files got there; `build_scripts` writes them, the models verify them.
-"""
+"""A directory of files and the `manifest.json` that says what they are and what they hash to."""
 
 from __future__ import annotations
 

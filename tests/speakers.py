@@ -1,7 +1,4 @@
-"""Speaker turns as pyannote scores them, and pyannote's own pipeline to be held against.
-
-It knows the references of .samples/ and nothing of the server.
-"""
+"""Speaker turns as pyannote scores them, and pyannote's own pipeline to be held against."""
 
 from __future__ import annotations
 

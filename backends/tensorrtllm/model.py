@@ -1,8 +1,4 @@
-"""The `tensorrtllm` backend on the CPU: what Triton calls for every model that names it.
-
-It knows how Triton starts a model and takes responses; the contract and the engines are in
-tensorrtllm_cpu.
-"""
+"""The `tensorrtllm` backend on the CPU: what Triton calls for every model that names it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`python -m bench.perf`: start a server, load it by perf_analyzer, write what was measured.
-
-It knows the order of things and what people ask for.
-"""
+"""`python -m bench.perf`: start a server, load it by perf_analyzer, write what was measured."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Runs perf_analyzer: one process for each load, side by side where there are several.
 
-It knows its options and its ways to fail (its --help, docs/cli.md); what it measured `exports`
-reads. Measuring is in windows of a number of requests. Windows of time fail here: one in which no
-request ended is an error, and so is one in which a step of an ensemble did not begin.
+Its options and its ways to fail: its --help, docs/cli.md. Measuring is in windows of a number of
+requests. Windows of time fail here: one in which no request ended is an error, and so is one in
+which a step of an ensemble did not begin.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Which perf_analyzer runs on this machine, and where it comes from; fetched into .perf/.
 
-It knows the packages that carry one and what each needs of the C library. Nothing of them is
-installed: the server's environment stays as it is.
+Nothing of them is installed: the server's environment stays as it is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What perf_analyzer measured, read from its CSV, its profile export and its report.
 
-It knows the three forms (docs/measurements_metrics.md and docs/profile-export-schema.json of
-triton-inference-server/perf_analyzer) and the events of the streaming models.
+The three forms: docs/measurements_metrics.md and docs/profile-export-schema.json of
+triton-inference-server/perf_analyzer.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What perf_analyzer sends: real speech and real mails as its `--input-data` JSON.
 
-It knows that file's format (docs/input_data.md of triton-inference-server/perf_analyzer) and the
-models' tensors, and nothing of loads. Every tensor travels as `b64`, raw and little-endian, with
-its shape: the format's lists have no FP16, and its texts no bytes.
+The format: docs/input_data.md of triton-inference-server/perf_analyzer. Every tensor travels as
+`b64`, raw and little-endian, with its shape: the format's lists have no FP16, and its texts no
+bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The loads there are: which model each drives, with what, and what a request holds.
-
-It knows the public models and the engine of speech; inputs are `inputs`'s.
-"""
+"""The loads there are: which model each drives, with what, and what a request holds."""
 
 from __future__ import annotations
 

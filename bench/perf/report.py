@@ -1,7 +1,4 @@
-"""One run as files: CSV for programs, a page and a plot for people.
-
-It knows what to say of a run, and nothing of how it was measured.
-"""
+"""One run as files: CSV for programs, a page and a plot for people."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What this machine must have before setup begins; each lack has one message and its cure.
-
-It knows what Triton's binaries and the pinned packages need, and installs nothing.
-"""
+"""What this machine must have before setup begins; each lack has one message and its cure."""
 
 from __future__ import annotations
 

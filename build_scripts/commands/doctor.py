@@ -1,7 +1,6 @@
 """The verb doctor: what this machine has against what a plan needs, line by line, with the cures.
 
-It knows the order and the exit status; what is looked at, the modules `doctor_*` know. It changes
-nothing.
+It changes nothing.
 """
 
 from __future__ import annotations

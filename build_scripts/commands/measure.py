@@ -1,9 +1,8 @@
 """The verb measure: figures of this card for the ledger, as far as they need no TensorRT-LLM.
 
-It knows the sections, that each is measured by itself, so that one which fails costs no other, and
-the file in docs/measured/ that `ledger_lines` reads; how they are measured is `measure_models`',
-`measure_speech`'s and `triton`'s. All of it ends within six minutes, for a machine that is
-lent for minutes: what most is counted with comes first, and what there is no time for is left out.
+Each section is measured by itself, so that one which fails costs no other. All of it ends within
+six minutes, for a machine that is lent for minutes: what most is counted with comes first, and what
+there is no time for is left out.
 """
 
 from __future__ import annotations

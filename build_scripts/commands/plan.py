@@ -1,7 +1,4 @@
-"""The verb plan: prints where every byte of a plan goes, and refuses what does not fit.
-
-It knows the table and the JSON; the numbers are `ledger`'s, `kv_cache`', `fit`'s and `shortfall`'s.
-"""
+"""The verb plan: prints where every byte of a plan goes, and refuses what does not fit."""
 
 from __future__ import annotations
 

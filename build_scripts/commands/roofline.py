@@ -1,7 +1,4 @@
-"""The verb roofline: prints how fast a plan can be at most on its card, and what it should hold.
-
-It knows the tables and the JSON; the numbers are `bounds`', `capacity`'s and `queueing`'s.
-"""
+"""The verb roofline: prints how fast a plan can be at most on its card, and what it should hold."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The verbs serve, wait, stop and status: one server, started here or found by what it recorded.
-
-It knows how people and scripts ask for a server; how one is run only `lifecycle` knows.
-"""
+"""The verbs serve, wait, stop and status: one server, started here or found by what it recorded."""
 
 from __future__ import annotations
 

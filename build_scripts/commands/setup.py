@@ -1,6 +1,5 @@
-"""From a fresh checkout to everything that serving and testing need: the verbs setup and samples.
-
-It knows the order of the steps; each step judges by itself whether there is anything to do.
+"""From a fresh checkout to everything that serving and testing need: the verbs setup and
+samples.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The container: whether this is the pinned one, or else whether one with a GPU can be started.
-
-It knows Docker, Podman and their ways to a GPU; it starts nothing.
-"""
+"""The container: whether this is the pinned one, or else whether one with a GPU can be started."""
 
 from __future__ import annotations
 

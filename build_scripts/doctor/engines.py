@@ -1,7 +1,4 @@
-"""Whether the engines that a plan serves are there, whole, and what it asks for.
-
-It knows which directories a plan has and hashes them; it makes nothing.
-"""
+"""Whether the engines that a plan serves are there, whole, and what it asks for."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What `doctor` says of one thing: how it stands, what was found, what was wanted, the cure.
-
-It knows lines and nothing of what is looked at.
-"""
+"""What `doctor` says of one thing: how it stands, what was found, what was wanted, the cure."""
 
 from __future__ import annotations
 

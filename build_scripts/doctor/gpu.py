@@ -1,7 +1,4 @@
-"""The GPU, its driver and its free memory against a plan's card and ledger.
-
-It knows NVML's answers and what the pinned container wants; nothing of containers or torch.
-"""
+"""The GPU, its driver and its free memory against a plan's card and ledger."""
 
 from __future__ import annotations
 

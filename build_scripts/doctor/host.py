@@ -1,7 +1,4 @@
-"""The machine itself: its software, memory and disk against what a plan needs.
-
-It knows Linux and the pinned packages; nothing of GPUs.
-"""
+"""The machine itself: its software, memory and disk against what a plan needs."""
 
 from __future__ import annotations
 

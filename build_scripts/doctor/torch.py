@@ -1,7 +1,7 @@
 """torch on the GPU: whether it has code for it, and whether NVRTC compiles complex abs() for it.
 
-It knows that a child process has to ask: a CUDA context stays with whoever made one, and a failed
-compilation may take its process along.
+A child process has to ask: a CUDA context stays with whoever made one, and a failed compilation may
+take its process along.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The commands that bring the alignment models of a plan's languages.
 
-Not every repository has its weights as safetensors, so they are converted. It knows where
-`onecard.alignment` looks for them; the models are data of `sources`.
+Not every repository has its weights as safetensors, so they are converted.
 """
 
 from __future__ import annotations

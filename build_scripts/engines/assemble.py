@@ -1,7 +1,7 @@
 """Puts the files that a build made into the directory that the server reads, with a manifest.
 
-It knows files and manifests, and nothing of engines. The directory is replaced in one step.
-`python -m build_scripts.engines.assemble TARGET --name=NAME ... PLACE=PATH ...`
+The directory is replaced in one step. `python -m build_scripts.engines.assemble TARGET --name=NAME
+... PLACE=PATH ...`
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The verb engines: makes engines/<plan>/* as a plan asks; what is up to date is left alone.
 
-It knows which plan is made how, and the order; each engine's module knows how it is made. Runs in
-the environment's interpreter; setup calls `python -m build_scripts.engines.build`, which takes no
-lock.
+Runs in the environment's interpreter; setup calls `python -m build_scripts.engines.build`, which
+takes no lock.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Whether this is the pinned container, on the plan's GPU, with nothing else on it.
-
-It knows versions and NVML's answers; what is built it does not know.
-"""
+"""Whether this is the pinned container, on the plan's GPU, with nothing else on it."""
 
 from __future__ import annotations
 

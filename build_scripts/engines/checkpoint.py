@@ -1,9 +1,8 @@
 """Whether TensorRT-LLM's converter will read a Hugging Face checkpoint as what it is.
 
-It knows the forms of quantisation as config.json states them, and what the converter makes of each
-(examples/models/core/llama/convert_checkpoint.py, `update_quant_config_from_hf`): what it does not
-recognise it converts as if it were 16-bit, with no more than a warning. It knows no weights.
-`python -m build_scripts.engines.checkpoint CONFIG --quantisation KIND --into FILE`
+What the converter does not recognise it converts as if it were 16-bit, with no more than a warning
+(examples/models/core/llama/convert_checkpoint.py, `update_quant_config_from_hf`). `python -m
+build_scripts.engines.checkpoint CONFIG --quantisation KIND --into FILE`
 """
 
 from __future__ import annotations

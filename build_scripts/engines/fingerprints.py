@@ -1,8 +1,4 @@
-"""What a step's result depends on, in one hash, and the record of it beside the result.
-
-It knows commands as data, files by size and time, and commits of fetched repositories; it runs
-nothing.
-"""
+"""What a step's result depends on, in one hash, and the record of it beside the result."""
 
 from __future__ import annotations
 

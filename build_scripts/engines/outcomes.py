@@ -1,8 +1,8 @@
 """Whether a command that ended well made what it was asked for.
 
-It knows the files that NVIDIA's tools write (config.json of a converted checkpoint and of an
-engine: tensorrt_llm/builder.py, `Engine.save`), and how they say what they are. It guards what the
-tools do in silence: a checkpoint taken for 16-bit, a limit lowered with a warning.
+NVIDIA's tools write config.json of a converted checkpoint and of an engine:
+tensorrt_llm/builder.py, `Engine.save`. It guards what the tools do in silence: a checkpoint taken
+for 16-bit, a limit lowered with a warning.
 """
 
 from __future__ import annotations

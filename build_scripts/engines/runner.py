@@ -1,7 +1,7 @@
 """Runs the commands of a GPU build whose results are not there, in order, and records each.
 
-It knows processes, logs and records, and nothing of what a command does. Whatever ends it, a result
-without a record counts as none, and the directories that the server reads are replaced whole.
+Whatever ends it, a result without a record counts as none, and the directories that the server
+reads are replaced whole.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Turns checkpoints that are pickles into safetensors, once, when engines are made.
 
-It knows what those checkpoints hold; where they come from `weights` and `trtllm_align` know. Runs
-in the environment's interpreter:
-`python -m build_scripts.engines.safetensors segmentation|embedding|align SOURCE FOLDER`.
+Runs in the environment's interpreter: `python -m build_scripts.engines.safetensors
+segmentation|embedding|align SOURCE FOLDER`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The engines of a plan with a GPU: which commands make them, and making them.
-
-It knows the order; what each command is, the modules of the models know (`whisper`,
-`llm`, `align`), and how one is run, `trtllm_runner`.
-"""
+"""The engines of a plan with a GPU: which commands make them, and making them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Brings packages of Debian's archive and unpacks them; nothing is installed.
-
-It knows apt's and dpkg's command lines, and nothing of what the packages hold.
-"""
+"""Brings packages of Debian's archive and unpacks them; nothing is installed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Directories that are either complete or not there: written aside, renamed into place.
-
-It knows manifests and renames, and nothing of what is written.
-"""
+"""Directories that are either complete or not there: written aside, renamed into place."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """Fetches one large file over HTTP: taken up where it broke off, and verified before it counts.
 
-It knows ranges, hashes and the disk, and nothing of what is in the file.
 `python -m build_scripts.fetch.download URL --sha256 HEX --into PATH`
 """
 

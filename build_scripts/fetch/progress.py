@@ -1,7 +1,4 @@
-"""A progress bar for a file that arrives: redrawn on a terminal, a line now and then elsewhere.
-
-It knows bytes and seconds, and nothing of where they come from.
-"""
+"""A progress bar for a file that arrives: redrawn on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Which interpreter measures: the first on this machine whose torch can use the card.
-
-It knows how to ask one, and what to install where none can; nothing of what is measured.
-"""
+"""Which interpreter measures: the first on this machine whose torch can use the card."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""How much memory a process takes for torch's tensors, on a card or, to try the code, on the CPU.
-
-It knows torch's allocator, NVML and /proc; nothing of models.
+"""How much memory a process takes for torch's tensors, on a card or, to try the code, on the
+CPU.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Measures one subject in a process of its own: alignment, diarization, or KV caches.
-
-It knows the networks by their dimensions, with random weights, and what is run of them; where the
-memory is read is `measure_meter`'s, and what becomes of the figures is `measure`'s business.
-"""
+"""Measures one subject in a process of its own: alignment, diarization, or KV caches."""
 
 from __future__ import annotations
 

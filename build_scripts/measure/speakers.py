@@ -1,7 +1,4 @@
-"""The networks of diarization with random weights, at their published dimensions.
-
-It knows how pyannote makes and calls them; nothing of how memory is read.
-"""
+"""The networks of diarization with random weights, at their published dimensions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a tritonserver without models takes of a card: its CUDA context, and its pools.
-
-It knows how an empty one is started and ended, and nothing of plans.
-"""
+"""What a tritonserver without models takes of a card: its CUDA context, and its pools."""
 
 from __future__ import annotations
 

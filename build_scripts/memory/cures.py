@@ -1,8 +1,4 @@
-"""What would make a plan fit, cheapest first: changes that were really tried on the ledger.
-
-It knows what each change loses and in which order losses count; it knows nothing of the dial
-(`refit`), which changes less and asks nobody.
-"""
+"""What would make a plan fit, cheapest first: changes that were really tried on the ledger."""
 
 from __future__ import annotations
 

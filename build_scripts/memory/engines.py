@@ -1,7 +1,6 @@
 """The memory of the two TensorRT-LLM engines: weights, execution contexts, buffers, KV caches.
 
-It knows how TensorRT-LLM 1.0 sizes what it allocates; it knows nothing of the processes' own
-memory (`ledger_processes`) or of what fits.
+Sizes are those of TensorRT-LLM 1.0.
 """
 
 from __future__ import annotations

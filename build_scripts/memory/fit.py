@@ -1,8 +1,4 @@
-"""One dial: what else a plan has to change when its card's memory does.
-
-It knows the order of sacrifice and how far a plan lets it go; it knows nothing of what a line of
-the ledger costs, or of tables.
-"""
+"""One dial: what else a plan has to change when its card's memory does."""
 
 from __future__ import annotations
 

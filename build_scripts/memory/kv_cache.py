@@ -1,8 +1,4 @@
-"""The knobs of the KV caches, by the names that the recipe gave them, for both engines.
-
-It knows what follows from the ledger and what an environment may change; it knows nothing of
-config.pbtxt (`serving`).
-"""
+"""The knobs of the KV caches, by the names that the recipe gave them, for both engines."""
 
 from __future__ import annotations
 

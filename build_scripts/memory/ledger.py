@@ -1,8 +1,4 @@
-"""The ledger: every allocation that a plan causes on its card, their sum, and what is left.
-
-It knows which lines there are; what a line costs is `engines`' and `processes`'
-business, and what to do when they do not fit is `refit`'s and `shortfall`'s.
-"""
+"""The ledger: every allocation that a plan causes on its card, their sum, and what is left."""
 
 from __future__ import annotations
 

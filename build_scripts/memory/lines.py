@@ -1,8 +1,4 @@
-"""One allocation of the ledger, and where its number comes from.
-
-It knows what a line says and which figures were measured on a card; it knows nothing of how a line
-is computed.
-"""
+"""One allocation of the ledger, and where its number comes from."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The memory of processes: CUDA contexts, Triton's pools, torch models, what the driver keeps.
-
-It knows which processes a topology has and what each brings along; it knows nothing of the engines
-(`ledger_engines`).
-"""
+"""The memory of processes: CUDA contexts, Triton's pools, torch models, what the driver keeps."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The recipe that onecard generalises, by the same arithmetic: Ollama's memory for a GGUF model.
 
-It knows llama.cpp's types and buffers; it knows nothing of TensorRT-LLM. Its sums are held against
-what the recipe's author measured, as a check of the arithmetic.
+Its sums are held against what the recipe's author measured, as a check of the arithmetic.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
-"""Dimensions of the models that a plan may name, and what follows from them: parameters and bytes.
-
-It knows shapes and quantisations; it knows nothing of processes, pools or cards (`ledger`).
+"""Dimensions of the models that a plan may name, and what follows from them: parameters and
+bytes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """How Triton serves a plan: a table of every model, its instances, queue and parameters.
 
-It knows the models and what a plan's words mean for each; it knows nothing of config.pbtxt's
-syntax (`repository`) or of bytes (`ledger`). What a plan does not say is chosen here, once; its
-`[models.*]` may replace any of it.
+What a plan does not say is chosen here, once; its `[models.*]` may replace any of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a plan's `[models.*]` may not replace: what the ledger, the engines or a fence count on.
-
-It knows the parameters of the two engines and which key of the plan each follows from.
-"""
+"""What a plan's `[models.*]` may not replace: what the ledger, the engines or a fence count on."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Renders model_repository/*/config.pbtxt from the plans and the contract; `--check` diffs.
 
-It knows Triton's configuration schema (through the protobuf classes, so that a misspelt field
-cannot survive) and nothing of budgets. `config.pbtxt` is the CPU plan, `configs/<plan>.pbtxt`
-every other one, which `tritonserver --model-config-name=<plan>` picks.
+Configurations are written through Triton's protobuf classes, so that a misspelt field cannot
+survive. `config.pbtxt` is the CPU plan, `configs/<plan>.pbtxt` every other one, which `tritonserver
+--model-config-name=<plan>` picks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Which plan suits the GPU that is here: what PLAN=auto stands for.
-
-It knows cards and plans by name, compute capability and size; nothing of what fits beside what.
-"""
+"""Which plan suits the GPU that is here: what PLAN=auto stands for."""
 
 from __future__ import annotations
 

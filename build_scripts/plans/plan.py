@@ -1,7 +1,4 @@
-"""A plan: what one card (or none) runs and with which numbers; the only file an operator edits.
-
-It knows how a plan is written and what is wrong with one.
-"""
+"""A plan: what one card (or none) runs and with which numbers; the only file an operator edits."""
 
 from __future__ import annotations
 

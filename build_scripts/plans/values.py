@@ -1,7 +1,4 @@
-"""What a value of a plan may be: its type, its range, texts that say something, lists of names.
-
-It knows how to say what was found and what was wanted; it knows no key of a plan.
-"""
+"""What a value of a plan may be: its type, its range, texts that say something, lists of names."""
 
 from __future__ import annotations
 

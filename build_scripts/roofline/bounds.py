@@ -1,8 +1,5 @@
 """The roofline of a plan: how fast each step can be at most on its card, and what limits it.
 
-It knows which steps there are and how their work becomes seconds; how work is counted is `work`'s
-business, and what a card can do `peaks`'.
-
 Source of the model: Williams, Waterman, Patterson, "Roofline: An Insightful Visual Performance
 Model for Multicore Architectures", Communications of the ACM 52(4), 2009.
 """

@@ -1,7 +1,4 @@
-"""What one card should hold, from the bounds: what is planned for is less than what is possible.
-
-It knows what share of a bound to plan with and how much of an hour; the bounds are `bounds`'.
-"""
+"""What one card should hold, from the bounds: what is planned for is less than what is possible."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""What a card can do at most: bytes from its memory and operations of its tensor cores, a second.
-
-It knows NVIDIA's tables; it knows nothing of models or of what is asked of a card.
+"""What a card can do at most: bytes from its memory and operations of its tensor cores, a
+second.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """How long a request waits where others came first: one server, arrivals that know nothing of each
 other, the same time for each (M/D/1).
-
-It knows the formulas; it knows nothing of what is served.
 """
 
 from __future__ import annotations

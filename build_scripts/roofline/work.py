@@ -1,8 +1,7 @@
 """Operations and bytes of the models of a plan: what each step has to compute and to move.
 
-It knows how a step is counted from a model's dimensions; it knows no card (`card_peaks`) and no
-seconds (`roofline`). Everything that is left out, softmaxes, norms, activations that may stay in a
-cache, would only add: the counts are the least that there is.
+Everything that is left out, softmaxes, norms, activations that may stay in a cache, would only add:
+the counts are the least that there is.
 
 Source of the counting: two operations for each weight and token (Kaplan et al., "Scaling Laws for
 Neural Language Models", arXiv:2001.08361, table 1), and `4 * width * keys` for each layer and query

@@ -1,9 +1,8 @@
 """Asks a running Triton over HTTP: is it ready, which models has it, unload this one.
 
-It knows Triton's HTTP API and the order in which models can be unloaded without failing requests;
-it knows nothing of processes. Unloading waits for a model's own requests, so callers go first:
-at a bare SIGTERM Triton refuses the inner requests of ensembles and BLS models ("Server not
-ready") while the outer ones are still running, and these then fail.
+Unloading waits for a model's own requests, so callers go first: at a bare SIGTERM Triton refuses
+the inner requests of ensembles and BLS models ("Server not ready") while the outer ones are still
+running, and these then fail.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Which Triton serves a plan, and with what that depends on the Triton and on the plan's topology.
 
-It knows the two runtimes (NVIDIA's container and the one that setup assembles), the flags and the
-environment that NVIDIA's backend wants, and which models go into which server; it knows nothing of
-ports, logs or processes. Sources: triton_backend/scripts/launch_triton_server.py and
+Sources: triton_backend/scripts/launch_triton_server.py and
 triton_backend/inflight_batcher_llm/src/model_instance_state.cc of NVIDIA/TensorRT-LLM;
 src/model_repository_manager/model_repository_manager.cc of triton-inference-server/core.
 """

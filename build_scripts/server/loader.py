@@ -1,7 +1,7 @@
 """Loads models one after the other, where a server is not to load them side by side.
 
 A KV-cache pool is sized from the memory that is free while its engine loads, so who loads when
-decides who gets what. It knows the order; nothing of processes or memory.
+decides who gets what.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""What must hold before a server is started; each failure says what was found and what to do.
-
-It knows ports, versions, shared memory and which directories have to be there, and nothing of a
-server that runs.
-"""
+"""What must hold before a server is started; each failure says what was found and what to do."""
 
 from __future__ import annotations
 

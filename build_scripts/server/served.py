@@ -1,8 +1,4 @@
-"""What one server serves: the plan fitted to its card, how it is launched, and its repository.
-
-It knows that the environment may turn the plan's dial and the knobs of the KV caches, and that the
-repository is then another than the one that is checked in; nothing of processes.
-"""
+"""What one server serves: the plan fitted to its card, how it is launched, and its repository."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Where one server listens, what it serves and where it keeps what; from flags and environment.
-
-It knows names and paths, and nothing of processes.
-"""
+"""Where one server listens, what it serves and where it keeps what; from flags and environment."""
 
 from __future__ import annotations
 

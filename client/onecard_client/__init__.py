@@ -1,7 +1,4 @@
-"""Client of a onecard server: `Client`, `AsyncClient`, and what they return and raise.
-
-It knows the server's public models; it never imports the server's code, torch or Triton's server.
-"""
+"""Client of a onecard server: `Client`, `AsyncClient`, and what they return and raise."""
 
 from importlib.metadata import PackageNotFoundError, version
 

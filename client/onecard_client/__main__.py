@@ -1,7 +1,4 @@
-"""The `onecard` command: which exit code an end has.
-
-It knows errors and exit codes; the commands know the rest.
-"""
+"""The `onecard` command: which exit code an end has."""
 
 from __future__ import annotations
 

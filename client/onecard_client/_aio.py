@@ -1,7 +1,4 @@
-"""The client for asyncio; the same names, arguments and defaults as the blocking one.
-
-It knows the questions; `_aio_connection` asks them, and `wire` knows what the messages mean.
-"""
+"""The client for asyncio; the same names, arguments and defaults as the blocking one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The blocking client: what can be asked of a server.
-
-It knows the questions; `_connection` asks them, and `wire` knows what the messages mean.
-"""
+"""The blocking client: what can be asked of a server."""
 
 from __future__ import annotations
 

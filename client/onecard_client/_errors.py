@@ -1,16 +1,14 @@
 """What can go wrong between a caller and a server, and which gRPC status means it.
 
-It knows gRPC's statuses and nothing of audio, text or mail.
-
-    OnecardError
-    ├── InvalidRequest        the request cannot succeed as it is: change it
-    ├── AccessDenied          a proxy in front of the server wants other credentials
-    ├── Unavailable           the server cannot take the request now: try again later
-    │   └── ConnectionFailed  nothing that speaks gRPC answered, or the connection broke
-    ├── DeadlineExceeded      `timeout_s` passed before the answer came
-    ├── Cancelled             the call was cancelled, by the server or by closing the client
-    └── ServerError           the server failed; its log has the reason under the request id
-        └── BadResponse       the server answered with something that the contract does not have
+OnecardError
+├── InvalidRequest        the request cannot succeed as it is: change it
+├── AccessDenied          a proxy in front of the server wants other credentials
+├── Unavailable           the server cannot take the request now: try again later
+│   └── ConnectionFailed  nothing that speaks gRPC answered, or the connection broke
+├── DeadlineExceeded      `timeout_s` passed before the answer came
+├── Cancelled             the call was cancelled, by the server or by closing the client
+└── ServerError           the server failed; its log has the reason under the request id
+    └── BadResponse       the server answered with something that the contract does not have
 """
 
 from __future__ import annotations

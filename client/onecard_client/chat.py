@@ -1,7 +1,4 @@
-"""An answer of the language model: its text as it comes, then what it cost and why it ended.
-
-It knows the EVENT documents of the server's `chat`; it does not know how they travel.
-"""
+"""An answer of the language model: its text as it comes, then what it cost and why it ended."""
 
 from __future__ import annotations
 

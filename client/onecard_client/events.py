@@ -1,6 +1,5 @@
-"""What `transcribe_stream` yields: progress, segments as they are ready, and the transcript last.
-
-It knows the EVENT documents of the server's `transcribe_stream`; it does not know how they travel.
+"""What `transcribe_stream` yields: progress, segments as they are ready, and the transcript
+last.
 """
 
 from __future__ import annotations

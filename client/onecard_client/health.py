@@ -1,7 +1,4 @@
-"""How a server is doing.
-
-It knows what Triton says of itself and of its models; it does not judge it.
-"""
+"""How a server is doing."""
 
 from __future__ import annotations
 

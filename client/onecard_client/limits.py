@@ -1,7 +1,4 @@
-"""What a server's language model takes at most.
-
-It knows the names of the parameters in the configuration of `chat`; it does not ask for it.
-"""
+"""What a server's language model takes at most."""
 
 from __future__ import annotations
 

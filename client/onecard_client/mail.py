@@ -1,7 +1,4 @@
-"""An email as the server's `triage` takes it.
-
-It knows the fields and their names in JSON; it does not know files or MIME.
-"""
+"""An email as the server's `triage` takes it."""
 
 from __future__ import annotations
 

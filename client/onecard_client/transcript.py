@@ -1,8 +1,4 @@
-"""A transcript: what was said, when, by whom, and an account of every second of the audio.
-
-It knows the RESULT document that the server's `transcribe` answers with (WhisperX's schema and
-onecard's additions); it does not know how the document travels.
-"""
+"""A transcript: what was said, when, by whom, and an account of every second of the audio."""
 
 from __future__ import annotations
 

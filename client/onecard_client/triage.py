@@ -1,7 +1,4 @@
-"""Verdicts on emails as they are decided, then an account of the work.
-
-It knows the EVENT documents of the server's `triage`; it does not know how they travel.
-"""
+"""Verdicts on emails as they are decided, then an account of the work."""
 
 from __future__ import annotations
 

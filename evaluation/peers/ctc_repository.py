@@ -1,6 +1,5 @@
-"""The model repository with another directory of acoustic models for `align`, served for a while.
-
-It knows the two parameters that say so, and nothing of what is measured.
+"""The model repository with another directory of acoustic models for `align`, served for a
+while.
 """
 
 from __future__ import annotations

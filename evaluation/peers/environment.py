@@ -1,7 +1,7 @@
 """What onecard is compared with, in an environment of its own: `python -m evaluation.peers setup`.
 
-It knows where they lie and what they are made of: the packages of peers.txt in .venv-peers/, and
-below .peers/ the acoustic model that both sides align with. `lock` resolves peers.txt anew.
+The packages of peers.txt are in .venv-peers/, the acoustic model that both sides align with is
+below .peers/. `lock` resolves peers.txt anew.
 """
 
 from __future__ import annotations

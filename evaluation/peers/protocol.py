@@ -1,7 +1,7 @@
 """How a peer in a process of its own is talked to: a line of JSON each way for each call.
 
 A call is `{"verb": ..., "arguments": {...}}`; the answer `{"result": ...}` or `{"error": "..."}`.
-The first line comes unasked, when the peer is loaded. It knows nothing of what a peer does.
+The first line comes unasked, when the peer is loaded.
 """
 
 from __future__ import annotations

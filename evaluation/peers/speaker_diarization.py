@@ -1,8 +1,8 @@
 """pyannote's own SpeakerDiarization on the weights and parameters of the CPU plan.
 
-It knows how that pipeline is put together from local files and changes nothing of it: all scores
-are computed by it, in full precision, and clustering is its own. It runs in either environment, and
-no code of onecard's models runs in it; onecard's guard against pickled code is around the loading.
+The pipeline is put together from local files and not changed: it computes all scores, in full
+precision, and clusters. It runs in either environment, and no code of onecard's models runs in it;
+onecard's guard against pickled code is around the loading.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""WhisperX in a process and an environment of its own, seen from here.
-
-It knows how that process is started, with as many threads as onecard has, and nothing of what it
-does.
-"""
+"""WhisperX in a process and an environment of its own, seen from here."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A wav2vec2 network for CTC: samples to log-probabilities of characters, batched.
-
-It knows how such a model lies on disk and what may share a batch; it knows nothing of text.
-"""
+"""A wav2vec2 network for CTC: samples to log-probabilities of characters, batched."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Word times from Whisper's cross-attention: any language that Whisper knows, coarser than CTC.
 
-It knows CTranslate2's Whisper and its vocabulary; it knows nothing of other aligners. The method is
-that of OpenAI's word timestamps (openai/whisper, whisper/timing.py) as faster-whisper runs it: the
-attention heads that follow the audio, a median filter, and dynamic time warping.
+The method is that of OpenAI's word timestamps (openai/whisper, whisper/timing.py) as faster-whisper
+runs it: the attention heads that follow the audio, a median filter, and dynamic time warping.
 """
 
 from __future__ import annotations

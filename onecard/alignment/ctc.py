@@ -1,9 +1,8 @@
 """Word and character times by CTC: WhisperX's alignment with wav2vec2, its forward batched.
 
-It knows which characters of a text go to the network and how frames become times
-(whisperx/alignment.py, `align`); it knows nothing of sentences. A character that the network does
-not know (a digit, a symbol, another script) matches any: an extra label, as probable in each frame
-as the best of all but the blank.
+Source: whisperx/alignment.py, `align`. A character that the network does not know (a digit, a
+symbol, another script) matches any: an extra label, as probable in each frame as the best of all
+but the blank.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """SEGMENTS documents of several requests to ALIGNED documents: who times what, and what it becomes.
 
-It knows the order in which aligners are asked, and the documents; it knows no acoustics. The shape
-of sentences and words is WhisperX's (whisperx/alignment.py, `align`).
+The shape of sentences and words is WhisperX's (whisperx/alignment.py, `align`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Times for what could not be timed, from its neighbours.
 
-It knows indices and numbers only. The methods are those of WhisperX (whisperx/utils.py,
-`interpolate_nans`, which is pandas' `interpolate` by position, then forward and backward fill).
+The methods are those of WhisperX (whisperx/utils.py, `interpolate_nans`, which is pandas'
+`interpolate` by position, then forward and backward fill).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which 10 ms frames of a segment carry sound, judged by their energy alone.
 
-It knows nothing of speech: it only tells silence from the rest, relative to the segment itself.
+It only tells silence from the rest, relative to the segment itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""English numbers as they are read aloud: `1,250` -> one thousand two hundred fifty.
-
-It knows one reading of each number, the commonest; it knows no other language and no phonemes.
-"""
+"""English numbers as they are read aloud: `1,250` -> one thousand two hundred fifty."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """English words as phones of the CMU dictionary: how a written word is said, known or not.
 
-It knows spelling and a look-up that a dictionary answers; it knows nothing of audio. What it says
-of a word outside the dictionary only has to be near enough for its time to be found.
+What it says of a word outside the dictionary only has to be near enough for its time to be found.
 """
 
 from __future__ import annotations

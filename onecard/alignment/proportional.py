@@ -1,7 +1,4 @@
-"""The last resort: words spread over a segment's sound by their length.
-
-It knows no acoustics beyond where sound is, so every time that it gives is marked as interpolated.
-"""
+"""The last resort: words spread over a segment's sound by their length."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """One segment's word times to sentences with words, in the shape that WhisperX gives them.
 
-It knows the shape, its rounding and its invariants: times do not run backwards and stay within the
-segment, words concatenate to the text. It knows nothing of who timed them.
+Times do not run backwards and stay within the segment; words concatenate to the text.
 """
 
 from __future__ import annotations

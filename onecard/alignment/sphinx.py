@@ -1,7 +1,6 @@
 """English word times by PocketSphinx's Gaussian mixtures: a forced alignment without a network.
 
-It knows that decoder, its dictionary and when its answer cannot be true; it knows nothing of other
-aligners. The acoustic model and the dictionary (CMU en-us) come with the `pocketsphinx` package.
+The acoustic model and the dictionary (CMU en-us) come with the `pocketsphinx` package.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """A segment's text into words and sentences, as positions in the text.
 
-It knows scripts and punctuation; it knows nothing of audio. Words are WhisperX's
-(whisperx/alignment.py): split at spaces with their punctuation, single characters in scripts that
-put no spaces between words.
+Words are WhisperX's (whisperx/alignment.py): split at spaces with their punctuation, single
+characters in scripts that put no spaces between words.
 """
 
 from __future__ import annotations

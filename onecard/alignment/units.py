@@ -1,7 +1,4 @@
-"""What aligners take and give: a segment's samples and text in, a time for each word out.
-
-It knows the shapes that every aligner shares and the interface itself; it knows no acoustic model.
-"""
+"""What aligners take and give: a segment's samples and text in, a time for each word out."""
 
 from __future__ import annotations
 

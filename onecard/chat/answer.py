@@ -1,8 +1,4 @@
-"""A conversation to an answer, told as events: its text, what it cost, and why it ended.
-
-It knows the order of things and what fits the context; the engine is handed in
-(`onecard.generation.Llm`), and it knows nothing of Triton.
-"""
+"""A conversation to an answer, told as events: its text, what it cost, and why it ended."""
 
 from __future__ import annotations
 

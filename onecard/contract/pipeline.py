@@ -1,7 +1,7 @@
 """Every pipeline model's tensors and the ensemble that connects them: one table.
 
-config.pbtxt files are generated from it, models and tests read it. It knows nothing of hardware:
-that is the plan's. The engines' contract is NVIDIA's, in `onecard.trtllm`.
+config.pbtxt files are generated from it, models and tests read it. Hardware is the plan's. The
+engines' contract is NVIDIA's, in `onecard.trtllm`.
 
 Dims leave out the batch dimension, which is 1 on the wire. `N` samples at 16 kHz; `C` windows,
 `F` frames, `S` local speakers of the segmentation scores. JSON documents travel as one BYTES

@@ -1,7 +1,7 @@
 """The contract of NVIDIA's `tensorrtllm` backend: tensors, configuration parameters, error texts.
 
-It knows nothing of what runs behind the contract: engines on a GPU, or our drop-in for the CPU
-(backends/tensorrtllm). Config generation and the drop-in both read it.
+Behind the contract run engines on a GPU, or our drop-in for the CPU (backends/tensorrtllm). Config
+generation and the drop-in both read it.
 
 Facts from NVIDIA/TensorRT-LLM: triton_backend/all_models/inflight_batcher_llm/tensorrt_llm/
 config.pbtxt, triton_backend/inflight_batcher_llm/src/{model_instance_state,utils}.cc, and

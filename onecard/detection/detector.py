@@ -1,7 +1,5 @@
-"""What `detect_speech` does with a clip: scores, regions, chunks, and the document that tells them.
-
-It knows which method a request asked for; the methods themselves are `onecard.segmentation` with
-`onecard.vad`, and `onecard.silero`.
+"""What `detect_speech` does with a clip: scores, regions, chunks, and the document that tells
+them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """PyanNet over overlapping windows of a clip, on the CPU: what windows share is computed once.
 
-It knows the network's layers (pyannote.audio, models/segmentation/PyanNet.py, models/blocks/
-sincnet.py) and nothing of where windows lie in a clip or what scores mean.
+The layers: pyannote.audio, models/segmentation/PyanNet.py and models/blocks/sincnet.py.
 
 With windows that start every tenth of their length, each sample goes through the first convolution
 ten times. Before it comes only a normalisation, which differs from window to window by a factor and

@@ -1,7 +1,7 @@
 """pyannote's segmentation network: 16 kHz samples to who-speaks scores, window by window.
 
-It knows the network and the windows that pyannote's SpeakerDiarization slides over a clip, so that
-the scores serve diarization as they are. What speech is, and where chunks end, is `onecard.vad`'s.
+Windows are those of pyannote's SpeakerDiarization, so that the scores serve diarization as they
+are. What speech is, and where chunks end, is `onecard.vad`'s.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Silero's voice activity detection: 16 kHz samples to speech regions.
-
-It knows the `silero-vad` package, whose network lies within it, and nothing of chunks.
-"""
+"""Silero's voice activity detection: 16 kHz samples to speech regions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Speech scores to speech regions to chunks that the recognizer can take.
 
-It knows the arithmetic (aggregation, hysteresis, cutting, merging) and no network: scores come from
-`onecard.segmentation`, regions also from `onecard.silero`.
+Scores come from `detection.segmentation`, regions also from `detection.silero`.
 
 The rules are WhisperX's (m-bain/whisperX 3.8, whisperx/vads/; Bain et al. 2023), the overlap-add is
 pyannote.audio's (core/inference.py, `Inference.aggregate`); tests hold both against the originals.

@@ -1,8 +1,4 @@
-"""Who spoke when: pyannote.audio's SpeakerDiarization, offline, from local weights.
-
-It knows how samples become speaker turns; it knows nothing of words, Triton or where weights
-come from. pyannote's telemetry is off (`PYANNOTE_METRICS_ENABLED`, checked when a model loads).
-"""
+"""Who spoke when: pyannote.audio's SpeakerDiarization, offline, from local weights."""
 
 from __future__ import annotations
 

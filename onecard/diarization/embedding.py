@@ -1,7 +1,5 @@
 """Speaker embeddings: Resemblyzer's GE2E network as a pyannote.audio inference.
 
-It knows how masked audio becomes one unit vector; it knows nothing of clustering or turns.
-
 Sources: Wan et al., "Generalized End-to-End Loss for Speaker Verification" (arXiv:1710.10467);
 network, mel settings, partial utterances and loudness are those the weights were trained with
 (github.com/resemble-ai/Resemblyzer, hparams.py, Apache-2.0).

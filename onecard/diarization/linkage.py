@@ -1,9 +1,9 @@
 """Agglomerative clustering that does not keep the distance of every pair.
 
-It knows vectors and trees of merges; it knows nothing of speakers. SciPy's `linkage` keeps those
-distances twice, 16 bytes a pair: 191 MiB for 5,000 vectors, and four times that for twice as many.
-fastcluster finds them again whenever it needs one (D. Müllner, "fastcluster: Fast Hierarchical,
-Agglomerative Clustering Routines for R and Python", Journal of Statistical Software 53 (9), 2013).
+SciPy's `linkage` keeps those distances twice, 16 bytes a pair: 191 MiB for 5,000 vectors, and four
+times that for twice as many. fastcluster finds them again whenever it needs one (D. Müllner,
+"fastcluster: Fast Hierarchical, Agglomerative Clustering Routines for R and Python", Journal of
+Statistical Software 53 (9), 2013).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A pyannote pipeline from a local directory: nothing is fetched, no pickled code is run.
-
-It knows pyannote's `config.yaml`; it knows nothing of what the pipeline is used for.
-"""
+"""A pyannote pipeline from a local directory: nothing is fetched, no pickled code is run."""
 
 from __future__ import annotations
 

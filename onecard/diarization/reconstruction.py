@@ -1,9 +1,8 @@
 """The last step of pyannote's SpeakerDiarization, in a fifth of the memory.
 
-It knows how scores of overlapping windows become who speaks in each frame of a recording; it knows
-nothing of networks, embeddings or clustering. The answers are those of pyannote.audio
-(utils/signal.py, pipelines/speaker_diarization.py, pipelines/utils/diarization.py), which makes
-arrays of [windows, frames, clusters] float64, 190 MiB each for an hour with twelve speakers.
+The answers are those of pyannote.audio (utils/signal.py, pipelines/speaker_diarization.py,
+pipelines/utils/diarization.py), which makes arrays of [windows, frames, clusters] float64, 190 MiB
+each for an hour with twelve speakers.
 """
 
 from __future__ import annotations

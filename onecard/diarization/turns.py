@@ -1,7 +1,4 @@
-"""The TURNS document: who spoke when, in plain JSON values.
-
-It knows times, labels and vectors; it knows nothing of how they were found.
-"""
+"""The TURNS document: who spoke when, in plain JSON values."""
 
 from __future__ import annotations
 

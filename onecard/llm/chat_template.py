@@ -1,7 +1,6 @@
 """Hugging Face's chat templates: a conversation rendered to text.
 
-It knows the template language and what `transformers` offers to templates
-(utils/chat_template_utils.py); it knows no tokens.
+Templates are offered what `transformers` offers them (utils/chat_template_utils.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Token ids to text while they come, and never half a character.
-
-It knows UTF-8; what bytes a token stands for is its vocabulary's business.
-"""
+"""Token ids to text while they come, and never half a character."""
 
 from __future__ import annotations
 

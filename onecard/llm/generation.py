@@ -1,8 +1,4 @@
-"""One generation: what the language model is asked, what it answers, and both as its tensors.
-
-It knows the contract of decoder-only engines (`onecard.trtllm`); it knows no text, no chat and no
-way to reach an engine: `Llm` is handed in.
-"""
+"""One generation: what the language model is asked, what it answers, and both as its tensors."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Hugging Face's `tokenizer.json` and chat template as a tokenizer of conversations.
-
-It knows the layout of a Hugging Face model directory, and how to keep what a caller wrote from
-becoming the template's own markers; templates themselves are `onecard.chat_template`'s.
-"""
+"""Hugging Face's `tokenizer.json` and chat template as a tokenizer of conversations."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Text as it comes, up to the first of several strings.
 
-It knows only text: what could still become a stop string is held back, and nothing else is.
+What could still become a stop string is held back, and nothing else is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Mistral's `tekken.json` as a tokenizer of conversations, by Mistral's own library.
-
-It knows mistral-common, which encodes what callers wrote without looking for special tokens in it.
-"""
+"""Mistral's `tekken.json` as a tokenizer of conversations, by Mistral's own library."""
 
 from __future__ import annotations
 

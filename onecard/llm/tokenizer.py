@@ -1,7 +1,7 @@
 """What the language model's vocabulary does for its callers, and which implementation a directory
 needs.
 
-It knows no vocabulary itself: `onecard.hf_tokenizer` and `onecard.tekken_tokenizer` do.
+`llm.hf_tokenizer` and `llm.tekken_tokenizer` implement it.
 """
 
 from __future__ import annotations

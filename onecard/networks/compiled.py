@@ -1,8 +1,8 @@
 """Torch networks compiled for the CPU by OpenVINO: the same answers, sooner.
 
-It knows precisions, threads and batches; it knows nothing of what a network computes. In bfloat16
-(processors with AVX512-BF16 or AMX) a network takes about half the time that torch takes in
-float32. Batches run side by side, a thread each: small LSTM steps gain little from two threads.
+In bfloat16 (processors with AVX512-BF16 or AMX) a network takes about half the time that torch
+takes in float32. Batches run side by side, a thread each: small LSTM steps gain little from two
+threads.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ filter bank, m-bain/whisperX, issue 1326; of the same kind on new GPUs before, p
 issue 87595). The bridge takes the magnitude from the real and imaginary parts, with kernels that
 torch ships; no GPU is passed off as another.
 
-It knows tensors and nothing of models. For inference: at 0 the gradient is not abs()'s.
+For inference: at 0 the gradient is not abs()'s.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Where a torch model runs: what the plan says, or what the operator says instead.
-
-It knows devices by their names and nothing of models.
-"""
+"""Where a torch model runs: what the plan says, or what the operator says instead."""
 
 from __future__ import annotations
 

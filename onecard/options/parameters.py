@@ -1,7 +1,6 @@
 """config.pbtxt's `parameters`, all of them strings, into a typed dataclass that names them.
 
-It knows types and messages; which parameters a model has is its own dataclass's business. There
-are no defaults: the plan is the only place that chooses values.
+There are no defaults: the plan is the only place that chooses values.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Calls from a model to the language model's engine, streamed and stopped.
-
-It knows how one model of a Triton calls another that is decoupled, and what of that Triton 2.51
-does wrong; what is asked and answered is `onecard.generation`'s.
-"""
+"""Calls from a model to the language model's engine, streamed and stopped."""
 
 from __future__ import annotations
 

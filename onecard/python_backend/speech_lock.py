@@ -1,7 +1,6 @@
 """Whether speech is being worked on, seen from any model's process of the same server.
 
-It knows one file and the kernel's locks on it, which end with the process that holds them, however
-it ends; it knows nothing of what the work is. Text work that can wait asks here first.
+Text work that can wait asks here first.
 """
 
 from __future__ import annotations

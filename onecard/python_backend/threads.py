@@ -1,7 +1,7 @@
 """Each model's share of the processor: the one place where thread counts come from.
 
-It knows nothing of who uses the threads. Shares are stated in the plan (`cpu_share`); OpenMP pools
-that each take every core fight over them and slow LSTM-based models 30 to 40 times.
+Shares are stated in the plan (`cpu_share`); OpenMP pools that each take every core fight over them
+and slow LSTM-based models 30 to 40 times.
 """
 
 import os

@@ -1,7 +1,6 @@
 """One decoding of one chunk: what the engine is asked, what it answers, and both as its tensors.
 
-It knows the contract of the encoder-decoder engine (`onecard.trtllm`) and how several requests are
-kept in flight. What to ask for, and what to make of the answer, is `onecard.recognition`'s.
+What to ask for, and what to make of the answer, is `onecard.recognition`'s.
 """
 
 from __future__ import annotations

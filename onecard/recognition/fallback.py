@@ -1,7 +1,7 @@
 """What has been tried on a chunk of speech, whether it will do, and which attempt is the best.
 
-It knows OpenAI's criteria (openai/whisper, whisper/transcribe.py; faster-whisper's choice among
-attempts that all failed them) and nothing of how text comes about.
+The criteria are OpenAI's (openai/whisper, whisper/transcribe.py); the choice among attempts that
+all failed is faster-whisper's.
 
 One criterion is narrower than OpenAI's: text that compresses too well is held against an attempt
 only where it also says something several times in a row, as a decoder does that runs in circles.

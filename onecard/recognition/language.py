@@ -1,7 +1,6 @@
 """Which language is spoken: the token that Whisper's decoder puts first.
 
-It asks the engine for one token after the start token, the only way that the engine's contract
-has. It knows nothing of what is transcribed afterwards.
+It asks the engine for one token after the start token, the only way that the engine's contract has.
 """
 
 from __future__ import annotations

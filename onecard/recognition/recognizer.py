@@ -1,7 +1,7 @@
 """Chunks of speech to text: language, prompt, decoding, second tries, an account of each chunk.
 
-It knows the order of things (openai/whisper, whisper/transcribe.py) and no engine: one is handed
-in, as in `onecard.decoding`. What is good enough is `onecard.attempts`'s.
+The order of things is OpenAI's (openai/whisper, whisper/transcribe.py). An engine is handed in.
+What is good enough is `onecard.attempts`'s.
 """
 
 from __future__ import annotations

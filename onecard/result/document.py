@@ -1,7 +1,6 @@
 """The RESULT document: labelled segments and an account of every second of audio.
 
-It knows the documents that the models hand each other; it knows nothing of audio or Triton. Its
-fields are described in docs/result.md and by contract/schemas/result.schema.json.
+Its fields are described in docs/result.md and by contract/schemas/result.schema.json.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Words and speaker turns: who said each word, and sentences cut where the speaker changes.
-
-It knows times and labels only; it knows nothing of audio, models or Triton.
-"""
+"""Words and speaker turns: who said each word, and sentences cut where the speaker changes."""
 
 from __future__ import annotations
 

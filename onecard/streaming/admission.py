@@ -1,9 +1,9 @@
 """Who goes next where few can go at a time: whoever has least left, and nobody is kept for ever.
 
-It knows threads and amounts; it knows nothing of what is being done. The least first is what makes
-the mean wait shortest (SRPT: Schrage, "A proof of the optimality of the shortest remaining
-processing time discipline", 1968); alone it would let a stream of short recordings hold up a long
-one without end, so now and then it is the turn of whoever has waited longest.
+The least first is what makes the mean wait shortest (SRPT: Schrage, "A proof of the optimality of
+the shortest remaining processing time discipline", 1968); alone it would let a stream of short
+recordings hold up a long one without end, so now and then it is the turn of whoever has waited
+longest.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """A transcription told as events while it runs: progress, segments as they are ready, the result.
 
-It knows the order of the pipeline and how what models return for pieces of a recording joins; the
-work itself is done by the same models that the `transcribe` ensemble calls. It knows nothing of
-Triton: `call` runs a model. Every piece passes a gate, so that a short recording never waits for
-the whole of a long one, and is cut from a file, so that memory hardly grows with its length.
+`call` runs a model. Every piece passes a gate, so that a short recording never waits for the whole
+of a long one, and is cut from a file, so that memory hardly grows with its length.
 """
 
 from __future__ import annotations

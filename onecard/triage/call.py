@@ -1,8 +1,4 @@
-"""One call of the model: its prompt to verdicts while it writes, and what it cost.
-
-It knows one call; which mails it is about, and what becomes of those it does not decide, is
-`onecard.triage`'s business.
-"""
+"""One call of the model: its prompt to verdicts while it writes, and what it cost."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Which mails go into which call of the model: as many as fit, in the order in which they came.
-
-It knows windows and budgets in tokens; what a prompt is and what it costs is handed in.
-"""
+"""Which mails go into which call of the model: as many as fit, in the order in which they came."""
 
 from __future__ import annotations
 

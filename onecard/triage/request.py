@@ -1,7 +1,6 @@
 """Mails to verdicts, told as events: progress, each verdict as it is decided, a summary.
 
-It knows the order of things: calls beside each other, speech first, a second try, an account of
-every mail. What is asked and what fits is its neighbours' business; the engine is handed in
+What is asked and what fits is its neighbours' business; the engine is handed in
 (`onecard.generation.Llm`), and it knows nothing of Triton.
 """
 

@@ -1,7 +1,4 @@
-"""Strangers' text made harmless to show: nothing hidden, nothing that moves the cursor.
-
-It knows Unicode; it does not judge what a text says.
-"""
+"""Strangers' text made harmless to show: nothing hidden, nothing that moves the cursor."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """A mail's body cut down to a number of tokens, so that what matters most stays.
 
 The rule: the head has half of the room, the lines at which an older mail is quoted at most a
-quarter, the tail what is left; each gap says how much was cut. It knows no tokenizer: what a text
-costs is handed in.
+quarter, the tail what is left; each gap says how much was cut. What a text costs is handed in.
 """
 
 from __future__ import annotations

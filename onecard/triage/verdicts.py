@@ -1,7 +1,7 @@
 """What the model wrote, line by line, to verdicts; every one of them whole, or refused.
 
 The grammar makes the lines what they should be; here they are read as if it did not, because an
-engine that ignores a guide says nothing. It knows the form of verdicts and nothing of engines.
+engine that ignores a guide says nothing.
 """
 
 from __future__ import annotations

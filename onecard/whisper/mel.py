@@ -1,8 +1,8 @@
 """Log-mel features of a chunk, as OpenAI's Whisper was trained on them.
 
-It knows the transform (openai/whisper, whisper/audio.py `log_mel_spectrogram`) and its constants,
-and nothing of engines. The waveform is padded with zeros to 30 s before the transform: padding the
-features instead raises the word error rate (measured in SYSTRAN/faster-whisper, pull request 1084).
+Source: openai/whisper, whisper/audio.py, `log_mel_spectrogram`. The waveform is padded with zeros
+to 30 s before the transform: padding the features instead raises the word error rate (measured in
+SYSTRAN/faster-whisper, pull request 1084).
 """
 
 from __future__ import annotations

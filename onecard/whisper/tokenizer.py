@@ -1,7 +1,7 @@
 """Whisper's vocabulary: special tokens, prompts, what is never to be said, and text again.
 
-It knows `tokenizer.json` (Hugging Face `tokenizers`) and OpenAI's rules (openai/whisper,
-whisper/tokenizer.py and decoding.py). It knows nothing of audio or engines.
+The rules are OpenAI's (openai/whisper, whisper/tokenizer.py and decoding.py), the file Hugging
+Face's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What a GGUF file states of its model, and whether an engine here can read it.
 
-It knows the file's metadata keys and each engine's limits; it knows nothing of what is made of
-the file. Runs in the environment's interpreter.
+Runs in the environment's interpreter.
 """
 
 from __future__ import annotations

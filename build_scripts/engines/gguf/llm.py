@@ -1,8 +1,7 @@
 """Makes the CPU plan's llm/ of the GGUF file that it names: weights, tokenizer, facts, manifest.
 
-It knows where the embedded default comes from and what the directory holds; what is inside a GGUF
-file only the modules `gguf_*` know. Runs in the environment's interpreter.
-`python -m build_scripts.engines.gguf.llm SOURCE FOLDER --engine openvino --context-tokens NUMBER`
+Runs in the environment's interpreter. `python -m build_scripts.engines.gguf.llm SOURCE FOLDER
+--engine openvino --context-tokens NUMBER`
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Rewrites a GGUF file in the types of weights that OpenVINO reads without loss and runs fast.
 
-It knows its reader's arithmetic; which model is in the file, and what is made of it, others know.
 Runs in the environment's interpreter.
 """
 

@@ -1,7 +1,6 @@
 """A GGUF file's vocabulary as Hugging Face lays a tokenizer out, and as guided decoding reads it.
 
-It knows how text is split before byte-pair merging, by the name that a GGUF file states; it knows
-nothing of weights. Runs in the environment's interpreter.
+Runs in the environment's interpreter.
 """
 
 from __future__ import annotations

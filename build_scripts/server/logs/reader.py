@@ -1,7 +1,4 @@
-"""Triton's log, line by line, as what a person at a terminal wants to read of it.
-
-It knows the format and which lines are harmless; the full text stays in the file.
-"""
+"""Triton's log, line by line, as what a person at a terminal wants to read of it."""
 
 from __future__ import annotations
 

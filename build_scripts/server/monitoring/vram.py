@@ -1,8 +1,7 @@
 """Watches that a server takes of its card what its ledger says, from before it loads on.
 
-It knows the ledger's processes and what NVML says of the card's; it knows nothing of Triton's API.
-NVML names processes by the host's pid, also in a container (NVIDIA/nvidia-docker, issue 1483), so
-a process is recognised by when it came up: what is new, or has grown, is of the model just loaded.
+NVML names processes by the host's pid, also in a container (NVIDIA/nvidia-docker, issue 1483), so a
+process is recognised by when it came up: what is new, or has grown, is of the model just loaded.
 """
 
 from __future__ import annotations

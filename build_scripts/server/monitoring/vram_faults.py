@@ -1,6 +1,5 @@
-"""What is said where a card's memory is not what a plan counts on: what was found, and what to do.
-
-It knows the sentences; when they are said is `vram_watch`'s business.
+"""What is said where a card's memory is not what a plan counts on: what was found, and what to
+do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Planned against measured memory of a card, process by process.
-
-It knows the rows, their sums and how they are printed; nothing of where the numbers come from.
-"""
+"""Planned against measured memory of a card, process by process."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 """JSON documents to and from frozen dataclasses, with the place of a mismatch in its message.
 
-It knows dataclasses whose fields are numbers, texts, lists, mappings and other such dataclasses;
-it does not know what they mean.
-
 Keys that a class does not have are kept in its `extra` field, so that a newer server's answer
 survives a round trip. A field whose default is None is left out of the JSON while it is None.
 """

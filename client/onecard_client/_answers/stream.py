@@ -1,6 +1,5 @@
-"""Iterators over a running answer: they keep what is not an item, and cancel when they are closed.
-
-It knows how iterators begin and end; `chat` and `triage` know what the events mean.
+"""Iterators over a running answer: they keep what is not an item, and cancel when they are
+closed.
 """
 
 from __future__ import annotations

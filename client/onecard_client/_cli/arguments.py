@@ -1,7 +1,4 @@
-"""The command line as a whole: which commands there are.
-
-It knows the commands' names and what all of them share; each command's module has its options.
-"""
+"""The command line as a whole: which commands there are."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How every command's options are read: spelling, types, errors that name the nearest option.
-
-It knows argparse; it does not know which options there are.
-"""
+"""How every command's options are read: spelling, types, errors that name the nearest option."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`onecard status`: how a server is doing.
-
-It knows how it is shown; `Client.health` asks.
-"""
+"""`onecard status`: how a server is doing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`onecard transcribe`: recordings to files of text, one after another.
-
-It knows what the user sees; the work is the client's.
-"""
+"""`onecard transcribe`: recordings to files of text, one after another."""
 
 from __future__ import annotations
 

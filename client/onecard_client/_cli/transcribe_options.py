@@ -1,7 +1,4 @@
-"""The options of `onecard transcribe`: WhisperX's names, and onecard's additions.
-
-It knows how options are spelt and which reach the server; their values are the server's to judge.
-"""
+"""The options of `onecard transcribe`: WhisperX's names, and onecard's additions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""What every command says to people: exit codes, complaints, text that cannot command a terminal.
-
-It knows terminals; it does not know what is said.
+"""What every command says to people: exit codes, complaints, text that cannot command a
+terminal.
 """
 
 from __future__ import annotations

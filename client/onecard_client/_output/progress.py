@@ -1,7 +1,4 @@
-"""Progress on standard error: a bar on a terminal, a line per stage elsewhere.
-
-It knows how to draw; it does not know what the stages mean.
-"""
+"""Progress on standard error: a bar on a terminal, a line per stage elsewhere."""
 
 from __future__ import annotations
 

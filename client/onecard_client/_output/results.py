@@ -1,7 +1,4 @@
-"""Result files: which, where, and complete or not at all.
-
-It knows file names and formats; `writers` knows what stands in the files.
-"""
+"""Result files: which, where, and complete or not at all."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Rows of text in columns, as wide as a terminal shows them.
-
-It knows how many cells a character takes; it does not know what the columns mean.
-"""
+"""Rows of text in columns, as wide as a terminal shows them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A connection for asyncio; the same steps as the blocking one, in the same order.
-
-It knows how a call is made; `wire` knows what the messages mean and `_aio` which there are.
-"""
+"""A connection for asyncio; the same steps as the blocking one, in the same order."""
 
 from __future__ import annotations
 

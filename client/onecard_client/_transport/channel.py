@@ -1,7 +1,4 @@
-"""gRPC channels to a server: addresses, limits, keepalive, encryption.
-
-It knows gRPC's channel options; it does not know which calls are made over a channel.
-"""
+"""gRPC channels to a server: addresses, limits, keepalive, encryption."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A blocking connection: one address, calls over it, waits, retries, cancellation.
-
-It knows how a call is made; `wire` knows what the messages mean and `_client` which there are.
-"""
+"""A blocking connection: one address, calls over it, waits, retries, cancellation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""When to ask again after a failure, and how much time is left for it.
-
-It knows errors and clocks; it does not wait or call anything itself.
-"""
+"""When to ask again after a failure, and how much time is left for it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Audio to send, from wherever a caller has it.
-
-It knows paths, bytes and file objects; it does not look at what is in them.
-"""
+"""Audio to send, from wherever a caller has it."""
 
 from __future__ import annotations
 

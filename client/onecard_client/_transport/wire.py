@@ -1,7 +1,4 @@
-"""KServe v2 messages for onecard's public models, and back.
-
-It knows the models' names, tensors and events; it does no input or output.
-"""
+"""KServe v2 messages for onecard's public models, and back."""
 
 from __future__ import annotations
 

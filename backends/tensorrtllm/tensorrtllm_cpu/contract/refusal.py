@@ -1,4 +1,4 @@
-"""How the backend says no: a message and Triton's code for it. It knows nothing of tensors."""
+"""How the backend says no: a message and Triton's code for it."""
 
 from __future__ import annotations
 

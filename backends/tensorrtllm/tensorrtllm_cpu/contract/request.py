@@ -1,8 +1,4 @@
-"""One request's tensors as a value: the reading half of the contract, for any engine.
-
-It knows what NVIDIA's backend reads, in which order it complains and with which words; what an
-engine can honour, and its limits, are the engine's.
-"""
+"""One request's tensors as a value: the reading half of the contract, for any engine."""
 
 from __future__ import annotations
 

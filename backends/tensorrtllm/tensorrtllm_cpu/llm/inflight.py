@@ -1,9 +1,7 @@
 """In-flight batching: sequences join and leave the running batch between any two tokens.
 
-It knows who waits, who runs and what each may take of the KV cache; what a model is, how tokens
-are chosen and how answers travel are others'. Admission is `guaranteed_no_evict`: a sequence
-starts when the cache has room for its prompt and all the output that it asked for, in order of
-arrival, so that none is ever put back.
+Admission is `guaranteed_no_evict`: a sequence starts when the cache has room for its prompt and all
+the output that it asked for, in order of arrival, so that none is ever put back.
 """
 
 from __future__ import annotations

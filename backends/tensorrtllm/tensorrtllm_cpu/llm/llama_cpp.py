@@ -1,7 +1,6 @@
 """A decoder-only model on llama.cpp: any GGUF, and on the GPU where the library has one.
 
-It knows llama-cpp-python's low-level calls and how a step becomes a batch of them; what runs when
-is the loop's. The library is no dependency: it is imported when a model that needs it is loaded.
+The library is no dependency: it is imported when a model that needs it is loaded.
 
 llama.cpp rounds what goes into a product to 8 bits, and the order of its sums depends on who else
 is in a step and on which cells of the cache are free. So a seed repeats when a request runs alone;

@@ -1,6 +1,6 @@
 """How busy a decoder-only model is, under the names of NVIDIA's backend.
 
-It knows the families, labels and texts of custom_metrics_reporter.cc (NVIDIA/TensorRT-LLM,
+The families, labels and texts of custom_metrics_reporter.cc (NVIDIA/TensorRT-LLM,
 triton_backend/inflight_batcher_llm/src), so that one dashboard serves both backends; how a metric
 reaches Triton is the caller's.
 """

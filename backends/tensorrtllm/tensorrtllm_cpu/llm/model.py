@@ -1,7 +1,6 @@
 """What a decoder-only model has to be for the in-flight batching loop: the small engine seam.
 
-It knows the interface and the facts that lie beside every model; `paged` (OpenVINO) and `llama`
-(llama.cpp) implement it, and the loop (`inflight`) knows neither.
+`openvino` and `llama_cpp` implement the interface; the facts lie beside every model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """A decoder-only model on OpenVINO's runtime, with a paged KV cache.
 
-It knows the graph's inputs and which blocks of the cache belong to whom; what runs when is the
-loop's. OpenVINO's own PagedAttention transformation makes the graph take many sequences at once,
-each with the blocks that are its own (docs.openvino.ai, PagedAttention operation).
+OpenVINO's own PagedAttention transformation makes the graph take many sequences at once, each with
+the blocks that are its own (docs.openvino.ai, PagedAttention operation).
 """
 
 from __future__ import annotations

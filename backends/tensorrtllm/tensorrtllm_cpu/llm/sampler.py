@@ -1,8 +1,6 @@
 """The next token of one sequence from its logits.
 
-It knows penalties, bans, guides and draws, in the order of TensorRT-LLM's sampling layers (bias,
-temperature, penalties, minimum length, bad words, then top-k and top-p); it knows no model. Every
-sequence has a random generator of its own, so that a seed means the same beside any company.
+Every sequence has a random generator of its own, so that a seed means the same beside any company.
 Sources: NVIDIA/TensorRT-LLM cpp/tensorrt_llm/kernels/penaltyKernels.cu, samplingTopPKernels.cu.
 """
 

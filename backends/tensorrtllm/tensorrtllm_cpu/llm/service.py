@@ -1,8 +1,4 @@
-"""Decoder-only requests from Triton to the in-flight batch and back.
-
-It knows how a request becomes a sequence (or a refusal), when responses are due, and who has gone;
-it does not know what Triton's objects look like beyond three small protocols.
-"""
+"""Decoder-only requests from Triton to the in-flight batch and back."""
 
 from __future__ import annotations
 

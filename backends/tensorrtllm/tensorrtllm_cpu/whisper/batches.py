@@ -1,4 +1,4 @@
-"""Which waiting requests run together. It knows neither tensors nor engines."""
+"""Which waiting requests run together."""
 
 from __future__ import annotations
 

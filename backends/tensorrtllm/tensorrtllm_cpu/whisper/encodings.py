@@ -1,4 +1,4 @@
-"""Encoder outputs by the audio they are of. It knows nothing of decoding.
+"""Encoder outputs by the audio they are of.
 
 Encoding takes about two thirds of a request's time, and the same audio comes several times: to
 detect the language, to transcribe, and at each temperature of the fallback.

@@ -1,8 +1,5 @@
 """Whisper on the CPU through CTranslate2: the engine for encoder-decoder models.
 
-It knows CTranslate2's limits and which requests it can decode together with the result that each
-would get alone; Triton and the tensors' names are the contract's.
-
 Where CTranslate2 decides more than the contract says, and how that is put to use:
 - It ends at <|endoftext|> only, so `end_id` has to be that.
 - Without <|notimestamps|> in the prompt it enforces OpenAI's timestamp rules.

@@ -1,4 +1,4 @@
-"""Whisper's special tokens and what a prompt says with them. It knows nothing of audio."""
+"""Whisper's special tokens and what a prompt says with them."""
 
 from __future__ import annotations
 

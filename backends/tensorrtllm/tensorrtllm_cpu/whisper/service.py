@@ -1,8 +1,4 @@
-"""What becomes of the requests that Triton hands over in one call.
-
-It knows the order of things (stop, read, admit, batch, run, answer) and that one request's trouble
-is never another's; it knows no engine's insides and nothing of how responses are sent.
-"""
+"""What becomes of the requests that Triton hands over in one call."""
 
 from __future__ import annotations
 
