@@ -96,7 +96,9 @@ class Child:
 def _serve(make: Callable[[], Target], pipe: Connection) -> None:
     target = make()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    # Beside what was mapped before: a process that has torch loaded begins with some GiB.
+    limit = _status_mib("VmSize") * 2**20 + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))
     pipe.send("warm")
     while True:
         try:
@@ -104,14 +106,16 @@ def _serve(make: Callable[[], Target], pipe: Connection) -> None:
         except EOFError:
             os._exit(0)
         _forget_peak()
-        before_mib = _peak_mib()
+        before_mib = _status_mib("VmHWM")
         try:
             kind, told = "ok", target(data)
             if told.startswith("refused"):
                 kind = "refused"
+        except MemoryError:
+            kind, told = "memory", traceback.format_exc()[-3_000:]
         except BaseException:
             kind, told = "internal", traceback.format_exc()[-3_000:]
-        pipe.send((kind, told, _peak_mib() - before_mib))
+        pipe.send((kind, told, _status_mib("VmHWM") - before_mib))
 
 
 def _forget_peak() -> None:
@@ -119,6 +123,7 @@ def _forget_peak() -> None:
         file.write("5")
 
 
-def _peak_mib() -> float:
+def _status_mib(key: str) -> float:
+    """A figure of proc(5)'s status file of this process."""
     with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith(f"{key}:"))

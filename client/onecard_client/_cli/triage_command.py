@@ -25,6 +25,7 @@ from onecard_client._client import Client
 from onecard_client._mailbox.sources import MAIL_FOLDERS, STDIN, is_maildir
 from onecard_client._output.console import EXIT_FAILED, EXIT_USAGE, complain, is_terminal
 from onecard_client._output.progress import display
+from onecard_client._transport.interrupt import held_back
 from onecard_client._verdicts import output as _verdict_output
 from onecard_client._verdicts.disk import Busy, OutputFailed, reason
 from onecard_client._verdicts.lines import NotVerdicts
@@ -154,7 +155,8 @@ def _output(
                 shows.append(stack.enter_context(_verdict_output.device(path, append=is_watched)))
             else:
                 opened = journal if is_watched else batch
-                store = stack.enter_context(opened(path, request, again=options.again))
+                with held_back():  # until what was opened is sure to be closed
+                    store = stack.enter_context(opened(path, request, again=options.again))
                 shows.append(store.add)
         except OSError as error:
             raise OutputFailed(
