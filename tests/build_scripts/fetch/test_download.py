@@ -52,7 +52,7 @@ def test_a_killed_fetch_is_taken_up_by_the_next(tmp_path: Path) -> None:
     part = tmp_path / "large-v3.pt.part"
     half = len(CONTENT) // 2
     script = (
-        "import sys, time; from build_scripts import trtllm_download as d\n"
+        "import sys, time; from build_scripts.fetch import download as d\n"
         "def copy(answer, file, bar):\n"
         f"    file.write(answer.read({half})); file.flush(); time.sleep(60)\n"
         "d._copy = copy; d.main(sys.argv[1:])\n"
