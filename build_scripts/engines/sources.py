@@ -1,7 +1,7 @@
 """Where each model of a GPU plan comes from: URL and hash, or Hugging Face repository and commit.
 
-It is data, and knows nothing of how things are fetched or what is made of them. The URLs of
-OpenAI's files carry their sha256 (openai/whisper, whisper/__init__.py, `_MODELS`, 20250625).
+The URLs of OpenAI's files carry their sha256 (openai/whisper, whisper/__init__.py, `_MODELS`,
+20250625). plans/languages.py has the repositories of the alignment models.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from build_scripts.plans.schema import SpeechModel
 
 OPENAI = "https://openaipublic.azureedge.net/main/whisper/models"
 # Resolved to a commit when it is fetched first; that one and its hashes hold from then on
-# (`trtllm_lock`).
+# (fetch/hub_lock.py).
 FLOATING = "main"
 
 
@@ -127,10 +127,6 @@ DIARIZATION = Repository(
     tuple(name for name, _sha256 in DIARIZATION_FILES),
     sha256=DIARIZATION_FILES,
 )
-ALIGN_REVISIONS = {  # others: FLOATING
-    "en": "22aad52d435eb6dbaf354bdad9b0da84ce7d6156",
-    "de": "1cbaf198475e1af97cc479ca081ce4ddd2d6b5cf",
-}
 
 
 def align(language: str) -> Repository:
@@ -139,8 +135,9 @@ def align(language: str) -> Repository:
         raise PlanError(
             f"align.languages names `{language}`, there are models for: {', '.join(sorted(MODELS))}"
         )
-    revision = ALIGN_REVISIONS.get(language, FLOATING)
-    return Repository(MODELS[language], revision, ALIGN_FILES, first_of=ALIGN_WEIGHTS)
+    model = MODELS[language]
+    revision = model.revision or FLOATING
+    return Repository(model.repository, revision, ALIGN_FILES, first_of=ALIGN_WEIGHTS)
 
 
 def llm(repository: str, revision: str) -> Repository:
