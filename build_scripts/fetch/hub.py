@@ -9,6 +9,7 @@ HF_ENDPOINT, HF_TOKEN and HF_HOME are the client's own.
 from __future__ import annotations
 
 import argparse
+import glob
 import json
 import os
 import shutil
@@ -20,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from build_scripts import errors
 from build_scripts.errors import DownloadError
-from build_scripts.fetch import hub_lock
-from build_scripts.fetch.download import Free, sha1_of_blob, verify_room
+from build_scripts.fetch import file, hub_lock
+from build_scripts.fetch.file import Free, free_bytes, git_sha1, verify_room
 from onecard import manifest
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def fetch(
     into: Path,
     *,
     room: int = 1,
-    free: Free = lambda folder: shutil.disk_usage(folder).free,
+    free: Free = free_bytes,
 ) -> Fetched:
     """Bring the wanted files into `into`.
 
@@ -117,12 +118,13 @@ def fetch(
         info = api.model_info(wanted.repository, revision=revision, files_metadata=True)
         chosen = _choose(wanted, info)
         _verify_room(into, wanted, chosen, room, free)
-        found = {
-            one.rfilename: _bring(api, wanted, str(info.sha), one, into, (lock, first))
-            for one in chosen
-        }
+        found = _bring(api, wanted, str(info.sha), chosen, into)
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
         raise DownloadError(_explain(wanted, error)) from None
+    for stated in chosen:
+        name = stated.rfilename
+        _verify(into / name, found[name], stated, wanted)
+        hub_lock.verify(lock, first, name, into / name, found[name])
     entry = hub_lock.Entry(wanted.repository, wanted.revision, str(info.sha), found)
     hub_lock.write(lock, entry)
     files = {**(known.files if known else {}), **{one.rfilename: one.size for one in chosen}}
@@ -163,57 +165,60 @@ def _choose(wanted: Wanted, info: Any) -> list[Any]:
     return [one for one in info.siblings if any(fnmatch(one.rfilename, p) for p in patterns)]
 
 
-def _is_there(into: Path, wanted: Any) -> bool:
-    path = into / wanted.rfilename
-    return path.is_file() and (wanted.size is None or path.stat().st_size == wanted.size)
+def _is_there(into: Path, stated: Any) -> bool:
+    path = into / stated.rfilename
+    return path.is_file() and (stated.size is None or path.stat().st_size == stated.size)
 
 
 def _bring(
-    api: HfApi,
-    wanted: Wanted,
-    commit: str,
-    stated: Any,
-    into: Path,
-    first: tuple[Path, hub_lock.Entry | None],
-) -> str:
-    """The sha256 of a file, which is there afterwards and is the right one."""
-    path = into / stated.rfilename
-    name, repository = stated.rfilename, wanted.repository
-    sha256 = manifest.sha256(path) if _is_there(into, stated) else ""
-    if not sha256 or not _is_stated(path, sha256, stated):
-        path.unlink(missing_ok=True)
-        api.hf_hub_download(repository, name, revision=commit, local_dir=into)
-        sha256 = manifest.sha256(path)
-    try:
-        _verify(path, sha256, stated, wanted)
-        hub_lock.verify(*first, name, sha256)
-    except DownloadError:
-        path.unlink()
-        raise
-    return sha256
+    api: HfApi, wanted: Wanted, commit: str, chosen: Sequence[Any], into: Path
+) -> dict[str, str]:
+    """The sha256 by name of the chosen files, which are there afterwards; what arrives is not
+    looked at yet."""
+    there = {}
+    for stated in chosen:
+        path = into / stated.rfilename
+        sha256 = manifest.sha256(path) if _is_there(into, stated) else ""
+        if sha256 and _is_stated(path, sha256, stated):
+            there[stated.rfilename] = sha256
+        else:
+            path.unlink(missing_ok=True)
+    missing = [stated.rfilename for stated in chosen if stated.rfilename not in there]
+    if missing:
+        patterns = [glob.escape(name) for name in missing]
+        api.snapshot_download(
+            wanted.repository, revision=commit, local_dir=into, allow_patterns=patterns
+        )
+    lost = [name for name in missing if not (into / name).is_file()]
+    if lost:  # the client only warns where the hub stops answering and the directory is not empty
+        raise ConnectionError(f"the hub stopped answering before `{lost[0]}`")
+    return {**there, **{name: manifest.sha256(into / name) for name in missing}}
 
 
 def _verify(path: Path, sha256: str, stated: Any, wanted: Wanted) -> None:
-    """Raises DownloadError where a file has another hash than the hub or this project states."""
+    """Raises DownloadError, and removes the file, where it has another hash than the hub or this
+    project states."""
     name, repository = stated.rfilename, wanted.repository
     if not _is_stated(path, sha256, stated):
+        path.unlink()
         raise DownloadError(
             f"`{name}` of `{repository}` is not the file that the hub describes "
             "(another hash); it was removed. Run it again"
         )
-    if wanted.sha256.get(name, sha256) != sha256:
-        raise DownloadError(
-            f"`{name}` of `{repository}` has sha256 `{sha256}`, wanted `{wanted.sha256[name]}` "
-            "(build_scripts/engines/sources.py); it was removed. What answers is not the hub, or "
-            f"not its `{wanted.revision}`: look at HF_ENDPOINT and the network"
-        )
+    cure = (
+        f"What answers is not the hub, or not its `{wanted.revision}`: look at HF_ENDPOINT and the "
+        "network"
+    )
+    right = wanted.sha256.get(name, sha256)
+    whence = " (build_scripts/engines/sources.py)"
+    file.verify(path, sha256, right, f"`{name}` of `{repository}`", cure, whence)
 
 
 def _is_stated(path: Path, sha256: str, stated: Any) -> bool:
     """Whether a file is the one that the hub describes."""
     if stated.lfs is not None:
         return bool(stated.lfs.sha256 == sha256)
-    return bool(stated.blob_id is None or sha1_of_blob(path) == stated.blob_id)
+    return bool(stated.blob_id is None or git_sha1(path) == stated.blob_id)
 
 
 def _explain(wanted: Wanted, error: Exception) -> str:
