@@ -14,6 +14,16 @@ from build_scripts.fetch import hub
 
 FILENAME = "fingerprint.json"  # in a directory; beside a file, with its name before
 FORMAT = 1  # raised when the same commands come to mean something else
+# What a record calls the modules that our own steps run: their names when FORMAT 1 began. A module
+# that moves makes the same, and an engine takes hours.
+MODULES = {
+    "build_scripts.engines.assemble": "build_scripts.trtllm_assemble",
+    "build_scripts.engines.checkpoint": "build_scripts.trtllm_checkpoint",
+    "build_scripts.engines.diarize": "build_scripts.trtllm_diarize",
+    "build_scripts.engines.safetensors": "build_scripts.convert",
+    "build_scripts.fetch.download": "build_scripts.trtllm_download",
+    "build_scripts.fetch.hub": "build_scripts.trtllm_hub",
+}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -36,7 +46,7 @@ class Fingerprints:
         """What is hashed; for people as well."""
         return {
             "format": FORMAT,
-            "argv": list(step.argv),
+            "argv": [MODULES.get(word, word) for word in step.argv],
             "builder": self._builder if step.is_nvidia else {},
             "commit": self._commit(step),
             "inputs": {path: self._input(path) for path in step.inputs},
