@@ -1,4 +1,4 @@
-"""What a step's result depends on, in one hash, and the record of it beside the result."""
+"""The fingerprint of a step: a hash of what its result depends on, kept beside the result."""
 
 from __future__ import annotations
 
@@ -106,6 +106,6 @@ class Fingerprints:
 def _listing(path: Path) -> str:
     """Names, sizes and times: what an operator brought is not hashed, it may be 50 GB."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    stats = [(one, one.stat()) for one in files if one.is_file()]
-    lines = [f"{one.name} {stat.st_size} {stat.st_mtime_ns}" for one, stat in stats]
+    stats = [(file, file.stat()) for file in files if file.is_file()]
+    lines = [f"{file.name} {stat.st_size} {stat.st_mtime_ns}" for file, stat in stats]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

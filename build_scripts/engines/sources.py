@@ -20,26 +20,24 @@ FLOATING = "main"
 
 @dataclass(frozen=True)
 class Repository:
-    """Of Hugging Face. `files`: names or patterns, each of which must match; `optional`: those that
-    need not; `first_of`: names of which the first that there is is needed. Nothing else is fetched.
-    `sha256`: of files by name, where somebody but the hub states them.
-    """
+    """The files of a Hugging Face repository that are fetched."""
 
     name: str
     revision: str
-    files: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-    first_of: tuple[str, ...] = ()
-    sha256: tuple[tuple[str, str], ...] = ()
+    files: tuple[str, ...]  # names or patterns, each of which must match
+    optional: tuple[str, ...] = ()  # names or patterns that may match
+    first_of: tuple[str, ...] = ()  # names, of which the first that exists is needed
+    sha256: tuple[tuple[str, str], ...] = ()  # by name, where somebody but the hub states them
 
 
 @dataclass(frozen=True)
 class Whisper:
-    """`sha256`: of OpenAI's `<model>.pt`; empty: the weights are in `repository` too, in Hugging
-    Face's layout, and are renamed to OpenAI's before NVIDIA's converter reads them."""
+    """A Whisper model: its tokenizer's repository, and OpenAI's file or none."""
 
     repository: Repository
     licence: str
+    # The sha256 of OpenAI's `<model>.pt`. Empty: the weights are in `repository` too, in Hugging
+    # Face's layout, and are renamed to OpenAI's before NVIDIA's converter reads them.
     sha256: str = ""
 
     def url(self, model: str) -> str:

@@ -36,27 +36,25 @@ REFUSED = (401, 403)  # no token, one that is unknown, or one whose owner did no
 
 @dataclass(frozen=True)
 class Wanted:
-    """Each of `files` (names or patterns) must match, those of `optional` may, and of the names in
-    `first_of` the first that there is is wanted. `sha256`: of files by name, where it is known."""
+    """The files of a repository that are wanted."""
 
     repository: str
     revision: str
-    files: Sequence[str]
-    optional: Sequence[str] = ()
-    first_of: Sequence[str] = ()
-    sha256: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[str]  # names or patterns, each of which must match
+    optional: Sequence[str] = ()  # names or patterns that may match
+    first_of: Sequence[str] = ()  # names, of which the first that exists is wanted
+    sha256: Mapping[str, str] = field(default_factory=dict)  # by name, where it is known
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What lies in a directory. `asked`: the revision that was asked for; `licence`: as the
-    repository's card states it; `files`: name -> bytes."""
+    """The record of a directory's files."""
 
     repository: str
-    asked: str
+    asked: str  # the revision that was asked for
     commit: str
-    licence: str
-    files: dict[str, int]
+    licence: str  # as the repository's own page states it
+    files: dict[str, int]  # name -> bytes
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -71,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--sha256", action="append", default=[], help="NAME=HEX, of a file")
     parser.add_argument("--room", type=int, default=1, help="how many times its size must be free")
     given = parser.parse_args(arguments)
-    stated = dict(one.split("=", 1) for one in given.sha256)
+    stated = dict(pair.split("=", 1) for pair in given.sha256)
     wanted = Wanted(
         given.repository, given.revision, given.file, given.optional, given.first_of, stated
     )
@@ -79,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def read(folder: Path) -> Fetched | None:
-    """What was fetched into `folder`; None where nothing was, or nobody knows what."""
+    """The record of what was fetched into `folder`; None where there is none."""
     try:
         return Fetched(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -127,13 +125,16 @@ def fetch(
         hub_lock.verify(lock, first, name, into / name, found[name])
     entry = hub_lock.Entry(wanted.repository, wanted.revision, str(info.sha), found)
     hub_lock.write(lock, entry)
-    files = {**(known.files if known else {}), **{one.rfilename: one.size for one in chosen}}
+    files = {
+        **(known.files if known else {}),
+        **{stated.rfilename: stated.size for stated in chosen},
+    }
     return _record(wanted, info, files, into)
 
 
 def _verify_room(into: Path, wanted: Wanted, chosen: Sequence[Any], room: int, free: Free) -> None:
-    missing = sum(one.size or 0 for one in chosen if not _is_there(into, one))
-    total = sum(one.size or 0 for one in chosen)
+    missing = sum(stated.size or 0 for stated in chosen if not _is_there(into, stated))
+    total = sum(stated.size or 0 for stated in chosen)
     what = f"`{wanted.repository}` and what is made of it"
     verify_room(into, missing + (room - 1) * total, free, what)
 
@@ -148,21 +149,25 @@ def _record(wanted: Wanted, info: Any, files: dict[str, int], into: Path) -> Fet
 
 
 def _choose(wanted: Wanted, info: Any) -> list[Any]:
-    names = [one.rfilename for one in info.siblings]
+    names = [stated.rfilename for stated in info.siblings]
     for pattern in wanted.files:
         if not any(fnmatch(name, pattern) for name in names):
             raise DownloadError(
                 f"`{wanted.repository}` at {info.sha[:12]} has no `{pattern}`, which is needed (it "
                 f"has {', '.join(sorted(names)[:12])}): name a repository or revision that has it"
             )
-    found = [one for one in wanted.first_of if one in names][:1]
-    if wanted.first_of and not found:
+    first = [name for name in wanted.first_of if name in names][:1]
+    if wanted.first_of and not first:
         raise DownloadError(
             f"`{wanted.repository}` at {info.sha[:12]} has none of {', '.join(wanted.first_of)} "
             f"(it has {', '.join(sorted(names)[:12])}): name a repository or revision that has one"
         )
-    patterns = [*wanted.files, *wanted.optional, *found]
-    return [one for one in info.siblings if any(fnmatch(one.rfilename, p) for p in patterns)]
+    patterns = [*wanted.files, *wanted.optional, *first]
+    return [
+        stated
+        for stated in info.siblings
+        if any(fnmatch(stated.rfilename, pattern) for pattern in patterns)
+    ]
 
 
 def _is_there(into: Path, stated: Any) -> bool:
@@ -215,7 +220,7 @@ def _verify(path: Path, sha256: str, stated: Any, wanted: Wanted) -> None:
 
 
 def _is_stated(path: Path, sha256: str, stated: Any) -> bool:
-    """Whether a file is the one that the hub describes."""
+    """Whether the file at `path` is the one that the hub describes."""
     if stated.lfs is not None:
         return bool(stated.lfs.sha256 == sha256)
     return bool(stated.blob_id is None or git_sha1(path) == stated.blob_id)
@@ -242,7 +247,7 @@ def _explain(wanted: Wanted, error: Exception) -> str:
 
 
 def _status(error: BaseException | None) -> int:
-    """Of the hub's answer, which the client may have wrapped in an error of its own."""
+    """The status of the hub's answer, which the client may have wrapped in its own error."""
     while error is not None:
         response = getattr(error, "response", None)
         if response is not None:
@@ -252,7 +257,7 @@ def _status(error: BaseException | None) -> int:
 
 
 def _gated(repository: str, endpoint: str, status: int) -> str:
-    """How to get in. The token itself is in no message."""
+    """The message that says how to get access. The token itself is in no message."""
     from huggingface_hub import get_token
 
     which = "the token that is set is not enough" if get_token() else "no token is set"

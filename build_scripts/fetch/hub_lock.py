@@ -20,12 +20,12 @@ CHECKPOINTS = ".checkpoints"  # may be removed to make room; the lock stays besi
 
 @dataclass(frozen=True)
 class Entry:
-    """`commit`: what `revision` was when it was fetched first; `sha256`: of files by name."""
+    """What was fetched of one revision of a repository."""
 
     repository: str
     revision: str
-    commit: str
-    sha256: dict[str, str] = field(default_factory=dict)
+    commit: str  # what `revision` was when it was fetched first
+    sha256: dict[str, str] = field(default_factory=dict)  # of files by name
 
 
 def beside(folder: Path) -> Path:
@@ -65,16 +65,16 @@ def write(path: Path, entry: Entry) -> None:
             entry = Entry(**{**asdict(entry), "sha256": {**entry.sha256, **known.sha256}})
         else:
             others.append(known)
-    entries = sorted([*others, entry], key=lambda one: (one.repository, one.revision))
+    entries = sorted([*others, entry], key=lambda entry: (entry.repository, entry.revision))
     aside = path.with_name(f"{path.name}.new")
-    text = json.dumps([asdict(one) for one in entries], indent=2, sort_keys=True)
+    text = json.dumps([asdict(known) for known in entries], indent=2, sort_keys=True)
     aside.write_text(text + "\n", encoding="utf-8")
     aside.replace(path)
 
 
 def _entries(path: Path) -> list[Entry]:
     try:
-        return [Entry(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
+        return [Entry(**table) for table in json.loads(path.read_text(encoding="utf-8"))]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError) as error:
