@@ -20,7 +20,7 @@ VERBS = {
     "doctor": "build_scripts.commands.doctor",
     "measure": "build_scripts.commands.measure",
     "report": "build_scripts.commands.report",
-    "engines": "build_scripts.engines.build",
+    "engines": "build_scripts.commands.engines",
     "repository": "build_scripts.model_repository.render",
 }
 BEFORE_SETUP = (

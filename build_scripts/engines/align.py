@@ -1,4 +1,4 @@
-"""The commands that bring the alignment models of a plan's languages.
+"""The steps that bring the alignment models of a plan's languages.
 
 Not every repository has its weights as safetensors, so they are converted.
 """
@@ -10,7 +10,7 @@ from build_scripts.engines import sources
 from build_scripts.engines.step import (
     OWN_PYTHON,
     ROOM,
-    Command,
+    Step,
     assemble,
     fetch,
     folder,
@@ -19,32 +19,35 @@ from build_scripts.engines.step import (
 from build_scripts.plans.schema import Plan
 
 
-def fetches(plan: Plan) -> list[Command]:
+def fetches(plan: Plan) -> list[Step]:
     """Bring each language's network and alphabet."""
-    fetched = plan.align.fetched
-    return [fetch(f"align {one}", sources.align(one), room=ROOM) for one in fetched]
+    return [
+        fetch(f"align {language}", sources.align(language), room=ROOM)
+        for language in plan.align.fetched
+    ]
 
 
-def builds(plan: Plan) -> list[Command]:
+def builds(plan: Plan) -> list[Step]:
     """Put each where the model `align` looks."""
-    steps = (_convert, _assemble)
-    return [step(plan, one) for one in plan.align.fetched for step in steps]
+    return [
+        step(plan, language) for language in plan.align.fetched for step in (_convert, _assemble)
+    ]
 
 
-def _convert(plan: Plan, language: str) -> Command:
+def _convert(plan: Plan, language: str) -> Step:
     files, target = folder(sources.align(language)), _made(plan, language)
     argv = (OWN_PYTHON, "-m", "build_scripts.engines.safetensors", "align", files, target)
-    return Command(f"convert align {language}", argv, (files,), (target,))
+    return Step(f"convert align {language}", "convert", argv, (files,), (target,))
 
 
 def _made(plan: Plan, language: str) -> str:
     return f"{scratch(plan.name)}/align/{language}"
 
 
-def _assemble(plan: Plan, language: str) -> Command:
+def _assemble(plan: Plan, language: str) -> Step:
     files = folder(sources.align(language))
     # Loaded in the plan's precision; what lies there is what was fetched.
     facts = {"name": "align", "precision": "float32", "backend": "torch", "origin": files}
-    parts = {one: f"{files}/{one}" for one in sources.ALIGN_FILES}
+    parts = {file: f"{files}/{file}" for file in sources.ALIGN_FILES}
     parts["model.safetensors"] = f"{_made(plan, language)}/model.safetensors"
     return assemble(f"align {language}", f"{paths.home(plan.name)}/align/{language}", facts, parts)

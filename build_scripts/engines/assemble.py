@@ -60,11 +60,11 @@ def assemble(
     for path in parts.values():
         if not path.is_file():
             raise InstallError(f"`{path}` is missing, wanted it for `{target}`: build it again")
-    found = {**parts, **{place: path for place, path in optional.items() if path.is_file()}}
-    pinned = {place: manifest.sha256(path) for place, path in found.items()}
+    files = {**parts, **{place: path for place, path in optional.items() if path.is_file()}}
+    pinned = {place: manifest.sha256(path) for place, path in files.items()}
 
     def fill(into: Path) -> None:
-        for place, path in found.items():
+        for place, path in files.items():
             (into / place).parent.mkdir(parents=True, exist_ok=True)
             _place(path, into / place)
 
@@ -82,8 +82,8 @@ def _place(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _pairs(given: Sequence[str]) -> dict[str, Path]:
-    pairs = (one.partition("=") for one in given)
+def _pairs(texts: Sequence[str]) -> dict[str, Path]:
+    pairs = (text.partition("=") for text in texts)
     return {place: Path(path) for place, _, path in pairs}
 
 

@@ -1,4 +1,4 @@
-"""Whether this is the pinned container, on the plan's GPU, with nothing else on it."""
+"""Checks that this is the pinned container, on the plan's GPU, with nothing else on it."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def pinned(card: Card) -> Builder:
 
 
 def verify(
-    card: Card, found: Mapping[str, str] | None = None, gpus: Sequence[Gpu] | None = None
+    card: Card, installed: Mapping[str, str] | None = None, gpus: Sequence[Gpu] | None = None
 ) -> Builder:
     """The builder that is here.
 
     Raises:
         MachineError: it is not the pinned container, not the plan's GPU, or not idle.
     """
-    verify_versions(versions() if found is None else found)
+    verify_versions(versions() if installed is None else installed)
     verify_gpu(card, nvml.gpus() if gpus is None else gpus)
     return pinned(card)
 
@@ -79,16 +79,17 @@ def versions() -> dict[str, str]:
         raise MachineError(
             f"`{container.PYTHON}` cannot be asked for its packages ({last}): {CURE}"
         )
-    found: dict[str, str] = json.loads(ran.stdout)
-    return found
+    installed: dict[str, str] = json.loads(ran.stdout)
+    return installed
 
 
-def verify_versions(found: Mapping[str, str]) -> None:
+def verify_versions(installed: Mapping[str, str]) -> None:
     """Raises MachineError unless they are the pinned ones."""
     for name, wanted in WANTED.items():
-        if found.get(name, "") != wanted:
+        found = installed.get(name, "")
+        if found != wanted:
             raise MachineError(
-                f"`{name}` is `{found.get(name) or 'not installed'}`, wanted `{wanted}`; engines "
+                f"`{name}` is `{found or 'not installed'}`, wanted `{wanted}`; engines "
                 f"of one version are unreadable to another: {CURE}"
             )
 
@@ -109,9 +110,11 @@ def verify_gpu(card: Card, gpus: Sequence[Gpu]) -> None:
         )
     if gpu.unified:
         return
-    busy = [one for one in gpu.processes if one.bytes > MAX_PROCESS_BYTES]
+    busy = [process for process in gpu.processes if process.bytes > MAX_PROCESS_BYTES]
     if busy or gpu.used_bytes > MAX_USED_BYTES:
-        who = ", ".join(f"pid {one.pid} `{one.name}` {mib(one.bytes)}" for one in busy)
+        who = ", ".join(
+            f"pid {process.pid} `{process.name}` {mib(process.bytes)}" for process in busy
+        )
         raise MachineError(
             f"{mib(gpu.used_bytes)} of the {gpu.name} are in use "
             f"({who or 'by processes that cannot be seen from here'}), wanted it idle: TensorRT "

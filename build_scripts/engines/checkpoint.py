@@ -1,4 +1,4 @@
-"""Whether TensorRT-LLM's converter will read a Hugging Face checkpoint as what it is.
+"""Checks that TensorRT-LLM's converter will read a Hugging Face checkpoint as what it is.
 
 What the converter does not recognise it converts as if it were 16-bit, with no more than a warning
 (examples/models/core/llama/convert_checkpoint.py, `update_quant_config_from_hf`). `python -m
@@ -34,7 +34,7 @@ MISLEADING = ("llava", "vila", "exaone")
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write what was found to a file. Raises CheckpointError."""
+    """Write what the converted checkpoint must state to a file. Raises CheckpointError."""
     parser = argparse.ArgumentParser(prog="python -m build_scripts.engines.checkpoint")
     parser.add_argument("config", type=Path)
     parser.add_argument("--quantisation", required=True, choices=sorted(METHODS))
@@ -47,14 +47,14 @@ def main(arguments: Sequence[str]) -> None:
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"`{given.config}` cannot be read ({error}), wanted a checkpoint's config.json: "
-            "mend llm.checkpoint"
+            "correct llm.checkpoint"
         ) from None
     verify_path(given.config.parent)
     verify_architecture(config, given.context_tokens)
     verify_dimensions(config, given.architecture)
-    found = verify_quantisation(config, given.quantisation)
+    wanted = verify_quantisation(config, given.quantisation)
     given.into.parent.mkdir(parents=True, exist_ok=True)
-    given.into.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    given.into.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
 
 
 def verify_path(folder: Path) -> None:
@@ -135,7 +135,7 @@ def verify_quantisation(config: Mapping[str, Any], quantisation: str) -> dict[st
 
 def _verify(key: str, found: object, wanted: tuple[object, ...]) -> None:
     if found not in wanted:
-        choices = " or ".join(f"`{one}`" for one in wanted)
+        choices = " or ".join(f"`{choice}`" for choice in wanted)
         raise CheckpointError(
             f"the checkpoint's quantization_config has `{key}` = `{found}`, which TensorRT-LLM's "
             f"converter cannot use, wanted {choices}: name a repository that was quantised so "
@@ -143,20 +143,20 @@ def _verify(key: str, found: object, wanted: tuple[object, ...]) -> None:
         )
 
 
-def _wrong_method(found: str, quantisation: str) -> str:
-    if not found:
+def _wrong_method(method: str, quantisation: str) -> str:
+    if not method:
         return (
             f"the checkpoint is not quantised, llm.quantisation is `{quantisation}`: name a "
             "repository with AutoAWQ or GPTQ weights, or change llm.quantisation"
         )
-    if found in METHODS.values():
-        fit = next(kind for kind, method in METHODS.items() if method == found)
+    if method in METHODS.values():
+        fit = next(kind for kind, theirs in METHODS.items() if theirs == method)
         return (
-            f"the checkpoint is quantised with `{found}`, llm.quantisation is `{quantisation}`: "
+            f"the checkpoint is quantised with `{method}`, llm.quantisation is `{quantisation}`: "
             f'write quantisation = "{fit}"'
         )
     return (
-        f"the checkpoint is quantised with `{found}`, which TensorRT-LLM's converter does not "
+        f"the checkpoint is quantised with `{method}`, which TensorRT-LLM's converter does not "
         "recognise and would convert as if it were 16-bit: name a repository with AutoAWQ (GEMM) "
         "or GPTQ (desc_act=false, sym=true) weights"
     )

@@ -11,21 +11,19 @@ import argparse
 import dataclasses
 import os
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from build_scripts import errors, paths
 from build_scripts.engines import sources
 from build_scripts.engines.runner import Runner
-from build_scripts.engines.step import OWN_PYTHON, Command, assemble, fetch, folder, scratch
+from build_scripts.engines.step import OWN_PYTHON, Say, Step, assemble, fetch, folder, scratch
 from build_scripts.errors import BuildError, InstallError
 from build_scripts.plans.schema import Plan
 from build_scripts.plans.speaker_pipeline import INSTEAD, NAME, directory, is_wanted
 
 LICENCE = "cc-by-4.0"
 CHECKED = "checked"  # beside what was fetched, when it was loaded once
-
-Say = Callable[[str], None]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -52,8 +50,8 @@ def check(directory: Path) -> None:
     (directory / CHECKED).write_text("", encoding="utf-8")
 
 
-def commands(plan: Plan) -> list[Command]:
-    """Every command in order; none where the plan has another pipeline."""
+def steps(plan: Plan) -> list[Step]:
+    """Every step in order; none where the plan has another pipeline."""
     if not is_wanted(plan):
         return []
     repository = sources.DIARIZATION
@@ -63,22 +61,22 @@ def commands(plan: Plan) -> list[Command]:
         "name": NAME, "precision": "float32", "backend": "torch", "licence": LICENCE,
         "origin": files,
     }  # fmt: skip
-    parts = {one: f"{files}/{one}" for one in repository.files}
+    parts = {file: f"{files}/{file}" for file in repository.files}
     argv = (OWN_PYTHON, "-m", "build_scripts.engines.diarize", files)
     assembly = assemble(NAME, directory(plan), facts, parts)
     return [
         fetch(NAME, repository),
-        Command(f"check {NAME}", argv, (files,), (mark,)),
+        Step(f"check {NAME}", "check", argv, (files,), (mark,)),
         dataclasses.replace(assembly, inputs=(*assembly.inputs, mark)),
     ]
 
 
 def build(plan: Plan, say: Say, root: Path = paths.ROOT) -> bool:
     """Make what is missing; False where it cannot be had, which is said once and stops nothing."""
-    found = commands(plan)
-    runner = Runner(found, {}, scratch(plan.name), say, root=root)
+    wanted = steps(plan)
+    runner = Runner(wanted, {}, scratch(plan.name), say, root=root)
     try:
-        if found and runner.missing():
+        if wanted and runner.missing():
             runner.run()
     except BuildError as error:
         say(f"{NAME}: {error}")

@@ -1,7 +1,7 @@
-"""What a message of NVIDIA's tools most likely means, and what to do.
+"""A table of what messages of NVIDIA's tools most likely mean, and what to do.
 
-It is a table, from threads of NVIDIA/TensorRT-LLM and tensorrtllm_backend (numbers beside each
-entry) and from the sources that raise the message; it knows nothing of commands.
+It is from threads of NVIDIA/TensorRT-LLM and tensorrtllm_backend (numbers beside each entry) and
+from the sources that raise the message.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from build_scripts import container
 
 @dataclass(frozen=True)
 class Fault:
-    """`sign`: a regular expression that the log matches."""
+    """A message with its likely cause."""
 
-    sign: str
+    sign: str  # a regular expression that the log matches
     cause: str
     cure: str
 

@@ -1,18 +1,18 @@
-"""Whether a command that ended well made what it was asked for.
+"""Checks of what NVIDIA's tools made, after they ended well.
 
-NVIDIA's tools write config.json of a converted checkpoint and of an engine:
-tensorrt_llm/builder.py, `Engine.save`. It guards what the tools do in silence: a checkpoint taken
-for 16-bit, a limit lowered with a warning.
+They write config.json of a converted checkpoint and of an engine (tensorrt_llm/builder.py,
+`Engine.save`). The checks find what the tools change in silence: a checkpoint taken for 16-bit, a
+limit lowered with a warning.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from build_scripts import container
-from build_scripts.engines.step import BUILDER, Command
 from build_scripts.errors import CheckpointError, InstallError
 from onecard.llm import chat_template
 
@@ -24,33 +24,8 @@ LIMITS = (
     "max_num_tokens",
     "max_encoder_input_len",
 )
-PLUGINS = ("tokens_per_block", "use_paged_context_fmha", "multiple_profiles")
-_VALUES = {"enable": True, "disable": False}
-
-
-def verify(command: Command, root: Path) -> None:
-    """Raises InstallError or CheckpointError where `command` made something else, or nothing."""
-    for output in command.outputs:
-        if not (root / output).exists():
-            raise InstallError(
-                f"`{command.name}` ended well and `{output}` is not there: its log may say why"
-            )
-    if command.argv[0] == BUILDER:
-        _verify_engine(command, root / command.outputs[0])
-    elif command.name == "convert llm":
-        wanted = _read(root / command.inputs[1])
-        _verify_quantisation(_read(root / command.outputs[0] / "config.json"), wanted)
-    elif command.name == "convert whisper":
-        algorithm = "W8A16" if "--use_weight_only" in command.argv else None
-        for half in ("encoder", "decoder"):
-            config = _read(root / command.outputs[0] / half / "config.json")
-            _verify_quantisation(config, {"quant_algo": algorithm})
-    elif command.name == "assemble whisper":
-        _verify_mels(root / command.outputs[0])
-    elif command.name == "fetch llm":
-        verify_tokenizer(root / command.outputs[0])
-    elif command.name == "describe llm vocabulary":  # of a directory as well
-        verify_tokenizer(root / command.inputs[0])
+Options = Mapping[str, str | int | bool]  # a flag's value; True and False: enable and disable
+OPTIONS = ("tokens_per_block", "use_paged_context_fmha", "multiple_profiles")
 
 
 def verify_tokenizer(folder: Path) -> None:
@@ -62,7 +37,13 @@ def verify_tokenizer(folder: Path) -> None:
         raise CheckpointError(f"{error}; or name another repository in llm.checkpoint") from None
 
 
-def _verify_engine(command: Command, folder: Path) -> None:
+def verify_engine(step: str, folder: Path, limits: Mapping[str, int], options: Options) -> None:
+    """Raises InstallError unless `folder` has the engine that `step` asked the builder for.
+
+    Args:
+        limits: flags and their values that the engine's build_config repeats.
+        options: flags and their values that its plugin_config repeats, of those in `OPTIONS`.
+    """
     document = _read(folder / "config.json")
     if document.get("version") != container.TENSORRT_LLM:
         raise InstallError(
@@ -73,19 +54,42 @@ def _verify_engine(command: Command, folder: Path) -> None:
     if not engine.is_file() or not engine.stat().st_size:
         raise InstallError(f"`{engine}` is missing or empty: the build's log may say why")
     built = document["build_config"]
-    for flag, asked in zip(command.argv, command.argv[1:], strict=False):
-        key = flag.removeprefix("--")
+    for key, wanted in limits.items():
         if key in LIMITS:
-            _same(command, key, built.get(key), int(asked))
-        elif key in PLUGINS and key in built.get("plugin_config", {}):  # not every release has all
-            wanted = _VALUES[asked] if asked in _VALUES else int(asked)
-            _same(command, key, built["plugin_config"][key], wanted)
+            _verify_same(step, key, built.get(key), wanted)
+    plugins = built.get("plugin_config", {})
+    for key, value in options.items():
+        if key in OPTIONS and key in plugins:  # not every release has all
+            _verify_same(step, key, plugins[key], value)
 
 
-def _same(command: Command, key: str, found: object, wanted: object) -> None:
+def verify_llm_checkpoint(folder: Path, checked: Path) -> None:
+    """Raises CheckpointError unless the checkpoint is quantised as the file `checked` says."""
+    _verify_quantisation(_read(folder / "config.json"), _read(checked))
+
+
+def verify_whisper_checkpoint(folder: Path, precision: str) -> None:
+    """Raises CheckpointError unless both halves of the checkpoint have the plan's precision."""
+    wanted = {"quant_algo": "W8A16" if precision == "int8" else None}
+    for half in ("encoder", "decoder"):
+        _verify_quantisation(_read(folder / half / "config.json"), wanted)
+
+
+def verify_mels(folder: Path) -> None:
+    """Raises InstallError where Whisper's encoder and preprocessor_config.json disagree."""
+    engine = _read(folder / "encoder" / "config.json")["pretrained_config"].get("n_mels")
+    fed = _read(folder / "preprocessor_config.json").get("feature_size")
+    if engine != fed:
+        raise InstallError(
+            f"the encoder takes `{engine}` mels, preprocessor_config.json says `{fed}`: weights "
+            "and tokenizer are of different models"
+        )
+
+
+def _verify_same(step: str, key: str, found: object, wanted: object) -> None:
     if found != wanted:
         raise InstallError(
-            f"`{command.name}` was asked for `{key}` = `{wanted}` and built `{found}`; the plan's "
+            f"`{step}` was asked for `{key}` = `{wanted}` and built `{found}`; the plan's "
             "memory and limits rest on it: its log says why it was changed"
         )
 
@@ -99,16 +103,6 @@ def _verify_quantisation(config: dict[str, Any], wanted: dict[str, Any]) -> None
                 "converter took it for something else (its log warns of a config.json that it "
                 "could not read); name a repository in a form that docs/engines.md lists"
             )
-
-
-def _verify_mels(folder: Path) -> None:
-    engine = _read(folder / "encoder" / "config.json")["pretrained_config"].get("n_mels")
-    fed = _read(folder / "preprocessor_config.json").get("feature_size")
-    if engine != fed:
-        raise InstallError(
-            f"the encoder takes `{engine}` mels, preprocessor_config.json says `{fed}`: weights "
-            "and tokenizer are of different models"
-        )
 
 
 def _read(path: Path) -> dict[str, Any]:

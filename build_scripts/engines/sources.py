@@ -1,7 +1,7 @@
 """Where each model of a GPU plan comes from: URL and hash, or Hugging Face repository and commit.
 
-It is data, and knows nothing of how things are fetched or what is made of them. The URLs of
-OpenAI's files carry their sha256 (openai/whisper, whisper/__init__.py, `_MODELS`, 20250625).
+The URLs of OpenAI's files carry their sha256 (openai/whisper, whisper/__init__.py, `_MODELS`,
+20250625). plans/languages.py has the repositories of the alignment models.
 """
 
 from __future__ import annotations
@@ -14,32 +14,30 @@ from build_scripts.plans.schema import SpeechModel
 
 OPENAI = "https://openaipublic.azureedge.net/main/whisper/models"
 # Resolved to a commit when it is fetched first; that one and its hashes hold from then on
-# (`trtllm_lock`).
+# (fetch/hub_lock.py).
 FLOATING = "main"
 
 
 @dataclass(frozen=True)
 class Repository:
-    """Of Hugging Face. `files`: names or patterns, each of which must match; `optional`: those that
-    need not; `first_of`: names of which the first that there is is needed. Nothing else is fetched.
-    `sha256`: of files by name, where somebody but the hub states them.
-    """
+    """The files of a Hugging Face repository that are fetched."""
 
     name: str
     revision: str
-    files: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-    first_of: tuple[str, ...] = ()
-    sha256: tuple[tuple[str, str], ...] = ()
+    files: tuple[str, ...]  # names or patterns, each of which must match
+    optional: tuple[str, ...] = ()  # names or patterns that may match
+    first_of: tuple[str, ...] = ()  # names, of which the first that exists is needed
+    sha256: tuple[tuple[str, str], ...] = ()  # by name, where somebody but the hub states them
 
 
 @dataclass(frozen=True)
 class Whisper:
-    """`sha256`: of OpenAI's `<model>.pt`; empty: the weights are in `repository` too, in Hugging
-    Face's layout, and are renamed to OpenAI's before NVIDIA's converter reads them."""
+    """A Whisper model: its tokenizer's repository, and OpenAI's file or none."""
 
     repository: Repository
     licence: str
+    # The sha256 of OpenAI's `<model>.pt`. Empty: the weights are in `repository` too, in Hugging
+    # Face's layout, and are renamed to OpenAI's before NVIDIA's converter reads them.
     sha256: str = ""
 
     def url(self, model: str) -> str:
@@ -127,10 +125,6 @@ DIARIZATION = Repository(
     tuple(name for name, _sha256 in DIARIZATION_FILES),
     sha256=DIARIZATION_FILES,
 )
-ALIGN_REVISIONS = {  # others: FLOATING
-    "en": "22aad52d435eb6dbaf354bdad9b0da84ce7d6156",
-    "de": "1cbaf198475e1af97cc479ca081ce4ddd2d6b5cf",
-}
 
 
 def align(language: str) -> Repository:
@@ -139,8 +133,9 @@ def align(language: str) -> Repository:
         raise PlanError(
             f"align.languages names `{language}`, there are models for: {', '.join(sorted(MODELS))}"
         )
-    revision = ALIGN_REVISIONS.get(language, FLOATING)
-    return Repository(MODELS[language], revision, ALIGN_FILES, first_of=ALIGN_WEIGHTS)
+    model = MODELS[language]
+    revision = model.revision or FLOATING
+    return Repository(model.repository, revision, ALIGN_FILES, first_of=ALIGN_WEIGHTS)
 
 
 def llm(repository: str, revision: str) -> Repository:

@@ -6,28 +6,25 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import http.client
-import shutil
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from build_scripts import errors
-from build_scripts.console import mib
 from build_scripts.errors import DownloadError
-from build_scripts.fetch.progress import Bar
+from build_scripts.fetch.file import BLOCK_BYTES, Free, free_bytes, verify, verify_room
 from onecard import manifest
 
-BLOCK_BYTES = 1 << 20
 ATTEMPTS = 5
 TIMEOUT_S = 60.0
 PAUSE_S = 2.0
-
-Free = Callable[[Path], int]
+REDRAW_S = 0.2
+LINE_S = 30.0  # into a pipe or a log
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -47,7 +44,7 @@ def fetch(
     target: Path,
     *,
     room: int = 1,
-    free: Free = lambda folder: shutil.disk_usage(folder).free,
+    free: Free = free_bytes,
     pause_s: float = PAUSE_S,
 ) -> bool:
     """Bring `url` to `target`; False when it is there already.
@@ -72,25 +69,10 @@ def fetch(
                     "next run goes on from there: look at the network, then run it again"
                 ) from None
             time.sleep(pause_s)
-    found = manifest.sha256(part)
-    if found != sha256:
-        part.unlink()
-        raise DownloadError(
-            f"`{url}` has sha256 `{found}`, wanted `{sha256}`; it was removed. Run it again; if it "
-            "happens twice, something between here and the server changes the file"
-        )
+    cure = "Run it again; if it happens twice, something between here and the server changes it"
+    verify(part, manifest.sha256(part), sha256, f"`{url}`", cure)
     part.replace(target)
     return True
-
-
-def verify_room(folder: Path, wanted: int, free: Free, what: str) -> None:
-    """Raises DownloadError where the disk of `folder` has fewer than `wanted` bytes."""
-    found = free(folder)
-    if found < wanted:
-        raise DownloadError(
-            f"the disk of `{folder}` has {mib(found)} free, wanted {mib(wanted)} for {what}: "
-            "make room, or put engines/ on a larger disk"
-        )
 
 
 def _take(url: str, part: Path, room: int, free: Free) -> None:
@@ -112,25 +94,26 @@ def _take(url: str, part: Path, room: int, free: Free) -> None:
         wanted = rest + (room - 1) * (have + rest)
         verify_room(part.parent, wanted, free, f"`{part.stem}` and what is made of it")
         with part.open("ab" if have else "wb") as file:
-            _copy(answer, file, Bar(part.stem, have, have + rest))
+            _copy(answer, file, _bar(part.stem, have, have + rest))
     if rest and part.stat().st_size < have + rest:
         raise ConnectionError(f"ended after {part.stat().st_size} of {have + rest} bytes")
 
 
-def _copy(answer: Any, file: Any, bar: Bar) -> None:
+def _copy(answer: Any, file: Any, bar: Any) -> None:
     with bar:
         while block := answer.read(BLOCK_BYTES):
             file.write(block)
-            bar.add(len(block))
+            bar.update(len(block))
 
 
-def sha1_of_blob(path: Path) -> str:
-    """What git calls a file with this content."""
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+def _bar(name: str, have: int, total: int) -> Any:
+    """The progress bar of Hugging Face's client, whose downloads look the same."""
+    from huggingface_hub.utils.tqdm import tqdm
+
+    make: Any = tqdm  # it has no types
+    every_s = REDRAW_S if sys.stderr.isatty() else LINE_S
+    options = {"unit": "B", "unit_scale": True, "mininterval": every_s, "maxinterval": LINE_S}
+    return make(desc=name, initial=have, total=total or None, **options)
 
 
 if __name__ == "__main__":

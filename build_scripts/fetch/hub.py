@@ -9,6 +9,7 @@ HF_ENDPOINT, HF_TOKEN and HF_HOME are the client's own.
 from __future__ import annotations
 
 import argparse
+import glob
 import json
 import os
 import shutil
@@ -20,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from build_scripts import errors
 from build_scripts.errors import DownloadError
-from build_scripts.fetch import hub_lock
-from build_scripts.fetch.download import Free, sha1_of_blob, verify_room
+from build_scripts.fetch import file, hub_lock
+from build_scripts.fetch.file import Free, free_bytes, git_sha1, verify_room
 from onecard import manifest
 
 if TYPE_CHECKING:
@@ -35,27 +36,25 @@ REFUSED = (401, 403)  # no token, one that is unknown, or one whose owner did no
 
 @dataclass(frozen=True)
 class Wanted:
-    """Each of `files` (names or patterns) must match, those of `optional` may, and of the names in
-    `first_of` the first that there is is wanted. `sha256`: of files by name, where it is known."""
+    """The files of a repository that are wanted."""
 
     repository: str
     revision: str
-    files: Sequence[str]
-    optional: Sequence[str] = ()
-    first_of: Sequence[str] = ()
-    sha256: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[str]  # names or patterns, each of which must match
+    optional: Sequence[str] = ()  # names or patterns that may match
+    first_of: Sequence[str] = ()  # names, of which the first that exists is wanted
+    sha256: Mapping[str, str] = field(default_factory=dict)  # by name, where it is known
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What lies in a directory. `asked`: the revision that was asked for; `licence`: as the
-    repository's card states it; `files`: name -> bytes."""
+    """The record of a directory's files."""
 
     repository: str
-    asked: str
+    asked: str  # the revision that was asked for
     commit: str
-    licence: str
-    files: dict[str, int]
+    licence: str  # as the repository's own page states it
+    files: dict[str, int]  # name -> bytes
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -70,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--sha256", action="append", default=[], help="NAME=HEX, of a file")
     parser.add_argument("--room", type=int, default=1, help="how many times its size must be free")
     given = parser.parse_args(arguments)
-    stated = dict(one.split("=", 1) for one in given.sha256)
+    stated = dict(pair.split("=", 1) for pair in given.sha256)
     wanted = Wanted(
         given.repository, given.revision, given.file, given.optional, given.first_of, stated
     )
@@ -78,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def read(folder: Path) -> Fetched | None:
-    """What was fetched into `folder`; None where nothing was, or nobody knows what."""
+    """The record of what was fetched into `folder`; None where there is none."""
     try:
         return Fetched(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -90,7 +89,7 @@ def fetch(
     into: Path,
     *,
     room: int = 1,
-    free: Free = lambda folder: shutil.disk_usage(folder).free,
+    free: Free = free_bytes,
 ) -> Fetched:
     """Bring the wanted files into `into`.
 
@@ -117,21 +116,25 @@ def fetch(
         info = api.model_info(wanted.repository, revision=revision, files_metadata=True)
         chosen = _choose(wanted, info)
         _verify_room(into, wanted, chosen, room, free)
-        found = {
-            one.rfilename: _bring(api, wanted, str(info.sha), one, into, (lock, first))
-            for one in chosen
-        }
+        found = _bring(api, wanted, str(info.sha), chosen, into)
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
         raise DownloadError(_explain(wanted, error)) from None
+    for stated in chosen:
+        name = stated.rfilename
+        _verify(into / name, found[name], stated, wanted)
+        hub_lock.verify(lock, first, name, into / name, found[name])
     entry = hub_lock.Entry(wanted.repository, wanted.revision, str(info.sha), found)
     hub_lock.write(lock, entry)
-    files = {**(known.files if known else {}), **{one.rfilename: one.size for one in chosen}}
+    files = {
+        **(known.files if known else {}),
+        **{stated.rfilename: stated.size for stated in chosen},
+    }
     return _record(wanted, info, files, into)
 
 
 def _verify_room(into: Path, wanted: Wanted, chosen: Sequence[Any], room: int, free: Free) -> None:
-    missing = sum(one.size or 0 for one in chosen if not _is_there(into, one))
-    total = sum(one.size or 0 for one in chosen)
+    missing = sum(stated.size or 0 for stated in chosen if not _is_there(into, stated))
+    total = sum(stated.size or 0 for stated in chosen)
     what = f"`{wanted.repository}` and what is made of it"
     verify_room(into, missing + (room - 1) * total, free, what)
 
@@ -146,74 +149,81 @@ def _record(wanted: Wanted, info: Any, files: dict[str, int], into: Path) -> Fet
 
 
 def _choose(wanted: Wanted, info: Any) -> list[Any]:
-    names = [one.rfilename for one in info.siblings]
+    names = [stated.rfilename for stated in info.siblings]
     for pattern in wanted.files:
         if not any(fnmatch(name, pattern) for name in names):
             raise DownloadError(
                 f"`{wanted.repository}` at {info.sha[:12]} has no `{pattern}`, which is needed (it "
                 f"has {', '.join(sorted(names)[:12])}): name a repository or revision that has it"
             )
-    found = [one for one in wanted.first_of if one in names][:1]
-    if wanted.first_of and not found:
+    first = [name for name in wanted.first_of if name in names][:1]
+    if wanted.first_of and not first:
         raise DownloadError(
             f"`{wanted.repository}` at {info.sha[:12]} has none of {', '.join(wanted.first_of)} "
             f"(it has {', '.join(sorted(names)[:12])}): name a repository or revision that has one"
         )
-    patterns = [*wanted.files, *wanted.optional, *found]
-    return [one for one in info.siblings if any(fnmatch(one.rfilename, p) for p in patterns)]
+    patterns = [*wanted.files, *wanted.optional, *first]
+    return [
+        stated
+        for stated in info.siblings
+        if any(fnmatch(stated.rfilename, pattern) for pattern in patterns)
+    ]
 
 
-def _is_there(into: Path, wanted: Any) -> bool:
-    path = into / wanted.rfilename
-    return path.is_file() and (wanted.size is None or path.stat().st_size == wanted.size)
+def _is_there(into: Path, stated: Any) -> bool:
+    path = into / stated.rfilename
+    return path.is_file() and (stated.size is None or path.stat().st_size == stated.size)
 
 
 def _bring(
-    api: HfApi,
-    wanted: Wanted,
-    commit: str,
-    stated: Any,
-    into: Path,
-    first: tuple[Path, hub_lock.Entry | None],
-) -> str:
-    """The sha256 of a file, which is there afterwards and is the right one."""
-    path = into / stated.rfilename
-    name, repository = stated.rfilename, wanted.repository
-    sha256 = manifest.sha256(path) if _is_there(into, stated) else ""
-    if not sha256 or not _is_stated(path, sha256, stated):
-        path.unlink(missing_ok=True)
-        api.hf_hub_download(repository, name, revision=commit, local_dir=into)
-        sha256 = manifest.sha256(path)
-    try:
-        _verify(path, sha256, stated, wanted)
-        hub_lock.verify(*first, name, sha256)
-    except DownloadError:
-        path.unlink()
-        raise
-    return sha256
+    api: HfApi, wanted: Wanted, commit: str, chosen: Sequence[Any], into: Path
+) -> dict[str, str]:
+    """The sha256 by name of the chosen files, which are there afterwards; what arrives is not
+    looked at yet."""
+    there = {}
+    for stated in chosen:
+        path = into / stated.rfilename
+        sha256 = manifest.sha256(path) if _is_there(into, stated) else ""
+        if sha256 and _is_stated(path, sha256, stated):
+            there[stated.rfilename] = sha256
+        else:
+            path.unlink(missing_ok=True)
+    missing = [stated.rfilename for stated in chosen if stated.rfilename not in there]
+    if missing:
+        patterns = [glob.escape(name) for name in missing]
+        api.snapshot_download(
+            wanted.repository, revision=commit, local_dir=into, allow_patterns=patterns
+        )
+    lost = [name for name in missing if not (into / name).is_file()]
+    if lost:  # the client only warns where the hub stops answering and the directory is not empty
+        raise ConnectionError(f"the hub stopped answering before `{lost[0]}`")
+    return {**there, **{name: manifest.sha256(into / name) for name in missing}}
 
 
 def _verify(path: Path, sha256: str, stated: Any, wanted: Wanted) -> None:
-    """Raises DownloadError where a file has another hash than the hub or this project states."""
+    """Raises DownloadError, and removes the file, where it has another hash than the hub or this
+    project states."""
     name, repository = stated.rfilename, wanted.repository
     if not _is_stated(path, sha256, stated):
+        path.unlink()
         raise DownloadError(
             f"`{name}` of `{repository}` is not the file that the hub describes "
             "(another hash); it was removed. Run it again"
         )
-    if wanted.sha256.get(name, sha256) != sha256:
-        raise DownloadError(
-            f"`{name}` of `{repository}` has sha256 `{sha256}`, wanted `{wanted.sha256[name]}` "
-            "(build_scripts/engines/sources.py); it was removed. What answers is not the hub, or "
-            f"not its `{wanted.revision}`: look at HF_ENDPOINT and the network"
-        )
+    cure = (
+        f"What answers is not the hub, or not its `{wanted.revision}`: look at HF_ENDPOINT and the "
+        "network"
+    )
+    right = wanted.sha256.get(name, sha256)
+    whence = " (build_scripts/engines/sources.py)"
+    file.verify(path, sha256, right, f"`{name}` of `{repository}`", cure, whence)
 
 
 def _is_stated(path: Path, sha256: str, stated: Any) -> bool:
-    """Whether a file is the one that the hub describes."""
+    """Whether the file at `path` is the one that the hub describes."""
     if stated.lfs is not None:
         return bool(stated.lfs.sha256 == sha256)
-    return bool(stated.blob_id is None or sha1_of_blob(path) == stated.blob_id)
+    return bool(stated.blob_id is None or git_sha1(path) == stated.blob_id)
 
 
 def _explain(wanted: Wanted, error: Exception) -> str:
@@ -237,7 +247,7 @@ def _explain(wanted: Wanted, error: Exception) -> str:
 
 
 def _status(error: BaseException | None) -> int:
-    """Of the hub's answer, which the client may have wrapped in an error of its own."""
+    """The status of the hub's answer, which the client may have wrapped in its own error."""
     while error is not None:
         response = getattr(error, "response", None)
         if response is not None:
@@ -247,7 +257,7 @@ def _status(error: BaseException | None) -> int:
 
 
 def _gated(repository: str, endpoint: str, status: int) -> str:
-    """How to get in. The token itself is in no message."""
+    """The message that says how to get access. The token itself is in no message."""
     from huggingface_hub import get_token
 
     which = "the token that is set is not enough" if get_token() else "no token is set"

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from build_scripts.errors import DownloadError
+from build_scripts.fetch import file
 
 FILENAME = "downloads.lock"
 CHECKPOINTS = ".checkpoints"  # may be removed to make room; the lock stays beside it
@@ -19,12 +20,12 @@ CHECKPOINTS = ".checkpoints"  # may be removed to make room; the lock stays besi
 
 @dataclass(frozen=True)
 class Entry:
-    """`commit`: what `revision` was when it was fetched first; `sha256`: of files by name."""
+    """What was fetched of one revision of a repository."""
 
     repository: str
     revision: str
-    commit: str
-    sha256: dict[str, str] = field(default_factory=dict)
+    commit: str  # what `revision` was when it was fetched first
+    sha256: dict[str, str] = field(default_factory=dict)  # of files by name
 
 
 def beside(folder: Path) -> Path:
@@ -42,16 +43,18 @@ def read(path: Path, repository: str, revision: str) -> Entry | None:
     return None
 
 
-def verify(path: Path, known: Entry | None, name: str, sha256: str) -> None:
-    """Raises DownloadError where `name` was another file when it was fetched first."""
-    wanted = sha256 if known is None else known.sha256.get(name, sha256)
-    if wanted != sha256:
-        assert known is not None
-        raise DownloadError(
-            f"`{name}` of `{known.repository}` has sha256 `{sha256}`, wanted `{wanted}`, which it "
-            f"had when it was fetched first (`{path}`); it was removed. If the new one is to be "
-            f"trusted, remove the entry of `{known.repository}` from that file and run it again"
-        )
+def verify(lock: Path, entry: Entry | None, name: str, path: Path, sha256: str) -> None:
+    """Raises DownloadError where `name`, the file at `path`, was another when it was fetched first;
+    it is removed."""
+    if entry is None or name not in entry.sha256:
+        return
+    cure = (
+        f"If the new one is to be trusted, remove the entry of `{entry.repository}` from that file "
+        "and run it again"
+    )
+    whence = f", which it had when it was fetched first (`{lock}`)"
+    what = f"`{name}` of `{entry.repository}`"
+    file.verify(path, sha256, entry.sha256[name], what, cure, whence)
 
 
 def write(path: Path, entry: Entry) -> None:
@@ -62,16 +65,16 @@ def write(path: Path, entry: Entry) -> None:
             entry = Entry(**{**asdict(entry), "sha256": {**entry.sha256, **known.sha256}})
         else:
             others.append(known)
-    entries = sorted([*others, entry], key=lambda one: (one.repository, one.revision))
+    entries = sorted([*others, entry], key=lambda entry: (entry.repository, entry.revision))
     aside = path.with_name(f"{path.name}.new")
-    text = json.dumps([asdict(one) for one in entries], indent=2, sort_keys=True)
+    text = json.dumps([asdict(known) for known in entries], indent=2, sort_keys=True)
     aside.write_text(text + "\n", encoding="utf-8")
     aside.replace(path)
 
 
 def _entries(path: Path) -> list[Entry]:
     try:
-        return [Entry(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
+        return [Entry(**table) for table in json.loads(path.read_text(encoding="utf-8"))]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError) as error:

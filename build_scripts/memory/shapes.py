@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from build_scripts.errors import PlanError
+from build_scripts.plans.languages import MODELS, Size
 from build_scripts.plans.schema import Quantisation, SpeechPrecision
 from build_scripts.plans.values import verify_known
 
@@ -187,10 +188,7 @@ class Wav2Vec2Shape:
 ALIGN_BASE = Wav2Vec2Shape(94_396_320)  # facebook/wav2vec2-base-960h
 ALIGN_LARGE = Wav2Vec2Shape(315_471_520)  # jonatasgrosman/wav2vec2-large-xlsr-53-*
 ALIGN_1B = Wav2Vec2Shape(962_538_400)  # NbAiLab/nb-wav2vec2-1b-*, whose files take 3.85 GB
-# By the models that WhisperX 3.8 aligns these languages with (build_scripts/plans/languages.py);
-# all others get a large one.
-ALIGN_BASE_LANGUAGES = ("en", "fr", "de", "es", "it", "vi")
-ALIGN_1B_LANGUAGES = ("no", "nn")
+ALIGN: dict[Size, Wav2Vec2Shape] = {"base": ALIGN_BASE, "large": ALIGN_LARGE, "1b": ALIGN_1B}
 
 # Counted on the modules themselves, at pyannote/segmentation-3.0's and wespeaker's settings.
 PYANNET_PARAMETERS = 1_473_265
@@ -199,9 +197,8 @@ SPEAKER_ENCODER_PARAMETERS = 1_423_616  # onecard/diarization/embedding.py
 
 
 def align(language: str) -> Wav2Vec2Shape:
-    if language in ALIGN_BASE_LANGUAGES:
-        return ALIGN_BASE
-    return ALIGN_1B if language in ALIGN_1B_LANGUAGES else ALIGN_LARGE
+    """The shape of the model that aligns `language`, which is one of `languages.MODELS`."""
+    return ALIGN[MODELS[language].size]
 
 
 def llm(name: str) -> LlmShape:

@@ -20,6 +20,10 @@ LARGE = ".safetensors"  # kept as LFS files are: by sha256
 class FakeHub(ThreadingHTTPServer):
     """`files`: of the one repository; `sent`: what is sent instead; `asked`: paths, in order.
 
+    `cuts`: after how many bytes the next answer of a file breaks off; `ranges`: what was asked for,
+    of files by name. `num_descriptions`: how often the repository is described before the hub has
+    an error of its own.
+
     `token`: the one that files are given to, where the repository is gated; its description
     everybody gets, as from the real one. `refusal`: status and error code of the others."""
 
@@ -28,6 +32,9 @@ class FakeHub(ThreadingHTTPServer):
         self.repository, self.files = repository, files
         self.sent: dict[str, bytes] = {}
         self.asked: list[str] = []
+        self.cuts: dict[str, int] = {}
+        self.ranges: dict[str, list[str | None]] = {}
+        self.num_descriptions = 1000
         self.commit = COMMIT
         self.token = ""
         self.refusal = (401, "GatedRepo")
@@ -73,7 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
         name = path.partition(f"/{hub.repository}/resolve/{hub.commit}/")[2]
         if path.startswith(f"/api/models/{hub.repository}/revision/"):
             asked = path.rpartition("/")[2]
-            if asked in ("main", hub.commit):
+            hub.num_descriptions -= 1
+            if hub.num_descriptions < 0:
+                self._refuse("", 500)
+            elif asked in ("main", hub.commit):
                 self._send(json.dumps(hub.info()).encode(), {"Content-Type": "application/json"})
             else:
                 self._refuse("RevisionNotFound")
@@ -82,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif name in hub.files:
             etag = _sha256(hub.files[name])
             headers = {"ETag": f'"{etag}"', "X-Repo-Commit": hub.commit}
-            self._send(hub.sent.get(name, hub.files[name]), headers, with_body)
+            self._send_file(name, hub.sent.get(name, hub.files[name]), headers, with_body)
         else:
             self._refuse("RepoNotFound")
 
@@ -97,13 +107,31 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def _send(self, body: bytes, headers: dict[str, str], with_body: bool = True) -> None:
-        self.send_response(200)
+    def _send_file(self, name: str, body: bytes, headers: dict[str, str], with_body: bool) -> None:
+        asked, status = self.headers.get("Range"), 200
+        if with_body:
+            self.server.ranges.setdefault(name, []).append(asked)
+        if asked:
+            begin, status = int(asked.removeprefix("bytes=").rstrip("-")), 206
+            headers["Content-Range"] = f"bytes {begin}-{len(body) - 1}/{len(body)}"
+            body = body[begin:]
+        cut = self.server.cuts.pop(name, len(body)) if with_body else 0
+        self._send(body, headers, with_body, status, cut)
+
+    def _send(
+        self,
+        body: bytes,
+        headers: dict[str, str],
+        with_body: bool = True,
+        status: int = 200,
+        cut: int | None = None,
+    ) -> None:
+        self.send_response(status)
         for key, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(key, value)
         self.end_headers()
         if with_body:
-            self.wfile.write(body)
+            self.wfile.write(body[:cut])
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

@@ -58,7 +58,7 @@ _CONVERT = (
 )
 
 
-def main(arguments: Sequence[str], say: Callable[[str], None] = detail) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Make the directory, unless it is there. Raises BuildError."""
     parser = argparse.ArgumentParser(
         prog="python -m build_scripts.engines.gguf.llm",
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str], say: Callable[[str], None] = detail) -> None:
     parser.add_argument("--context-tokens", type=int, required=True, help="of one sequence")
     given = parser.parse_args(arguments)
     into = paths.ROOT / given.into
-    build(given.source, given.engine, into, say)
+    build(given.source, given.engine, into, detail)
     verify_window(given.context_tokens, into)
 
 

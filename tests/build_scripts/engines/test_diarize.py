@@ -60,20 +60,20 @@ def rtx3090(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
 def test_the_plans_of_cards_want_it_and_the_one_without_does_not() -> None:
     plans = [plan.load(name) for name in plan.names()]
     assert {one.name for one in plans if not speaker_pipeline.is_wanted(one)} == {"cpu"}
-    assert diarize.commands(plan.load("cpu")) == []
+    assert diarize.steps(plan.load("cpu")) == []
     own = dataclasses.replace(plans[0].diarize, pipeline="/models/mine")
     found = models.models(dataclasses.replace(plans[0], diarize=own))["diarize"].parameters
     assert (found["pipeline"], found["pipeline_is_optional"]) == ("/models/mine", "false")
 
 
 def test_only_what_the_repository_is_known_to_hold_is_fetched_by_commit_and_hash() -> None:
-    fetch, check, assembly = diarize.commands(plan.load("rtx3090"))
+    fetch, check, assembly = diarize.steps(plan.load("rtx3090"))
     assert sources.DIARIZATION.revision in fetch.argv
     stated = [one for one in fetch.argv if one.startswith("--sha256=")]
     assert len(stated) == len(sources.DIARIZATION.files) == 5
     assert check.outputs[0] in assembly.inputs  # nothing is served that did not load
     assert assembly.outputs == ("engines/rtx3090/diarization",)
-    assert fetch in build.commands(plan.load("rtx3090"))
+    assert fetch in build.steps(plan.load("rtx3090"))
     assert assembly.outputs[0] not in build.directories(plan.load("rtx3090"))
 
 

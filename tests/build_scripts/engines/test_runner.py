@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts import container
-from build_scripts.engines import builder as trtllm_machine
-from build_scripts.engines import trtllm
+from build_scripts.engines import build, builder
 from build_scripts.engines.runner import Runner
 from build_scripts.engines.step import scratch
 from build_scripts.errors import BuildError, CheckpointError, InstallError, MachineError
@@ -44,14 +43,14 @@ def runner(
     tensorrt: str = container.TENSORRT,
     look: Callable[[], object] = lambda: None,
 ) -> Runner:
-    builder = trtllm_machine.Builder(container.TENSORRT_LLM, tensorrt, sm)
+    machine = builder.Builder(container.TENSORRT_LLM, tensorrt, sm)
     programs = {
         name: [sys.executable, FAKE, name] for name in ("python", container.PYTHON, "trtllm-build")
     }
     said: list[str] = []
     return Runner(
-        trtllm.commands(of),
-        builder.facts(),
+        build.gpu_steps(of),
+        machine.facts(),
         scratch(of.name),
         said.append,
         root=root,
@@ -136,7 +135,7 @@ def test_another_gpu_or_tensorrt_makes_everything_of_nvidia_s_again(
 ) -> None:
     runner(tmp_path, rtx3090).run()
     for other in (runner(tmp_path, rtx3090, sm=89), runner(tmp_path, rtx3090, tensorrt="10.14")):
-        missing = [command.name for command in other.missing()]
+        missing = [step.name for step in other.missing()]
         assert len(missing) == 8
         assert not any(name.startswith("fetch") or "align" in name for name in missing)
 
@@ -226,7 +225,7 @@ def test_a_limit_that_the_builder_lowered_is_refused(
 KILLED = """
 import sys
 from pathlib import Path
-from build_scripts import plan
+from build_scripts.plans import plan
 from tests.build_scripts.engines.test_runner import runner
 runner(Path(sys.argv[1]), plan.load("rtx3090")).run()
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import pytest
 
 from build_scripts.errors import DownloadError
 from build_scripts.fetch import download
-from build_scripts.fetch.progress import Bar
 from tests.build_scripts.range_server import serving
 
 CONTENT = os.urandom(3 * 2**20 + 17)
@@ -52,7 +50,7 @@ def test_a_killed_fetch_is_taken_up_by_the_next(tmp_path: Path) -> None:
     part = tmp_path / "large-v3.pt.part"
     half = len(CONTENT) // 2
     script = (
-        "import sys, time; from build_scripts import trtllm_download as d\n"
+        "import sys, time; from build_scripts.fetch import download as d\n"
         "def copy(answer, file, bar):\n"
         f"    file.write(answer.read({half})); file.flush(); time.sleep(60)\n"
         "d._copy = copy; d.main(sys.argv[1:])\n"
@@ -115,10 +113,12 @@ def test_nobody_there_and_no_such_file_are_said(tmp_path: Path) -> None:
         download.fetch(url, SHA256, tmp_path / "a", pause_s=0)
 
 
-def test_the_bar_says_how_much_is_there() -> None:
-    out = io.StringIO()
-    with Bar("large-v3.pt", 2**20, 4 * 2**20, out) as bar:
-        bar.add(2**20)
-    lines = out.getvalue().splitlines()
-    assert lines[0].startswith("large-v3.pt [########......................]  25% 1 MiB of 4 MiB")
-    assert " 50% 2 MiB of 4 MiB" in lines[-1]
+def test_into_a_log_goes_a_line_now_and_then(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(CONTENT, 1_000_000) as server:
+        download.fetch(server.url, SHA256, tmp_path / "large-v3.pt", pause_s=0)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert all(line.startswith("large-v3.pt: ") for line in lines)
+    assert lines[-1].startswith("large-v3.pt: 100%|")
+    assert len(lines) <= 4  # at the begin and the end of each of two connections

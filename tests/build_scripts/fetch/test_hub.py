@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts.errors import DownloadError
-from build_scripts.fetch import hub as trtllm_hub
+from build_scripts.fetch import hub as fetching
 from build_scripts.fetch import hub_lock
 from tests.build_scripts import fake_hub
 from tests.build_scripts.fake_hub import COMMIT, FakeHub
@@ -65,7 +65,7 @@ def test_only_the_wanted_files_arrive_and_the_commit_is_recorded(
     assert set(found) == {"config.json", "revision.json", *weights}
     for name in weights:
         assert found[name].read_bytes() == FILES[name]
-    fetched = trtllm_hub.read(tmp_path / "into")
+    fetched = fetching.read(tmp_path / "into")
     assert fetched is not None
     assert (fetched.commit, fetched.asked, fetched.licence) == (COMMIT, "main", "apache-2.0")
     assert fetched.files["config.json"] == 2
@@ -107,6 +107,29 @@ def test_a_second_fetch_brings_only_what_is_missing_or_damaged(
     assert first.read_bytes() == FILES["model-00001-of-00002.safetensors"]
 
 
+def test_what_breaks_off_goes_on_where_it_stopped(hub: FakeHub, tmp_path: Path) -> None:
+    name = "model-00001-of-00002.safetensors"
+    block = 10 * 2**20  # what the client writes at once
+    hub.files[name] = os.urandom(block + 3000)
+    hub.cuts[name] = block + 1000
+    ran = fetch(hub, tmp_path / "into")
+    assert ran.returncode == DownloadError.exit_code
+    assert "what arrived is kept and the next run goes on from there" in ran.stderr
+    assert fetching.read(tmp_path / "into") is None
+    assert fetch(hub, tmp_path / "into").returncode == 0
+    assert hub.ranges[name] == [None, f"bytes={block}-"]
+    assert (tmp_path / "into" / name).read_bytes() == hub.files[name]
+
+
+def test_a_hub_that_stops_answering_half_way_is_no_success(hub: FakeHub, tmp_path: Path) -> None:
+    assert fetch(hub, tmp_path / "into", "--file=config.json").returncode == 0
+    hub.num_descriptions = 1  # one for the hashes; the client asks for another
+    ran = fetch(hub, tmp_path / "into")
+    assert ran.returncode == DownloadError.exit_code
+    assert "stopped answering before `model-00001-of-00002.safetensors`" in ran.stderr
+    assert (tmp_path / "into" / "config.json").read_bytes() == FILES["config.json"]
+
+
 def test_a_branch_that_moved_on_is_not_followed(hub: FakeHub, tmp_path: Path) -> None:
     fetch(hub, tmp_path / "into", "--file=config.json")
     hub.asked.clear()
@@ -120,7 +143,7 @@ def test_another_content_than_the_hub_describes_is_refused(hub: FakeHub, tmp_pat
     assert ran.returncode == DownloadError.exit_code
     assert "is not the file that the hub describes" in ran.stderr
     assert not (tmp_path / "into" / "model-00002-of-00002.safetensors").exists()
-    assert trtllm_hub.read(tmp_path / "into") is None
+    assert fetching.read(tmp_path / "into") is None
 
 
 def test_a_needed_file_that_is_not_there_is_named(hub: FakeHub, tmp_path: Path) -> None:
@@ -165,7 +188,7 @@ def test_a_gated_repository_says_how_to_get_in(
     )
     assert "hf_" not in said  # whatever is set, nobody reads it in a log
     assert "Traceback" not in said
-    assert trtllm_hub.read(tmp_path / "into") is None
+    assert fetching.read(tmp_path / "into") is None
 
 
 def test_a_gated_repository_is_fetched_with_a_token(hub: FakeHub, tmp_path: Path) -> None:

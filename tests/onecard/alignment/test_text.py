@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_scripts.plans import languages as models
+from build_scripts.plans import languages
 from onecard.alignment import interpolation, loudness, numerals, pronunciation, text
 from onecard.alignment.units import Timed, Utterance
 from onecard.options.transcribe import TranscribeOptions
@@ -148,6 +148,16 @@ def test_loudness_without_silence_is_sound_everywhere():
 
 
 def test_every_language_of_whisperx_has_a_model():
-    assert models.BUNDLES == whisperx_alignment.DEFAULT_ALIGN_MODELS_TORCH
-    assert whisperx_alignment.DEFAULT_ALIGN_MODELS_HF.items() <= models.MODELS.items()
-    assert set(models.MODELS) == {*models.BUNDLES, *whisperx_alignment.DEFAULT_ALIGN_MODELS_HF}
+    named = {language: model.repository for language, model in languages.MODELS.items()}
+    assert whisperx_alignment.DEFAULT_ALIGN_MODELS_HF.items() <= named.items()
+    # torchaudio's bundles, by the hub's copies of the same weights
+    copies = {
+        language: bundle.replace("_ASR_BASE_960H", "-base-960h").replace(
+            "VOXPOPULI_ASR_BASE_10K_", "wav2vec2-base-10k-voxpopuli-ft-"
+        )
+        for language, bundle in whisperx_alignment.DEFAULT_ALIGN_MODELS_TORCH.items()
+    }
+    others = named.keys() - whisperx_alignment.DEFAULT_ALIGN_MODELS_HF.keys()
+    assert {language: named[language] for language in others} == {
+        language: f"facebook/{copy.lower()}" for language, copy in copies.items()
+    }

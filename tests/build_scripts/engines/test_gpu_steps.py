@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from build_scripts import container
-from build_scripts.engines import sources, trtllm
+from build_scripts.engines import build, sources
 from build_scripts.errors import PlanError
 from build_scripts.plans import plan, schema
 from build_scripts.plans.schema import Plan
@@ -132,7 +132,7 @@ def rtx3090() -> Plan:
 
 
 def argv(of: Plan) -> dict[str, list[str]]:
-    return {command.name: list(command.argv) for command in trtllm.commands(of)}
+    return {step.name: list(step.argv) for step in build.gpu_steps(of)}
 
 
 def with_speech(of: Plan, **changes: Any) -> Plan:
@@ -151,10 +151,10 @@ def test_every_command_of_the_reference_card(rtx3090: Plan) -> None:
 
 def test_every_input_is_made_before_it_is_needed(rtx3090: Plan) -> None:
     made: list[str] = []
-    for command in trtllm.commands(rtx3090):
-        for path in command.inputs:
+    for step in build.gpu_steps(rtx3090):
+        for path in step.inputs:
             assert any(path == one or path.startswith(f"{one}/") for one in made), path
-        made += command.outputs
+        made += step.outputs
 
 
 def test_the_plan_s_batch_beams_and_precision_reach_whisper(rtx3090: Plan) -> None:
@@ -209,9 +209,9 @@ def test_a_directory_is_used_where_it_lies(rtx3090: Plan, tmp_path: Path) -> Non
 
 def test_what_cannot_be_built_is_refused(rtx3090: Plan) -> None:
     with pytest.raises(PlanError, match=r"llm\.quantisation is `gguf`"):
-        trtllm.commands(with_llm(rtx3090, quantisation="gguf"))
+        build.gpu_steps(with_llm(rtx3090, quantisation="gguf"))
     with pytest.raises(PlanError, match="states no card"):
-        trtllm.commands(dataclasses.replace(rtx3090, card=None))
+        build.gpu_steps(dataclasses.replace(rtx3090, card=None))
     align = dataclasses.replace(rtx3090.align, preload=("xx",))
     with pytest.raises(PlanError, match=r"align\.languages names `xx`"):
-        trtllm.commands(dataclasses.replace(rtx3090, align=align))
+        build.gpu_steps(dataclasses.replace(rtx3090, align=align))
