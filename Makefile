@@ -70,8 +70,8 @@ report: ## an archive for an issue report, without contents of requests and secr
 engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu, ARGS="--dry-run --json")
 	@$(BUILD) engines $(ARGS)
 
-repository: setup ## write model_repository/*/config.pbtxt from plans/
-	@$(BIN)/python -m build_scripts repository
+repository: setup ## write the config.pbtxt files in git, or a whole repository of one plan (PLAN=rtx4090, ARGS="--into DIR")
+	@$(BIN)/python -m build_scripts repository $(ARGS)
 
 lock: setup ## resolve the lock files anew, or torch's of PyTorch's INDEX=https://download.pytorch.org/whl/cu126
 	@$(BIN)/python -m build_scripts.commands.lock $(if $(INDEX),--index $(INDEX))
