@@ -37,7 +37,7 @@ check: setup ## lint, types, generated files; changes nothing
 fmt: setup ## format the code and apply safe fixes
 	@$(BIN)/ruff format $(SOURCES) && $(BIN)/ruff check --fix $(SOURCES)
 
-bench: setup samples ## ratios measured side by side, a page and plots (NAMES="company memory", ARGS="--quick" or --list)
+bench: setup samples ## ratios measured side by side, a page and plots (NAMES="start memory", ARGS="--quick" or --list)
 	@$(BIN)/python -m bench $(NAMES) $(ARGS)
 
 eval: setup samples ## errors against references, of words, times, speakers (ARGS="MANIFEST --peer whisperx --json FILE")
