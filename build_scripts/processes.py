@@ -93,10 +93,10 @@ def _status(pid: int) -> str:
 
 def zombies(parent: int) -> list[int]:
     """Children of `parent` that have ended and that it has not looked after."""
-    return [pid for pid in children_of(parent) if _status(pid) == psutil.STATUS_ZOMBIE]
+    return [pid for pid in children(parent) if _status(pid) == psutil.STATUS_ZOMBIE]
 
 
-def children_of(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
     """The processes that `parent` started, zombies among them."""
     try:
         return [child.pid for child in psutil.Process(parent).children()]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from build_scripts import children, paths
+from build_scripts import child_process, paths
 from build_scripts.engines import faults, outcomes
 from build_scripts.engines.fingerprints import Fingerprints
 from build_scripts.engines.step import OWN_PYTHON, Command
@@ -152,7 +152,7 @@ class Runner:
                 env=environment,
                 stdout=out,
                 stderr=None if out is None else subprocess.STDOUT,
-                preexec_fn=children.end_with_parent,
+                preexec_fn=child_process.end_with_parent,
             )
         except OSError as error:
             raise InstallError(

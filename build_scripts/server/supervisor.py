@@ -29,7 +29,7 @@ IDLE_PROCESSOR_S = 0.02
 
 def stubs(server_pid: int) -> dict[int, str]:
     """pid -> model of every living Python process of the server."""
-    models = {pid: model_of(pid) for pid in processes.children_of(server_pid)}
+    models = {pid: model_of(pid) for pid in processes.children(server_pid)}
     return {pid: model for pid, model in models.items() if model is not None}
 
 

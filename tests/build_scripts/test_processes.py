@@ -47,7 +47,7 @@ def test_a_process_is_found_by_what_it_was_started_with(child: subprocess.Popen[
     assert processes.with_variable(MARK, str(os.getpid())) == [child.pid]
     assert processes.with_variable(MARK, "another value") == []
     assert processes.arguments(child.pid)[-1] == f"an argument with {MARK} in it"
-    assert child.pid in processes.children_of(os.getpid())
+    assert child.pid in processes.children(os.getpid())
 
 
 def test_a_process_is_found_by_the_name_of_its_program(child: subprocess.Popen[bytes]) -> None:
@@ -81,7 +81,7 @@ def test_of_a_process_that_is_gone_there_is_nothing() -> None:
     assert not processes.is_alive(NOBODY)
     assert not processes.is_alive(-1)
     assert not processes.is_stopped(NOBODY)
-    assert processes.children_of(NOBODY) == processes.zombies(NOBODY) == []
+    assert processes.children(NOBODY) == processes.zombies(NOBODY) == []
     assert processes.arguments(NOBODY) == []
     assert processes.processor_s(NOBODY) == processes.started_s(NOBODY) == 0.0
 
