@@ -126,7 +126,9 @@ def line(one: Measured, name: str) -> str:
         f"p50 {summary.p50_ms:.0f}, p90 {summary.p90_ms:.0f}, p99 {summary.p99_ms:.0f} ms",
     ]
     if one.streams is not None:
-        said += [f"first {one.streams.first_p50_ms:.0f} ms", f"{one.tokens_per_s:.0f} tokens/s"]
+        said.append(f"first {one.streams.first_p50_ms:.0f} ms")
+    if one.tokens_per_s is not None:
+        said.append(f"{one.tokens_per_s:.0f} tokens/s")
     if one.audio_per_s is not None:
         said.append(f"{one.audio_per_s:.1f} x real time")
     prefix = f"{one.load.profile.name}: " if name == MIXED else ""

@@ -81,7 +81,7 @@ def test_a_server_that_counts_anew_is_noticed() -> None:
 
 
 def test_profiles_are_prepared_once() -> None:
-    assert [one.name for one in needed(["chat", "mixed"])] == ["chat", "transcribe"]
+    assert [one.name for one in needed(["chat", "mixed"])] == ["chat", "transcribe_stream"]
     assert [one.name for one in needed(NAMES)] == list(PROFILES)
 
 
@@ -95,7 +95,7 @@ def test_arguments_have_defaults() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["speech"], "no profile `speech`; there are: transcribe, whisper, chat"),
+        (["speech"], "no profile `speech`; there are: transcribe_stream, transcribe, whisper"),
         (["--concurrency", "1,0"], "`1,0`, wanted numbers from 1 on"),
         (["--length", "-1"], "`-1`, wanted seconds, more than 0"),
     ],
