@@ -37,7 +37,7 @@ check: setup ## lint, types, generated files; changes nothing
 fmt: setup ## format the code and apply safe fixes
 	@$(BIN)/ruff format $(SOURCES) && $(BIN)/ruff check --fix $(SOURCES)
 
-bench: setup samples ## ratios measured side by side, a page and plots (NAMES="company memory", ARGS="--quick" or --list)
+bench: setup samples ## ratios measured side by side, a page and plots (NAMES="start memory", ARGS="--quick" or --list)
 	@$(BIN)/python -m bench $(NAMES) $(ARGS)
 
 eval: setup samples ## errors against references, of words, times, speakers (ARGS="MANIFEST --peer whisperx --json FILE")
@@ -70,8 +70,8 @@ report: ## an archive for an issue report, without contents of requests and secr
 engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu, ARGS="--dry-run --json")
 	@$(BUILD) engines $(ARGS)
 
-repository: setup ## write model_repository/*/config.pbtxt from plans/
-	@$(BIN)/python -m build_scripts repository
+repository: setup ## write the config.pbtxt files in git, or a whole repository of one plan (PLAN=rtx4090, ARGS="--into DIR")
+	@$(BIN)/python -m build_scripts repository $(ARGS)
 
 lock: setup ## resolve the lock files anew, or torch's of PyTorch's INDEX=https://download.pytorch.org/whl/cu126
 	@$(BIN)/python -m build_scripts.commands.lock $(if $(INDEX),--index $(INDEX))

@@ -50,8 +50,8 @@ def main() -> None:
         arguments.names or list(BENCHMARKS), found, partial(write, found, arguments.results)
     )
     drawn = plots.draw(found, arguments.results, _stem(found))
-    print("\n" + page.markdown(found, [path.name for path in drawn]))
-    for path in [*write(found, arguments.results, drawn), *drawn]:
+    print("\n" + page.markdown(found))
+    for path in [*write(found, arguments.results), *drawn]:
         print(f"wrote {os.path.relpath(path)}")
     sys.exit(status)
 
@@ -112,14 +112,14 @@ def _set_up_peer() -> None:
         aside(f"error: {error}")
 
 
-def write(found: Mapping[str, Any], folder: Path, drawn: Sequence[Path] = ()) -> list[Path]:
-    """`<date>.json` and the page with what was `drawn`; their paths. Raises OSError."""
+def write(found: Mapping[str, Any], folder: Path) -> list[Path]:
+    """`<date>.json` and the page; their paths. Raises OSError."""
     document = folder / f"{_stem(found)}.json"
     # A line for each benchmark: series of numbers would otherwise fill pages.
     lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in found.items()]
     beside = document.with_suffix(".md")
     _replace(document, "{\n" + ",\n".join(lines) + "\n}\n")
-    _replace(beside, page.markdown(found, [path.name for path in drawn]))
+    _replace(beside, page.markdown(found))
     return [document, beside]
 
 
@@ -154,7 +154,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _listing() -> str:
-    return "\n".join(f"  {name:16}{what}" for name, what in BENCHMARKS.items())
+    return "\n".join(f"  {name:20}{what}" for name, what in BENCHMARKS.items())
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""The page of one run: the machine, every figure beside its target, what failed, the plots."""
+"""The page of one run: the machine, every figure beside its target, what failed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.targets import BENCHMARKS, TARGETS, Target
 HEADINGS = ("id", "what", "against", "median (spread)", "target", "met?")
 
 
-def markdown(results: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
+def markdown(results: Mapping[str, Any]) -> str:
     """The whole page, with a line for every target of the benchmarks that were run."""
     parts = [f"# Benchmarks, {results['date']}", _machine(results["machine"])]
     if results.get("quick"):
@@ -30,7 +30,6 @@ def markdown(results: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
     ]
     if failed:
         parts.append("\n".join(failed))
-    parts += [f"![{name.rpartition('-')[2].removesuffix('.svg')}]({name})" for name in plots]
     parts.append("What each line measures, and what would make it wrong: docs/bench.md.")
     return "\n\n".join(parts) + "\n"
 

@@ -1,4 +1,4 @@
-"""Plots of one run, as SVG: where the time of a transcription goes, and memory over time."""
+"""Plots of one run, as PNG: where the time of a transcription goes, and memory over time."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
-# The same figures give the same file.
-METADATA = {"Date": None}
-SALT = "bench"  # of the names of shapes
+METADATA = {"Software": None}  # the same figures give the same file
 
 
 def draw(results: Mapping[str, Any], folder: Path, stem: str) -> list[Path]:
-    """Write `<stem>-<name>.svg` for each benchmark that has a plot and did not fail.
+    """Write `<stem>-<name>.png` for each benchmark that has a plot and did not fail.
 
     A plot that cannot be drawn is said and left out.
     """
@@ -25,10 +22,9 @@ def draw(results: Mapping[str, Any], folder: Path, stem: str) -> list[Path]:
         found = results.get(name)
         if found is None or "error" in found:
             continue
-        path = folder / f"{stem}-{name}.svg"
+        path = folder / f"{stem}-{name}.png"
         try:
-            with matplotlib.rc_context({"svg.hashsalt": SALT}):
-                plot(found).savefig(path, format="svg", metadata=METADATA)
+            plot(found).savefig(path, metadata=METADATA)
         except Exception:
             traceback.print_exc()
             print(f"  the plot of `{name}` was not drawn; its figures are kept", flush=True)

@@ -1,31 +1,28 @@
-"""Which processes there are, what they run and which one listens where, read from /proc."""
+"""Which processes there are, what they run and which one listens where."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import resource
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-_PROC = Path("/proc")
-MAX_FILES = 2**20  # that a process is allowed to open, where the hard limit is none
+import psutil
+
 _LISTEN = "0A"  # the state column of /proc/net/tcp
+# A process may end, or refuse to be read, at any moment.
+_GONE = (psutil.Error, OSError)
 
 
 def command_lines() -> Iterator[tuple[int, list[str]]]:
     """pid and arguments of every process that can be read; a zombie has no arguments."""
-    for folder in _PROC.iterdir():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError):
-                raw = (folder / "cmdline").read_bytes()
-                if raw:
-                    arguments = raw.rstrip(b"\0").decode(errors="replace").split("\0")
-                    yield int(folder.name), arguments
+    for process in psutil.process_iter(["cmdline"]):
+        if process.info["cmdline"]:
+            yield process.pid, process.info["cmdline"]
 
 
 def mentioning(fragment: str) -> list[int]:
@@ -43,65 +40,86 @@ def with_variable(name: str, value: str) -> list[int]:
     An environment is what a process was started with, and is nobody else's to see: unlike an
     argument, it is not met by whoever looks for the text, and no other user can put it on show.
     """
-    wanted = f"{name}={value}".encode()
     found = []
-    for folder in _PROC.iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                is_ours = folder.stat().st_uid == os.getuid()  # root could read everybody's
-                if is_ours and wanted in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
+    for process in _ours():
+        with contextlib.suppress(*_GONE):
+            if process.pid != os.getpid() and process.environ().get(name) == value:
+                found.append(process.pid)
     return sorted(found)
 
 
 def running(name: str) -> list[int]:
-    """This user's processes whose program has this name, of at most 15 letters."""
+    """This user's processes whose program has this name."""
     found = []
-    for folder in _PROC.iterdir():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError):
-                is_ours = folder.stat().st_uid == os.getuid()
-                if is_ours and (folder / "comm").read_text().rstrip("\n") == name:
-                    found.append(int(folder.name))
+    for process in _ours():
+        with contextlib.suppress(*_GONE):
+            if process.name() == name:
+                found.append(process.pid)
     return found
 
 
+def _ours() -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with contextlib.suppress(*_GONE):
+            if process.uids().effective == os.getuid():  # root could read everybody's
+                yield process
+
+
 def started_s(pid: int) -> float:
-    """When a process was started, as `time.time` counts; 0 where it is gone."""
+    """When a process was started, as `time.time` counts, to a second; 0 where it is gone."""
     try:
-        ticks = int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
         return 0.0
-    since_boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.time() - since_boot_s + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def is_stopped(pid: int) -> bool:
     """Whether a signal keeps `pid` from running; a debugger's hold does not count."""
-    try:
-        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "T"
-    except (OSError, IndexError):
-        return False
+    return _status(pid) == str(psutil.STATUS_STOPPED)
 
 
 def is_alive(pid: int) -> bool:
     """Whether `pid` is a process that has not ended; a zombie has."""
+    return _status(pid) not in ("", psutil.STATUS_ZOMBIE)
+
+
+def _status(pid: int) -> str:
+    """psutil's word for the state of a process; empty where it is gone."""
     try:
-        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+        return str(psutil.Process(pid).status())
+    except (psutil.Error, ValueError):  # ValueError: a number that is no pid
+        return ""
 
 
 def zombies(parent: int) -> list[int]:
     """Children of `parent` that have ended and that it has not looked after."""
-    found = []
-    for folder in _PROC.iterdir():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError):
-                state, ppid = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-                if state == "Z" and int(ppid) == parent:
-                    found.append(int(folder.name))
+    return [pid for pid in children(parent) if _status(pid) == psutil.STATUS_ZOMBIE]
+
+
+def children(parent: int) -> list[int]:
+    """The processes that `parent` started, zombies among them."""
+    try:
+        return [child.pid for child in psutil.Process(parent).children()]
+    except psutil.Error:
+        return []
+
+
+def arguments(pid: int) -> list[str]:
+    """What a process was started with; empty where it has ended or cannot be read."""
+    try:
+        found: list[str] = psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return []
     return found
+
+
+def processor_s(pid: int) -> float:
+    """Processor seconds that `pid` has used so far; 0 when it is gone."""
+    try:
+        used = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(used.user + used.system)
 
 
 def ended(status: int) -> str:
@@ -135,54 +153,6 @@ def kill(pid: int, number: signal.Signals) -> bool:
     return True
 
 
-def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
-    """For `preexec_fn`: the child gets that signal when whoever started it is killed."""
-    ctypes.CDLL(None).prctl(1, number)  # PR_SET_PDEATHSIG
-
-
-def stack_limit(wanted: int) -> tuple[int, int]:
-    """The soft and hard limit under which every thread's stack may hold `wanted` bytes.
-
-    Less where the hard limit is lower, and the limits in force where a stack that is not used
-    counts all the same (strict overcommit, or a limit on addresses).
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
-    addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if addresses != resource.RLIM_INFINITY or _is_overcommit_strict():
-        return soft, hard
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    # Without a limit glibc gives a thread 2 MiB: `unlimited` is less than a number here.
-    return (wanted if soft == resource.RLIM_INFINITY else max(soft, wanted)), hard
-
-
-def file_limit(most: int = MAX_FILES) -> tuple[int, int]:
-    """The soft and hard limit of open files: as many as the hard one allows, up to `most`.
-
-    Every connection is one; where they run out, nobody else is let in, and Triton's HTTP server
-    writes a line for each time that it tries.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    is_unlimited = soft == resource.RLIM_INFINITY
-    return (soft if is_unlimited else max(soft, allowed)), hard
-
-
-def _is_overcommit_strict() -> bool:
-    with contextlib.suppress(OSError):
-        return (_PROC / "sys/vm/overcommit_memory").read_text().strip() == "2"
-    return False
-
-
-def processor_s(pid: int) -> float:
-    """Processor seconds that `pid` has used so far; 0 when it is gone."""
-    try:
-        columns = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def is_free(address: str, port: int) -> bool:
     """Whether a server could listen on `port` of `address` now."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -199,34 +169,25 @@ def is_free(address: str, port: int) -> bool:
 
 def listener(port: int) -> str:
     """Who listens on `port`, for people: pid and command, or what can be known of it."""
-    owner = "a process that cannot be seen from here"
-    for inode, user in _listening(port):
-        pid = _holder(inode)
-        if pid is not None:
-            arguments = dict(command_lines()).get(pid, ["?"])
-            return f"pid {pid} (`{' '.join(arguments)[:160]}`)"
-        owner = f"a process of the user with id {user}"
-    return owner
+    for process in psutil.process_iter():
+        with contextlib.suppress(*_GONE):
+            if any(_listens(connection, port) for connection in process.net_connections("tcp")):
+                command = " ".join(arguments(process.pid) or ["?"])[:160]
+                return f"pid {process.pid} (`{command.encode(errors='replace').decode()}`)"
+    for user in _owners(port):
+        return f"a process of the user with id {user}"
+    return "a process that cannot be seen from here"
 
 
-def _listening(port: int) -> Iterator[tuple[str, str]]:
-    """Inode and user id of every listening TCP socket on `port`."""
-    for table in ("net/tcp", "net/tcp6"):
+def _listens(connection: Any, port: int) -> bool:
+    return bool(connection.status == psutil.CONN_LISTEN and connection.laddr.port == port)
+
+
+def _owners(port: int) -> Iterator[str]:
+    """User id of every listening TCP socket on `port`, which psutil does not say."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
-            for line in (_PROC / table).read_text().splitlines()[1:]:
+            for line in Path(table).read_text().splitlines()[1:]:
                 columns = line.split()
                 if columns[3] == _LISTEN and int(columns[1].rpartition(":")[2], 16) == port:
-                    yield columns[9], columns[7]
-
-
-def _holder(inode: str) -> int | None:
-    wanted = f"socket:[{inode}]"
-    for folder in _PROC.iterdir():
-        if not folder.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            for descriptor in (folder / "fd").iterdir():
-                with contextlib.suppress(OSError):
-                    if os.readlink(descriptor) == wanted:
-                        return int(folder.name)
-    return None
+                    yield columns[7]

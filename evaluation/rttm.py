@@ -2,6 +2,9 @@
 
 `SPEAKER <file> <channel> <start> <duration> <NA> <NA> <speaker> <NA> <NA>`, in seconds (RT-09's
 evaluation plan, appendix A); lines of other types are left out.
+
+pyannote.database's `load_rttm` is not used: it drops a cut line and takes any text for RTTM without
+a word, and it fails on long comments and on speakers called `NA`.
 """
 
 from __future__ import annotations

@@ -184,8 +184,8 @@ def _streaming(url: str) -> frozenset[str]:
 
 def parser() -> argparse.ArgumentParser:
     listing = "\n".join(
-        [f"  {one.name:12}{one.what}" for one in PROFILES.values()]
-        + [f"  {profiles.MIXED:12}{' and '.join(profiles.MIX)}, at once"]
+        [f"  {one.name:19}{one.what}" for one in PROFILES.values()]
+        + [f"  {profiles.MIXED:19}{' and '.join(profiles.MIX)}, at once"]
     )
     made = argparse.ArgumentParser(
         prog="python -m bench.perf",

@@ -58,7 +58,10 @@ class Measured:
 
     @property
     def tokens_per_s(self) -> float | None:
-        return None if self.streams is None else self.summary.requests_per_s * self.streams.tokens
+        """Of all streams together; None where the answers are no text of the LLM."""
+        if self.streams is None or self.load.profile.audio_s:
+            return None
+        return self.summary.requests_per_s * self.streams.tokens
 
     @property
     def audio_per_s(self) -> float | None:
@@ -122,7 +125,7 @@ class Analyzer:
             command += ["-H", f"{name}:{value}"]
         if profile.streams:
             command.append("--streaming")
-            if export:  # it repeats every input: with the audio of each request it would be large
+            if export:
                 command += ["--profile-export-file", str(self.path(stem, "json"))]
         return command
 

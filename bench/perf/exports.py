@@ -41,7 +41,7 @@ class Streams:
     """Of the same requests, where a model streams.
 
     `first_*`: from the request to the first event that holds a result; `tokens`: of an answer, on
-    average.
+    average, 0 of speech.
     """
 
     first_p50_ms: float

@@ -1,4 +1,4 @@
-"""A plot of one run, as SVG: throughput and latency over concurrency."""
+"""A plot of one run, as PNG: throughput and latency over concurrency."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib
 from matplotlib.figure import Figure
 
-from bench.plots import METADATA, SALT
+from bench.plots import METADATA
 
 if TYPE_CHECKING:
     from bench.perf.analyzer import Measured
@@ -19,24 +18,23 @@ if TYPE_CHECKING:
 def draw(levels: Sequence[Level], path: Path) -> None:
     """A row for each profile: requests a second, then latencies."""
     rows = series(levels)
-    with matplotlib.rc_context({"svg.hashsalt": SALT}):
-        figure = Figure(figsize=(9, 0.6 + 2.1 * len(rows)), layout="constrained")
-        panels = figure.subplots(len(rows), 2, squeeze=False)
-        for (left, right), (name, measured) in zip(panels, rows.items(), strict=True):
-            at_once = [one.load.concurrency for one in measured]
-            left.plot(at_once, [one.summary.requests_per_s for one in measured], marker="o")
-            left.set_title(name, fontsize=10)
-            left.set_ylabel("requests/s")
-            for label, values in latencies(measured).items():
-                right.plot(at_once, values, marker="o", label=label)
-            right.set_ylabel("ms")
-            right.legend(fontsize=7)
-            for panel in (left, right):
-                panel.set_ylim(bottom=0)
-                panel.set_xticks(at_once)
-        for panel in panels[-1]:
-            panel.set_xlabel("requests at once")
-        figure.savefig(path, format="svg", metadata=METADATA)
+    figure = Figure(figsize=(9, 0.6 + 2.1 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(rows), 2, squeeze=False)
+    for (left, right), (name, measured) in zip(panels, rows.items(), strict=True):
+        at_once = [one.load.concurrency for one in measured]
+        left.plot(at_once, [one.summary.requests_per_s for one in measured], marker="o")
+        left.set_title(name, fontsize=10)
+        left.set_ylabel("requests/s")
+        for label, values in latencies(measured).items():
+            right.plot(at_once, values, marker="o", label=label)
+        right.set_ylabel("ms")
+        right.legend(fontsize=7)
+        for panel in (left, right):
+            panel.set_ylim(bottom=0)
+            panel.set_xticks(at_once)
+    for panel in panels[-1]:
+        panel.set_xlabel("requests at once")
+    figure.savefig(path, metadata=METADATA)
 
 
 def series(levels: Sequence[Level]) -> dict[str, list[Measured]]:

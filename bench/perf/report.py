@@ -45,7 +45,7 @@ class Run:
 
 
 def write(run: Run, folder: Path) -> list[Path]:
-    """loads.csv, models.csv, page.md and loads.svg in `folder`; their paths."""
+    """loads.csv, models.csv, page.md and loads.png in `folder`; their paths."""
     paths = [folder / name for name in ("loads.csv", "models.csv", "page.md")]
     for path, headings, rows in (
         (paths[0], LOADS, load_rows(run.levels)),
@@ -56,7 +56,7 @@ def write(run: Run, folder: Path) -> list[Path]:
             writer.writerow(headings)
             writer.writerows(rows)
     if run.levels:
-        paths.append(folder / "loads.svg")
+        paths.append(folder / "loads.png")
         plots.draw(run.levels, paths[-1])
     paths[2].write_text(page(run), encoding="utf-8")
     return paths
@@ -99,7 +99,7 @@ def page(run: Run) -> str:
         f"{facts['memory_gib']} GiB; load average {facts['load']} before, "
         f"{facts['load_after']} after.",
         table(LOADS, [[_cell(value) for value in row] for row in load_rows(run.levels)]),
-        "How to read it: docs/perf.md. ![loads](loads.svg)",
+        "How to read it: docs/perf.md.",
         "## Where the time went",
         "Triton's own statistics: of every model, milliseconds a request in its queue and within "
         "it. " + " ".join(_CAVEATS),
@@ -126,7 +126,9 @@ def line(one: Measured, name: str) -> str:
         f"p50 {summary.p50_ms:.0f}, p90 {summary.p90_ms:.0f}, p99 {summary.p99_ms:.0f} ms",
     ]
     if one.streams is not None:
-        said += [f"first {one.streams.first_p50_ms:.0f} ms", f"{one.tokens_per_s:.0f} tokens/s"]
+        said.append(f"first {one.streams.first_p50_ms:.0f} ms")
+    if one.tokens_per_s is not None:
+        said.append(f"{one.tokens_per_s:.0f} tokens/s")
     if one.audio_per_s is not None:
         said.append(f"{one.audio_per_s:.1f} x real time")
     prefix = f"{one.load.profile.name}: " if name == MIXED else ""

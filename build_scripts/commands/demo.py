@@ -18,8 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from build_scripts import child_process, processes
 from build_scripts import paths as layout
-from build_scripts import processes
 from build_scripts.bootstrap import samples
 from build_scripts.commands import serve, setup
 from build_scripts.console import say
@@ -124,7 +124,7 @@ def running() -> Iterator[settings.Settings]:
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=processes.end_with_parent,
+            preexec_fn=child_process.end_with_parent,
         )
     try:
         while process.poll() is None and not state.is_held(one.run):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from build_scripts import paths, processes
+from build_scripts import child_process, paths
 from build_scripts.bootstrap import requirements, samples, triton, venv
 from build_scripts.bootstrap.lock import alone
 from build_scripts.console import Steps
@@ -66,7 +66,7 @@ def make_engines() -> None:
         stderr=subprocess.PIPE,
         text=True,
         check=False,
-        preexec_fn=processes.end_with_parent,
+        preexec_fn=child_process.end_with_parent,
     )
     if ran.returncode != 0:
         error = BuildError(ran.stderr.strip())

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from build_scripts import paths, processes
+from build_scripts import child_process, paths
 from build_scripts.engines import faults
 from build_scripts.engines.fingerprints import Fingerprints
 from build_scripts.engines.step import OWN_PYTHON, Say, Step
@@ -160,7 +160,7 @@ class Runner:
                 env=environment,
                 stdout=out,
                 stderr=None if out is None else subprocess.STDOUT,
-                preexec_fn=processes.end_with_parent,
+                preexec_fn=child_process.end_with_parent,
             )
         except OSError as error:
             raise InstallError(

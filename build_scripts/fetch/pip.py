@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from build_scripts import paths, processes
+from build_scripts import child_process, paths
 from build_scripts.errors import DownloadError
 from onecard import manifest
 
@@ -72,7 +72,7 @@ def pip(
         text=True,
         check=False,
         # A setup that is killed takes pip with it, so that the next one is alone.
-        preexec_fn=processes.end_with_parent,
+        preexec_fn=child_process.end_with_parent,
     )
     if ran.returncode != 0:
         is_there = not any(sign in ran.stderr for sign in _UNREACHABLE)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build_scripts import paths, processes
+from build_scripts import child_process, paths
 from build_scripts.container import NVIDIA
 from build_scripts.errors import BuildError, MachineError
 from build_scripts.gpus import Gpu
@@ -93,7 +93,7 @@ def taken(gpu: Callable[[], Gpu], one: Runtime, cuda_pool: int, pinned_pool: int
         ]  # fmt: skip
         process = subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            env=environment, preexec_fn=processes.end_with_parent,
+            env=environment, preexec_fn=child_process.end_with_parent,
         )  # fmt: skip
         try:
             if not _is_ready(process, port):

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from build_scripts import console, paths, processes
+from build_scripts import child_process, console, paths, processes
 from build_scripts.bootstrap import triton
 from build_scripts.errors import BuildError, ServerError
 from build_scripts.server import (
@@ -149,11 +149,11 @@ class Server:
         self._tail, self._reader = reader.Tail(log), reader.Reader()
         self._engine_log = engine.of(found)
         repository = served.repository_of(self._settings, found, self._say)
-        stack = processes.stack_limit(settings.STACK_BYTES)
-        files = processes.file_limit()
+        stack = child_process.stack_limit(settings.STACK_BYTES)
+        files = child_process.file_limit()
 
         def prepare() -> None:
-            processes.end_with_parent()
+            child_process.end_with_parent()
             os.umask(0o077)  # /dev/shm and whatever models write is nobody else's to read
             resource.setrlimit(resource.RLIMIT_STACK, stack)
             resource.setrlimit(resource.RLIMIT_NOFILE, files)

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_scripts import paths, processes
+from build_scripts import child_process, paths, processes
 from build_scripts.errors import PortTaken, ServerError
 from build_scripts.plans import speaker_pipeline
 from build_scripts.server import settings
@@ -137,7 +137,7 @@ def check_shared_memory() -> list[str]:
 
 def check_files() -> list[str]:
     """A warning where so few files may be open that idle connections soon keep others out."""
-    allowed = processes.file_limit()[0]
+    allowed = child_process.file_limit()[0]
     if allowed >= MIN_FILES:
         return []
     return [

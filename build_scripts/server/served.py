@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,10 @@ def repository_of(server: Settings, served: Served, say: Callable[[str], None]) 
     if all(_is_as(server.repository / path, text) for path, text in texts.items()):
         return server.repository
     usual = knobs.knobs(served.plan)
-    if server.vram_gib is None and served.knobs == usual:
+    copy = server.run / "repository"
+    if served.plan.name not in render.COMMITTED:
+        say(f"configurations of plan {served.plan.name} are rendered into {copy}")
+    elif server.vram_gib is None and served.knobs == usual:
         say(
             f"{server.repository.name}/ is not what plan {served.plan.name} renders, so a copy "
             "that is gets served; `make repository` writes it"
@@ -76,14 +78,7 @@ def repository_of(server: Settings, served: Served, say: Callable[[str], None]) 
         for name, value in values.items():
             if value != usual[engine][name]:
                 say(f"{engine}: {name} is {value} instead of {usual[engine][name]}")
-    copy = server.run / "repository"
-    shutil.rmtree(copy, ignore_errors=True)
-    for path, text in texts.items():
-        target = copy / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-    for version in server.repository.glob("*/1"):
-        (copy / version.parent.name / "1").symlink_to(version)
+    render.write_copy(texts, copy)
     return copy
 
 

@@ -29,27 +29,17 @@ IDLE_PROCESSOR_S = 0.02
 
 def stubs(server_pid: int) -> dict[int, str]:
     """pid -> model of every living Python process of the server."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            model = model_of(int(folder.name), server_pid)
-            if model is not None:
-                found[int(folder.name)] = model
-    return found
+    models = {pid: model_of(pid) for pid in processes.children(server_pid)}
+    return {pid: model for pid, model in models.items() if model is not None}
 
 
-def model_of(pid: int, server_pid: int | None = None) -> str | None:
-    """The model that a process serves; None for one that is no living stub (of that server).
+def model_of(pid: int) -> str | None:
+    """The model that a process serves; None for one that is no living stub.
 
     A stub's second argument is `<repository>/<model>/<version>/model.py`. A zombie has none.
     """
-    process = Path("/proc") / str(pid)
-    try:
-        command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):  # it ended while it was being read
-        return None
-    if server_pid not in (None, parent) or len(command) < 2 or not command[0].endswith(STUB):
+    command = processes.arguments(pid)
+    if len(command) < 2 or not command[0].endswith(STUB):
         return None
     return Path(command[1]).parent.parent.name
 

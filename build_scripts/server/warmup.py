@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from build_scripts import paths, processes
+from build_scripts import child_process, paths, processes
 from build_scripts.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _start(server: Settings, models: Sequence[str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=processes.end_with_parent,
+        preexec_fn=child_process.end_with_parent,
     )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from build_scripts import processes
+from build_scripts import child_process
 
 CLOSE_S = 10.0
 NUM_LAST_LINES = 8
@@ -48,7 +48,7 @@ class Peer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            preexec_fn=processes.end_with_parent,
+            preexec_fn=child_process.end_with_parent,
         )
         try:
             self.about: dict[str, Any] = self._read("start")

@@ -33,6 +33,11 @@ if (table.parent / f"{{model}}-fails").exists():
     print("Thread [0] had error: Maximum queue size of 64 has been reached")
     sys.exit(99)
 time.sleep(0.6 if model == "transcribe" else 0.1)
+deadline_s = time.monotonic() + 60
+while (table.parent / f"{{model}}-waits-for-two-more").exists() and time.monotonic() < deadline_s:
+    if (table.parent / "started").read_text().count("-beside") >= 2:
+        break
+    time.sleep(0.05)
 files = pathlib.Path("{FILES}")
 shutil.copy(files / f"{{model}}.csv", table)
 if "--profile-export-file" in sys.argv:
@@ -79,6 +84,7 @@ def test_a_folder_may_be_used_again(one: Analyzer) -> None:
 def test_the_faster_load_goes_on_until_the_slower_one_is_measured(
     one: Analyzer, tmp_path: Path
 ) -> None:
+    (tmp_path / "transcribe-waits-for-two-more").touch()
     speech, text = one.measure("mixed", [Load(TRANSCRIBE, 1), Load(CHAT, 1)], [2, 2])
     assert speech.load.profile is TRANSCRIBE
     assert speech.audio_per_s == pytest.approx(0.277142 * TRANSCRIBE.audio_s)

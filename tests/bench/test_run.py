@@ -17,7 +17,7 @@ from build_scripts.commands import setup
 from build_scripts.errors import InstallError
 from evaluation.peers import environment
 
-NAMES = ["whisper_speed", "chat_speed", "together"]
+NAMES = ["whisper_speed", "chat_speed", "speech_beside_text"]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def interrupt():
 def test_one_that_fails_does_not_lose_the_others(stand_in, capsys):
     stand_in("whisper_speed", lambda: {"ratio": once(1.0)})
     stand_in("chat_speed", fail)
-    stand_in("together", lambda: {"speech_ratio": once(1.1)})
+    stand_in("speech_beside_text", lambda: {"speech_ratio": once(1.1)})
     found = {"machine": {}}
     kept = []
     status = runner.run(NAMES, found, lambda: kept.append(list(found)[1:]))
@@ -49,14 +49,14 @@ def test_one_that_fails_does_not_lose_the_others(stand_in, capsys):
     assert kept == [NAMES[:1], NAMES[:2], NAMES]  # after each one
     assert found["whisper_speed"]["ratio"]["median"] == 1.0
     assert found["chat_speed"] == {"error": "RuntimeError: no room"}
-    assert found["together"]["speech_ratio"]["median"] == 1.1
+    assert found["speech_beside_text"]["speech_ratio"]["median"] == 1.1
     assert "no room" in capsys.readouterr().err
 
 
 def test_an_interrupt_ends_the_run_and_keeps_what_was_measured(stand_in):
     stand_in("whisper_speed", lambda: {"ratio": once(1.0)})
     stand_in("chat_speed", interrupt)
-    stand_in("together", fail)
+    stand_in("speech_beside_text", fail)
     found = {"machine": {}}
     kept = []
     status = runner.run(NAMES, found, lambda: kept.append(list(found)[1:]))

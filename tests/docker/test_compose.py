@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from build_scripts import paths, processes
+from build_scripts import child_process, paths
 from build_scripts.server import preflight, settings
 from tests.docker.conftest import DOCKER, ROOT, tool
 
@@ -92,7 +92,7 @@ def test_what_it_may_use_is_bounded(compose, name):
     assert set(options) == {"max-size", "max-file"}
     if name in SERVERS:
         assert service["mem_limit"] == service["memswap_limit"] == "${MEM_LIMIT:-32g}"
-        assert service["ulimits"]["nofile"]["hard"] == processes.MAX_FILES
+        assert service["ulimits"]["nofile"]["hard"] == child_process.MAX_FILES
 
 
 @pytest.mark.parametrize("name", SERVERS)

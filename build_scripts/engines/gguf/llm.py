@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from build_scripts import errors, paths, processes
+from build_scripts import child_process, errors, paths
 from build_scripts.console import detail
 from build_scripts.engines.gguf import file, precision, tokenizer
 from build_scripts.engines.gguf.file import Checkpoint
@@ -191,7 +191,7 @@ def _convert(checkpoint: Checkpoint, into: Path, say: Callable[[str], None]) -> 
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=processes.end_with_parent,
+        preexec_fn=child_process.end_with_parent,
     )
     if ran.returncode != 0:
         last = "\n  ".join((ran.stderr + ran.stdout).strip().splitlines()[-5:])

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from build_scripts import paths, processes
+from build_scripts import child_process, paths, processes
 from build_scripts.errors import ServerError
 from build_scripts.server.door.order import FILE, OPEN, Order
 from build_scripts.server.settings import Inner, Settings
@@ -84,7 +84,7 @@ class Door:
             start_new_session=True,  # a Ctrl-C at the terminal is a drain
             # It has no mark of the server's, by which it would end with each Triton that is cleaned
             # up after (`claim`): callers keep their connections.
-            preexec_fn=partial(processes.end_with_parent, signal.SIGKILL),
+            preexec_fn=partial(child_process.end_with_parent, signal.SIGKILL),
         )
         assert process.stdin is not None
         assert process.stdout is not None

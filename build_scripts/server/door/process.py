@@ -18,7 +18,7 @@ from typing import Any
 import grpc.aio
 from aiohttp import web
 
-from build_scripts import processes
+from build_scripts import child_process
 from build_scripts.server.door import rules
 from build_scripts.server.door.grpc import SERVER_OPTIONS, GrpcDoor
 from build_scripts.server.door.http import FIRST_REQUEST_S, HttpDoor
@@ -122,7 +122,7 @@ def main() -> None:
     order = Order.read(sys.stdin.readline())
     # What is no HTTP at all would be told with a traceback each.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL + 1)
-    resource.setrlimit(resource.RLIMIT_NOFILE, processes.file_limit())
+    resource.setrlimit(resource.RLIMIT_NOFILE, child_process.file_limit())
     try:
         asyncio.run(serve(order, lambda: print(OPEN, flush=True)))
     except (OSError, RuntimeError) as error:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from build_scripts import paths, processes
+from build_scripts import child_process, paths
 from build_scripts.server import warmup
 from build_scripts.server.settings import Settings
 
@@ -85,7 +85,7 @@ def _start(address: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         bufsize=0,
-        preexec_fn=processes.end_with_parent,
+        preexec_fn=child_process.end_with_parent,
     )
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)

@@ -1,11 +1,13 @@
 """config.pbtxt is what plan and contract say, for every plan, and holds nothing else."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from build_scripts import paths
 from build_scripts.errors import PlanError
 from build_scripts.memory import fit
 from build_scripts.model_repository import models, render
@@ -15,23 +17,74 @@ from onecard.contract import pipeline, trtllm
 from onecard.options import parameters
 from onecard.triage import options
 
-CONFIGS = {
-    path: text_format.Parse(path.read_text(), pb.ModelConfig())
-    for path in sorted(render.REPOSITORY.rglob("*.pbtxt"))
+TEXTS = {
+    path: text for name in plan.names() for path, text in render.render(fit.load(name)).items()
 }
+CONFIGS = {path: text_format.Parse(text, pb.ModelConfig()) for path, text in TEXTS.items()}
 
 
-def test_what_is_checked_in_is_what_the_plans_render():
+def of(directory):
+    """The texts of every configuration in a directory, by their paths below it."""
+    return {path.relative_to(directory): path.read_text() for path in directory.rglob("*.pbtxt")}
+
+
+def test_what_is_checked_in_is_what_two_plans_render(capsys):
     texts = {}
-    for name in plan.names():
+    for name in render.COMMITTED:
         texts |= render.render(fit.load(name))
     assert render.diff(texts) == ""
+    assert of(render.REPOSITORY) == texts
+    # A plan in the environment changes nothing of what is compared.
+    assert render.main(["--check"], {"PLAN": "rtx4090"}) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_configuration_that_differs_or_that_no_plan_makes_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(render, "REPOSITORY", tmp_path)
+    render.main([], {})
+    assert len(of(tmp_path)) == 2 * len(CONFIGS) / len(plan.names())
+    (tmp_path / "llm" / "configs" / "rtx4090.pbtxt").write_text("")
+    (tmp_path / "chat" / "config.pbtxt").write_text('name: "chat"\n')
+    capsys.readouterr()
+    assert render.main(["--check"], {}) == 1
+    found = capsys.readouterr().out
+    assert "llm/configs/rtx4090.pbtxt: no plan makes this file; delete it" in found
+    assert '+backend: "python"' in found
+    assert "differs from the plans; run `make repository`" in found
+
+
+def test_a_plan_that_is_not_checked_in_has_a_repository_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(render, "REPOSITORIES", tmp_path)
+    assert render.main([], {"PLAN": "rtx4090"}) == 0
+    wanted = render.render(fit.load("rtx4090"))
+    assert of(tmp_path / "rtx4090") == wanted
+    for path in wanted:
+        code = tmp_path / "rtx4090" / path.parts[0] / "1"
+        assert code.resolve() == paths.MODEL_REPOSITORY / path.parts[0] / "1"
+    found = capsys.readouterr().out
+    assert f"wrote {len(wanted)} configurations of plan rtx4090 to {tmp_path / 'rtx4090'}" in found
+    assert "--model-config-name=rtx4090" in found
+    # It is made again over an earlier one, and `--into` names another place.
+    (tmp_path / "rtx4090" / "old").touch()
+    assert render.main(["--plan", "rtx4090"], {}) == 0
+    assert not (tmp_path / "rtx4090" / "old").exists()
+    assert render.main(["--plan", "cpu", "--into", str(tmp_path / "here")], {}) == 0
+    assert of(tmp_path / "here") == render.render(fit.load("cpu"))
+
+
+def test_a_directory_that_holds_something_is_not_overwritten(tmp_path):
+    (tmp_path / "mine").touch()
+    with pytest.raises(PlanError, match="holds something, wanted a new or empty directory"):
+        render.main(["--into", str(tmp_path)], {"PLAN": "rtx4090"})
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    with pytest.raises(PlanError, match=r"no plan `rtx4091`.*`rtx4090` is the nearest"):
+        render.main([], {"PLAN": "rtx4091"})
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=str)
 def test_no_template_is_left(path):
-    assert "${" not in path.read_text()
-    assert CONFIGS[path].name == path.relative_to(render.REPOSITORY).parts[0]
+    assert "${" not in TEXTS[path]
+    assert CONFIGS[path].name == path.parts[0]
 
 
 def interface(config):
@@ -93,7 +146,7 @@ def test_the_llm_refuses_when_its_queue_is_full_and_is_no_encoder_decoder():
     for path, config in CONFIGS.items():
         if config.name == "llm":
             batching, limit = config.dynamic_batching, str(models.MAX_QUEUED)
-            if path == render.REPOSITORY / "llm" / "config.pbtxt":  # the CPU's
+            if path == Path("llm/config.pbtxt"):  # the CPU's
                 # A limit in the batcher would cost requests that come together half a second.
                 assert not batching.HasField("default_queue_policy")
                 assert config.parameters["cpu_max_queue_size"].string_value == limit

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import paths, processes
+from build_scripts import child_process, paths
 from build_scripts.engines import build
 from build_scripts.errors import ServerError
 from build_scripts.memory import kv_cache
@@ -98,8 +98,8 @@ def test_few_open_files_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     ("limits", "raised"),
     [
         ((1024, 20_000), 20_000),
-        ((1024, 2**30), processes.MAX_FILES),
-        ((1024, resource.RLIM_INFINITY), processes.MAX_FILES),
+        ((1024, 2**30), child_process.MAX_FILES),
+        ((1024, resource.RLIM_INFINITY), child_process.MAX_FILES),
         ((2**21, 2**22), 2**21),  # never lowered
         ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), resource.RLIM_INFINITY),
     ],
@@ -108,7 +108,7 @@ def test_as_many_files_as_allowed(
     limits: tuple[int, int], raised: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda which: limits)
-    assert processes.file_limit() == (raised, limits[1])
+    assert child_process.file_limit() == (raised, limits[1])
 
 
 def test_it_is_said_before_triton_starts(tmp_path: Path) -> None:

@@ -89,6 +89,21 @@ def test_a_plan_that_nobody_rendered_is_not_served_with_another_ones_files(
     assert config(path)["gpt_model_path"] == "engines/mycard/llm"
 
 
+def test_a_plan_that_is_not_checked_in_is_served_from_a_rendered_copy(tmp_path, monkeypatch, said):
+    one = asked("rtx4090", tmp_path, monkeypatch)
+    found = served.read(one, said.append, {})
+    copy = served.repository_of(one, found, said.append)
+    assert said == [f"configurations of plan rtx4090 are rendered into {copy}"]
+    assert config(copy / "llm" / "configs" / "rtx4090.pbtxt")["gpt_model_path"] == (
+        "engines/rtx4090/llm"
+    )
+    models = {path.name for path in paths.MODEL_REPOSITORY.iterdir()}
+    assert {path.parent.name for path in copy.glob("*/1")} == models
+    command = settings.command(dataclasses.replace(one, repository=copy), "s", found.launch)
+    assert f"--model-repository={copy}" in command
+    assert "--model-config-name=rtx4090" in command
+
+
 def test_knobs_that_break_the_ledger_are_refused(tmp_path, monkeypatch, said):
     one = asked("rtx3090", tmp_path, monkeypatch)
     with pytest.raises(PlanError, match=r"MAX_TOKENS_IN_KV_CACHE.*ledger comes to"):

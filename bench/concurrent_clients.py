@@ -1,7 +1,7 @@
 """Eight clients at once, one of them with an hour of speech, against one client.
 
 The hour is under way all the time and cancelled at the end. What counts is what becomes of the
-others: how much audio the machine gets through, and how long a short clip takes in company.
+others: how much audio the machine gets through, and how long a short clip takes beside them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LENGTHS_S = (10, 20, 30, 60, 120, 180, 300) * 3
 QUICK_LENGTHS_S = (10, 20, 30, 60, 120, 180, 300)
 SHORT_S = 30
 NUM_CLIENTS = 8  # the one with the hour among them
-LIMIT_S, QUICK_LIMIT_S = 300.0, 150.0  # of the leg in company, should clips starve in it
+LIMIT_S, QUICK_LIMIT_S = 300.0, 150.0  # of the leg with all clients, should clips starve in it
 LONG_S = 3600
 PERCENTILE = 95
 SEED = 5  # of the order in which clips come
@@ -77,7 +77,7 @@ class Leg:
 
 
 def measure() -> dict[str, Any]:
-    """Audio seconds a second, and the 95th percentile of short clips, alone and in company."""
+    """Audio seconds a second, and the 95th percentile of short clips, of one and of all clients."""
     clips = _clips(QUICK_LENGTHS_S if is_quick() else LENGTHS_S)
     hour = recordings.wav(recordings.clip(LONG_S))
     with serving() as server:
@@ -85,11 +85,11 @@ def measure() -> dict[str, Any]:
         alone = _leg(server, clips, 1)
         with Long(server, hour) as long:
             limit_s = QUICK_LIMIT_S if is_quick() else LIMIT_S
-            company = _leg(server, clips, NUM_CLIENTS - 1, limit_s)
+            concurrent = _leg(server, clips, NUM_CLIENTS - 1, limit_s)
             done = dict(long.done)
         if long.error is not None:
             raise long.error
-    return _summary(alone, company, done)
+    return _summary(alone, concurrent, done)
 
 
 def _clips(lengths: Sequence[int]) -> list[Clip]:
@@ -186,26 +186,26 @@ class Long:
                 self.error = error
 
 
-def _summary(alone: Leg, company: Leg, done: dict[str, float]) -> dict[str, Any]:
+def _summary(alone: Leg, concurrent: Leg, done: dict[str, float]) -> dict[str, Any]:
     credit = _credit(alone.times, done)
     speed_alone = alone.audio_s / alone.elapsed_s
-    speed_clips = company.audio_s / company.elapsed_s
-    speed = speed_clips + credit * LONG_S / company.elapsed_s
-    p95 = [float(np.percentile(leg.short_s, PERCENTILE)) for leg in (alone, company)]
+    speed_clips = concurrent.audio_s / concurrent.elapsed_s
+    speed = speed_clips + credit * LONG_S / concurrent.elapsed_s
+    p95 = [float(np.percentile(leg.short_s, PERCENTILE)) for leg in (alone, concurrent)]
     print(
         f"  {len(alone.clips)} clips alone {alone.elapsed_s:.0f} s ({speed_alone:.1f} s of audio a "
-        f"second), with {NUM_CLIENTS} clients {company.elapsed_s:.0f} s: {speed:.1f}, of which the "
-        f"hour has {speed - speed_clips:.1f} ({done}); {len(company.short_s)} clips of at most "
-        f"{SHORT_S} s, {PERCENTILE}th percentile: {p95[0]:.2f} s alone, {p95[1]:.2f} s in "
-        f"company, median {np.median(alone.short_s):.2f} and {np.median(company.short_s):.2f}; "
-        f"{company.num_given_up} clips given up",
+        f"second), with {NUM_CLIENTS} clients {concurrent.elapsed_s:.0f} s: {speed:.1f}, of which "
+        f"the hour has {speed - speed_clips:.1f} ({done}); {len(concurrent.short_s)} clips of at "
+        f"most {SHORT_S} s, {PERCENTILE}th percentile: {p95[0]:.2f} s alone, {p95[1]:.2f} s with "
+        f"all, median {np.median(alone.short_s):.2f} and {np.median(concurrent.short_s):.2f}; "
+        f"{concurrent.num_given_up} clips given up",
         flush=True,
     )
     return {
         "throughput_ratio": once(speed / speed_alone),
         "short_p95_ratio": once(p95[1] / p95[0]),
         "alone": _as_json(alone),
-        "company": _as_json(company),
+        "concurrent": _as_json(concurrent),
         "hour": {"done": done, "share_of_its_work": credit},
     }
 
@@ -213,7 +213,7 @@ def _summary(alone: Leg, company: Leg, done: dict[str, float]) -> dict[str, Any]
 def _credit(times: Times, done: dict[str, float]) -> float:
     """The share of the hour's work that is known to be done: never more than was done.
 
-    What a stage weighs is told by the counters of the leg without company. Diarization is counted
+    What a stage weighs is told by the counters of the leg with one client. Diarization is counted
     where it ended, for it does not say how far it is.
     """
     weights = {
