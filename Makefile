@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BUILD := $(PYTHON) -m build_scripts
 BIN := .venv/bin
-SOURCES := onecard client build_scripts backends model_repository bench evaluation tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bench eval perf fuzz samples demo plan roofline doctor measure report serve wait stop status test check fmt engines repository lock clean
@@ -35,7 +34,7 @@ check: setup ## lint, types, generated files; changes nothing
 	@$(BIN)/python -m build_scripts check
 
 fmt: setup ## format the code and apply safe fixes
-	@$(BIN)/ruff format $(SOURCES) && $(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: setup samples ## ratios measured side by side, a page and plots (NAMES="company memory", ARGS="--quick" or --list)
 	@$(BIN)/python -m bench $(NAMES) $(ARGS)
