@@ -12,8 +12,8 @@ help: ## print this list
 setup: ## everything that serving needs: .venv, Triton, models (PYTHON=python3.11)
 	@$(BUILD) setup
 
-demo: ## set up, start a server, transcribe a conversation, stop
-	@$(BUILD) demo
+demo: ## set up, start a server, transcribe a conversation beside a triage, stop (ARGS=--verdicts)
+	@$(BUILD) demo $(ARGS)
 
 serve: ## run the server until Ctrl-C (HTTP_PORT, GRPC_PORT, METRICS_PORT, ADDRESS, PLAN, VRAM_GIB, DETACH=1, WARMUP=0)
 	@$(BUILD) serve

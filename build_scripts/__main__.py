@@ -11,6 +11,7 @@ VERBS = {
     "clean": "build_scripts.commands.clean",
     "check": "build_scripts.commands.check",
     "demo": "build_scripts.commands.demo",
+    "play": "build_scripts.commands.play",
     "serve": "build_scripts.commands.serve",
     "wait": "build_scripts.commands.serve",
     "stop": "build_scripts.commands.serve",

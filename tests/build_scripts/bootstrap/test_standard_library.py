@@ -1,0 +1,34 @@
+"""What runs before setup runs in an interpreter without any package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from build_scripts import bootstrap, paths
+
+BEFORE_SETUP = (
+    "build_scripts.__main__",
+    "build_scripts.commands.clean",
+    "build_scripts.commands.demo",
+    "build_scripts.commands.setup",
+)
+BOOTSTRAP = [
+    f"build_scripts.bootstrap.{path.stem}" for path in Path(bootstrap.__path__[0]).glob("[!_]*.py")
+]
+
+
+@pytest.mark.parametrize("module", sorted([*BEFORE_SETUP, *BOOTSTRAP]))
+def test_what_runs_before_setup_needs_no_package(module: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", f"import {module}"],
+        cwd=paths.ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
