@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import sys
 from typing import Any, get_type_hints
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 from build_scripts import paths
 from build_scripts.errors import PlanError
@@ -67,11 +73,6 @@ def load(name: str) -> Plan:
 
 def parse(name: str, text: str, where: str) -> Plan:
     """The plan that `text` states; `where` names it in errors. Raises PlanError."""
-    try:  # here, because `demo` imports this module before setup brings a reader to Python 3.10
-        import tomllib
-    except ModuleNotFoundError:
-        import tomli as tomllib  # type: ignore[no-redef]
-
     try:
         found = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
