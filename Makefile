@@ -69,8 +69,9 @@ report: ## an archive for an issue report, without contents of requests and secr
 engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu, ARGS="--dry-run --json")
 	@$(BUILD) engines $(ARGS)
 
-repository: setup ## write model_repository/*/config.pbtxt from plans/
+repository: setup ## write model_repository/*/config.pbtxt from plans/, and the plans' schema
 	@$(BIN)/python -m build_scripts repository
+	@$(BIN)/python -m build_scripts.plans.reference
 
 lock: setup ## resolve the lock files anew, or torch's of PyTorch's INDEX=https://download.pytorch.org/whl/cu126
 	@$(BIN)/python -m build_scripts.commands.lock $(if $(INDEX),--index $(INDEX))

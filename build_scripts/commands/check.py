@@ -47,6 +47,7 @@ def checks() -> list[tuple[str, list[str]]]:
     imports = [str(paths.VENV / "bin" / "lint-imports"), "--no-logo", "--no-cache"]
     found.append(("imports", ["env", where, *imports]))
     found.append(("repository", [python, "-m", "build_scripts", "repository", "--check"]))
+    found.append(("plan schema", [python, "-m", "build_scripts.plans.reference", "--check"]))
     return found
 
 
