@@ -34,3 +34,19 @@ def test_what_runs_before_setup_needs_no_package(module: str) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_measure_says_which_package_it_lacks_where_there_is_no_environment(tmp_path: Path) -> None:
+    for name in ("build_scripts", "onecard"):
+        (tmp_path / name).symlink_to(paths.ROOT / name)
+    ran = subprocess.run(
+        [sys.executable, "-S", "-m", "build_scripts", "measure"],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert f"measure: `{sys.executable}` has no `pydantic`" in ran.stderr
+    assert f"`{sys.executable} -m pip install pydantic`" in ran.stderr
