@@ -46,7 +46,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def play(client: Client, recording: Path, is_placeholder: bool, shows_verdicts: bool) -> Transcript:
     """Transcribe `recording` while the bundled emails are triaged. Raises OnecardError."""
-    with ThreadPoolExecutor(1) as background:
+    background = ThreadPoolExecutor(1)
+    try:
         say(f"\ntriaging the emails in {_relative(EMAILS)}")
         triage = background.submit(triaged, client)
         say(f"transcribing {_relative(recording)} at the same time")
@@ -54,6 +55,8 @@ def play(client: Client, recording: Path, is_placeholder: bool, shows_verdicts: 
         transcript = client.transcribe(recording)
         show_transcript(transcript, time.monotonic() - started_s)
         subjects, verdicts, summary = triage.result()
+    finally:
+        background.shutdown(wait=False)  # a triage that nobody reads ends with its client
     say("\nthe triage, which lets speech go first:")
     show_triage(summary)
     if is_placeholder:

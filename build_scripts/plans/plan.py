@@ -46,7 +46,7 @@ def load(name: str) -> Plan:
     except UnicodeDecodeError as error:
         raise PlanError(f"{where} is not UTF-8 ({error}); save it as that") from error
     except OSError as error:
-        raise PlanError(f"{where} cannot be read ({error.strerror}); mend that") from error
+        raise PlanError(f"{where} cannot be read ({error.strerror}); fix that") from error
     return parse(name, text, where)
 
 
@@ -55,7 +55,7 @@ def parse(name: str, text: str, where: str) -> Plan:
     try:
         stated = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-        raise PlanError(f"{where} is not TOML ({error}); mend it") from error
+        raise PlanError(f"{where} is not TOML ({error}); fix it") from error
     try:
         _verify_sections(stated)
         plan = Plan(name=name, overrides=stated.pop("models", {}), **stated)
