@@ -37,9 +37,9 @@ def main(arguments: Sequence[str]) -> None:
             transcript = play(client, recording, checkpoint == EMBEDDED, shows_verdicts)
         except OnecardError as error:
             raise ServerError(f"the demonstration failed: {error}") from None
-    written = write(transcript, paths.ROOT / ".demo")
-    say(f"\nthe recording and its reference turns: {_relative(recording.parent)}")
-    say("the transcript: " + ", ".join(_relative(path) for path in written))
+        written = write(transcript, paths.ROOT / ".demo")
+        say(f"\nthe recording and its reference turns: {_relative(recording.parent)}")
+        say("the transcript: " + ", ".join(_relative(path) for path in written))
     say("`make serve` starts a server that stays; `onecard transcribe FILE`, `onecard chat` and")
     say("`onecard triage MAILS` use it")
 
