@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BUILD := $(PYTHON) -m build_scripts
 BIN := .venv/bin
-SOURCES := onecard client build_scripts backends model_repository bench evaluation tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bench eval perf fuzz samples demo plan roofline doctor measure report serve wait stop status test check fmt engines repository lock clean
@@ -13,8 +12,8 @@ help: ## print this list
 setup: ## everything that serving needs: .venv, Triton, models (PYTHON=python3.11)
 	@$(BUILD) setup
 
-demo: ## set up, start a server, transcribe a conversation, stop
-	@$(BUILD) demo
+demo: ## set up, start a server, transcribe a conversation beside a triage, stop (ARGS=--verdicts)
+	@$(BUILD) demo $(ARGS)
 
 serve: ## run the server until Ctrl-C (HTTP_PORT, GRPC_PORT, METRICS_PORT, ADDRESS, PLAN, VRAM_GIB, DETACH=1, WARMUP=0)
 	@$(BUILD) serve
@@ -35,7 +34,7 @@ check: setup ## lint, types, generated files; changes nothing
 	@$(BIN)/python -m build_scripts check
 
 fmt: setup ## format the code and apply safe fixes
-	@$(BIN)/ruff format $(SOURCES) && $(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: setup samples ## ratios measured side by side, a page and plots (NAMES="start memory", ARGS="--quick" or --list)
 	@$(BIN)/python -m bench $(NAMES) $(ARGS)
@@ -72,6 +71,7 @@ engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu
 
 repository: setup ## write the config.pbtxt files in git, or a whole repository of one plan (PLAN=rtx4090, ARGS="--into DIR")
 	@$(BIN)/python -m build_scripts repository $(ARGS)
+	@$(BIN)/python -m build_scripts.plans.reference
 
 lock: setup ## resolve the lock files anew, or torch's of PyTorch's INDEX=https://download.pytorch.org/whl/cu126
 	@$(BIN)/python -m build_scripts.commands.lock $(if $(INDEX),--index $(INDEX))

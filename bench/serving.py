@@ -11,9 +11,9 @@ from typing import Any
 
 import tritonclient.grpc as triton
 
-from build_scripts.commands.demo import running
 from build_scripts.server.door.order import owner_headers
 from build_scripts.server.settings import Settings
+from build_scripts.server.temporary import running
 from onecard_client import Client
 
 Times = dict[str, dict[str, float]]  # model -> `requests`, `queue_s`, `compute_s`

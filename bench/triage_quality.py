@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.mails import labelled
-from build_scripts.commands.demo import running
+from build_scripts.server.temporary import running
 from onecard_client import Client
 
 ROOT = Path(__file__).parents[1]

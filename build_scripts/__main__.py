@@ -4,6 +4,7 @@ import importlib
 import os
 import shutil
 import sys
+from types import ModuleType  # noqa: F401 (the comments of types name it)
 
 VERBS = {
     "setup": "build_scripts.commands.setup",
@@ -11,6 +12,7 @@ VERBS = {
     "clean": "build_scripts.commands.clean",
     "check": "build_scripts.commands.check",
     "demo": "build_scripts.commands.demo",
+    "play": "build_scripts.commands.play",
     "serve": "build_scripts.commands.serve",
     "wait": "build_scripts.commands.serve",
     "stop": "build_scripts.commands.serve",
@@ -42,7 +44,7 @@ def main():  # type: () -> int
     from build_scripts.errors import BuildError
 
     try:
-        module = importlib.import_module(VERBS[verb])
+        module = _module(verb)
         if VERBS[verb] in ("build_scripts.commands.serve", "build_scripts.commands.setup"):
             result = module.main(verb, arguments)
         else:
@@ -54,6 +56,19 @@ def main():  # type: () -> int
         sys.stderr.write("{}: interrupted\n".format(verb))
         return 130
     return int(result or 0)
+
+
+def _module(verb):  # type: (str) -> ModuleType
+    """What does the work of a verb."""
+    try:
+        return importlib.import_module(VERBS[verb])
+    except ImportError as error:
+        if verb not in WITHOUT_SETUP or not error.name or error.name.startswith("build_scripts"):
+            raise
+        sys.exit(
+            "{0}: `{1}` has no `{2}`, wanted to read plans: run `make setup`, or "
+            "`{1} -m pip install {2}`".format(verb, sys.executable, error.name)
+        )
 
 
 def _use_the_right_interpreter(verb):  # type: (str) -> None

@@ -111,7 +111,7 @@ def connected(url: str | None) -> Iterator[Client]:
             client.health()
             yield client
         return
-    from build_scripts.commands.demo import running
+    from build_scripts.server.temporary import running
 
     with running() as one, Client(f"{one.reachable_address}:{one.grpc_port}") as client:
         yield client

@@ -21,10 +21,10 @@ import tritonclient.grpc as triton
 
 from bench.serving import owner_client
 from build_scripts import paths
-from build_scripts.commands.demo import free_ports
 from build_scripts.server import state as claim
 from build_scripts.server import supervisor
 from build_scripts.server.door.order import owner_headers
+from build_scripts.server.temporary import free_ports
 from tests.halves import (  # noqa: F401 (hooks)
     pytest_collection_modifyitems,
     pytest_runtest_setup,

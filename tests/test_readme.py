@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts.commands.demo import free_ports
+from build_scripts.server.temporary import free_ports
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

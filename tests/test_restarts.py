@@ -12,8 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from build_scripts import paths
-from build_scripts.commands.demo import free_ports
 from build_scripts.plans import topology
+from build_scripts.server.temporary import free_ports
 from onecard_client import Client, OnecardError
 from tests import conftest
 

@@ -22,9 +22,9 @@ from bench.perf.profiles import NAMES, PROFILES
 from bench.perf.report import Level, Run
 from bench.serving import Times, owner_client, spent, times
 from build_scripts import paths as layout
-from build_scripts.commands.demo import running
 from build_scripts.console import Steps, say
 from build_scripts.errors import BuildError, ServerError
+from build_scripts.server.temporary import running
 
 RESULTS = layout.ROOT / "bench" / "results"
 CONCURRENCY = (1, 2, 4)

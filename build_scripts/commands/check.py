@@ -10,16 +10,6 @@ from build_scripts import paths
 from build_scripts.console import say
 from build_scripts.errors import BuildError
 
-SOURCES = (
-    "onecard",
-    "client",
-    "build_scripts",
-    "backends",
-    "model_repository",
-    "bench",
-    "evaluation",
-    "tests",
-)
 TYPED = (
     "onecard",
     "client/onecard_client",
@@ -44,10 +34,9 @@ def checks() -> list[tuple[str, list[str]]]:
     """Name and command of every check, in the order in which they run."""
     python = str(paths.PYTHON)
     typed = [name for name in TYPED if (paths.ROOT / name).is_dir()]
-    sources = [name for name in SOURCES if (paths.ROOT / name).is_dir()]
     found = [
-        ("ruff check", [python, "-m", "ruff", "check", *sources]),
-        ("ruff format", [python, "-m", "ruff", "format", "--check", *sources]),
+        ("ruff check", [python, "-m", "ruff", "check", "."]),
+        ("ruff format", [python, "-m", "ruff", "format", "--check", "."]),
         ("mypy", [python, "-m", "mypy", *typed]),
     ]
     for path in models():
@@ -58,6 +47,7 @@ def checks() -> list[tuple[str, list[str]]]:
     imports = [str(paths.VENV / "bin" / "lint-imports"), "--no-logo", "--no-cache"]
     found.append(("imports", ["env", where, *imports]))
     found.append(("repository", [python, "-m", "build_scripts", "repository", "--check"]))
+    found.append(("plan schema", [python, "-m", "build_scripts.plans.reference", "--check"]))
     return found
 
 

@@ -15,21 +15,16 @@ def main(arguments: Sequence[str]) -> None:
     """Remove caches, logs and half-finished downloads of this checkout."""
     doomed = [paths.ROOT / name for name in CACHES]
     doomed += [paths.DOWNLOADS, paths.LOG, paths.ROOT / ".demo"]
-    for folder in (
-        "backends",
-        "bench",
-        "build_scripts",
-        "client",
-        "model_repository",
-        "onecard",
-        "tests",
-    ):
-        doomed += (paths.ROOT / folder).rglob("__pycache__")
+    for folder in paths.ROOT.iterdir():
+        if folder.is_dir() and not folder.name.startswith("."):
+            doomed += folder.rglob("__pycache__")
     doomed += paths.ENGINES.glob(".*.new")
     doomed += paths.SAMPLES.glob(".*.new")
     doomed += paths.TRITON.glob(".*.new")
     doomed += paths.PERF.glob(".*.new")
-    found = [path for path in doomed if path.exists()]
-    for path in found:
-        shutil.rmtree(path)
-    say(f"removed {len(found)} folders")
+    num_removed = 0
+    for path in doomed:
+        if path.exists():  # it may lie in one that was just removed
+            shutil.rmtree(path)
+            num_removed += 1
+    say(f"removed {num_removed} folders")

@@ -5,26 +5,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from build_scripts import arguments as dial
-from build_scripts import paths, processes
+from build_scripts import paths
 from build_scripts.console import say
 from build_scripts.errors import ServerError
-from build_scripts.server import lifecycle, preflight, served, settings, state
+from build_scripts.server import lifecycle, preflight, running, served, settings, state
 from build_scripts.server.api import Api
-from build_scripts.server.logs import reader
 from build_scripts.server.settings import Settings
-
-WAIT_TIMEOUT_S = 300
-POLL_S = 0.2
-SAY_EVERY_S = 10.0
 
 
 def main(verb: str, arguments: Sequence[str]) -> None:
@@ -35,7 +28,7 @@ def main(verb: str, arguments: Sequence[str]) -> None:
         dial.add_argument(parser)
         parser.add_argument("--detach", action="store_true", help="return at once; or DETACH=1")
     if verb == "wait":
-        help_text = f"seconds, default {WAIT_TIMEOUT_S}; or TIMEOUT="
+        help_text = f"seconds, default {running.WAIT_TIMEOUT_S}; or TIMEOUT="
         parser.add_argument("--timeout", type=float, help=help_text)
     parsed = parser.parse_args(arguments)
     one = settings.from_arguments(parsed)
@@ -46,9 +39,10 @@ def main(verb: str, arguments: Sequence[str]) -> None:
     elif verb == "serve":
         lifecycle.Server(one, say).run()
     elif verb == "wait":
-        wait(one, parsed.timeout or _seconds(os.environ.get("TIMEOUT") or str(WAIT_TIMEOUT_S)))
+        limit = os.environ.get("TIMEOUT") or str(running.WAIT_TIMEOUT_S)
+        running.wait(one, parsed.timeout or _seconds(limit))
     elif verb == "stop":
-        stop(one)
+        running.stop(one)
     else:
         status(one)
 
@@ -78,55 +72,10 @@ def detach(one: Settings, arguments: Sequence[str]) -> None:
             start_new_session=True,
         )
     while process.poll() is None and state.state(one).get("supervisor") != process.pid:
-        time.sleep(POLL_S)
+        time.sleep(running.POLL_S)
     if process.poll() is not None:
-        raise ServerError(_messages(one))
+        raise ServerError(running.messages(one))
     say(f"serving in the background (pid {process.pid}); `make wait` waits until it is ready")
-
-
-def wait(one: Settings, timeout_s: float) -> None:
-    """Return when every model is ready, saying meanwhile what the server says.
-
-    Raises ServerError when there is no server, when it ends, or after `timeout_s`.
-    """
-    if not state.is_held(one.run):
-        if one.messages.is_file():
-            raise ServerError(f"no server runs on port `{one.http_port}`:\n{_messages(one)}")
-        raise ServerError(f"no server runs on port `{one.http_port}`: `make serve DETACH=1`")
-    deadline_s = time.monotonic() + timeout_s
-    tail = reader.Tail(one.messages)
-    while time.monotonic() < deadline_s:
-        ended = not state.is_held(one.run)
-        ready = not state.trouble(state.state(one)) and Api(one.url).is_ready()
-        for line in tail.lines():  # after looking, so that the last words are among them
-            say(line)
-        if ready:
-            return
-        if ended:
-            raise ServerError("the server ended while it was waited for; why is said above")
-        time.sleep(POLL_S)
-    raise ServerError(
-        f"not ready after {timeout_s:.0f} s, which was the limit (TIMEOUT=): "
-        f"look at `{one.log}`; `make stop` ends it"
-    )
-
-
-def stop(one: Settings) -> None:
-    """End the server as SIGTERM does, and wait for it; a second SIGINT here ends it at once."""
-    if not state.is_held(one.run):
-        left = state.reclaim(one.run)
-        say(f"no server runs on port `{one.http_port}`" + (f"; cleaned up {left}" if left else ""))
-        return
-    pid = int(state.state(one).get("supervisor", 0)) or _wait_for_supervisor(one)
-    for number in (signal.SIGTERM, signal.SIGCONT):  # one that is stopped hears of nothing
-        processes.kill(pid, number)
-    said_s = time.monotonic()
-    while state.is_held(one.run) and processes.is_alive(pid):
-        if time.monotonic() - said_s > SAY_EVERY_S:
-            say("waiting for requests in flight")
-            said_s = time.monotonic()
-        time.sleep(POLL_S)
-    say("stopped")
 
 
 def status(one: Settings) -> None:
@@ -146,17 +95,3 @@ def _seconds(text: str) -> float:
         if float(text) > 0:
             return float(text)
     raise ServerError(f"`TIMEOUT` is `{text}`, wanted a number of seconds above 0")
-
-
-def _wait_for_supervisor(one: Settings) -> int:
-    while state.is_held(one.run):
-        pid = state.state(one).get("supervisor")
-        if pid:
-            return int(pid)
-        time.sleep(POLL_S)
-    raise ServerError("the server ended by itself")
-
-
-def _messages(one: Settings) -> str:
-    lines = Path(one.messages).read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(lines[-20:]) or "it said nothing"

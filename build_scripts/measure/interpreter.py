@@ -25,6 +25,7 @@ else:
     else:
         try:
             torch.ones(1, device="cuda").item()
+            import pydantic  # what it measures reads plans
             print(json.dumps({"problem": ""}))
         except Exception as error:
             print(json.dumps({"problem": f"{about}: {str(error).splitlines()[0]}"}))

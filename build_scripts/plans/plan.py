@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from typing import Any, get_type_hints
+import sys
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 from build_scripts import paths
 from build_scripts.errors import PlanError
-from build_scripts.plans import values
 from build_scripts.plans.languages import MODELS
-from build_scripts.plans.schema import (
-    Align,
-    Card,
-    Chat,
-    Diarize,
-    Fit,
-    Llm,
-    Plan,
-    Serving,
-    Speech,
-    Triage,
-)
+from build_scripts.plans.schema import Align, Plan
+from build_scripts.plans.values import verify_known
 
 PLANS = paths.ROOT / "plans"
-
-SECTIONS: dict[str, type[Any]] = {
-    "card": Card,
-    "speech": Speech,
-    "align": Align,
-    "diarize": Diarize,
-    "llm": Llm,
-    "chat": Chat,
-    "triage": Triage,
-    "serving": Serving,
-    "fit": Fit,
-}
-OPTIONAL = ("card", "fit", "chat", "serving")
+SECTIONS = ("card", "speech", "align", "diarize", "llm", "chat", "triage", "serving", "fit")
+_REQUIRED = ("speech", "align", "diarize", "llm", "triage")
+_MAX_NUMBER = 2**63 - 1  # of TOML
 
 
 def names() -> list[str]:
@@ -61,34 +46,21 @@ def load(name: str) -> Plan:
     except UnicodeDecodeError as error:
         raise PlanError(f"{where} is not UTF-8 ({error}); save it as that") from error
     except OSError as error:
-        raise PlanError(f"{where} cannot be read ({error.strerror}); mend that") from error
+        raise PlanError(f"{where} cannot be read ({error.strerror}); fix that") from error
     return parse(name, text, where)
 
 
 def parse(name: str, text: str, where: str) -> Plan:
     """The plan that `text` states; `where` names it in errors. Raises PlanError."""
-    try:  # here, because `demo` imports this module before setup brings a reader to Python 3.10
-        import tomllib
-    except ModuleNotFoundError:
-        import tomli as tomllib  # type: ignore[no-redef]
-
     try:
-        found = tomllib.loads(text)
+        stated = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-        raise PlanError(f"{where} is not TOML ({error}); mend it") from error
+        raise PlanError(f"{where} is not TOML ({error}); fix it") from error
     try:
-        _verify_keys("the top", found, [*SECTIONS, "models"])
-        missing = [key for key in SECTIONS if key not in found and key not in OPTIONAL]
-        if missing:
-            raise PlanError(f"there is no [{missing[0]}]; a plan states every section")
-        if ("card" in found) != ("fit" in found):
-            raise PlanError("[card] and [fit] go together; without a GPU there is neither")
-        sections = {key: _section(key, kind, found) for key, kind in SECTIONS.items()}
-        given = {key: value for key, value in sections.items() if value is not None}
-        overrides = values.table("models", found) if "models" in found else {}
-        read = Plan(name, overrides=overrides, **given)
-        _verify_together(read)
-        return read
+        _verify_sections(stated)
+        plan = Plan(name=name, overrides=stated.pop("models", {}), **stated)
+        _verify_together(plan)
+        return plan
     except PlanError as error:
         raise PlanError(f"{where}: {error}") from None
 
@@ -106,24 +78,21 @@ def with_vram(plan: Plan, vram_gib: float | None) -> Plan:
     return dataclasses.replace(plan, card=dataclasses.replace(plan.card, vram_gib=vram_gib))
 
 
-def _section(name: str, kind: type[Any], found: dict[str, Any]) -> Any:
-    if name not in found:
-        return None
-    table = values.table(name, found)
-    _verify_keys(name, table, [one.name for one in dataclasses.fields(kind)])
-    hints = get_type_hints(kind)
-    for one in dataclasses.fields(kind):
-        required = one.default is dataclasses.MISSING
-        if required and one.name not in table:
-            raise PlanError(f"{name}.{one.name} is missing")
-    return kind(
-        **{key: values.of_type(f"{name}.{key}", hints[key], value) for key, value in table.items()}
-    )
-
-
-def _verify_keys(where: str, found: dict[str, Any], known: list[str]) -> None:
-    for key in found:
-        values.verify_known(where, key, known)
+def _verify_sections(stated: dict[str, Any]) -> None:
+    """Raises PlanError for a section that is unknown or missing, and for a number beyond TOML's."""
+    for key in stated:
+        verify_known("the top", key, [*SECTIONS, "models"])
+    missing = [key for key in _REQUIRED if key not in stated]
+    if missing:
+        raise PlanError(f"there is no [{missing[0]}]; a plan states every section")
+    if ("card" in stated) != ("fit" in stated):
+        raise PlanError("[card] and [fit] go together; without a GPU there is neither")
+    for section, values in stated.items():
+        for key, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, int) and abs(value) > _MAX_NUMBER:
+                raise PlanError(
+                    f"{section}.{key} is a number beyond 64 bits, must be a smaller one"
+                )
 
 
 def _verify_together(plan: Plan) -> None:

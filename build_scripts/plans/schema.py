@@ -1,12 +1,20 @@
-"""The sections of a plan: what each key is, and which values it may have."""
+"""The sections of a plan: what each key means, and which values it may have.
+
+The texts below the keys are what editors show (plans/plan.schema.json) and the table of
+docs/plans.md; `make repository` writes both.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from build_scripts.errors import PlanError
-from build_scripts.plans import values
+from build_scripts.plans.section import CONFIG, Section
+from build_scripts.plans.values import Count, Flag, Names, Number, SomeNames, Text
 
 MAX_VRAM_GIB = 10_000
 DEFAULT_PLAN = "cpu"  # its configuration is the config.pbtxt; others are configs/<plan>.pbtxt
@@ -27,22 +35,23 @@ Quantisation = Literal["int4_awq", "int4_gptq", "int8", "float16", "gguf"]
 Topology = Literal["one_process", "two_servers", "orchestrator"]
 
 
-@dataclass(frozen=True)
-class Card:
-    """The GPU. `name`: what the driver calls it, or a part of that; `sm`: compute capability, 86
-    for 8.6. `unified`: its memory is the machine's, as on GB10."""
+@dataclass(frozen=True, config=CONFIG)
+class Card(Section):
+    """The GPU. Left out, as [fit] then is, in a plan for the CPU."""
 
-    name: str
-    sm: int
-    vram_gib: float
-    headroom_gib: float
-    unified: bool = False
+    name: Text  # an empty one is a part of every name
+    """What the driver calls the GPU, or some whole words of that; `PLAN=auto` looks for it."""
+    sm: Annotated[int, Field(strict=True, ge=50)]
+    """Compute capability, 86 for 8.6. Engines run only on the one they were built for."""
+    vram_gib: Annotated[Number, Field(ge=1, le=MAX_VRAM_GIB)]
+    """Its memory as `nvidia-smi` says, in GiB. The one dial: change it alone, and [fit] says what
+    follows. Error correction takes 1/16 of an A10's or A40's."""
+    headroom_gib: Annotated[Number, Field(ge=0)]
+    """Memory that is kept free, in GiB, for a desktop and for what no sum foresees."""
+    unified: Flag = False
+    """Whether the memory is the machine's, as on GB10. The host's own need is counted then."""
 
     def __post_init__(self) -> None:
-        values.says_something("card.name", self.name)  # an empty one is a part of every name
-        values.within("card.sm", self.sm, 50)
-        values.within("card.vram_gib", self.vram_gib, 1, MAX_VRAM_GIB)
-        values.within("card.headroom_gib", self.headroom_gib, 0)
         if self.headroom_gib >= self.vram_gib:
             raise PlanError(
                 f"card.headroom_gib is `{self.headroom_gib}`, must be less than card.vram_gib, "
@@ -50,35 +59,41 @@ class Card:
             )
 
 
-@dataclass(frozen=True)
-class Speech:
-    """Whisper. `precision` of the weights. `chunks_in_flight`: of at most 30 s, decoded together
-    (the engine's batch); `chunks_per_request`: of them and those waiting, from one recording."""
+@dataclass(frozen=True, config=CONFIG)
+class Speech(Section):
+    """Whisper."""
 
     model: SpeechModel
+    """The size of Whisper."""
     precision: SpeechPrecision
-    beam_width: int
-    chunks_in_flight: int
-    chunks_per_request: int
+    """Of Whisper's weights; on the CPU, what CTranslate2 computes in."""
+    beam_width: Count
+    """Beams of a request that names none, and the most that one may name. Multiplies the
+    self-attention cache; up to 3 beams the pools keep their size."""
+    chunks_in_flight: Count
+    """Chunks of at most 30 s that are decoded together: the engine's batch."""
+    chunks_per_request: Count
+    """Chunks of one recording that are decoded or wait at a time; two full batches are usual."""
 
-    def __post_init__(self) -> None:
-        for key in ("beam_width", "chunks_in_flight", "chunks_per_request"):
-            values.within(f"speech.{key}", getattr(self, key), 1)
 
-
-@dataclass(frozen=True)
-class Align:
-    """wav2vec2 CTC. `precision`: in which it computes; on the CPU what the processor does not have
-    becomes float32. `batch_size`: segments of one forward; `max_loaded`: languages at a time;
-    `preload`: those loaded at the start; `languages`: those loaded when a recording has them, in
-    the place of the one that was not used for longest."""
+@dataclass(frozen=True, config=CONFIG)
+class Align(Section):
+    """wav2vec2, which times words."""
 
     device: Device
+    """Where alignment runs."""
     precision: Literal["float16", "bfloat16", "float32"]
-    batch_size: int
-    max_loaded: int
-    preload: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
+    """What it computes in: `bfloat16` on the CPU only, `float16` on a GPU only. A precision that
+    the processor lacks becomes `float32`."""
+    batch_size: Count
+    """Segments in one forward pass on a GPU."""
+    max_loaded: Count
+    """Languages that are loaded at a time; the ledger counts the largest of them."""
+    preload: Names = ()
+    """Languages that are fetched, and loaded at the start."""
+    languages: Names = ()
+    """Languages that are fetched, and loaded when a recording has them, in place of the one that
+    was not used for longest."""
 
     @property
     def fetched(self) -> tuple[str, ...]:
@@ -86,55 +101,57 @@ class Align:
         return tuple(dict.fromkeys((*self.preload, *self.languages)))
 
     def __post_init__(self) -> None:
-        values.names("align.preload", self.preload)
-        values.names("align.languages", self.languages)
-        values.within("align.batch_size", self.batch_size, 1)
-        values.within("align.max_loaded", self.max_loaded, max(1, len(self.preload)))
+        if self.max_loaded < len(self.preload):
+            raise PlanError(
+                f"align.max_loaded is `{self.max_loaded}`, must be at least {len(self.preload)}, "
+                "as many as align.preload has"
+            )
 
 
-@dataclass(frozen=True)
-class Diarize:
-    """pyannote. Batch sizes: windows of one forward. `segmentation_precision`: of the LSTM that
-    `detect_speech` runs on the CPU, whose scores both use; what the processor does not have becomes
-    float32. `pipeline`: a directory with a pyannote pipeline, or "none" for the embedded models."""
+@dataclass(frozen=True, config=CONFIG)
+class Diarize(Section):
+    """pyannote, which tells speakers apart."""
 
     device: Device
-    segmentation_batch_size: int
-    embedding_batch_size: int
+    """Where diarization runs."""
+    segmentation_batch_size: Count
+    """Windows of 10 s in one forward pass of segmentation."""
+    embedding_batch_size: Count
+    """Windows of 10 s in one forward pass of speaker embedding."""
     segmentation_precision: Literal["bfloat16", "float32"] = "float32"
-    pipeline: str = "none"
+    """Of the LSTM that finds speech and its speakers on the CPU. A precision that the processor
+    lacks becomes `float32`; the result's `engine.detect_speech` says which it was."""
+    pipeline: Text = "none"
+    """`community-1` (pyannote's, where its terms were accepted, else the package's network with a
+    warning), the directory of a pipeline, or `none` for the package's network."""
 
-    def __post_init__(self) -> None:
-        values.within("diarize.segmentation_batch_size", self.segmentation_batch_size, 1)
-        values.within("diarize.embedding_batch_size", self.embedding_batch_size, 1)
-        values.says_something("diarize.pipeline", self.pipeline)
 
+@dataclass(frozen=True, config=CONFIG)
+class Llm(Section):
+    """The language model."""
 
-@dataclass(frozen=True)
-class Llm:
-    """The LLM.
-
-    `checkpoint`: a Hugging Face repository (`owner/name`) or a directory; without a card
-    "embedded" or a GGUF file. `revision`: of the repository, a commit. `architecture`: a name in
-    `architectures.LLMS`. `context_tokens`: of one sequence, prompt and output; `kv_tokens`: of all
-    sequences in flight together. `max_num_tokens`: of one step, which activations grow with.
-    `engine`: what runs a GGUF file, without a card only.
-    """
-
-    checkpoint: str
+    checkpoint: Text
+    """A Hugging Face repository (`owner/name`) or a directory; without a GPU `embedded` or the
+    path of a GGUF file."""
     quantisation: Quantisation
-    context_tokens: int
-    kv_tokens: int
-    sequences_in_flight: int
-    max_num_tokens: int
+    """The form of the checkpoint's weights; `gguf` without a GPU only."""
+    context_tokens: Count
+    """Tokens of one sequence, prompt and output; what the engine is built for."""
+    kv_tokens: Count
+    """Tokens of all sequences in flight together, at least `context_tokens`."""
+    sequences_in_flight: Count
+    """Sequences that are generated together: the engine's batch."""
+    max_num_tokens: Count
+    """Tokens of one step, which activations grow with; a longer prompt goes in pieces."""
     architecture: str = ""
+    """The dimensions that the ledger computes with, by a name in `build_scripts/memory/shapes.py`;
+    stated beside a [card]. Engines are made of Mistral's and Llama's; others can be planned."""
     revision: str = ""
+    """The commit or branch of the Hugging Face repository."""
     engine: Literal["", "openvino", "llama.cpp"] = ""
+    """What runs a GGUF file; stated without a [card] only."""
 
     def __post_init__(self) -> None:
-        values.says_something("llm.checkpoint", self.checkpoint)
-        for key in ("context_tokens", "sequences_in_flight", "max_num_tokens"):
-            values.within(f"llm.{key}", getattr(self, key), 1)
         if self.kv_tokens < self.context_tokens:
             raise PlanError(
                 f"llm.kv_tokens is `{self.kv_tokens}`, must be at least llm.context_tokens, "
@@ -142,73 +159,71 @@ class Llm:
             )
 
 
-@dataclass(frozen=True)
-class Chat:
-    """Defaults of a request. `max_tokens`: of the output."""
+@dataclass(frozen=True, config=CONFIG)
+class Chat(Section):
+    """Defaults of a request to `chat`."""
 
-    max_tokens: int = 512
-    temperature: float = 0.15
-
-    def __post_init__(self) -> None:
-        values.within("chat.max_tokens", self.max_tokens, 1)
-        values.within("chat.temperature", self.temperature, 0, 2)
+    max_tokens: Count = 512
+    """Tokens of output where a request names no number."""
+    temperature: Annotated[Number, Field(ge=0, le=2)] = 0.15
+    """Temperature where a request names none."""
 
 
-@dataclass(frozen=True)
-class Triage:
-    """What triage decides and how. `mails_per_call` share one context window, with
-    `max_tokens_per_mail` of output each. `instructions`: empty for the built-in text."""
+@dataclass(frozen=True, config=CONFIG)
+class Triage(Section):
+    """What triage decides about emails, and how."""
 
-    categories: tuple[str, ...]
-    priorities: tuple[str, ...]
-    mails_per_call: int
-    max_tokens_per_mail: int
-    max_calls_in_flight: int
-    drafts: bool = True
+    categories: SomeNames
+    """What an email may be about."""
+    priorities: SomeNames
+    """How urgent an email may be, most urgent first."""
+    mails_per_call: Count
+    """Emails that share one call of the language model, and its context window."""
+    max_tokens_per_mail: Count
+    """Tokens of output for each email."""
+    max_calls_in_flight: Count
+    """Calls of the language model at a time; each may take a whole context window."""
+    drafts: Flag = True
+    """Whether replies are drafted."""
     instructions: str = ""
-    confidence_threshold: float = 0.5
-    max_speech_wait_s: float = 120.0
-
-    def __post_init__(self) -> None:
-        for key in ("mails_per_call", "max_tokens_per_mail", "max_calls_in_flight"):
-            values.within(f"triage.{key}", getattr(self, key), 1)
-        if not self.categories or not self.priorities:
-            raise PlanError("triage.categories and triage.priorities must not be empty")
-        values.names("triage.categories", self.categories)
-        values.names("triage.priorities", self.priorities)
-        values.within("triage.confidence_threshold", self.confidence_threshold, 0, 1)
-        values.within("triage.max_speech_wait_s", self.max_speech_wait_s, 0)
+    """Who you are and how to judge, in place of the built-in text; empty for that text."""
+    confidence_threshold: Annotated[Number, Field(ge=0, le=1)] = 0.5
+    """A verdict with less confidence is marked for review."""
+    max_speech_wait_s: Annotated[Number, Field(ge=0)] = 120.0
+    """Seconds that one request waits in sum for speech to go first."""
 
 
-@dataclass(frozen=True)
-class Fit:
-    """How far `vram_gib` alone may move the rest (`refit` says in which order).
+@dataclass(frozen=True, config=CONFIG)
+class Fit(Section):
+    """How far `card.vram_gib` alone may move the rest."""
 
-    `precisions`: what speech.precision may be lowered to; empty: never.
-    """
-
-    min_chunks_in_flight: int
-    max_chunks_in_flight: int
-    min_context_tokens: int
-    max_context_tokens: int
+    min_chunks_in_flight: Count
+    """The fewest chunks in flight; they give way first."""
+    max_chunks_in_flight: Count
+    """The most chunks in flight."""
+    min_context_tokens: Count
+    """The shortest context, which gives way second."""
+    max_context_tokens: Count
+    """The longest context."""
     precisions: tuple[SpeechPrecision, ...] = ()
+    """What `speech.precision` may be lowered to, last of all; empty: never."""
 
     def __post_init__(self) -> None:
         for key in ("chunks_in_flight", "context_tokens"):
             least, most = getattr(self, f"min_{key}"), getattr(self, f"max_{key}")
-            values.within(f"fit.min_{key}", least, 1)
             if least > most:
                 raise PlanError(
                     f"fit.min_{key} is `{least}`, must be at most fit.max_{key}, `{most}`"
                 )
 
 
-@dataclass(frozen=True)
-class Serving:
-    """`topology`: where the two engines live: `one_process` or `two_servers`. `orchestrator`, a
-    worker process for each, is known so that it is refused with the reason."""
+@dataclass(frozen=True, config=CONFIG)
+class Serving(Section):
+    """Where the engines live."""
 
     topology: Topology = "one_process"
+    """`one_process` for both engines in one tritonserver, `two_servers` for one each.
+    `orchestrator` is refused, with the reason."""
 
     def __post_init__(self) -> None:
         # initializeOrchestrator of cpp/tensorrt_llm/executor/executorImpl.cpp sends the worker that
@@ -223,10 +238,9 @@ class Serving:
             )
 
 
-@dataclass(frozen=True)
-class Plan:
-    """`card` and `fit`: None for the plan without a GPU. `overrides`: model -> what its entry in
-    the table of `serving` is replaced by."""
+@dataclass(frozen=True, config=CONFIG)
+class Plan(Section):
+    """What one GPU, or none, runs and with which numbers."""
 
     name: str
     speech: Speech
@@ -239,3 +253,4 @@ class Plan:
     card: Card | None = None
     fit: Fit | None = None
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Replaces entries of one model in `build_scripts/model_repository/models.py`."""

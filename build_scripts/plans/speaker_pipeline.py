@@ -1,8 +1,4 @@
-"""Which pipeline of pyannote's a plan wants for `diarize`, and where that looks for it.
-
-`demo` imports it before setup, so it needs nothing but the standard library; what makes the
-pipeline is `trtllm_diarize`.
-"""
+"""Which pipeline of pyannote's a plan wants for `diarize`, and where that model looks for it."""
 
 from __future__ import annotations
 

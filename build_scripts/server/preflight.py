@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from build_scripts import child_process, paths, processes
+from build_scripts.engines import build
 from build_scripts.errors import PortTaken, ServerError
 from build_scripts.plans import speaker_pipeline
 from build_scripts.server import settings
@@ -46,10 +47,6 @@ def check_engines(
     """Raises ServerError that names every directory without which a model would not load, and the
     command that makes them; a warning for what is only less: a language, an engine of before the
     plan was changed. What lies in them is verified by the models."""
-    from build_scripts.engines import (
-        build,
-    )  # it wants packages, and `demo` imports this before setup
-
     plan = found.plan
     cure = build.cure(plan, vram_gib)
     wanted = [one for one in build.directories(plan) if _is_wanted(one, found.launch)]

@@ -11,6 +11,7 @@ from build_scripts import arguments, paths
 from build_scripts.errors import ServerError
 from build_scripts.memory import fit
 from build_scripts.memory import kv_cache as knobs
+from build_scripts.model_repository import render
 from build_scripts.plans.schema import Plan
 from build_scripts.server import launch
 from build_scripts.server.launch import Launch
@@ -58,10 +59,6 @@ def repository_of(server: Settings, served: Served, say: Callable[[str], None]) 
     plan was edited, or is new (Triton would serve config.pbtxt, another plan's, without a word)."""
     if server.repository != paths.MODEL_REPOSITORY:
         return server.repository
-    from build_scripts.model_repository import (
-        render,
-    )  # `demo` imports this module before setup brings protobuf
-
     texts = render.render(served.plan, served.knobs)
     if all(_is_as(server.repository / path, text) for path, text in texts.items()):
         return server.repository

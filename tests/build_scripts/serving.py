@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from build_scripts import paths, processes
-from build_scripts.commands.demo import free_ports
 from build_scripts.server import settings
+from build_scripts.server.temporary import free_ports
 
 TIMEOUT_S = 120
 INSTALLED = (paths.RUNTIME / "manifest.json").is_file()

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from build_scripts.commands.demo import free_ports
 from build_scripts.server.door import http, process, rules
 from build_scripts.server.door.http import HttpDoor
 from build_scripts.server.door.rules import Rules
+from build_scripts.server.temporary import free_ports
 
 TIMEOUT_S = 30
 

@@ -14,7 +14,7 @@ from build_scripts.bootstrap import triton
 from build_scripts.commands import serve
 from build_scripts.errors import InstallError, ServerError
 from build_scripts.plans import plan
-from build_scripts.server import api, launch, preflight, regions, settings
+from build_scripts.server import api, launch, preflight, regions, running, settings
 from build_scripts.server.logs import reader
 
 CPU = launch.launch(plan.load("cpu"))
@@ -209,13 +209,13 @@ def test_a_time_to_wait_that_is_no_time(text: str, monkeypatch: pytest.MonkeyPat
 
 def test_a_time_to_wait_may_have_a_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(serve, "wait", lambda one, timeout_s: waited.append(timeout_s))
+    monkeypatch.setattr(running, "wait", lambda settings, timeout_s: waited.append(timeout_s))
     monkeypatch.setenv("TIMEOUT", "2.5")
     serve.main("wait", [])
     monkeypatch.delenv("TIMEOUT")
     serve.main("wait", [])
     serve.main("wait", ["--timeout", "7"])
-    assert waited == [2.5, serve.WAIT_TIMEOUT_S, 7.0]
+    assert waited == [2.5, running.WAIT_TIMEOUT_S, 7.0]
 
 
 def test_the_command_line_names_the_plan_unless_it_is_the_default() -> None:

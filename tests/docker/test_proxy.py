@@ -20,9 +20,9 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from build_scripts.commands.demo import free_ports
 from build_scripts.processes import is_free
 from build_scripts.server.door import rules
+from build_scripts.server.temporary import free_ports
 from onecard_client import Client
 
 CONFIGURATION = Path(__file__).parents[2] / "docker" / "nginx.conf"

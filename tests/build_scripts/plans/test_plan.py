@@ -67,10 +67,11 @@ def test_every_plan_can_be_read(name):
         ("preload", '"en"', "align.preload is `'en'`, must be a list"),
         ("preload", '["en", "en"]', "align.preload names `en` twice"),
         ("preload", "[1]", "align.preload is `1`, must be a text"),
+        ("preload", '["en", "de"]', "align.max_loaded is `1`, must be at least 2, as many as"),
         ("preload", '["ge"]', "align.preload names `ge`, must be languages that there are"),
         ("languages", '["xx"]', "align.languages names `xx`, must be languages"),
         ("kv_tokens", "4096", "kv_tokens is `4096`, must be at least llm.context_tokens, `8192`"),
-        ("categories", "[]", "must not be empty"),
+        ("categories", "[]", "triage.categories is `[]`, must not be empty"),
         ("topology", '"one"', '`one`, must be one of "one_process", "two_servers", "orchestrator"'),
         ("precisions", '["int4"]', 'fit.precisions is `int4`, must be one of "float16", "int8"'),
     ],
@@ -102,6 +103,7 @@ def test_every_plan_serves_both_engines_in_one_process(name):
         ),
         (RTX3090.replace("[align]", "[algin]"), "unknown key `algin` in the top; known: align"),
         (without(RTX3090, "beam_width"), "speech.beam_width is missing"),
+        ("[models]\nwhisper = 5\n" + CPU, "`models.whisper` is `5`, must be a section"),
         (CPU.replace("[speech]", "[chats]").replace("[chats]", "[chat.x]"), "there is no [speech]"),
         (RTX3090.partition("\n[fit]")[0], "[card] and [fit] go together"),
         (
@@ -131,7 +133,7 @@ def test_every_plan_serves_both_engines_in_one_process(name):
         ),
         (
             RTX3090.replace("[triage]", "[triage]\nmax_speech_wait_s = -1"),
-            "triage.max_speech_wait_s is `-1.0`, must be at least 0",
+            "triage.max_speech_wait_s is `-1`, must be at least 0",
         ),
     ],
 )

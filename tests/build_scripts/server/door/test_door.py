@@ -20,9 +20,9 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from build_scripts import paths
-from build_scripts.commands.demo import free_ports
 from build_scripts.server.door import rules
 from build_scripts.server.door.order import OPEN, Order
+from build_scripts.server.temporary import free_ports
 from onecard.contract import pipeline
 
 SECRET = "a secret of this test"

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from build_scripts.commands.demo import free_ports
 from build_scripts.server import settings
 from build_scripts.server.monitoring import canary
 from build_scripts.server.monitoring.canary import Canary, Reply
 from build_scripts.server.settings import Settings
+from build_scripts.server.temporary import free_ports
 from tests.build_scripts.serving import eventually
 
 TIMEOUT_S = 2.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts import processes
-from build_scripts.commands import demo
+from build_scripts.server import temporary
 
 
 @pytest.mark.parametrize("first", [1, 1024, 1026])
@@ -15,8 +15,8 @@ def test_ports_are_found_where_the_kernel_hands_out_nearly_all(
     first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "range").write_text(f"{first}\t65535\n")
-    monkeypatch.setattr(demo, "_HANDED_OUT", tmp_path / "range")
-    found = demo.free_ports(3)
+    monkeypatch.setattr(temporary, "_HANDED_OUT", tmp_path / "range")
+    found = temporary.free_ports(3)
     assert len(set(found)) == 3
     assert all(processes.is_free("127.0.0.1", port) for port in found)
 
@@ -25,5 +25,5 @@ def test_ports_lie_below_those_that_the_kernel_hands_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "range").write_text("20000\t60999\n")
-    monkeypatch.setattr(demo, "_HANDED_OUT", tmp_path / "range")
-    assert all(1024 <= port < 20000 for port in demo.free_ports(3))
+    monkeypatch.setattr(temporary, "_HANDED_OUT", tmp_path / "range")
+    assert all(1024 <= port < 20000 for port in temporary.free_ports(3))
