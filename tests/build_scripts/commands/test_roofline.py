@@ -258,7 +258,7 @@ def test_the_page_shows_what_the_command_prints(capsys: pytest.CaptureFixture[st
     held = capacity.holdings(plan.load("rtx3090"), bounds.bounds(plan.load("rtx3090")))
     audio, mails, answers = (f"{one.most:,.0f}" for one in held)
     assert f"`audio minutes / {audio} + mails / {mails} + answers / {answers} <= 1`" in PAGE
-    assert f"So many as {capacity.users(held)} users" in PAGE
+    assert f"About {capacity.users(held)} users" in PAGE
 
 
 def test_the_page_has_the_table_of_cards() -> None:

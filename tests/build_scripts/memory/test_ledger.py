@@ -283,7 +283,7 @@ def test_the_docs_totals_are_the_ledgers() -> None:
     for context in recipe.CONTEXTS:
         author, ours = recipe.AUTHOR_GIB[context], recipe.total_bytes(context) / GIB
         assert f"| {context} | {author} | {ours:.1f} GiB |" in text
-    assert f": {ledger.triage_tokens(reference())} for ten mails" in text
+    assert f": {ledger.triage_tokens(reference())} for ten emails" in text
 
 
 def test_the_docs_costs_of_a_language_are_the_ledgers() -> None:
