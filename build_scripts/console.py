@@ -7,6 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 
+GIB = 2**30
+MIB = 2**20
+
 
 class Steps:
     """Numbered steps, one line when each begins and one when it ends."""
@@ -59,4 +62,4 @@ def aside(line: str) -> None:
 
 def mib(num_bytes: int) -> str:
     """A size for people."""
-    return f"{num_bytes / 2**20:.0f} MiB"
+    return f"{num_bytes / MIB:.0f} MiB"

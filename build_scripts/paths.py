@@ -25,6 +25,7 @@ SAMPLES = ROOT / ".samples"
 PERF = ROOT / ".perf"  # what `make perf` loads a server with
 DOWNLOADS = ROOT / ".downloads"  # emptied by the step that filled it
 MODEL_REPOSITORY = ROOT / "model_repository"
+MEASURED = ROOT / "docs" / "measured"  # what `measure` writes and every ledger reads
 BACKENDS = ROOT / "backends"  # ours, linked beside Triton's own
 
 

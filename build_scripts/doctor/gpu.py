@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from build_scripts import container
 from build_scripts import gpus as nvml
-from build_scripts.console import mib
+from build_scripts.console import GIB, mib
 from build_scripts.doctor.finding import Finding, at_least, passed
 from build_scripts.gpus import Gpu
-from build_scripts.memory import ledger
-from build_scripts.memory.lines import GIB
+from build_scripts.memory.deployment import Deployment
+from build_scripts.memory.ledger import Ledger
 from build_scripts.plans import match
 from build_scripts.plans.schema import Card, Plan
 
@@ -26,11 +26,20 @@ _DRIVER_CURE = (
 
 
 def check(
-    plan: Plan, gpus: Sequence[Gpu], environment: Mapping[str, str] = os.environ, problem: str = ""
+    deployment: Deployment,
+    gpus: Sequence[Gpu],
+    environment: Mapping[str, str] = os.environ,
+    problem: str = "",
 ) -> Iterator[Finding]:
-    """Of a plan with a card. `problem`: why NVML cannot be asked, in its words."""
+    """Findings about the GPU of a plan with a card.
+
+    Args:
+        problem: why NVML cannot be asked, in its words; empty if it can.
+    """
+    plan, ledger = deployment.plan, deployment.ledger
     card = plan.card
     assert card is not None
+    assert ledger is not None
     wanted = f"{card.name}, SM{card.sm}"
     if not gpus:
         yield _no_gpu(wanted, environment, problem)
@@ -42,7 +51,7 @@ def check(
     yield driver(gpu)
     yield cuda(gpu)
     yield size(plan, card, gpu)
-    yield free_memory(plan, gpu)
+    yield free_memory(ledger, gpu)
 
 
 def _no_gpu(wanted: str, environment: Mapping[str, str], problem: str) -> Finding:
@@ -126,11 +135,10 @@ def size(plan: Plan, card: Card, gpu: Gpu) -> Finding:
     )
 
 
-def free_memory(plan: Plan, gpu: Gpu) -> Finding:
-    """What is free now against the ledger, without what the driver keeps: NVML's free does not
+def free_memory(ledger: Ledger, gpu: Gpu) -> Finding:
+    """Compare what is free now with the ledger, less what the driver keeps: NVML's free does not
     count that either."""
-    found = ledger.ledger(plan)
-    wanted = found.total_bytes - found.by_process().get("driver", 0)
+    wanted = ledger.total_bytes - ledger.by_process().get("driver", 0)
     text = f"{mib(gpu.free_bytes)} free"
     if gpu.processes:
         text += "; in use by " + ", ".join(_process(one) for one in gpu.processes)

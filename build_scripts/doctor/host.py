@@ -8,11 +8,10 @@ from collections.abc import Iterator
 
 from build_scripts import gpus, paths
 from build_scripts.bootstrap import requirements, venv
+from build_scripts.console import GIB
 from build_scripts.doctor.finding import Finding, Status, passed
 from build_scripts.engines.step import ROOM
-from build_scripts.memory import ledger
-from build_scripts.memory.lines import GIB
-from build_scripts.plans.schema import Plan
+from build_scripts.memory.deployment import Deployment
 from build_scripts.server import preflight
 from onecard import manifest
 from onecard.manifest import ManifestError
@@ -55,42 +54,48 @@ def runtime() -> Finding:
     return passed("Triton", found.model)
 
 
-def memory(plan: Plan, are_built: bool) -> Iterator[Finding]:
+def memory(deployment: Deployment, are_built: bool) -> Iterator[Finding]:
     """RAM and shared memory."""
     total, free = gpus.host_memory()
-    yield ram(plan, total, free, are_built)
+    yield ram(deployment, total, free, are_built)
     yield _of_warning("shared memory", _shared(), preflight.check_shared_memory())
 
 
-def ram(plan: Plan, total: int, free: int, are_built: bool) -> Finding:
-    """`are_built`: the engines are there, so that serving alone wants memory."""
+def ram(deployment: Deployment, total: int, free: int, are_built: bool) -> Finding:
+    """Compare the machine's memory with what is still to be done.
+
+    Args:
+        are_built: the engines are there, so that only serving needs memory.
+    """
+    ledger = deployment.ledger
     found = f"{total / GIB:.1f} GiB, {free / GIB:.1f} available"
-    if plan.card is None or are_built:
-        least = CPU_RAM_BYTES if plan.card is None else SERVING_RAM_BYTES
+    if ledger is None or are_built:
+        least = CPU_RAM_BYTES if ledger is None else SERVING_RAM_BYTES
         wanted = f"{least / GIB:.0f} GiB, estimated"
         status: Status = "pass" if total >= least else "warn"
         cure = "" if status == "pass" else "end other programs, or add swap: it will be slow"
         return Finding(status, "RAM", found, wanted, cure)
-    engine = largest_engine(plan)
+    engine = max(ledger.weights_by_process().values())  # one engine is built at a time
     least, enough = MIN_BUILD_TIMES * engine, BUILD_TIMES * engine
     wanted = f"{enough / GIB:.0f} GiB, at the very least {least / GIB:.0f}, to build, estimated"
     if total >= enough:
         return passed("RAM", found, wanted)
     cure = (
         "build on a machine with more RAM and the same kind of GPU (swap may do, slowly), and "
-        f"copy engines/{plan.name}"
+        f"copy engines/{deployment.plan.name}"
     )
     return Finding("warn" if total >= least else "fail", "RAM", found, wanted, cure)
 
 
-def disk(plan: Plan, are_built: bool) -> Finding:
-    """What is still to come onto the checkout's file system."""
+def disk(deployment: Deployment, are_built: bool) -> Finding:
+    """Compare the free space with what is still to come onto the checkout's file system."""
+    ledger = deployment.ledger
     if are_built:
         wanted, why = SERVING_DISK_BYTES, "for logs"
-    elif plan.card is None:
+    elif ledger is None:
         wanted, why = requirements.MIN_FREE_BYTES, "for setup"
     else:
-        wanted = ROOM * weights_bytes(plan)
+        wanted = ROOM * sum(ledger.weights_by_process().values())
         why = "for downloads, what they are converted to, and engines; computed"
     free = requirements.free_bytes()
     found, text = f"{free / GIB:.0f} GiB free", f"{wanted / GIB:.0f} GiB {why}"
@@ -98,20 +103,6 @@ def disk(plan: Plan, are_built: bool) -> Finding:
         return passed("disk", found, text)
     cure = f"free some space on the file system of `{paths.ROOT}`"
     return Finding("fail", "disk", found, text, cure)
-
-
-def weights_bytes(plan: Plan) -> int:
-    """Of every model, as the ledger has them."""
-    return sum(line.bytes for line in ledger.ledger(plan).lines if line.kind == "weights")
-
-
-def largest_engine(plan: Plan) -> int:
-    """The weights of the process that has the most: one engine is built at a time."""
-    sums: dict[str, int] = {}
-    for line in ledger.ledger(plan).lines:
-        if line.kind == "weights":
-            sums[line.process] = sums.get(line.process, 0) + line.bytes
-    return max(sums.values())
 
 
 def _shared() -> str:

@@ -20,7 +20,7 @@ from build_scripts.console import Steps, aside, detail, say
 from build_scripts.engines import builder, diarize, packages, trtllm
 from build_scripts.engines.fingerprints import Fingerprints
 from build_scripts.engines.step import Command
-from build_scripts.memory import fit
+from build_scripts.memory.deployment import resolve
 from build_scripts.plans import match, plan, schema
 from build_scripts.plans.schema import Plan
 
@@ -41,7 +41,8 @@ def main(arguments: Sequence[str]) -> None:
     if asked.json and not asked.dry_run:
         parser.error("--json goes with --dry-run")
     tell = aside if asked.json else say
-    loaded = fit.load(match.resolve(asked.plan, tell), tell, dial.read(asked.vram, os.environ))
+    name, vram_gib = match.resolve(asked.plan, tell), dial.read(asked.vram, os.environ)
+    loaded = resolve(name, vram_gib, say=tell).plan
     if asked.dry_run:
         say(_dry_run(loaded, asked.json))
         return

@@ -15,7 +15,6 @@ import torch
 from build_scripts import gpus
 from build_scripts.errors import MachineError
 from build_scripts.gpus import Gpu
-from build_scripts.measure import taken
 from build_scripts.plans import match
 
 _STATUS = Path("/proc/self/status")
@@ -66,7 +65,7 @@ class CardMeter:
 
     def outside(self) -> int | None:
         tensors = self.held() - self._workspaces
-        found = taken.taken(self._before, self._gpu(), os.getpid())
+        found = gpus.process_bytes(self._before, self._gpu(), os.getpid())
         return None if found is None else found - tensors
 
     def _gpu(self) -> Gpu:

@@ -27,7 +27,8 @@ import numpy.typing as npt
 
 from build_scripts import errors, gpus, paths
 from build_scripts.errors import MachineError
-from build_scripts.measure import networks, taken
+from build_scripts.measure import networks
+from build_scripts.memory.deployment import resolve
 from build_scripts.model_repository import models
 from build_scripts.plans import match, plan, schema
 from build_scripts.plans.schema import Plan
@@ -79,7 +80,7 @@ def _speed(device: str, precision: str, batches: Sequence[int]) -> Rows:
             "took_s": round(took_s, 3), "tokens": len(texts[0]),
         }  # fmt: skip
         if before is not None:
-            row["bytes"] = taken.taken(before, _gpu(), os.getpid()) or 0
+            row["bytes"] = gpus.process_bytes(before, _gpu(), os.getpid()) or 0
         rows.append(row)
     return rows
 
@@ -188,7 +189,7 @@ def _turns(device: str, pcm: Pcm) -> tuple[npt.NDArray[np.bool_], float]:
     from onecard.options import parameters
     from onecard.options.transcribe import TranscribeOptions
 
-    table = models.models(plan.load(schema.DEFAULT_PLAN))["diarize"].parameters
+    table = models.models(resolve(schema.DEFAULT_PLAN))["diarize"].parameters
     table = {**table, "device": device}
     for name in ("segmentation", "embedding"):
         table[name] = str(SPEAKERS / name)
@@ -230,7 +231,7 @@ def measured(name: str, device: str, one: Plan) -> dict[str, Any]:
 
 def main(arguments: Sequence[str]) -> None:
     """Prints one subject as JSON on the last line of stdout. Raises PlanError."""
-    asked = networks.parsed("measure_speech", SUBJECTS, arguments)
+    asked = networks.parsed("measure.speech", SUBJECTS, arguments)
     found = measured(asked.subject, asked.device, plan.load(asked.plan))
     sys.stdout.write(json.dumps(found) + "\n")
 

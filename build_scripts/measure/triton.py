@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build_scripts import paths, processes
+from build_scripts import gpus, paths, processes
+from build_scripts.console import MIB
 from build_scripts.container import NVIDIA
 from build_scripts.errors import BuildError, MachineError
 from build_scripts.gpus import Gpu
-from build_scripts.measure import taken as measure_taken
-from build_scripts.memory.lines import MIB
-from build_scripts.server.launch import CUDA_POOL_BYTES
+from build_scripts.memory.processes import POOL_BYTES
 
 PINNED_POOL_BYTES = 256 * MIB  # Triton's default, of the host's memory
 _START_S = 15.0  # it is there in two or three
@@ -60,7 +59,7 @@ def figures(gpu: Callable[[], Gpu], one: Runtime) -> dict[str, dict[str, Any]]:
     bare = taken(gpu, one, 0, 0)
     found = {"triton_context": (bare, "without models and pools")}
     for name, cuda, pinned, how in (
-        ("cuda_pool", CUDA_POOL_BYTES, 0, f"a CUDA pool of {CUDA_POOL_BYTES // MIB} MiB"),
+        ("cuda_pool", POOL_BYTES, 0, f"a CUDA pool of {POOL_BYTES // MIB} MiB"),
         ("pinned_pool", 0, PINNED_POOL_BYTES, f"{PINNED_POOL_BYTES // MIB} MiB of pinned memory"),
     ):
         grown = taken(gpu, one, cuda, pinned) - bare
@@ -101,7 +100,7 @@ def taken(gpu: Callable[[], Gpu], one: Runtime, cuda_pool: int, pinned_pool: int
                 said = log.read().decode(errors="replace").strip().splitlines()[-3:]
                 raise MachineError(f"`{one.binary}` did not start: {' / '.join(said) or 'silent'}")
             time.sleep(_SETTLE_S)
-            found = measure_taken.taken(before, gpu(), process.pid)
+            found = gpus.process_bytes(before, gpu(), process.pid)
         except OSError as error:
             raise BuildError(f"`{one.binary}` cannot be run ({error})") from None
         finally:

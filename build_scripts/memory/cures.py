@@ -10,8 +10,8 @@ from typing import Any
 
 from build_scripts.memory import shapes
 from build_scripts.memory.fit import CONTEXT_STEP, with_chunks, with_context, with_precision
-from build_scripts.memory.ledger import ledger, triage_tokens
-from build_scripts.memory.lines import Figures, measured
+from build_scripts.memory.ledger import Ledger, compute_ledger, triage_tokens
+from build_scripts.memory.measured import Figures
 from build_scripts.plans.schema import Plan
 
 MAX_TOGETHER = 3  # changes that may be needed at once
@@ -47,16 +47,17 @@ class Cure:
         return sum(change.loss for change in self.changes)
 
 
-def cheapest(plan: Plan, num_cures: int = 2) -> list[Cure]:
-    """The cures that lose the least, or fewer where not so many are known.
+def cheapest(plan: Plan, ledger: Ledger, figures: Figures, num_cures: int = 2) -> list[Cure]:
+    """The cures that lose the least, or fewer if fewer are known.
 
     A cure is up to three changes of different values. Those that add up to the least loss come
     first; one that changes more than it needs is left out, and so is one that changes the same
     values as a cheaper one, unless there are no others.
+
+    Args:
+        ledger: that of `plan`, which does not fit.
+        figures: what it was computed with.
     """
-    assert plan.card is not None
-    figures = measured(plan.card)
-    total = ledger(plan, figures).total_bytes
     found: list[Cure] = []
     further: list[Cure] = []  # of the same values as a cheaper one
     for chosen in _sets(list(_changes(plan))):
@@ -65,9 +66,10 @@ def cheapest(plan: Plan, num_cures: int = 2) -> list[Cure]:
         is_further = any(_keys(cure.changes) == _keys(chosen) for cure in found)
         if is_further and len(further) == num_cures:
             continue
-        after = ledger(_together(plan, chosen), figures)
+        after = compute_ledger(_together(plan, chosen), figures)
         if after.fits and _is_minimal(plan, chosen, figures):
-            (further if is_further else found).append(Cure(chosen, total - after.total_bytes))
+            cure = Cure(chosen, ledger.total_bytes - after.total_bytes)
+            (further if is_further else found).append(cure)
         if len(found) == num_cures:
             break
     return (found + further)[:num_cures]
@@ -87,7 +89,7 @@ def _sets(changes: list[Change]) -> list[tuple[Change, ...]]:
 def _is_minimal(plan: Plan, changes: tuple[Change, ...], figures: Figures) -> bool:
     """Whether every one of the changes is needed."""
     fewer = itertools.combinations(changes, len(changes) - 1)
-    return not any(one and ledger(_together(plan, one), figures).fits for one in fewer)
+    return not any(one and compute_ledger(_together(plan, one), figures).fits for one in fewer)
 
 
 def _is_all_of(cure: tuple[Change, ...], chosen: tuple[Change, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,3 +62,33 @@ def _line(lines: Sequence[Line], begins: str) -> Line:
 def users(held: Sequence[Holding]) -> int:
     """How many who ask for all of it share the card."""
     return int(1 / sum(one.share_of_a_user for one in held))
+
+
+def mean_wait(load: float) -> float:
+    """Mean time before a request begins, in units of the time that one takes.
+
+    There is one server, arrivals are independent, and each takes the same time (M/D/1).
+
+    Pollaczek and Khinchine's formula for a service time without variance: `load / (2 (1 - load))`
+    (Cooper, "Introduction to Queueing Theory", 1981, chapter 5).
+
+    Args:
+        load: share of the time in which the server is busy, 0 to below 1.
+
+    Raises:
+        ValueError: the load is outside; from 1 on the queue grows without end.
+    """
+    if not 0 <= load < 1:
+        raise ValueError(f"the load is `{load}`, must be 0 to below 1")
+    return load / (2 * (1 - load))
+
+
+def p95_wait(load: float) -> float:
+    """About the time that one request in twenty waits at least, in the same units.
+
+    A request waits at all with probability `load`; then the wait is taken as exponential, with the
+    mean that `mean_wait` implies (Kingman, "The single server queue in heavy traffic", 1961).
+    Raises ValueError as `mean_wait` does.
+    """
+    mean = mean_wait(load)
+    return mean / load * math.log(load / 0.05) if load > 0.05 else 0.0

@@ -14,15 +14,13 @@ from pathlib import Path
 from build_scripts import container, paths
 from build_scripts.container import Runtime
 from build_scripts.errors import PlanError
+from build_scripts.memory.processes import POOL_BYTES
 from build_scripts.plans.schema import Plan
 from build_scripts.plans.topology import LOAD_ORDER, TEXT, Part
 
 # Of the embedded runtime; more than there are models. Each load and unload waits for a process of
 # its own, and in Triton's usual four places the slowest, which are listed late, begin late.
 LOAD_THREADS = 16
-
-# Triton's default, stated because the ledger counts it.
-CUDA_POOL_BYTES = 64 * 2**20
 
 # What NVIDIA's backend reads from the environment. No mpirun: the backend initialises MPI by
 # itself, for a world of one.
@@ -143,7 +141,8 @@ def _flags(part: Part) -> dict[str, str | None]:
         # pointers): hence one model at the start and the others through the API.
         "model-load-thread-count": "1",
         "load-model": first,
-        "cuda-memory-pool-byte-size": f"0:{CUDA_POOL_BYTES}",
+        # Triton's default, stated because the ledger counts it.
+        "cuda-memory-pool-byte-size": f"0:{POOL_BYTES}",
     }
 
 

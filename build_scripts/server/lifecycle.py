@@ -89,7 +89,7 @@ class Server:
         with claim.locked(self._settings):
             claim.reclaim_all(self._settings.run, self._say)
             found = self._prepare()
-            watch = vram.watch(found.plan, found.launch, found.knobs, self._say)
+            watch = vram.watch(found.deployment, found.launch, self._say)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             self._door.open()
@@ -114,9 +114,10 @@ class Server:
             self._say(warning)
         if found.launch.runtime == "embedded":
             triton.link_backends()
-            if found.plan.card is not None:
+            plan = found.deployment.plan
+            if plan.card is not None:
                 self._say(
-                    f"rehearsal: plan {found.plan.name} is served without its card, by onecard's "
+                    f"rehearsal: plan {plan.name} is served without its card, by onecard's "
                     "own backend on the CPU"
                 )
         return found
@@ -147,7 +148,7 @@ class Server:
         if log.exists():
             log.replace(reader.aside(log))
         self._tail, self._reader = reader.Tail(log), reader.Reader()
-        self._engine_log = engine.of(found)
+        self._engine_log = engine.watch_log(found)
         repository = served.repository_of(self._settings, found, self._say)
         stack = processes.stack_limit(settings.STACK_BYTES)
         files = processes.file_limit()

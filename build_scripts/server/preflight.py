@@ -50,7 +50,7 @@ def check_engines(
         build,
     )  # it wants packages, and `demo` imports this before setup
 
-    plan = found.plan
+    plan = found.deployment.plan
     cure = build.cure(plan, vram_gib)
     wanted = [one for one in build.directories(plan) if _is_wanted(one, found.launch)]
     missing = [one for one in wanted if not (root / one / manifest.FILENAME).is_file()]

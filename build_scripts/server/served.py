@@ -10,9 +10,7 @@ from pathlib import Path
 
 from build_scripts import arguments, paths
 from build_scripts.errors import ServerError
-from build_scripts.memory import fit
-from build_scripts.memory import kv_cache as knobs
-from build_scripts.plans.schema import Plan
+from build_scripts.memory.deployment import Deployment, resolve
 from build_scripts.server import launch
 from build_scripts.server.launch import Launch
 from build_scripts.server.settings import Settings
@@ -20,11 +18,10 @@ from build_scripts.server.settings import Settings
 
 @dataclass(frozen=True)
 class Served:
-    """`knobs`: of both engines, as they are served."""
+    """One server's plan, and the Triton that serves it."""
 
-    plan: Plan
+    deployment: Deployment
     launch: Launch
-    knobs: knobs.Knobs
 
 
 def read(
@@ -35,17 +32,16 @@ def read(
     """What `server` is to serve. Raises PlanError or ServerError."""
     if not server.repository.is_dir():
         raise ServerError(f"`{server.repository}` is not a directory, wanted a model repository")
-    plan = fit.load(server.plan, say, server.vram_gib)
-    found = launch.launch(plan, _models(server.repository), server.part)
-    turned = knobs.overridden(plan, environment)
+    deployment = resolve(server.plan, server.vram_gib, environment, say)
     if server.repository != paths.MODEL_REPOSITORY:
-        _verify_unturned(server, turned == knobs.knobs(plan))
-    return Served(plan, found, turned)
+        _verify_as_stated(server, deployment)
+    models = _models(server.repository)
+    return Served(deployment, launch.launch(deployment.plan, models, server.part))
 
 
-def _verify_unturned(server: Settings, is_usual: bool) -> None:
-    """Raises ServerError for a dial or knobs that a foreign repository would not hear of."""
-    if server.vram_gib is not None or not is_usual:
+def _verify_as_stated(server: Settings, deployment: Deployment) -> None:
+    """Raises ServerError for an amount of memory or a KV cap that a foreign repository ignores."""
+    if server.vram_gib is not None or deployment.is_overridden:
         what = "a knob of the KV caches" if server.vram_gib is None else arguments.VARIABLE
         raise ServerError(
             f"{what} is turned, and `{server.repository}` is served as it stands: leave it out, "
@@ -54,28 +50,28 @@ def _verify_unturned(server: Settings, is_usual: bool) -> None:
 
 
 def repository_of(server: Settings, served: Served, say: Callable[[str], None]) -> Path:
-    """The repository to serve: the one of the settings, or a copy of it below the server's run
-    directory, where its files are not what the plan renders: the dial or knobs were turned, the
-    plan was edited, or is new (Triton would serve config.pbtxt, another plan's, without a word)."""
+    """The repository to serve: the one of the settings, or a copy in the server's run directory.
+
+    It is a copy if the files are not what the plan renders: the memory or a KV cap is another, or
+    the plan was edited or is new (Triton would serve config.pbtxt, another plan's, in silence).
+    """
     if server.repository != paths.MODEL_REPOSITORY:
         return server.repository
     from build_scripts.model_repository import (
         render,
     )  # `demo` imports this module before setup brings protobuf
 
-    texts = render.render(served.plan, served.knobs)
+    deployment = served.deployment
+    texts = render.render(deployment)
     if all(_is_as(server.repository / path, text) for path, text in texts.items()):
         return server.repository
-    usual = knobs.knobs(served.plan)
-    if server.vram_gib is None and served.knobs == usual:
+    if server.vram_gib is None and not deployment.is_overridden:
         say(
-            f"{server.repository.name}/ is not what plan {served.plan.name} renders, so a copy "
+            f"{server.repository.name}/ is not what plan {deployment.plan.name} renders, so a copy "
             "that is gets served; `make repository` writes it"
         )
-    for engine, values in served.knobs.items():
-        for name, value in values.items():
-            if value != usual[engine][name]:
-                say(f"{engine}: {name} is {value} instead of {usual[engine][name]}")
+    for change in deployment.cap_changes:
+        say(change)
     copy = server.run / "repository"
     shutil.rmtree(copy, ignore_errors=True)
     for path, text in texts.items():

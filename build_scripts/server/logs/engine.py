@@ -207,11 +207,11 @@ class EngineLog:
         return list(self._engines.values())
 
 
-def of(served: Served) -> EngineLog | None:
+def watch_log(served: Served) -> EngineLog | None:
     """The guard of one server; None where no engine of NVIDIA's runs."""
     if served.launch.runtime != "nvidia":
         return None
-    models = serving.models(served.plan, served.knobs)
+    models = serving.models(served.deployment)
     return EngineLog({name: models[name] for name in served.launch.load_first})
 
 

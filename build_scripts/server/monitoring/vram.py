@@ -6,24 +6,23 @@ process is recognised by when it came up: what is new, or has grown, is of the m
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from build_scripts import gpus
+from build_scripts.console import GIB
 from build_scripts.errors import ServerError
 from build_scripts.gpus import Gpu, GpuProcess
-from build_scripts.memory import kv_cache, ledger
-from build_scripts.memory.engines import llm_lines, whisper_lines
-from build_scripts.memory.lines import GIB
+from build_scripts.memory.deployment import Deployment
+from build_scripts.memory.ledger import Ledger
 from build_scripts.plans import match
 from build_scripts.plans.schema import Plan
-from build_scripts.plans.topology import llm_process, whisper_process
+from build_scripts.plans.topology import LOAD_ORDER, llm_process, whisper_process
 from build_scripts.server.launch import Launch
-from build_scripts.server.monitoring import vram_faults
-from build_scripts.server.monitoring.vram_table import RESERVES, Row, Table, gib
+from build_scripts.server.monitoring import vram_report
+from build_scripts.server.monitoring.vram_report import RESERVES, Row, Table, gib
 
 # A driver takes a moment to take back what a process held that has just ended.
 SETTLE_S = 10.0
@@ -57,66 +56,53 @@ class NoWatch:
 
 
 def watch(
-    plan: Plan,
-    started: Launch,
-    caps: kv_cache.Knobs,
-    tell: Callable[[str], None],
+    deployment: Deployment,
+    launch: Launch,
+    say: Callable[[str], None],
     read: Callable[[], list[Gpu]] = gpus.gpus,
 ) -> Watch:
-    """The watch of one server: of its part of `plan`, with the knobs as they are served.
+    """The watch of one server, which serves its part of a plan.
 
     Args:
         read: the GPUs as NVML reports them.
     """
-    if plan.card is None or started.runtime != "nvidia":
+    if deployment.ledger is None or launch.runtime != "nvidia":
         return NoWatch()
     if not read():
-        tell("warning: NVML shows no GPU, so nobody watches that the ledger is kept; `doctor`")
+        say("warning: NVML shows no GPU, so nobody watches that the ledger is kept; `doctor`")
         return NoWatch()
-    return VramWatch(
-        as_served(plan, caps), started, int(caps["whisper"][kv_cache.TOKENS]), tell, read
-    )
-
-
-def as_served(plan: Plan, caps: kv_cache.Knobs) -> Plan:
-    """`plan` with the LLM's pool as the environment turned it."""
-    tokens = int(caps["llm"][kv_cache.TOKENS])
-    context = min(plan.llm.context_tokens, tokens)
-    return dataclasses.replace(
-        plan, llm=dataclasses.replace(plan.llm, kv_tokens=tokens, context_tokens=context)
-    )
+    return VramWatch(deployment.plan, deployment.ledger, launch, say, read)
 
 
 class VramWatch:
-    """`before`, then `on_loaded` for each model, then `verify`; from the beginning for the next
-    Triton. `whisper_kv`: tokens of each of Whisper's pools."""
+    """Compares the ledger with the GPU: `before`, `on_loaded` for each model, then `verify`.
+
+    It begins again with `before` for the next Triton.
+    """
 
     def __init__(
         self,
         plan: Plan,
-        started: Launch,
-        whisper_kv: int,
-        tell: Callable[[str], None],
+        ledger: Ledger,
+        launch: Launch,
+        say: Callable[[str], None],
         read: Callable[[], list[Gpu]],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._tell, self._read, self._sleep = tell, read, sleep
-        self._ledger = ledger.ledger(plan, whisper_kv=whisper_kv)
-        self._engines = {
-            "llm": sum(line.bytes for line in llm_lines(plan)),
-            "whisper": sum(line.bytes for line in whisper_lines(plan, whisper_kv)),
-        }
+        self._say, self._read, self._sleep = say, read, sleep
+        self._ledger = ledger
+        self._engines = {engine: ledger.engine_bytes(engine) for engine in LOAD_ORDER}
         self._homes = {
             "llm": llm_process(plan), "whisper": whisper_process(plan),
             "align": "align", "diarize": "diarize",
         }  # fmt: skip
-        self._server = _server(self._homes, started)
-        elsewhere = () if started.models is None else set(self._homes) - set(started.models)
+        self._server = _server(self._homes, launch)
+        elsewhere = () if launch.models is None else set(self._homes) - set(launch.models)
         absent = {self._homes[model] for model in elsewhere}
-        self._planned = {
-            name: size for name, size in self._ledger.by_process().items() if name not in absent
-        }  # of this server; the other one's are `_absent`
-        self._absent = {n: s for n, s in self._ledger.by_process().items() if n in absent}
+        sizes = ledger.by_process()
+        # This server's processes, and those of the other one.
+        self._planned = {name: size for name, size in sizes.items() if name not in absent}
+        self._absent = {name: size for name, size in sizes.items() if name in absent}
         self._forget(None)
 
     def _forget(self, gpu: Gpu | None) -> None:
@@ -137,12 +123,12 @@ class VramWatch:
         gpu = self._settled(needed)
         self._forget(gpu)
         if gpu.free_bytes < needed:
-            raise vram_faults.too_little(self._ledger, gpu, needed)
+            raise vram_report.too_little(self._ledger, gpu, needed)
         missing = needed + int(self._ledger.headroom_gib * GIB) - gpu.free_bytes
         if missing > 0:
-            self._tell(
+            self._say(
                 f"warning: {gib(missing)} of {self._ledger.headroom_gib:g} GiB of headroom are "
-                f"taken by {vram_faults.holders(gpu)}: it fits, but not what the headroom is for"
+                f"taken by {vram_report.holders(gpu)}: it fits, but not what the headroom is for"
             )
 
     def on_loaded(self, model: str) -> None:
@@ -161,9 +147,9 @@ class VramWatch:
             f"the ledger has {gib(due)} for it"
         )
         if over > headroom * GIB:
-            cure = vram_faults.cure(home, self._ledger.vram_gib - over / GIB)
+            cure = vram_report.cure(home, self._ledger.vram_gib - over / GIB)
             raise ServerError(f"{what} and {headroom:g} GiB of headroom: {cure}")
-        self._tell(f"warning: {what}; refused at the end if the sum is too much as well")
+        self._say(f"warning: {what}; refused at the end if the sum is too much as well")
 
     def verify(self) -> Table:
         """Planned against measured, for each process.
@@ -175,9 +161,9 @@ class VramWatch:
         self._attribute(gpu, None)
         table = Table(self._rows(gpu), self._ledger.vram_gib, self._ledger.headroom_gib)
         if table.counted_bytes > table.budget_bytes:
-            raise vram_faults.over_budget(table)
+            raise vram_report.over_budget(table)
         if table.to_come_bytes > gpu.free_bytes:
-            raise vram_faults.nothing_left(table, gpu, self._owners)
+            raise vram_report.nothing_left(table, gpu, self._owners)
         return table
 
     def _own(self) -> dict[str, int]:
@@ -269,6 +255,6 @@ class VramWatch:
         return match.largest(found)
 
 
-def _server(homes: dict[str, str], started: Launch) -> str:
+def _server(homes: dict[str, str], launch: Launch) -> str:
     """What the ledger calls this tritonserver."""
-    return homes["whisper" if started.part == "speech" else "llm"]
+    return homes["whisper" if launch.part == "speech" else "llm"]

@@ -25,6 +25,7 @@ from build_scripts.doctor import (
 from build_scripts.doctor.finding import Finding
 from build_scripts.doctor.torch import Torch
 from build_scripts.gpus import Gpu, GpuProcess
+from build_scripts.memory.deployment import deploy
 from build_scripts.plans import plan
 from build_scripts.plans.schema import Plan
 from tests.build_scripts.fake_nvml import GIB, gpu
@@ -41,7 +42,7 @@ def named(findings: list[Finding], what: str) -> Finding:
 
 
 def of_gpu(reference: Plan, *gpus: Gpu, problem: str = "") -> list[Finding]:
-    return list(doctor_gpu.check(reference, gpus, {}, problem))
+    return list(doctor_gpu.check(deploy(reference), gpus, {}, problem))
 
 
 def test_the_plan_without_a_card_passes_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,7 +117,7 @@ def test_of_several_gpus_the_largest_is_meant_and_said(reference: Plan) -> None:
 
 
 def test_a_hidden_gpu_is_not_a_missing_driver(reference: Plan) -> None:
-    (found,) = doctor_gpu.check(reference, [], {"CUDA_VISIBLE_DEVICES": "7"})
+    (found,) = doctor_gpu.check(deploy(reference), [], {"CUDA_VISIBLE_DEVICES": "7"})
     assert "CUDA_VISIBLE_DEVICES=`7`" in found.found
 
 
@@ -127,7 +128,7 @@ def test_a_hidden_gpu_is_not_a_missing_driver(reference: Plan) -> None:
 def test_building_wants_more_memory_than_serving(
     reference: Plan, total_gib: int, are_built: bool, status: str
 ) -> None:
-    assert host.ram(reference, total_gib * GIB, GIB, are_built).status == status
+    assert host.ram(deploy(reference), total_gib * GIB, GIB, are_built).status == status
 
 
 def test_what_checks_say_is_split_into_found_wanted_and_cure() -> None:

@@ -6,8 +6,9 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from build_scripts import paths
 from build_scripts.errors import PlanError
-from build_scripts.memory import fit
+from build_scripts.memory.deployment import deploy, resolve
 from build_scripts.model_repository import models, render
 from build_scripts.plans import plan
 from onecard.chat import answer
@@ -17,21 +18,21 @@ from onecard.triage import options
 
 CONFIGS = {
     path: text_format.Parse(path.read_text(), pb.ModelConfig())
-    for path in sorted(render.REPOSITORY.rglob("*.pbtxt"))
+    for path in sorted(paths.MODEL_REPOSITORY.rglob("*.pbtxt"))
 }
 
 
 def test_what_is_checked_in_is_what_the_plans_render():
     texts = {}
     for name in plan.names():
-        texts |= render.render(fit.load(name))
+        texts |= render.render(resolve(name))
     assert render.diff(texts) == ""
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=str)
 def test_no_template_is_left(path):
     assert "${" not in path.read_text()
-    assert CONFIGS[path].name == path.relative_to(render.REPOSITORY).parts[0]
+    assert CONFIGS[path].name == path.relative_to(paths.MODEL_REPOSITORY).parts[0]
 
 
 def interface(config):
@@ -93,7 +94,7 @@ def test_the_llm_refuses_when_its_queue_is_full_and_is_no_encoder_decoder():
     for path, config in CONFIGS.items():
         if config.name == "llm":
             batching, limit = config.dynamic_batching, str(models.MAX_QUEUED)
-            if path == render.REPOSITORY / "llm" / "config.pbtxt":  # the CPU's
+            if path == paths.MODEL_REPOSITORY / "llm" / "config.pbtxt":  # the CPU's
                 # A limit in the batcher would cost requests that come together half a second.
                 assert not batching.HasField("default_queue_policy")
                 assert config.parameters["cpu_max_queue_size"].string_value == limit
@@ -126,7 +127,8 @@ def test_whisper_states_every_parameter_that_the_backend_insists_on():
 def test_an_override_replaces_what_it_names_and_nothing_else():
     good = plan.load("cpu")
     given = {"align": {"instances": 2, "parameters": {"cpu_share": 0.25, "pocketsphinx": False}}}
-    found, usual = models.models(replace(good, overrides=given)), models.models(good)
+    found = models.models(deploy(replace(good, overrides=given)))
+    usual = models.models(deploy(good))
     assert found["align"].instances == 2
     assert found["align"].parameters == {
         **usual["align"].parameters,
@@ -153,7 +155,7 @@ def test_an_override_replaces_what_it_names_and_nothing_else():
 )
 def test_an_override_of_what_is_not_there_is_refused_by_name(given, message):
     with pytest.raises(PlanError, match=message):
-        models.models(replace(plan.load("cpu"), overrides=given))
+        models.models(deploy(replace(plan.load("cpu"), overrides=given)))
 
 
 @pytest.mark.parametrize("name", ["cpu", "rtx3090"])
@@ -180,7 +182,7 @@ def test_an_override_of_what_is_not_there_is_refused_by_name(given, message):
 def test_an_override_does_not_go_round_the_ledger(name, model, key, instead):
     given = {model: {"parameters": {key: 1}}}
     with pytest.raises(PlanError, match=rf"models\.{model} sets `{key}`.*{instead}"):
-        models.models(replace(plan.load(name), overrides=given))
+        models.models(deploy(replace(plan.load(name), overrides=given)))
 
 
 @pytest.mark.parametrize(
@@ -190,29 +192,29 @@ def test_an_override_does_not_go_round_the_ledger(name, model, key, instead):
 def test_an_override_does_not_change_what_an_engine_is_built_for(model, instead):
     given = {model: {"max_batch_size": 64}}
     with pytest.raises(PlanError, match=rf"models\.{model} sets `max_batch_size`.*{instead}"):
-        models.models(replace(plan.load("cpu"), overrides=given))
+        models.models(deploy(replace(plan.load("cpu"), overrides=given)))
 
 
 def test_an_override_does_not_move_the_llm_s_second_fence():
     given = {"llm": {"parameters": {"kv_cache_free_gpu_mem_fraction": 0.9}}}
     with pytest.raises(PlanError, match=r"kv_cache_free_gpu_mem_fraction.*card\.headroom_gib"):
-        models.models(replace(plan.load("rtx3090"), overrides=given))
+        models.models(deploy(replace(plan.load("rtx3090"), overrides=given)))
 
 
 def test_an_engine_s_other_settings_may_be_overridden():
     given = {
         "llm": {"max_queue_size": 0, "parameters": {"batch_scheduler_policy": "max_utilization"}}
     }
-    found = models.models(replace(plan.load("cpu"), overrides=given))["llm"]
+    found = models.models(deploy(replace(plan.load("cpu"), overrides=given)))["llm"]
     assert found.parameters["cpu_max_queue_size"] == "0"
-    card = models.models(replace(plan.load("rtx3090"), overrides=given))["llm"]
+    card = models.models(deploy(replace(plan.load("rtx3090"), overrides=given)))["llm"]
     assert card.max_queue_size == 0
     assert found.parameters["batch_scheduler_policy"] == "max_utilization"
 
 
 def test_callers_of_the_llm_are_told_its_window_and_tokenizer():
     for name in plan.names():
-        served = models.models(plan.load(name))
+        served = models.models(resolve(name))
         llm = served["llm"].parameters
         for caller in ("chat", "triage"):
             told = served[caller].parameters

@@ -13,7 +13,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from build_scripts import arguments as dial
 from build_scripts import paths
 from build_scripts.errors import PlanError, ServerError
-from build_scripts.memory import kv_cache as knobs
+from build_scripts.memory.deployment import deploy
 from build_scripts.server import served, settings
 from build_scripts.server.settings import Settings
 
@@ -41,7 +41,7 @@ def config(path: Path) -> dict[str, str]:
 def test_the_plans_own_knobs_need_no_copy(tmp_path, monkeypatch, said):
     one = asked("cpu", tmp_path, monkeypatch)
     found = served.read(one, said.append, {})
-    assert found.knobs == knobs.knobs(found.plan)
+    assert not found.deployment.is_overridden
     assert served.repository_of(one, found, said.append) == paths.MODEL_REPOSITORY
     assert not list(tmp_path.iterdir())
     assert said == []
@@ -71,8 +71,9 @@ def test_turned_knobs_reach_the_engines_and_their_callers(tmp_path, monkeypatch,
 def test_a_plan_that_was_edited_since_is_served_as_it_is_now(tmp_path, monkeypatch, said):
     one = asked("cpu", tmp_path, monkeypatch)
     found = served.read(one, said.append, {})
-    chat = dataclasses.replace(found.plan.chat, max_tokens=99)
-    edited = dataclasses.replace(found, plan=dataclasses.replace(found.plan, chat=chat))
+    plan = found.deployment.plan
+    chat = dataclasses.replace(plan.chat, max_tokens=99)
+    edited = dataclasses.replace(found, deployment=deploy(dataclasses.replace(plan, chat=chat)))
     copy = served.repository_of(one, edited, said.append)
     assert config(copy / "chat" / "config.pbtxt")["max_tokens"] == "99"
     assert "model_repository/ is not what plan cpu renders" in said[0]
@@ -83,7 +84,8 @@ def test_a_plan_that_nobody_rendered_is_not_served_with_another_ones_files(
 ):
     one = asked("rtx3090", tmp_path, monkeypatch)
     found = served.read(one, said.append, {})
-    mine = dataclasses.replace(found, plan=dataclasses.replace(found.plan, name="mycard"))
+    plan = dataclasses.replace(found.deployment.plan, name="mycard")
+    mine = dataclasses.replace(found, deployment=deploy(plan))
     copy = served.repository_of(one, mine, said.append)
     path = copy / "llm" / "configs" / "mycard.pbtxt"
     assert config(path)["gpt_model_path"] == "engines/mycard/llm"
