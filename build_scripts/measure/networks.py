@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +21,6 @@ from build_scripts.memory.engines import in_blocks, whisper_kv_tokens
 from build_scripts.memory.processes import SAMPLE_RATE, SEGMENT_S
 from build_scripts.plans import plan
 from build_scripts.plans.schema import Plan
-from onecard.diarization.embedding import SpeakerEmbedding, SpeakerEncoder
 
 SUBJECTS = ("align", "diarize", "kv")
 WINDOW_S = 10  # of pyannote's segmentation and of what it embeds
@@ -132,19 +129,21 @@ def _aligner(
 
 def diarize(subject: Subject, one: Plan, effort: Effort) -> None:
     """Segmentation and embedding follow each other in one allocator, so the larger peak counts."""
+    from build_scripts.measure import speakers  # pyannote takes seconds to import
+
     samples = effort.window_s * SAMPLE_RATE
     device = subject.meter.device
     network = subject.weights(
-        "segmentation_weights", lambda: segmentation(effort.window_s), torch.float32
+        "segmentation_weights", lambda: speakers.segmentation(effort.window_s), torch.float32
     )
     segmented = subject.sweep(
         "segmentation", lambda n: network(torch.randn(n, 1, samples).to(device)).cpu(),
         (*effort.windows, one.diarize.segmentation_batch_size), seconds=effort.window_s,
     )  # fmt: skip
-    kinds = {"diarize": SpeakerEncoder, "diarize_pipeline": wespeaker}
+    kinds = {"diarize": speakers.own_embedding, "diarize_pipeline": speakers.wespeaker}
     for prefix, make in kinds.items():
         encoder = subject.weights(f"{prefix}_weights", make, torch.float32)
-        run = embedder(encoder, device)
+        run = speakers.embedder(encoder, device)
         embedded = subject.sweep(
             f"{prefix} embedding", lambda n, run=run: run(torch.randn(n, 1, samples)),  # type: ignore[misc]
             (*effort.windows, one.diarize.embedding_batch_size), seconds=effort.window_s,
@@ -156,54 +155,6 @@ def diarize(subject: Subject, one: Plan, effort: Effort) -> None:
         _keep_larger(subject, f"{prefix}_working_set", one, (segmented, embedded), how)
         del encoder, run
     del subject.figures["segmentation_weights"]
-
-
-def segmentation(window_s: float) -> nn.Module:
-    """A segmentation network at pyannote/segmentation-3.0's settings, with random weights.
-
-    It tells three speakers apart, two at a time, in windows of `window_s` seconds.
-    """
-    _quieten_pyannote()
-    from pyannote.audio.core.task import Problem, Resolution, Specifications
-    from pyannote.audio.models.segmentation import PyanNet
-
-    network: Any = PyanNet(
-        lstm={"hidden_size": 128, "num_layers": 4, "bidirectional": True, "monolithic": True},
-        linear={"hidden_size": 128, "num_layers": 2},
-    )
-    network.specifications = Specifications(
-        problem=Problem.MONO_LABEL_CLASSIFICATION, resolution=Resolution.FRAME,
-        duration=window_s, classes=["1", "2", "3"], powerset_max_classes=2,
-        permutation_invariant=True,
-    )  # fmt: skip
-    network.build()
-    made: nn.Module = network
-    return made
-
-
-def wespeaker() -> nn.Module:
-    """An embedding network at pyannote/wespeaker-voxceleb-resnet34-LM's settings."""
-    _quieten_pyannote()
-    from pyannote.audio.models.embedding import WeSpeakerResNet34
-
-    made: nn.Module = WeSpeakerResNet34(sample_rate=SAMPLE_RATE, num_channels=1, num_mel_bins=80)
-    return made
-
-
-def _quieten_pyannote() -> None:
-    """Import pyannote.audio, which takes seconds, without its reports and its warning."""
-    os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # it reports each use to its makers otherwise
-    with warnings.catch_warnings():
-        # torchcodec is left out on purpose: nothing is decoded here.
-        warnings.filterwarnings("ignore", message="(?s).*torchcodec")
-        import pyannote.audio  # noqa: F401
-
-
-def embedder(network: nn.Module, device: torch.device) -> Callable[[Tensor], object]:
-    """A call with waveforms [batch, 1, samples], as the pipeline makes it."""
-    if isinstance(network, SpeakerEncoder):
-        return SpeakerEmbedding(network, device)
-    return lambda waveforms: network(waveforms.to(device)).cpu()
 
 
 def _keep_larger(

@@ -66,7 +66,7 @@ def align_lines(plan: Plan, figures: Figures) -> list[Line]:
         return []
     width = 2 if plan.align.precision == "float16" else 4
     shapes = _align_shapes(plan)
-    size = "_base" if set(shapes) == {ALIGN_BASE} else ""  # as measure/networks.py names its figures
+    size = "_base" if set(shapes) == {ALIGN_BASE} else ""  # as in measure/networks.py
     # The large model's working set is at least the base's; of larger ones nothing was measured.
     measured = figures.get(f"align_working_set{size}") or figures.get("align_working_set")
     if architectures.ALIGN_1B in shapes:

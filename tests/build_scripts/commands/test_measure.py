@@ -27,6 +27,7 @@ from build_scripts.gpus import Gpu, GpuProcess
 from build_scripts.measure import (
     interpreter,
     networks,
+    speakers,
     speech,
     triton,
 )
@@ -38,7 +39,6 @@ from build_scripts.memory.ledger import compute_ledger
 from build_scripts.memory.measured import Figure, read_figures
 from build_scripts.plans import plan
 from build_scripts.plans.schema import Serving
-from onecard.diarization.embedding import SpeakerEncoder
 from tests.build_scripts.fake_nvml import gpu
 from tests.build_scripts.serving import needs_triton
 
@@ -276,11 +276,11 @@ def test_the_networks_are_those_that_the_ledger_counts() -> None:
         )
     assert _parameters(base) == shapes.ALIGN_BASE.num_parameters
     assert _parameters(large) == shapes.ALIGN_LARGE.num_parameters
-    segmentation = networks.segmentation(10)
+    segmentation = speakers.segmentation(10)
     assert _parameters(segmentation) == shapes.PYANNET_PARAMETERS
-    wespeaker = networks.wespeaker()
+    wespeaker = speakers.wespeaker()
     assert _parameters(wespeaker) == shapes.WESPEAKER_RESNET34_PARAMETERS
-    own = SpeakerEncoder()
+    own = speakers.own_embedding()
     assert _parameters(own) == shapes.SPEAKER_ENCODER_PARAMETERS
 
 

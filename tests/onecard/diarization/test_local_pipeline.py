@@ -11,7 +11,7 @@ import pytest
 import torch
 from pyannote.core import SlidingWindowFeature
 
-from build_scripts.measure import networks
+from build_scripts.measure import speakers
 from onecard import audio, manifest
 from onecard.detection import segmentation
 from onecard.diarization import diarizer as diarization
@@ -62,7 +62,7 @@ def test_it_finds_turns(directory: Path, conversation: Path) -> None:
 
 
 def test_a_powerset_network_as_the_published_one_is_loads_and_answers(tmp_path: Path) -> None:
-    made = pipelines.make(tmp_path, networks.segmentation(10.0))
+    made = pipelines.make(tmp_path, speakers.segmentation(10.0))
     document = config("VBxClustering")
     document["params"]["segmentation"] = {"min_duration_off": 0.0}  # it has no threshold
     write(made, document)
