@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 
-from build_scripts import gpus, paths
+from build_scripts import container, gpus, paths
 from build_scripts.bootstrap import requirements, venv
-from build_scripts.console import GIB
-from build_scripts.doctor.finding import Finding, Status, passed
+from build_scripts.bootstrap.requirements import Lack
+from build_scripts.console import GIB, MIB
+from build_scripts.doctor.finding import Finding, Status, at_least, passed
 from build_scripts.engines.step import ROOM
 from build_scripts.memory.deployment import Deployment
 from build_scripts.server import preflight
@@ -42,7 +42,7 @@ def software() -> Iterator[Finding]:
         ("C library", glibc, requirements.c_library(platform.libc_ver())),
         ("libpython", f"of Python {dotted}", requirements.library_of_interpreter(version, libdir)),
     ):
-        yield _of_lack(what, found, lack)
+        yield requirement(what, found, lack)
 
 
 def runtime() -> Finding:
@@ -58,7 +58,7 @@ def memory(deployment: Deployment, are_built: bool) -> Iterator[Finding]:
     """RAM and shared memory."""
     total, free = gpus.host_memory()
     yield ram(deployment, total, free, are_built)
-    yield _of_warning("shared memory", _shared(), preflight.check_shared_memory())
+    yield shared_memory(preflight.free_shared_bytes())
 
 
 def ram(deployment: Deployment, total: int, free: int, are_built: bool) -> Finding:
@@ -105,24 +105,20 @@ def disk(deployment: Deployment, are_built: bool) -> Finding:
     return Finding("fail", "disk", found, text, cure)
 
 
-def _shared() -> str:
-    stat = os.statvfs("/dev/shm")
-    return f"/dev/shm has {stat.f_bavail * stat.f_frsize >> 20} MiB free"
+def shared_memory(free_bytes: int) -> Finding:
+    """Compare /dev/shm with what long recordings take of it."""
+    return at_least(
+        "shared memory",
+        (free_bytes, f"/dev/shm has {free_bytes // MIB} MiB free"),
+        (preflight.MIN_SHM_BYTES, f"{preflight.MIN_SHM_BYTES // MIB} MiB"),
+        f"in Docker --shm-size={container.SHM_SIZE}; else `sudo mount -o "
+        f"remount,size={container.SHM_SIZE} /dev/shm`",
+        "warn",
+    )
 
 
-def _of_lack(what: str, found: str, lack: str) -> Finding:
-    """`lack`: as `requirements` say it: what was found, wanted and to be done, in a sentence."""
-    if not lack:
+def requirement(what: str, found: str, lack: Lack | None) -> Finding:
+    """One of setup's own requirements; `found` is shown where nothing is lacking."""
+    if lack is None:
         return passed(what, found)
-    said, _, wanted = lack.partition(", wanted ")
-    wanted, _, cure = wanted.partition(": ")
-    if not wanted:
-        said, _, cure = said.partition(": ")
-    return Finding("fail", what, said, wanted, cure)
-
-
-def _of_warning(what: str, found: str, warnings: list[str]) -> Finding:
-    if not warnings:
-        return passed(what, found, f"{preflight.MIN_SHM_BYTES >> 20} MiB")
-    cure = "in Docker --shm-size=8g; else `sudo mount -o remount,size=8g /dev/shm`"
-    return Finding("warn", what, found, f"{preflight.MIN_SHM_BYTES >> 20} MiB", cure)
+    return Finding("fail", what, *lack)

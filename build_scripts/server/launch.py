@@ -101,18 +101,6 @@ def launch(
     )
 
 
-def launches(
-    plan: Plan, models: tuple[str, ...] = (), nvidia: Path = container.NVIDIA
-) -> tuple[Launch, ...]:
-    """Every server of `plan`, in the order in which they are to be started."""
-    if (
-        container.runtime(plan.card is not None, nvidia) == "nvidia"
-        and plan.serving.topology == "two_servers"
-    ):
-        return tuple(launch(plan, models, part, nvidia) for part in ("text", "speech"))
-    return (launch(plan, models, "all", nvidia),)
-
-
 def _embedded(is_rehearsal: bool) -> Launch:
     """The Triton of setup. A rehearsal loads in the card's order, with NVIDIA's environment."""
     root = paths.RUNTIME

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_scripts import paths, processes
+from build_scripts import container, paths, processes
+from build_scripts.console import MIB
 from build_scripts.errors import PortTaken, ServerError
 from build_scripts.plans import speaker_pipeline
 from build_scripts.server import settings
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 WANTED_NUMPY = "1.26"
 MIN_FILES = 4096
-MIN_SHM_BYTES = 512 * 2**20
+MIN_SHM_BYTES = 512 * MIB
 
 
 def check(server: Settings, found: Served) -> list[str]:
@@ -123,15 +124,20 @@ def check_ports(server: Settings) -> None:
             )
 
 
+def free_shared_bytes() -> int:
+    """Free bytes of /dev/shm."""
+    stat = os.statvfs("/dev/shm")
+    return stat.f_bavail * stat.f_frsize
+
+
 def check_shared_memory() -> list[str]:
     """A warning where /dev/shm is too small for long recordings (Docker's default is 64 MiB)."""
-    stat = os.statvfs("/dev/shm")
-    free_bytes = stat.f_bavail * stat.f_frsize
+    free_bytes = free_shared_bytes()
     if free_bytes >= MIN_SHM_BYTES:
         return []
     return [
-        f"warning: /dev/shm has {free_bytes >> 20} MiB free, wanted {MIN_SHM_BYTES >> 20}: "
-        "long recordings will fail (in Docker: --shm-size=8g)"
+        f"warning: /dev/shm has {free_bytes // MIB} MiB free, wanted {MIN_SHM_BYTES // MIB}: "
+        f"long recordings will fail (in Docker: --shm-size={container.SHM_SIZE})"
     ]
 
 

@@ -114,7 +114,8 @@ FAULTS = (
         r"run out of shared memory|Caught signal 7 \(Bus error|Signal: Bus error",
         # server #6195, #7293; backend #562; server PR #2749; 674
         "/dev/shm is full or too small",
-        "give it more (`shm_size` of docker/compose.yml, `--shm-size=8g`); without a container "
+        f"give it more (`shm_size` of docker/compose.yml, `--shm-size={container.SHM_SIZE}`); "
+        "without a container "
         "make room in /dev/shm: regions of a killed server are removed at the next `make serve`",
     ),
     Fault(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts import gpus as nvml
+from build_scripts.bootstrap import requirements
 from build_scripts.commands import doctor
 from build_scripts.doctor import (
     container,
@@ -131,9 +132,18 @@ def test_building_wants_more_memory_than_serving(
     assert host.ram(deploy(reference), total_gib * GIB, GIB, are_built).status == status
 
 
-def test_what_checks_say_is_split_into_found_wanted_and_cure() -> None:
-    found = host._of_lack("C library", "-", "it is `musl`, wanted glibc 2.35: Debian 12")
-    assert (found.found, found.wanted, found.cure) == ("it is `musl`", "glibc 2.35", "Debian 12")
+def test_what_setup_lacks_is_found_wanted_and_cure() -> None:
+    found = host.requirement("C library", "-", requirements.c_library(("musl", "1.2")))
+    assert (found.status, found.found) == ("fail", "the C library is `musl 1.2`")
+    assert (found.wanted, found.cure[:9]) == ("glibc 2.35 or newer", "Debian 12")
+    assert host.requirement("C library", "glibc 2.36", None).status == "pass"
+
+
+def test_a_small_shared_memory_is_a_warning() -> None:
+    assert host.shared_memory(512 * 2**20).status == "pass"
+    found = host.shared_memory(64 * 2**20)
+    assert (found.status, found.found) == ("warn", "/dev/shm has 64 MiB free")
+    assert "--shm-size=8g" in found.cure
 
 
 def docker(info: dict[str, object] | None) -> container.Ask:

@@ -346,7 +346,7 @@ def test_a_sweep_ends_with_the_first_batch_that_does_not_fit() -> None:
 def test_the_resident_memory_is_what_a_tensor_takes() -> None:
     # In a process of its own, as it is used: the memory of this one belongs to all tests.
     code = (
-        "import torch; from build_scripts import measure_meter\n"
+        "import torch; from build_scripts.measure import meter as measure_meter\n"
         "meter = measure_meter.CpuMeter(); before = meter.held()\n"
         f"kept = torch.ones(64 * {MIB}, dtype=torch.uint8); first = meter.peak() - before\n"
         "del kept; meter.held()\n"  # the peak begins anew

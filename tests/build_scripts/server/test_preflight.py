@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import paths, processes
+from build_scripts import container, paths, processes
 from build_scripts.engines import build
 from build_scripts.errors import ServerError
 from build_scripts.memory.deployment import deploy
@@ -130,3 +130,9 @@ def test_demo_is_imported_by_an_interpreter_without_packages() -> None:
     # Python 3.10 has no TOML reader of its own either.
     code = "import sys; sys.modules['tomllib'] = None; import build_scripts.commands.demo"
     subprocess.run([sys.executable, "-S", "-c", code], cwd=paths.ROOT, check=True)
+
+
+def test_the_shared_memory_that_messages_ask_for_is_what_compose_gives() -> None:
+    compose = (paths.ROOT / "docker/compose.yml").read_text(encoding="utf-8")
+    assert f"shm_size: {container.SHM_SIZE}b " in compose
+    assert f"`--shm-size={container.SHM_SIZE}`" in Path("docs/gpu.md").read_text(encoding="utf-8")
