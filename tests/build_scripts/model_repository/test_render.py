@@ -6,7 +6,6 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from build_scripts import paths
 from build_scripts.errors import PlanError
 from build_scripts.memory.deployment import deploy, resolve
 from build_scripts.model_repository import models, render
@@ -18,7 +17,7 @@ from onecard.triage import options
 
 CONFIGS = {
     path: text_format.Parse(path.read_text(), pb.ModelConfig())
-    for path in sorted(paths.MODEL_REPOSITORY.rglob("*.pbtxt"))
+    for path in sorted(render.REPOSITORY.rglob("*.pbtxt"))
 }
 
 
@@ -32,7 +31,7 @@ def test_what_is_checked_in_is_what_the_plans_render():
 @pytest.mark.parametrize("path", CONFIGS, ids=str)
 def test_no_template_is_left(path):
     assert "${" not in path.read_text()
-    assert CONFIGS[path].name == path.relative_to(paths.MODEL_REPOSITORY).parts[0]
+    assert CONFIGS[path].name == path.relative_to(render.REPOSITORY).parts[0]
 
 
 def interface(config):
@@ -94,7 +93,7 @@ def test_the_llm_refuses_when_its_queue_is_full_and_is_no_encoder_decoder():
     for path, config in CONFIGS.items():
         if config.name == "llm":
             batching, limit = config.dynamic_batching, str(models.MAX_QUEUED)
-            if path == paths.MODEL_REPOSITORY / "llm" / "config.pbtxt":  # the CPU's
+            if path == render.REPOSITORY / "llm" / "config.pbtxt":  # the CPU's
                 # A limit in the batcher would cost requests that come together half a second.
                 assert not batching.HasField("default_queue_policy")
                 assert config.parameters["cpu_max_queue_size"].string_value == limit
