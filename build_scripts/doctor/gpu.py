@@ -96,7 +96,7 @@ def _architecture(plan: Plan, card: Card, gpu: Gpu) -> Finding:
 
 
 def driver(gpu: Gpu) -> Finding:
-    """Against what NVIDIA lists for the pinned container."""
+    """Compare the driver with the one that NVIDIA lists for the pinned container."""
     wanted = f"{container.MIN_DRIVER} or newer, for {container.TAG}"
     return at_least(
         "driver",
@@ -108,8 +108,11 @@ def driver(gpu: Gpu) -> Finding:
 
 
 def cuda(gpu: Gpu) -> Finding:
-    """What the driver runs against what the container was built with. Within a major version an
-    older one may do (minor-version compatibility); NVIDIA lists a driver all the same."""
+    """Compare the CUDA that the driver runs with the one that the container was built with.
+
+    Within a major version an older one may do (minor-version compatibility); NVIDIA lists a driver
+    all the same.
+    """
     wanted = ".".join(container.CUDA.split(".")[:2])
     is_near = gpu.cuda.split(".")[0] == wanted.split(".")[0] or is_data_centre(gpu)
     return at_least(
@@ -122,7 +125,7 @@ def cuda(gpu: Gpu) -> Finding:
 
 
 def size(plan: Plan, card: Card, gpu: Gpu) -> Finding:
-    """All of its memory against what the plan counts on."""
+    """Compare all of its memory with what the plan counts on."""
     gib = gpu.total_bytes / GIB
     whose = ", the machine's own" if gpu.unified else ""
     return at_least(
@@ -141,7 +144,7 @@ def free_memory(ledger: Ledger, gpu: Gpu) -> Finding:
     wanted = ledger.total_bytes - ledger.by_process().get("driver", 0)
     text = f"{mib(gpu.free_bytes)} free"
     if gpu.processes:
-        text += "; in use by " + ", ".join(_process(one) for one in gpu.processes)
+        text += "; in use by " + ", ".join(_process(process) for process in gpu.processes)
     elif gpu.used_bytes > GIB and not gpu.unified:
         text += f"; {mib(gpu.used_bytes)} in use by processes that cannot be seen from here"
     cure = (
@@ -162,9 +165,9 @@ def _compatibility(gpu: Gpu) -> str:
     return ". This board may do with the container's forward-compatibility package instead"
 
 
-def _process(one: nvml.GpuProcess) -> str:
-    held = mib(one.bytes) if one.bytes else "of unknown size"
-    return f"pid {one.pid} `{one.name or '?'}` {held}"
+def _process(process: nvml.GpuProcess) -> str:
+    held = mib(process.bytes) if process.bytes else "of unknown size"
+    return f"pid {process.pid} `{process.name or '?'}` {held}"
 
 
 def _is_new(found: str, wanted: str) -> bool:

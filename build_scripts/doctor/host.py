@@ -26,7 +26,7 @@ SERVING_DISK_BYTES = GIB  # logs, and what an upload leaves
 
 
 def software() -> Iterator[Finding]:
-    """What Triton's binaries and the pinned packages need, as setup asks for it."""
+    """Findings about what Triton's binaries and the pinned packages need, as setup has them."""
     version = venv.version()
     if version is None:
         cure = "run `make setup`"

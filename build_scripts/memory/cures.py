@@ -1,4 +1,4 @@
-"""What would make a plan fit, cheapest first: changes that were really tried on the ledger."""
+"""Changes that make a plan fit, cheapest first; each was tried on the ledger."""
 
 from __future__ import annotations
 
@@ -16,31 +16,27 @@ from build_scripts.plans.schema import Plan
 
 MAX_TOGETHER = 3  # changes that may be needed at once
 LEAST_CONTEXT_TOKENS = 2048
-# What names of architectures begin with whose checkpoints become engines.
+# Architecture-name prefixes that `make engines` can build.
 BUILT = tuple(name.removesuffix("ForCausalLM").lower() for name in shapes.ARCHITECTURES)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One value of a plan changed.
+    """One value of a plan changed."""
 
-    `key`: which; of two changes of one key only one is made. `loss`: in points; a point is what
-    nobody notices, a hundred is a feature.
-    """
-
-    key: str
+    key: str  # of two changes of one key only one is made
     says: str
     costs: str
-    loss: int
+    loss: int  # in points: one is what nobody notices, a hundred is a feature
     plan: Plan
 
 
 @dataclass(frozen=True)
 class Cure:
-    """Changes that make the plan fit. `saves_bytes`: all of them together."""
+    """Changes that together make the plan fit."""
 
     changes: tuple[Change, ...]
-    saves_bytes: int
+    saves_bytes: int  # by all of them
 
     @property
     def loss(self) -> int:
@@ -78,23 +74,23 @@ def cheapest(plan: Plan, ledger: Ledger, figures: Figures, num_cures: int = 2) -
 def _sets(changes: list[Change]) -> list[tuple[Change, ...]]:
     """All sets of changes of different values, those with the least loss first."""
     found = [
-        one
+        changed
         for size in range(1, MAX_TOGETHER + 1)
-        for one in itertools.combinations(changes, size)
-        if len({change.key for change in one}) == size
+        for changed in itertools.combinations(changes, size)
+        if len({change.key for change in changed}) == size
     ]
-    return sorted(found, key=lambda one: sum(change.loss for change in one))
+    return sorted(found, key=lambda changed: sum(change.loss for change in changed))
 
 
 def _is_minimal(plan: Plan, changes: tuple[Change, ...], figures: Figures) -> bool:
     """Whether every one of the changes is needed."""
     fewer = itertools.combinations(changes, len(changes) - 1)
-    return not any(one and compute_ledger(_together(plan, one), figures).fits for one in fewer)
+    return not any(some and compute_ledger(_together(plan, some), figures).fits for some in fewer)
 
 
 def _is_all_of(cure: tuple[Change, ...], chosen: tuple[Change, ...]) -> bool:
     """Whether `chosen` makes every change of the cheaper `cure`."""
-    return {one.says for one in cure} <= {one.says for one in chosen}
+    return {change.says for change in cure} <= {change.says for change in chosen}
 
 
 def _keys(changes: tuple[Change, ...]) -> set[str]:
@@ -108,9 +104,9 @@ def _together(plan: Plan, changes: tuple[Change, ...]) -> Plan:
         for section in ("speech", "llm", "align", "diarize", "serving"):
             before, after = getattr(plan, section), getattr(change.plan, section)
             changed = {
-                one.name: getattr(after, one.name)
-                for one in dataclasses.fields(before)
-                if getattr(after, one.name) != getattr(before, one.name)
+                field.name: getattr(after, field.name)
+                for field in dataclasses.fields(before)
+                if getattr(after, field.name) != getattr(before, field.name)
             }
             if changed:
                 merged[section] = dataclasses.replace(merged.get(section, before), **changed)
@@ -206,7 +202,7 @@ def _llms(plan: Plan) -> Iterator[Change]:
     sizes = {name: shape.parameters.total for name, shape in shapes.LLMS.items()}
     here = sizes.get(plan.llm.architecture, 0)
     smaller = [name for name in sizes if name.startswith(BUILT) and sizes[name] < here]
-    for step, name in enumerate(sorted(smaller, key=lambda one: -sizes[one]), 1):
+    for step, name in enumerate(sorted(smaller, key=lambda name: -sizes[name]), 1):
         costs = f"a weaker LLM, of {sizes[name] / 1e9:.0f}B; llm.checkpoint has to follow"
         yield _set(plan, "llm", {"architecture": name}, costs, 70 + 10 * step)
 

@@ -12,7 +12,7 @@ from build_scripts.memory.line import Line
 from build_scripts.memory.measured import Figures
 from build_scripts.plans.schema import Plan
 
-# What the LLM is told of its work, counted with Mistral's tokenizer over onecard/triage/prompt.py
+# The instructions of triage, counted with Mistral's tokenizer over onecard/triage/prompt.py
 # with the plans' categories and without mails.
 TRIAGE_PROMPT_TOKENS = 384
 # Room for one mail: the ten of samples/mails take 134 to 346, headers included.
@@ -104,11 +104,11 @@ def compute_ledger(plan: Plan, figures: Figures, whisper_kv: int | None = None) 
 
 def _order(line: Line, lines: tuple[Line, ...]) -> int:
     """Processes stay together, in the order in which they first come up."""
-    return next(i for i, one in enumerate(lines) if one.process == line.process)
+    return next(i for i, other in enumerate(lines) if other.process == line.process)
 
 
 def triage_tokens(plan: Plan) -> int:
-    """What one triage call wants of the context: instructions, mails and verdicts."""
+    """Tokens of context that one triage call needs: instructions, emails and verdicts."""
     a_mail = MAIL_TOKENS + plan.triage.max_tokens_per_mail
     return TRIAGE_PROMPT_TOKENS + plan.triage.mails_per_call * a_mail
 

@@ -158,7 +158,7 @@ def _line(
     figure: Figure | None,
     batch: int,
 ) -> Line:
-    """What was measured, where it was, in place of what is known without."""
+    """A line with the measured figure if there is one, and else with what is known without."""
     if figure is not None:
         return Line(name, process, kind, figure.scaled(batch), "measured", figure.source)
     return Line(name, process, kind, num_bytes, basis, source)

@@ -1,4 +1,4 @@
-"""What one card should hold, from the bounds: what is planned for is less than what is possible."""
+"""The capacity of one GPU, from the bounds: it is planned with less than what is possible."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ USER_ANSWERS = 6
 
 @dataclass(frozen=True)
 class Holding:
-    """`most`: of `what` in an hour, where the card does nothing else."""
+    """The most that one GPU does in an hour if it does nothing else."""
 
     what: str
-    most: float
-    by_a_user: int
+    most: float  # of `what`, in an hour
+    by_a_user: int  # what one user asks for in that hour
 
     @property
     def share_of_a_user(self) -> float:
-        """Of the hour that is planned with, what one user takes."""
+        """The share of the hour that one user takes."""
         return self.by_a_user / self.most
 
 
@@ -60,7 +60,7 @@ def _line(lines: Sequence[Line], begins: str) -> Line:
 
 
 def users(held: Sequence[Holding]) -> int:
-    """How many who ask for all of it share the card."""
+    """The number of users who can share the GPU if each asks for all of it."""
     return int(1 / sum(one.share_of_a_user for one in held))
 
 

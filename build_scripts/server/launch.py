@@ -1,4 +1,4 @@
-"""Which Triton serves a plan, and with what that depends on the Triton and on the plan's topology.
+"""How Triton is started for a plan: binary, flags, environment and load order.
 
 Sources: triton_backend/scripts/launch_triton_server.py and
 triton_backend/inflight_batcher_llm/src/model_instance_state.cc of NVIDIA/TensorRT-LLM;
@@ -40,23 +40,18 @@ ENVIRONMENT: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Launch:
-    """One server.
-
-    `flags`: without their dashes; None where there is no value. `environment`: in addition to the
-    inherited one. `libraries`: to go before LD_LIBRARY_PATH. `load_first`: models that are to be
-    loaded one after the other, each ready before the next begins and before any other model;
-    `models`: all that it serves, None for the whole repository.
-    """
+    """One server."""
 
     runtime: Runtime
     part: Part
     binary: Path
     backend_directory: Path
-    flags: Mapping[str, str | None]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    libraries: tuple[Path, ...] = ()
+    flags: Mapping[str, str | None]  # without their dashes; None if there is no value
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside the inherited one
+    libraries: tuple[Path, ...] = ()  # to go before LD_LIBRARY_PATH
+    # Models that are loaded one after the other, each ready before the next one and all others.
     load_first: tuple[str, ...] = ()
-    models: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None  # all that it serves; None for the whole repository
 
     @property
     def is_ordered(self) -> bool:
@@ -87,7 +82,7 @@ def launch(
             f"plan `{plan.name}` has serving.topology `{topology}`, for which the part to serve is "
             f"{wanted}; `{part}` was asked for"
         )
-    served = None if part == "all" else _of(part, models)
+    served = None if part == "all" else _models_of_part(part, models)
     return Launch(
         runtime="nvidia",
         part=part,
@@ -121,7 +116,7 @@ def _embedded(is_rehearsal: bool) -> Launch:
 
 
 def _flags(part: Part) -> dict[str, str | None]:
-    """What NVIDIA's Triton is told beside what every Triton is."""
+    """Flags of NVIDIA's Triton beside those of every Triton."""
     first = next(name for name in LOAD_ORDER if part == "all" or (name in TEXT) == (part == "text"))
     return {
         # A pool is sized from the memory that is free at that moment, so two engines must not load
@@ -134,7 +129,7 @@ def _flags(part: Part) -> dict[str, str | None]:
     }
 
 
-def _of(part: Part, models: tuple[str, ...]) -> tuple[str, ...]:
+def _models_of_part(part: Part, models: tuple[str, ...]) -> tuple[str, ...]:
     missing = [name for name in (*TEXT, *LOAD_ORDER) if name not in models]
     if missing:
         raise PlanError(

@@ -30,7 +30,7 @@ _POLL_S = 0.5
 
 
 class Watch(Protocol):
-    """What a server asks of whoever watches the card's memory."""
+    """Watches the GPU's memory while a server loads its models."""
 
     def before(self) -> None:
         """Before anything is loaded. Raises PlanError or ServerError."""
@@ -43,7 +43,7 @@ class Watch(Protocol):
 
 
 class NoWatch:
-    """Where there is no card to watch."""
+    """The watch of a server without a GPU: it never objects."""
 
     def before(self) -> None:
         pass
@@ -106,14 +106,14 @@ class VramWatch:
         self._forget(None)
 
     def _forget(self, gpu: Gpu | None) -> None:
-        """`gpu` is what there was before this server."""
+        """Begin again; `gpu` is what was there before this server."""
         self._first = self._last = gpu
         self._owners: dict[int, str] = {}  # pid -> process of the ledger
         self._guessed: dict[str, int] = {}  # process -> bytes that no process is named for
         self._loaded: set[str] = set()
 
     def before(self) -> None:
-        """Whether what the ledger counts is free; tells where only the headroom is not.
+        """Check that what the ledger counts is free; warn if only the headroom is not.
 
         Raises:
             PlanError: the card could not hold it even if nobody else used it.
@@ -132,7 +132,7 @@ class VramWatch:
             )
 
     def on_loaded(self, model: str) -> None:
-        """Whether `model` took its share. Raises ServerError: that and the headroom."""
+        """Check the share of `model`. Raises ServerError if it took that and the headroom."""
         gpu = self._gpu()
         home = self._homes.get(model, model)
         self._loaded.add(model)
@@ -152,10 +152,10 @@ class VramWatch:
         self._say(f"warning: {what}; refused at the end if the sum is too much as well")
 
     def verify(self) -> Table:
-        """Planned against measured, for each process.
+        """Compare planned and measured bytes of each process.
 
-        Raises ServerError where the larger of both, of all processes, goes beyond what the plan
-        has, or where what is still to come is more than what is free.
+        Raises ServerError if the sum of the larger of both goes beyond what the plan has, or if
+        what is still to come is more than what is free.
         """
         gpu = self._gpu()
         self._attribute(gpu, None)
@@ -167,11 +167,11 @@ class VramWatch:
         return table
 
     def _own(self) -> dict[str, int]:
-        """What this server will allocate; the driver's part is gone before it starts."""
+        """Bytes of each process that this server will start; the driver's part is gone before."""
         return {name: size for name, size in self._planned.items() if name not in RESERVES}
 
     def _due(self, process: str) -> int:
-        """What the ledger has for a process with the models that are loaded by now."""
+        """Bytes that the ledger has for a process with the models that are loaded by now."""
         waiting = (
             self._engines[name]
             for name in self._engines
@@ -180,20 +180,23 @@ class VramWatch:
         return self._planned.get(process, 0) - sum(waiting)
 
     def _attribute(self, gpu: Gpu, home: str | None) -> None:
-        """Give every new process of the card to `home`, or to the server that started it.
+        """Give every new process of the GPU to `home`, or to the server that started it.
 
-        `home`: None where no model was loaded since the last time.
+        Args:
+            home: None if no model was loaded since the last time.
         """
         first, last = self._first, self._last
         assert first is not None, "before() comes first"
         assert last is not None
-        foreign = {one.pid for one in first.processes}
+        foreign = {process.pid for process in first.processes}
         known = foreign | set(self._owners)
-        fresh = [one for one in gpu.processes if one.pid not in known]  # the largest first
-        for at, one in enumerate(fresh):
-            self._owners[one.pid] = self._owner(one, at, home)
-        ours = [one for one in gpu.processes if one.pid in self._owners]
-        if home is not None and not any(one.bytes for one in ours):
+        fresh = [
+            process for process in gpu.processes if process.pid not in known
+        ]  # the largest first
+        for at, process in enumerate(fresh):
+            self._owners[process.pid] = self._owner(process, at, home)
+        ours = [process for process in gpu.processes if process.pid in self._owners]
+        if home is not None and not any(process.bytes for process in ours):
             # Windows' driver model and some containers say nothing: the card itself has grown.
             grown = max(0, gpu.used_bytes - last.used_bytes)
             if not self._guessed and home != self._server:  # the server's own context came with it
@@ -203,32 +206,37 @@ class VramWatch:
             self._guessed[home] = self._guessed.get(home, 0) + grown
         self._last = gpu
 
-    def _owner(self, one: GpuProcess, at: int, home: str | None) -> str:
-        """By its program where the driver says it; else the largest is the model's own."""
+    def _owner(self, process: GpuProcess, at: int, home: str | None) -> str:
+        """The ledger's process of process of the GPU's.
+
+        It is known by its program if the driver reports it; else the largest is the model's own.
+        """
         if home not in self._planned and self._server not in self._owners.values():
             return self._server  # its context may come up late
-        words = one.name.split()
+        words = process.name.split()
         program = PurePosixPath(words[0]).name if words else ""
         if program.startswith("tritonserver"):
             return self._server
         if program.startswith("triton_python_backend_stub") or at == 0:
-            return home or f"pid {one.pid}"
+            return home or f"pid {process.pid}"
         return self._server
 
     def _measured(self, gpu: Gpu) -> dict[str, int]:
-        if not any(one.bytes for one in gpu.processes if one.pid in self._owners):
+        if not any(process.bytes for process in gpu.processes if process.pid in self._owners):
             return dict(self._guessed)
         found: dict[str, int] = {}
-        for one in gpu.processes:
-            if one.pid in self._owners:
-                owner = self._owners[one.pid]
-                found[owner] = found.get(owner, 0) + one.bytes
+        for process in gpu.processes:
+            if process.pid in self._owners:
+                owner = self._owners[process.pid]
+                found[owner] = found.get(owner, 0) + process.bytes
         return found
 
     def _rows(self, gpu: Gpu) -> tuple[Row, ...]:
         measured = self._measured(gpu)
         assert self._first is not None
-        reserve = max(0, self._first.used_bytes - sum(one.bytes for one in self._first.processes))
+        reserve = max(
+            0, self._first.used_bytes - sum(process.bytes for process in self._first.processes)
+        )
         rows = [
             Row(name, size, reserve if name in RESERVES else measured.pop(name, 0))
             for name, size in self._planned.items()
@@ -256,5 +264,5 @@ class VramWatch:
 
 
 def _server(homes: dict[str, str], launch: Launch) -> str:
-    """What the ledger calls this tritonserver."""
+    """The ledger's name of this tritonserver."""
     return homes["whisper" if launch.part == "speech" else "llm"]
