@@ -7,6 +7,8 @@ src/model_repository_manager/model_repository_manager.cc of triton-inference-ser
 
 from __future__ import annotations
 
+import os
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +17,10 @@ from build_scripts import container, paths
 from build_scripts.container import Runtime
 from build_scripts.errors import PlanError
 from build_scripts.memory.processes import POOL_BYTES
-from build_scripts.plans.schema import Plan
+from build_scripts.plans.schema import DEFAULT_PLAN, Plan
 from build_scripts.plans.topology import LOAD_ORDER, TEXT, Part
+from build_scripts.server.settings import Inner, Settings
+from onecard.contract import pipeline
 
 # Of the embedded runtime; more than there are models. Each load and unload waits for a process of
 # its own, and in Triton's usual four places the slowest, which are listed late, begin late.
@@ -36,6 +40,21 @@ ENVIRONMENT: Mapping[str, str] = {
     # A container's processes may not read each other's memory (open-mpi/ompi#4948).
     "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
 }
+
+
+# Every kind of call that Triton can restrict (server, restricted_features.h). Shared memory lets
+# its caller read and write the Python backend's own (CVE-2025-23319, -23320, -23334).
+APIS = (
+    "health",
+    "metadata",
+    "inference",
+    "shared-memory",
+    "model-config",
+    "model-repository",
+    "statistics",
+    "trace",
+    "logging",
+)
 
 
 @dataclass(frozen=True)
@@ -137,3 +156,71 @@ def _models_of_part(part: Part, models: tuple[str, ...]) -> tuple[str, ...]:
             f"`{missing[0]}` is not among them"
         )
     return tuple(name for name in models if (name in TEXT) == (part == "text"))
+
+
+def triton_command(
+    settings: Settings, secret: str, launch: Launch, inner: Inner | None = None
+) -> list[str]:
+    """Triton's whole command line.
+
+    Args:
+        inner: the ports behind the door; None if Triton listens where callers know it.
+    """
+    restricted = f"{','.join(APIS)}:{pipeline.OWNER_HEADER}={secret}"
+    listening = inner or settings
+    address = settings.address if inner is None else "127.0.0.1"
+    flags = {
+        "model-repository": settings.repository,
+        "backend-directory": launch.backend_directory,
+        "http-address": address,
+        "grpc-address": address,
+        "metrics-address": address,
+        "http-port": listening.http_port,
+        "grpc-port": listening.grpc_port,
+        "metrics-port": listening.metrics_port,
+        # Explicit control is what lets the supervisor drain models in order and bring one back.
+        "model-control-mode": "explicit",
+        "http-restricted-api": restricted,
+        "grpc-restricted-protocol": restricted,
+        "strict-readiness": "true",
+        "exit-on-error": "true",
+        "exit-timeout-secs": settings.drain_timeout_s,
+        "disable-auto-complete-config": None,
+        # Python-based backends (backends/tensorrtllm) take it from `python` as well.
+        "backend-config": f"python,shm-region-prefix-name={settings.shm_prefix}",
+        **launch.flags,
+    }
+    if settings.plan != DEFAULT_PLAN:
+        flags["model-config-name"] = settings.plan
+    given = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags.items()]
+    return [str(launch.binary), *given]
+
+
+def triton_environment(launch: Launch, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of the server and so of every model."""
+    libraries = [str(path) for path in launch.libraries]
+    # An interpreter built with a shared library of its own may be the only one that has it.
+    libdir = sysconfig.get_config_var("LIBDIR")
+    if sysconfig.get_config_var("Py_ENABLE_SHARED") and libdir:
+        libraries.append(libdir)
+    return {
+        **inherited,
+        "PATH": _joined(str(paths.VENV / "bin"), inherited.get("PATH")),
+        "VIRTUAL_ENV": str(paths.VENV),
+        "PYTHONPATH": _joined(inherited.get("PYTHONPATH"), str(paths.ROOT)),
+        "LD_LIBRARY_PATH": _joined(*libraries, inherited.get("LD_LIBRARY_PATH")),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+        # Pools that spin while they wait take the cores from each other (LSTMs: 30 to 40 times
+        # slower). One thread unless a model asks for its share (onecard/python_backend/threads.py).
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYANNOTE_METRICS_ENABLED": "0",
+        "HF_HUB_OFFLINE": "1",
+        **launch.environment,
+    }
+
+
+def _joined(*parts: str | None) -> str:
+    return ":".join(part for part in parts if part)

@@ -36,7 +36,7 @@ from build_scripts.server.api import Api
 from build_scripts.server.crashes import Crashes
 from build_scripts.server.door.door import Door
 from build_scripts.server.drain import Drain
-from build_scripts.server.launch import Launch
+from build_scripts.server.launch import Launch, triton_command, triton_environment
 from build_scripts.server.loader import Loader
 from build_scripts.server.logs import engine, load_faults, reader, writer
 from build_scripts.server.logs.engine import EngineLog
@@ -164,7 +164,7 @@ class Server:
         self._writer = writer.start(log, server_variable)
         with self._writer.stdin or contextlib.nullcontext() as file:
             process = subprocess.Popen(
-                settings.command(
+                triton_command(
                     replace(self._settings, repository=repository),
                     self._api.secret,
                     found.launch,
@@ -172,7 +172,7 @@ class Server:
                 ),
                 cwd=paths.ROOT,
                 env={
-                    **settings.environment(found.launch),
+                    **triton_environment(found.launch),
                     **server_variable,
                     # Given from outside where two servers share one card: speech goes first.
                     speech_lock.RUN_DIRECTORY: os.environ.get(

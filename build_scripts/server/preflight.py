@@ -12,8 +12,7 @@ from build_scripts import container, paths, processes
 from build_scripts.console import MIB
 from build_scripts.errors import PortTaken, ServerError
 from build_scripts.plans import speaker_pipeline
-from build_scripts.server import settings
-from build_scripts.server.launch import Launch
+from build_scripts.server.launch import Launch, triton_environment
 from build_scripts.server.settings import Settings
 from onecard import manifest
 
@@ -96,7 +95,7 @@ def check_numpy(launch: Launch) -> None:
     script = "import json, numpy; print(json.dumps([numpy.__version__, numpy.__file__]))"
     asked = subprocess.run(
         [str(paths.PYTHON), "-c", script],
-        env=settings.environment(launch),
+        env=triton_environment(launch),
         cwd=paths.ROOT,
         capture_output=True,
         text=True,

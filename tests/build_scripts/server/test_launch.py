@@ -11,7 +11,7 @@ from build_scripts import paths
 from build_scripts.errors import PlanError
 from build_scripts.plans import plan
 from build_scripts.plans.schema import Plan, Serving, Topology
-from build_scripts.server import launch, settings
+from build_scripts.server import launch
 
 MODELS = tuple(sorted(path.parent.name for path in paths.MODEL_REPOSITORY.glob("*/config.pbtxt")))
 
@@ -80,7 +80,7 @@ def test_no_server_spawns_a_worker_or_keeps_buffers_to_send_kv_caches(nvidia, to
 def test_what_the_environment_says_of_the_orchestrator_does_not_reach_triton(nvidia, monkeypatch):
     monkeypatch.setenv("TRTLLM_ORCHESTRATOR", "1")
     one = launch.launch(rtx3090(), nvidia=nvidia)
-    assert settings.environment(one)["TRTLLM_ORCHESTRATOR"] == "0"
+    assert launch.triton_environment(one)["TRTLLM_ORCHESTRATOR"] == "0"
 
 
 def test_two_servers_share_the_repository_without_remainder(nvidia):
