@@ -1,4 +1,4 @@
-"""What a long-running verb prints while it works; it knows lines and nothing of the work."""
+"""Lines that a long-running verb prints while it works, and units for them."""
 
 from __future__ import annotations
 

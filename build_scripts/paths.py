@@ -1,4 +1,4 @@
-"""Where everything lies in a checkout; it knows paths and nothing of what is at them."""
+"""Where everything lies in a checkout."""
 
 from __future__ import annotations
 

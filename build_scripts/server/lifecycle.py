@@ -107,7 +107,7 @@ class Server:
                 shutil.rmtree(self._settings.run, ignore_errors=True)
 
     def _prepare(self) -> Served:
-        """Everything that can be found wrong before Triton is started is."""
+        """Resolve what is to be served, and check all that can be checked before the start."""
         health.quiet_s()
         found = served.read(self._settings, self._say)
         for warning in preflight.check(self._settings, found):
@@ -268,7 +268,7 @@ class Server:
         return True
 
     def _verify(self, watch: Watch) -> None:
-        """What was loaded is what was planned, or the server does not become ready."""
+        """Check that what was loaded is what was planned. Raises ServerError if it is not."""
         for warning in self._engine_log.verify() if self._engine_log is not None else ():
             self._say(warning)
         table = watch.verify()
@@ -347,7 +347,7 @@ class Server:
             reader.shorten(self._settings.messages)
 
     def _relay_last(self) -> None:
-        """What is written until the log's writer ends: when nobody is left who could say more."""
+        """Pass on what is written until the log's writer ends, as it does after all processes."""
         if self._writer is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._writer.wait(LAST_WORDS_S)
@@ -359,7 +359,7 @@ def _reason(log: Path) -> str:
 
 
 def _cure(log: Path) -> str:
-    """What to do about it, on a line of its own; empty where that is not known."""
+    """The cure on a line of its own; empty if none is known."""
     found = load_faults.cure(log)
     return f"\n{found}" if found else ""
 

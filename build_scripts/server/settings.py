@@ -1,4 +1,4 @@
-"""Where one server listens, what it serves and where it keeps what; from flags and environment."""
+"""The settings of one server, from flags and environment: addresses, plan and directories."""
 
 from __future__ import annotations
 
@@ -69,22 +69,22 @@ class Settings:
 
     @property
     def run(self) -> Path:
-        """What a running server leaves for `wait`, `stop` and the next start."""
+        """The directory of a running server's records, for `wait`, `stop` and the next start."""
         return layout.RUN / str(self.http_port)
 
     @property
     def log(self) -> Path:
-        """Triton's whole output."""
+        """The file of Triton's whole output."""
         return layout.LOG / f"server-{self.http_port}.log"
 
     @property
     def messages(self) -> Path:
-        """What a detached `serve` would have printed."""
+        """The file of what a detached `serve` would have printed."""
         return layout.LOG / f"serve-{self.http_port}.log"
 
     @property
     def shm_prefix(self) -> str:
-        """What the names of this server's shared-memory regions begin with, and of no other's."""
+        """The prefix of this server's shared-memory regions, which no other server has."""
         return shm_prefix(self.http_port)
 
 
@@ -108,7 +108,7 @@ class Inner:
 
 
 def shm_prefix(http_port: int | str) -> str:
-    """Distinct for every checkout on the machine and every port of it."""
+    """A prefix that is distinct for every checkout on the machine and every port of it."""
     checkout = hashlib.sha256(str(layout.ROOT).encode()).hexdigest()[:10]
     return f"onecard_{checkout}_{http_port}_"
 

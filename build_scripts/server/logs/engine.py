@@ -202,8 +202,8 @@ class EngineLog:
             for engine in self._all()
             if _has_cross(engine)
         ]
-        if self._cross and self._cross != [round(one, 1) for one in wanted]:
-            said = f"cross KV cache fraction {', '.join(str(one) for one in self._cross)}"
+        if self._cross and self._cross != [round(share, 1) for share in wanted]:
+            said = f"cross KV cache fraction {', '.join(str(share) for share in self._cross)}"
             self._faults[f"{said}, wanted {wanted or 'none'}"] = _RENDERED
 
     def _all(self) -> list[ModelPlan]:

@@ -1,8 +1,8 @@
-"""What a line that ends the loading of a model means, and the one thing to do about it.
+"""Explains a line that ends the loading of a model, with the one thing to do about it.
 
 The lines are those of NVIDIA's backend, TensorRT, Triton's Python backend and Open MPI, from their
 threads (numbers beside each entry; `backend` is triton-inference-server/tensorrtllm_backend, a
-number alone NVIDIA/TensorRT-LLM) and sources. What loads and is not as planned is `engine_log`'s.
+number alone NVIDIA/TensorRT-LLM) and sources. What loads and is not as planned is in `engine`.
 """
 
 from __future__ import annotations
