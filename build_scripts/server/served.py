@@ -25,60 +25,60 @@ class Served:
 
 
 def read(
-    server: Settings,
+    settings: Settings,
     say: Callable[[str], None],
     environment: Mapping[str, str] = os.environ,
 ) -> Served:
-    """What `server` is to serve. Raises PlanError or ServerError."""
-    if not server.repository.is_dir():
-        raise ServerError(f"`{server.repository}` is not a directory, wanted a model repository")
-    deployment = resolve(server.plan, server.vram_gib, environment, say)
-    if server.repository != paths.MODEL_REPOSITORY:
-        _verify_as_stated(server, deployment)
-    models = _models(server.repository)
-    return Served(deployment, launch.launch(deployment.plan, models, server.part))
+    """Resolve the plan of the settings. Raises PlanError or ServerError."""
+    if not settings.repository.is_dir():
+        raise ServerError(f"`{settings.repository}` is not a directory, wanted a model repository")
+    deployment = resolve(settings.plan, settings.vram_gib, environment, say)
+    if settings.repository != paths.MODEL_REPOSITORY:
+        _verify_as_stated(settings, deployment)
+    models = _models(settings.repository)
+    return Served(deployment, launch.launch(deployment.plan, models, settings.part))
 
 
-def _verify_as_stated(server: Settings, deployment: Deployment) -> None:
+def _verify_as_stated(settings: Settings, deployment: Deployment) -> None:
     """Raises ServerError for an amount of memory or a KV cap that a foreign repository ignores."""
-    if server.vram_gib is not None or deployment.is_overridden:
-        what = "a knob of the KV caches" if server.vram_gib is None else arguments.VARIABLE
+    if settings.vram_gib is not None or deployment.is_overridden:
+        what = "a knob of the KV caches" if settings.vram_gib is None else arguments.VARIABLE
         raise ServerError(
-            f"{what} is turned, and `{server.repository}` is served as it stands: leave it out, "
+            f"{what} is turned, and `{settings.repository}` is served as it stands: leave it out, "
             f"or serve {paths.MODEL_REPOSITORY.name}/, of which a copy is rendered"
         )
 
 
-def repository_of(server: Settings, served: Served, say: Callable[[str], None]) -> Path:
+def repository_of(settings: Settings, served: Served, say: Callable[[str], None]) -> Path:
     """The repository to serve: the one of the settings, or a copy in the server's run directory.
 
     It is a copy if the files are not what the plan renders: the memory or a KV cap is another, or
     the plan was edited or is new (Triton would serve config.pbtxt, another plan's, in silence).
     """
-    if server.repository != paths.MODEL_REPOSITORY:
-        return server.repository
+    if settings.repository != paths.MODEL_REPOSITORY:
+        return settings.repository
     from build_scripts.model_repository import (
         render,
     )  # `demo` imports this module before setup brings protobuf
 
     deployment = served.deployment
     texts = render.render(deployment)
-    if all(_is_as(server.repository / path, text) for path, text in texts.items()):
-        return server.repository
-    if server.vram_gib is None and not deployment.is_overridden:
+    if all(_is_as(settings.repository / path, text) for path, text in texts.items()):
+        return settings.repository
+    if settings.vram_gib is None and not deployment.is_overridden:
         say(
-            f"{server.repository.name}/ is not what plan {deployment.plan.name} renders, so a copy "
-            "that is gets served; `make repository` writes it"
+            f"{settings.repository.name}/ is not what plan {deployment.plan.name} renders, so a "
+            "copy that is gets served; `make repository` writes it"
         )
     for change in deployment.cap_changes:
         say(change)
-    copy = server.run / "repository"
+    copy = settings.run / "repository"
     shutil.rmtree(copy, ignore_errors=True)
     for path, text in texts.items():
         target = copy / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    for version in server.repository.glob("*/1"):
+    for version in settings.repository.glob("*/1"):
         (copy / version.parent.name / "1").symlink_to(version)
     return copy
 
