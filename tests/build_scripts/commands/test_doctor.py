@@ -105,6 +105,18 @@ def test_any_other_card_is_named_with_what_to_do(
     assert said in found.text()
 
 
+def test_free_memory_is_compared_with_the_pools_that_the_environment_asks_for(
+    reference: Plan,
+) -> None:
+    asked = {"MAX_TOKENS_IN_KV_CACHE": "6144", "MAX_ATTENTION_WINDOW_SIZE": "6144"}
+    usual, turned = deploy(reference).ledger, deploy(reference, environment=asked).ledger
+    assert usual is not None
+    assert turned is not None
+    between = gpu(free_gib=21)  # less than the plan's own 21.3 GiB beside the driver's
+    assert doctor_gpu.free_memory(usual, between).status == "fail"
+    assert doctor_gpu.free_memory(turned, between).status == "pass"
+
+
 def test_an_older_cuda_may_do_within_its_major_version(reference: Plan) -> None:
     assert doctor_gpu.cuda(dataclasses.replace(gpu(), cuda="12.4")).status == "warn"
     assert doctor_gpu.cuda(dataclasses.replace(gpu(), cuda="11.8")).status == "fail"
