@@ -15,8 +15,8 @@ from typing import Any
 
 from bench import precisions
 from bench.interleave import interleaved, is_quick, num_rounds, once, ratios, spread
+from build_scripts.memory.deployment import resolve
 from build_scripts.model_repository import models
-from build_scripts.plans import plan
 from evaluation import bundled, recordings
 from evaluation.peers import acoustic, environment
 from evaluation.peers.whisperx import WhisperX
@@ -63,7 +63,7 @@ class Own:
     """What the model `align` does, in this process."""
 
     def __init__(self, pcm: Pcm, segments: Segments) -> None:
-        asked = models.models(plan.load("cpu"))["align"].parameters
+        asked = models.models(resolve("cpu"))["align"].parameters
         self._aligner = Ctc(
             str(environment.ALIGN), preload=[acoustic.LANGUAGE], max_loaded=1,
             batch_size=int(asked["ctc_batch_size"]), device=asked["ctc_device"],

@@ -1,4 +1,4 @@
-"""What a long-running verb prints while it works; it knows lines and nothing of the work."""
+"""Lines that a long-running verb prints while it works, and units for them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable
+
+GIB = 2**30
+MIB = 2**20
 
 
 class Steps:
@@ -59,4 +62,4 @@ def aside(line: str) -> None:
 
 def mib(num_bytes: int) -> str:
     """A size for people."""
-    return f"{num_bytes / 2**20:.0f} MiB"
+    return f"{num_bytes / MIB:.0f} MiB"

@@ -89,6 +89,8 @@ EXAMPLES = "/app/examples"  # of the TensorRT-LLM release that is installed
 
 Runtime = Literal["nvidia", "embedded"]
 
+SHM_SIZE = "8g"  # of /dev/shm, as docker/compose.yml gives it to the server
+
 NVIDIA = Path("/opt/tritonserver")  # where the pinned container has Triton
 _BACKEND = "backends/tensorrtllm/libtriton_tensorrtllm.so"
 

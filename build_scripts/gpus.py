@@ -61,6 +61,36 @@ def gpus(library: Any = None, environment: Mapping[str, str] = os.environ) -> li
     return []
 
 
+def is_called(gpu: str, model: str) -> bool:
+    """Whether `gpu`, a name that the driver reports, contains the model name in whole words.
+
+    "NVIDIA L40" is not an "L4".
+    """
+    wanted, words = model.lower().split(), gpu.lower().replace("-", " ").split()
+    return any(words[at : at + len(wanted)] == wanted for at in range(len(words)))
+
+
+def process_bytes(before: Gpu, now: Gpu, pid: int) -> int | None:
+    """Bytes of the GPU that the process `pid` took, which was started after `before`.
+
+    In a container NVML names it by one of the host's pids, the only one that was not there before.
+    If the driver names no processes it is what the GPU has grown by, if its memory is its own.
+    None where it cannot be told.
+    """
+    known = {process.pid for process in before.processes}
+    fresh = {
+        process.pid: process.bytes
+        for process in now.processes
+        if process.bytes and process.pid not in known
+    }
+    if pid in fresh:
+        return fresh[pid]
+    if len(fresh) == 1:
+        return next(iter(fresh.values()))
+    grown = now.used_bytes - before.used_bytes
+    return grown if grown > 0 and not fresh and not now.unified else None
+
+
 def problem(library: Any = None) -> str:
     """Why no GPU can be asked, in NVML's words; empty where they can."""
     try:

@@ -1,4 +1,4 @@
-"""Where everything lies in a checkout; it knows paths and nothing of what is at them."""
+"""Where everything lies in a checkout."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ SAMPLES = ROOT / ".samples"
 PERF = ROOT / ".perf"  # what `make perf` loads a server with
 DOWNLOADS = ROOT / ".downloads"  # emptied by the step that filled it
 MODEL_REPOSITORY = ROOT / "model_repository"
+MEASURED = ROOT / "docs" / "measured"  # what `measure` writes and every ledger reads
 BACKENDS = ROOT / "backends"  # ours, linked beside Triton's own
 
 

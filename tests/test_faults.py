@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import requests
 
+from build_scripts.memory.deployment import resolve
 from build_scripts.model_repository import models
-from build_scripts.plans import plan
 from build_scripts.server import supervisor
 from evaluation import recordings
 from evaluation.metrics import word_errors
@@ -202,7 +202,7 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
     assert word_errors(recordings.JFK, str(outcomes[-1])).errors == 0
 
 
-SEVERAL = [model.name for model in models.models(plan.load("cpu")).values() if model.instances > 1]
+SEVERAL = [model.name for model in models.models(resolve("cpu")).values() if model.instances > 1]
 
 
 @pytest.mark.parametrize("is_loaded", [False, True], ids=["idle", "under load"])

@@ -18,7 +18,7 @@ from build_scripts.doctor import engines as doctor_engines
 from build_scripts.doctor.finding import Finding
 from build_scripts.errors import MachineError
 from build_scripts.gpus import Gpu
-from build_scripts.memory import fit
+from build_scripts.memory.deployment import Deployment, resolve
 from build_scripts.plans import match, schema
 from build_scripts.plans.schema import Plan
 
@@ -33,20 +33,20 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
         return 0
     gpus = nvml.gpus(environment=environment)
     name = match.resolve(asked.plan, aside)
-    turned = dial.read(asked.vram, environment)
-    chosen = fit.load(name, aside, turned)
-    found = []
+    vram_gib = dial.read(asked.vram, environment)
+    deployment = resolve(name, vram_gib, environment, aside)
+    findings = []
     if not asked.json:
-        say(f"plan {chosen.name}: {_what(chosen)}")
-    for finding in examine(chosen, gpus, environment, turned):
-        found.append(finding)
+        say(f"plan {name}: {_what(deployment.plan)}")
+    for finding in examine(deployment, gpus, environment, vram_gib):
+        findings.append(finding)
         if not asked.json:  # each at once: hashing the engines takes a minute
             say(finding.text())
     if asked.json:
-        say(json.dumps(to_dict(chosen, found)))
+        say(json.dumps(to_dict(name, findings)))
     else:
-        say(_verdict(found))
-    return 0 if _is_fit(found) else MachineError.exit_code
+        say(_verdict(findings))
+    return 0 if _is_fit(findings) else MachineError.exit_code
 
 
 def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
@@ -64,47 +64,49 @@ def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse
 
 
 def examine(
-    chosen: Plan,
+    deployment: Deployment,
     gpus: Sequence[Gpu],
     environment: Mapping[str, str] = os.environ,
     vram_gib: float | None = None,
 ) -> Iterator[Finding]:
     """Every finding for a plan, the quick ones first."""
-    engines = doctor_engines.Engines(chosen, vram_gib=vram_gib)
+    plan = deployment.plan
+    engines = doctor_engines.Engines(plan, vram_gib=vram_gib)
     yield from host.software()
     yield packages.check()
-    if chosen.card is None:
+    if plan.card is None:
         yield host.runtime()
     else:
-        yield from gpu.check(chosen, gpus, environment, nvml.problem())
-        yield from container.check(chosen)
-        yield from torch.check(chosen)
-    yield from host.memory(chosen, engines.are_built)
-    yield host.disk(chosen, engines.are_built)
+        yield from gpu.check(deployment, gpus, environment, nvml.problem())
+        yield from container.check(plan)
+        yield from torch.check(plan)
+    yield from host.memory(deployment, engines.are_built)
+    yield host.disk(deployment, engines.are_built)
     yield engines.finding()
     yield from engines.speakers()
 
 
-def to_dict(chosen: Plan, found: Sequence[Finding]) -> dict[str, object]:
+def to_dict(plan: str, findings: Sequence[Finding]) -> dict[str, object]:
     """What `--json` prints."""
     return {
-        "plan": chosen.name,
-        "fit": _is_fit(found),
-        "findings": [one.to_dict() for one in found],
+        "plan": plan,
+        "fit": _is_fit(findings),
+        "findings": [finding.to_dict() for finding in findings],
     }
 
 
-def _is_fit(found: Sequence[Finding]) -> bool:
-    return all(one.status != "fail" for one in found)
+def _is_fit(findings: Sequence[Finding]) -> bool:
+    return all(finding.status != "fail" for finding in findings)
 
 
-def _verdict(found: Sequence[Finding]) -> str:
+def _verdict(findings: Sequence[Finding]) -> str:
     counts = {
-        status: sum(one.status == status for one in found) for status in ("pass", "warn", "fail")
+        status: sum(finding.status == status for finding in findings)
+        for status in ("pass", "warn", "fail")
     }
     return "doctor: " + ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
-def _what(chosen: Plan) -> str:
-    card = chosen.card
+def _what(plan: Plan) -> str:
+    card = plan.card
     return "no card" if card is None else f"{card.name}, SM{card.sm}, {card.vram_gib:g} GiB"

@@ -11,7 +11,7 @@ from build_scripts import arguments as dial
 from build_scripts.bootstrap.lock import alone
 from build_scripts.console import Steps, aside, say
 from build_scripts.engines import build
-from build_scripts.memory import fit
+from build_scripts.memory.deployment import resolve
 from build_scripts.plans import match, schema
 from build_scripts.plans.schema import Plan
 
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str]) -> None:
     if given.json and not given.dry_run:
         parser.error("--json goes with --dry-run")
     tell = aside if given.json else say
-    plan = fit.load(match.resolve(given.plan, tell), tell, dial.read(given.vram, os.environ))
+    name, vram_gib = match.resolve(given.plan, tell), dial.read(given.vram, os.environ)
+    plan = resolve(name, vram_gib, say=tell).plan
     if given.dry_run:
         say(_dry_run(plan, given.json))
         return

@@ -23,11 +23,10 @@ from typing import Any
 from build_scripts import arguments as dial
 from build_scripts import gpus as nvml
 from build_scripts import paths
-from build_scripts.console import say
+from build_scripts.console import MIB, say
 from build_scripts.errors import BuildError, MachineError
 from build_scripts.gpus import Gpu
 from build_scripts.measure import interpreter, triton
-from build_scripts.memory.lines import MEASURED, MIB
 from build_scripts.plans import match, plan
 
 SUBJECTS = ("align", "diarize", "kv")  # torch's, each in a process of its own
@@ -154,7 +153,7 @@ def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse
         "--device", choices=("cuda", "cpu"), default="cuda",
         help="cpu: try the code with small networks; measures nothing and writes nothing",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, default=paths.ROOT / MEASURED, help="the directory")
+    parser.add_argument("--out", type=Path, default=paths.MEASURED, help="the directory")
     return parser.parse_args(arguments)
 
 
@@ -219,7 +218,7 @@ def subject(
 
     Raises MachineError where torch has no such device, BuildError where it fails otherwise.
     """
-    module = f"build_scripts.measure_{'speech' if name in SPEECH else 'models'}"
+    module = f"build_scripts.measure.{'speech' if name in SPEECH else 'networks'}"
     try:
         done = subprocess.run(
             [python, "-m", module, name, "--device", device, "--plan", chosen],

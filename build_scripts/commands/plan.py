@@ -9,16 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from build_scripts import arguments as dial
-from build_scripts.console import aside, say
-from build_scripts.memory import cures as shortfall
-from build_scripts.memory import fit, kv_cache, ledger
+from build_scripts.console import GIB, MIB, aside, say
+from build_scripts.memory import cures
 from build_scripts.memory.cures import Cure
-from build_scripts.memory.fit import Refit
-from build_scripts.memory.ledger import Ledger
-from build_scripts.memory.lines import GIB, MIB
-from build_scripts.plans import match, plan, schema
-from build_scripts.plans.schema import Plan
-from build_scripts.server.monitoring import vram
+from build_scripts.memory.deployment import Deployment, resolve
+from build_scripts.memory.kv_cache import WINDOW, KvCaps
+from build_scripts.memory.ledger import Ledger, triage_warnings
+from build_scripts.plans import match, schema
 
 DOES_NOT_FIT = 2
 
@@ -26,26 +23,21 @@ DOES_NOT_FIT = 2
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """Print one plan's ledger. Returns the exit status; raises PlanError."""
     asked = _parse(arguments, environment)
-    stated = plan.load(match.resolve(asked.plan, aside))
-    chosen = plan.with_vram(stated, asked.vram)
-    if chosen.card is None:
-        _show_without_card(chosen, asked.json, environment)
-        return 0
-    turned = fit.refit(chosen)
-    # Where nothing fits, the plan itself is shown, not the least that was tried.
-    shown = turned.plan if turned.fits else chosen
-    found = ledger.ledger(shown)
-    caps = kv_cache.knobs(shown)
-    if found.fits:
-        caps = kv_cache.overridden(shown, environment)
-        served = vram.as_served(shown, caps)
-        found = ledger.ledger(served, whisper_kv=int(caps["whisper"][kv_cache.TOKENS]))
-    cures = [] if found.fits else shortfall.cheapest(shown)
+    name = match.resolve(asked.plan, aside)
+    deployment = resolve(name, asked.vram, environment, must_fit=False)
+    known = _cures(deployment)
     if asked.json:
-        say(json.dumps(to_dict(shown, found, caps, turned if found.fits else None, cures)))
+        say(json.dumps(to_dict(deployment, known)))
     else:
-        _show(shown, found, caps, turned, cures)
-    return 0 if found.fits else DOES_NOT_FIT
+        _show(deployment, known)
+    return 0 if deployment.fits else DOES_NOT_FIT
+
+
+def _cures(deployment: Deployment) -> list[Cure]:
+    ledger = deployment.ledger
+    if ledger is None or ledger.fits:
+        return []
+    return cures.cheapest(deployment.plan, ledger, deployment.figures)
 
 
 def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
@@ -62,67 +54,80 @@ def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse
     return asked
 
 
-def to_dict(
-    shown: Plan, found: Ledger, caps: kv_cache.Knobs, turned: Refit | None, cures: list[Cure]
-) -> dict[str, Any]:
-    """What `--json` prints. `headroom_gib`: of the card beside the total; `headroom_wanted_gib`:
-    what the plan asks of it."""
+def to_dict(deployment: Deployment, known: list[Cure]) -> dict[str, Any]:
+    """What `--json` prints.
+
+    `headroom_gib` is what the GPU has beside the total, `headroom_wanted_gib` what the plan asks
+    for; without a card there is neither `headroom_wanted_gib` nor `left_gib`.
+    """
+    if deployment.ledger is None:
+        return {
+            "plan": deployment.plan.name, "vram_gib": 0.0, "total_gib": 0.0, "headroom_gib": 0.0,
+            "lines": [], "knobs": deployment.kv_caps, "fits": True, "refit": [], "cures": [],
+            "warnings": _warnings(deployment),
+        }  # fmt: skip
+    ledger = deployment.ledger
     return {
-        "plan": shown.name,
-        "vram_gib": found.vram_gib,
-        "total_gib": round(found.total_bytes / GIB, 3),
-        "headroom_gib": round(found.free_bytes / GIB, 3),
-        "headroom_wanted_gib": found.headroom_gib,
-        "left_gib": round(found.left_bytes / GIB, 3),
-        "fits": found.fits,
+        "plan": deployment.plan.name,
+        "vram_gib": ledger.vram_gib,
+        "total_gib": round(ledger.total_bytes / GIB, 3),
+        "headroom_gib": round(ledger.free_bytes / GIB, 3),
+        "headroom_wanted_gib": ledger.headroom_gib,
+        "left_gib": round(ledger.left_bytes / GIB, 3),
+        "fits": ledger.fits,
         "lines": [
             {"name": line.name, "process": line.process, "engine": line.engine, "kind": line.kind,
              "bytes": line.bytes, "basis": line.basis, "source": line.source}
-            for line in found.lines
+            for line in ledger.lines
         ],
-        "knobs": caps,
-        "refit": list(turned.changes) if turned else [],
-        "warnings": _warnings(shown, caps),
+        "knobs": deployment.kv_caps,
+        "refit": list(deployment.changes),
+        "warnings": _warnings(deployment),
         "cures": [
             {"changes": [change.says for change in cure.changes],
              "costs": [change.costs for change in cure.changes],
              "saves_gib": round(cure.saves_bytes / GIB, 3)}
-            for cure in cures
+            for cure in known
         ],
     }  # fmt: skip
 
 
-def _warnings(shown: Plan, caps: kv_cache.Knobs) -> list[str]:
-    return ledger.warnings(shown, int(caps["llm"][kv_cache.WINDOW]))
+def _warnings(deployment: Deployment) -> list[str]:
+    return triage_warnings(deployment.plan, int(deployment.kv_caps["llm"][WINDOW]))
 
 
-def _show(
-    shown: Plan, found: Ledger, caps: kv_cache.Knobs, turned: Refit, cures: list[Cure]
-) -> None:
-    card = shown.card
-    assert card is not None
-    say(f"plan {shown.name}: {card.name}, SM{card.sm}, {found.vram_gib:g} GiB, "
-        f"{shown.serving.topology}")  # fmt: skip
-    if turned.changes and found.fits:
-        say("for this much memory: " + "; ".join(turned.changes))
+def _show(deployment: Deployment, known: list[Cure]) -> None:
+    plan, ledger = deployment.plan, deployment.ledger
+    if plan.card is None or ledger is None:
+        say(f"plan {plan.name}: no card. Everything runs on the CPU, in the machine's memory, "
+            "which is not accounted for here; nothing is on a GPU.")  # fmt: skip
+    else:
+        say(f"plan {plan.name}: {plan.card.name}, SM{plan.card.sm}, {ledger.vram_gib:g} GiB, "
+            f"{plan.serving.topology}")  # fmt: skip
+        if deployment.changes:
+            say("for this much memory: " + "; ".join(deployment.changes))
+        _show_ledger(ledger)
+    for warning in _warnings(deployment):
+        say(f"warning: {warning}")
+    if ledger is None or ledger.fits:
+        _show_caps(deployment.kv_caps)
+    else:
+        _show_cures(ledger, known)
+
+
+def _show_ledger(ledger: Ledger) -> None:
     say("")
-    for line in _table(found):
+    for line in _table(ledger):
         say(line)
     say("")
-    _show_sums(found)
-    for warning in _warnings(shown, caps):
-        say(f"warning: {warning}")
-    if found.fits:
-        _show_knobs(caps)
-    else:
-        _show_cures(found, cures)
+    _show_sums(ledger)
 
 
-def _table(found: Ledger) -> list[str]:
+def _table(ledger: Ledger) -> list[str]:
     rows = [("process", "what", "kind", "MiB", "basis", "from")]
     rows += [
         (line.owner, line.name, line.kind, f"{line.bytes / MIB:,.1f}", line.basis, line.source)
-        for line in found.lines
+        for line in ledger.lines
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     return ["  ".join([*_padded(row[:5], widths), row[5]]) for row in rows]
@@ -136,50 +141,34 @@ def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     ]
 
 
-def _show_sums(found: Ledger) -> None:
-    for owner, num_bytes in found.by_owner().items():
+def _show_sums(ledger: Ledger) -> None:
+    for owner, num_bytes in ledger.by_owner().items():
         say(f"{owner:24}{num_bytes / GIB:8.2f} GiB")
-    say(f"{'sum':24}{found.total_bytes / GIB:8.2f} GiB")
-    say(f"{'headroom, wanted':24}{found.headroom_gib:8.2f} GiB")
-    say(f"{'left beside it':24}{found.left_bytes / GIB:8.2f} GiB of {found.vram_gib:g}")
+    say(f"{'sum':24}{ledger.total_bytes / GIB:8.2f} GiB")
+    say(f"{'headroom, wanted':24}{ledger.headroom_gib:8.2f} GiB")
+    say(f"{'left beside it':24}{ledger.left_bytes / GIB:8.2f} GiB of {ledger.vram_gib:g}")
     shares: dict[str, int] = {}
-    for line in found.lines:
+    for line in ledger.lines:
         shares[line.basis] = shares.get(line.basis, 0) + line.bytes
     say("of the sum " + ", ".join(
         f"{share / GIB:.2f} GiB {basis}" for basis, share in shares.items()
     ))  # fmt: skip
 
 
-def _show_knobs(caps: kv_cache.Knobs) -> None:
+def _show_caps(caps: KvCaps) -> None:
     for engine, values in caps.items():
         say(f"{engine}: " + ", ".join(f"{name}={value}" for name, value in values.items()))
 
 
-def _show_cures(found: Ledger, cures: list[Cure]) -> None:
-    say(f"DOES NOT FIT: {-found.left_bytes / GIB:.2f} GiB too much")
-    if not cures:
-        say(f"no {shortfall.MAX_TOGETHER} changes together make it fit: a smaller LLM is needed "
+def _show_cures(ledger: Ledger, known: list[Cure]) -> None:
+    say(f"DOES NOT FIT: {-ledger.left_bytes / GIB:.2f} GiB too much")
+    if not known:
+        say(f"no {cures.MAX_TOGETHER} changes together make it fit: a smaller LLM is needed "
             "(llm.architecture and llm.checkpoint), or a larger card")  # fmt: skip
         return
     say("the cheapest changes that make it fit:")
-    for number, cure in enumerate(cures, 1):
+    for number, cure in enumerate(known, 1):
         says = " and ".join(change.says for change in cure.changes)
         say(f"  {number}. {says}: saves {cure.saves_bytes / GIB:.2f} GiB")
         for change in cure.changes:
             say(f"     costs: {change.costs}")
-
-
-def _show_without_card(shown: Plan, as_json: bool, environment: Mapping[str, str]) -> None:
-    caps = kv_cache.overridden(shown, environment)
-    if as_json:
-        say(json.dumps({
-            "plan": shown.name, "vram_gib": 0.0, "total_gib": 0.0, "headroom_gib": 0.0,
-            "lines": [], "knobs": caps, "fits": True, "refit": [], "cures": [],
-            "warnings": _warnings(shown, caps),
-        }))  # fmt: skip
-        return
-    say(f"plan {shown.name}: no card. Everything runs on the CPU, in the machine's memory, which "
-        "is not accounted for here; nothing is on a GPU.")  # fmt: skip
-    for warning in _warnings(shown, caps):
-        say(f"warning: {warning}")
-    _show_knobs(caps)

@@ -133,7 +133,7 @@ def _verb(*arguments: str) -> str:
 
 
 def _launch(name: str, environment: Mapping[str, str]) -> str:
-    """Flags, environment and knobs, without the secret that `serve` makes at each start."""
+    """Flags, environment and KV caps, without the secret that `serve` makes at each start."""
     parser = argparse.ArgumentParser()
     settings.add_arguments(parser)
     one = settings.from_arguments(parser.parse_args(["--plan", name]), environment)
@@ -142,7 +142,11 @@ def _launch(name: str, environment: Mapping[str, str]) -> str:
     for path in layout.RUN.glob(f"*/{claim.STATE}"):
         state = json.loads(path.read_text(encoding="utf-8"))
         phases[path.parent.name] = {key: state.get(key) for key in ("phase", "why")}
-    document = {"launch": asdict(found.launch), "knobs": found.knobs, "servers": phases}
+    document = {
+        "launch": asdict(found.launch),
+        "knobs": found.deployment.kv_caps,
+        "servers": phases,
+    }
     return json.dumps(document, indent=2, default=str) + "\n"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from build_scripts.console import aside, say
 from build_scripts.plans import match, plan
 from build_scripts.plans.schema import Plan
-from build_scripts.roofline import bounds, capacity, peaks, queueing
+from build_scripts.roofline import bounds, capacity, peaks
 from build_scripts.roofline.bounds import Line
 from build_scripts.roofline.capacity import Holding
 from build_scripts.roofline.peaks import Peak
@@ -71,7 +71,7 @@ def to_dict(
         "an_hour": {one.what: round(one.most) for one in held},
         "users": capacity.users(held),
         "waits": [
-            {"load": load, "mean": queueing.mean_wait(load), "p95": queueing.p95_wait(load)}
+            {"load": load, "mean": capacity.mean_wait(load), "p95": capacity.p95_wait(load)}
             for load in LOADS
         ],
     }  # fmt: skip
@@ -134,4 +134,4 @@ def _show_waits() -> None:
     say("waiting before a request begins, in units of what one takes (M/D/1):")
     say("  load  mean   p95")
     for load in LOADS:
-        say(f"  {load:4.0%} {queueing.mean_wait(load):5.2f} {queueing.p95_wait(load):5.1f}")
+        say(f"  {load:4.0%} {capacity.mean_wait(load):5.2f} {capacity.p95_wait(load):5.1f}")

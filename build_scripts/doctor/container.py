@@ -23,7 +23,7 @@ Ask = Callable[[list[str]], "str | None"]
 
 
 def ask(command: list[str]) -> str | None:
-    """What a command prints; None where it is not installed, fails or hangs."""
+    """The output of a command; None if it is not installed, fails or hangs."""
     if shutil.which(command[0]) is None:
         return None
     try:
@@ -41,7 +41,7 @@ def is_inside(plan: Plan) -> bool:
 
 
 def check(plan: Plan) -> Iterator[Finding]:
-    """Of a plan with a card."""
+    """Findings about the container, for a plan with a card."""
     if is_inside(plan):
         yield inside()
     else:
@@ -49,7 +49,7 @@ def check(plan: Plan) -> Iterator[Finding]:
 
 
 def inside() -> Finding:
-    """The versions against the pin."""
+    """Compare the versions in this container with the pinned ones."""
     try:
         found = builder.versions()
         builder.verify_versions(found)
@@ -61,7 +61,7 @@ def inside() -> Finding:
 
 
 def outside(asked: Ask, cdi: tuple[Path, ...] = CDI) -> Iterator[Finding]:
-    """What starts the container with a GPU."""
+    """Findings about Docker or Podman, which start the container with a GPU."""
     docker = asked(["docker", "--version"])
     if docker is None and asked(["podman", "--version"]) is not None:
         yield _podman(cdi)

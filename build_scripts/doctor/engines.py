@@ -15,7 +15,10 @@ from onecard.manifest import ManifestError
 
 
 class Engines:
-    """Of one plan, below `root`/engines. `vram_gib`: what its dial is turned to, for the cure."""
+    """The engines of one plan, in `root`/engines.
+
+    `vram_gib` is the memory that was asked for, which the cure repeats.
+    """
 
     def __init__(self, plan: Plan, root: Path = paths.ROOT, vram_gib: float | None = None) -> None:
         self._plan, self._root, self._vram_gib = plan, root, vram_gib
@@ -24,25 +27,25 @@ class Engines:
     @property
     def are_built(self) -> bool:
         """Whether every directory is there, unverified."""
-        return all((one / manifest.FILENAME).is_file() for one in self._directories())
+        return all((directory / manifest.FILENAME).is_file() for directory in self._directories())
 
     def finding(self) -> Finding:
-        """Every directory, verified; takes as long as hashing them does."""
+        """Verify every directory; this takes as long as hashing them."""
         wanted = f"{len(self._directories())} directories, verified"
         cure = build.cure(self._plan, self._vram_gib)
-        there = [one for one in self._directories() if one.is_dir()]
+        there = [directory for directory in self._directories() if directory.is_dir()]
         if not there:  # the next step, and nothing that is wrong with the machine
             return Finding("warn", "engines", f"none below {self._short()} yet", wanted, cure)
-        faults = [fault for one in self._directories() if (fault := self._fault(one))]
+        faults = [fault for path in self._directories() if (fault := self._fault(path))]
         if not faults and self._plan.card is not None:
             stale = build.stale(self._plan, self._root)
-            faults = [f"`{one}` is not what the plan says now" for one in stale]
+            faults = [f"`{path}` is not what the plan says now" for path in stale]
         if faults:
             return Finding("fail", "engines", "; ".join(faults), wanted, cure)
         return passed("engines", f"{len(there)} below {self._short()}, verified", wanted)
 
     def speakers(self) -> Iterator[Finding]:
-        """Of a plan with pyannote's own pipeline: whether it is there."""
+        """Whether pyannote's own pipeline is there, for a plan that uses it."""
         if not speaker_pipeline.is_wanted(self._plan):
             return
         directory = self._root / speaker_pipeline.directory(self._plan)
@@ -59,7 +62,7 @@ class Engines:
             yield passed("diarization", manifest.read(directory).model, wanted)
 
     def _directories(self) -> list[Path]:
-        return [self._root / one for one in build.directories(self._plan)]
+        return [self._root / path for path in build.directories(self._plan)]
 
     def _fault(self, directory: Path) -> str:
         try:

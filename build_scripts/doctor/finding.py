@@ -1,4 +1,4 @@
-"""What `doctor` says of one thing: how it stands, what was found, what was wanted, the cure."""
+"""One finding of `doctor`: its status, what was found, what was wanted, and the cure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _INDENT = " " * 6
 
 @dataclass(frozen=True)
 class Finding:
-    """`wanted` and `cure` may be empty where it passes."""
+    """One line of the report; `wanted` and `cure` may be empty if it passes."""
 
     status: Status
     what: str
@@ -20,7 +20,7 @@ class Finding:
     cure: str = ""
 
     def text(self) -> str:
-        """For people: one line, and the cure below it."""
+        """The finding as text: one line, and the cure below it."""
         wanted = f" (wanted {self.wanted})" if self.wanted else ""
         cure = f"\n{_INDENT}-> {self.cure}" if self.cure else ""
         return f"{self.status:5} {self.what}: {self.found}{wanted}{cure}"
@@ -36,7 +36,7 @@ def passed(what: str, found: str, wanted: str = "") -> Finding:
 def at_least(
     what: str, found: tuple[float, str], wanted: tuple[float, str], cure: str, lack: Status = "fail"
 ) -> Finding:
-    """A number and its text against the least that is wanted; `lack`: how it stands below that."""
+    """Compare a number with the least that is wanted; `lack` is the status below it."""
     if found[0] >= wanted[0]:
         return Finding("pass", what, found[1], wanted[1])
     return Finding(lack, what, found[1], wanted[1], cure)

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from build_scripts import container
 from build_scripts import gpus as nvml
-from build_scripts.console import mib
+from build_scripts.console import GIB, mib
 from build_scripts.doctor.finding import Finding, at_least, passed
 from build_scripts.gpus import Gpu
-from build_scripts.memory import ledger
-from build_scripts.memory.lines import GIB
+from build_scripts.memory.deployment import Deployment
+from build_scripts.memory.ledger import Ledger
 from build_scripts.plans import match
 from build_scripts.plans.schema import Card, Plan
 
@@ -26,11 +26,20 @@ _DRIVER_CURE = (
 
 
 def check(
-    plan: Plan, gpus: Sequence[Gpu], environment: Mapping[str, str] = os.environ, problem: str = ""
+    deployment: Deployment,
+    gpus: Sequence[Gpu],
+    environment: Mapping[str, str] = os.environ,
+    problem: str = "",
 ) -> Iterator[Finding]:
-    """Of a plan with a card. `problem`: why NVML cannot be asked, in its words."""
+    """Findings about the GPU of a plan with a card.
+
+    Args:
+        problem: why NVML cannot be asked, in its words; empty if it can.
+    """
+    plan, ledger = deployment.plan, deployment.ledger
     card = plan.card
     assert card is not None
+    assert ledger is not None
     wanted = f"{card.name}, SM{card.sm}"
     if not gpus:
         yield _no_gpu(wanted, environment, problem)
@@ -42,7 +51,7 @@ def check(
     yield driver(gpu)
     yield cuda(gpu)
     yield size(plan, card, gpu)
-    yield free_memory(plan, gpu)
+    yield free_memory(ledger, gpu)
 
 
 def _no_gpu(wanted: str, environment: Mapping[str, str], problem: str) -> Finding:
@@ -87,7 +96,7 @@ def _architecture(plan: Plan, card: Card, gpu: Gpu) -> Finding:
 
 
 def driver(gpu: Gpu) -> Finding:
-    """Against what NVIDIA lists for the pinned container."""
+    """Compare the driver with the one that NVIDIA lists for the pinned container."""
     wanted = f"{container.MIN_DRIVER} or newer, for {container.TAG}"
     return at_least(
         "driver",
@@ -99,8 +108,11 @@ def driver(gpu: Gpu) -> Finding:
 
 
 def cuda(gpu: Gpu) -> Finding:
-    """What the driver runs against what the container was built with. Within a major version an
-    older one may do (minor-version compatibility); NVIDIA lists a driver all the same."""
+    """Compare the CUDA that the driver runs with the one that the container was built with.
+
+    Within a major version an older one may do (minor-version compatibility); NVIDIA lists a driver
+    all the same.
+    """
     wanted = ".".join(container.CUDA.split(".")[:2])
     is_near = gpu.cuda.split(".")[0] == wanted.split(".")[0] or is_data_centre(gpu)
     return at_least(
@@ -113,7 +125,7 @@ def cuda(gpu: Gpu) -> Finding:
 
 
 def size(plan: Plan, card: Card, gpu: Gpu) -> Finding:
-    """All of its memory against what the plan counts on."""
+    """Compare all of its memory with what the plan counts on."""
     gib = gpu.total_bytes / GIB
     whose = ", the machine's own" if gpu.unified else ""
     return at_least(
@@ -126,14 +138,13 @@ def size(plan: Plan, card: Card, gpu: Gpu) -> Finding:
     )
 
 
-def free_memory(plan: Plan, gpu: Gpu) -> Finding:
-    """What is free now against the ledger, without what the driver keeps: NVML's free does not
+def free_memory(ledger: Ledger, gpu: Gpu) -> Finding:
+    """Compare what is free now with the ledger, less what the driver keeps: NVML's free does not
     count that either."""
-    found = ledger.ledger(plan)
-    wanted = found.total_bytes - found.by_process().get("driver", 0)
+    wanted = ledger.total_bytes - ledger.by_process().get("driver", 0)
     text = f"{mib(gpu.free_bytes)} free"
     if gpu.processes:
-        text += "; in use by " + ", ".join(_process(one) for one in gpu.processes)
+        text += "; in use by " + ", ".join(_process(process) for process in gpu.processes)
     elif gpu.used_bytes > GIB and not gpu.unified:
         text += f"; {mib(gpu.used_bytes)} in use by processes that cannot be seen from here"
     cure = (
@@ -154,9 +165,9 @@ def _compatibility(gpu: Gpu) -> str:
     return ". This board may do with the container's forward-compatibility package instead"
 
 
-def _process(one: nvml.GpuProcess) -> str:
-    held = mib(one.bytes) if one.bytes else "of unknown size"
-    return f"pid {one.pid} `{one.name or '?'}` {held}"
+def _process(process: nvml.GpuProcess) -> str:
+    held = mib(process.bytes) if process.bytes else "of unknown size"
+    return f"pid {process.pid} `{process.name or '?'}` {held}"
 
 
 def _is_new(found: str, wanted: str) -> bool:

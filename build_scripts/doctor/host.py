@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 
-from build_scripts import gpus, paths
+from build_scripts import container, gpus, paths
 from build_scripts.bootstrap import requirements, venv
-from build_scripts.doctor.finding import Finding, Status, passed
+from build_scripts.bootstrap.requirements import Lack
+from build_scripts.console import GIB, MIB
+from build_scripts.doctor.finding import Finding, Status, at_least, passed
 from build_scripts.engines.step import ROOM
-from build_scripts.memory import ledger
-from build_scripts.memory.lines import GIB
-from build_scripts.plans.schema import Plan
+from build_scripts.memory.deployment import Deployment
 from build_scripts.server import preflight
 from onecard import manifest
 from onecard.manifest import ManifestError
@@ -27,7 +26,7 @@ SERVING_DISK_BYTES = GIB  # logs, and what an upload leaves
 
 
 def software() -> Iterator[Finding]:
-    """What Triton's binaries and the pinned packages need, as setup asks for it."""
+    """Findings about what Triton's binaries and the pinned packages need, as setup has them."""
     version = venv.version()
     if version is None:
         cure = "run `make setup`"
@@ -43,7 +42,7 @@ def software() -> Iterator[Finding]:
         ("C library", glibc, requirements.c_library(platform.libc_ver())),
         ("libpython", f"of Python {dotted}", requirements.library_of_interpreter(version, libdir)),
     ):
-        yield _of_lack(what, found, lack)
+        yield requirement(what, found, lack)
 
 
 def runtime() -> Finding:
@@ -55,42 +54,48 @@ def runtime() -> Finding:
     return passed("Triton", found.model)
 
 
-def memory(plan: Plan, are_built: bool) -> Iterator[Finding]:
+def memory(deployment: Deployment, are_built: bool) -> Iterator[Finding]:
     """RAM and shared memory."""
     total, free = gpus.host_memory()
-    yield ram(plan, total, free, are_built)
-    yield _of_warning("shared memory", _shared(), preflight.check_shared_memory())
+    yield ram(deployment, total, free, are_built)
+    yield shared_memory(preflight.free_shared_bytes())
 
 
-def ram(plan: Plan, total: int, free: int, are_built: bool) -> Finding:
-    """`are_built`: the engines are there, so that serving alone wants memory."""
+def ram(deployment: Deployment, total: int, free: int, are_built: bool) -> Finding:
+    """Compare the machine's memory with what is still to be done.
+
+    Args:
+        are_built: the engines are there, so that only serving needs memory.
+    """
+    ledger = deployment.ledger
     found = f"{total / GIB:.1f} GiB, {free / GIB:.1f} available"
-    if plan.card is None or are_built:
-        least = CPU_RAM_BYTES if plan.card is None else SERVING_RAM_BYTES
+    if ledger is None or are_built:
+        least = CPU_RAM_BYTES if ledger is None else SERVING_RAM_BYTES
         wanted = f"{least / GIB:.0f} GiB, estimated"
         status: Status = "pass" if total >= least else "warn"
         cure = "" if status == "pass" else "end other programs, or add swap: it will be slow"
         return Finding(status, "RAM", found, wanted, cure)
-    engine = largest_engine(plan)
+    engine = max(ledger.weights_by_process().values())  # one engine is built at a time
     least, enough = MIN_BUILD_TIMES * engine, BUILD_TIMES * engine
     wanted = f"{enough / GIB:.0f} GiB, at the very least {least / GIB:.0f}, to build, estimated"
     if total >= enough:
         return passed("RAM", found, wanted)
     cure = (
         "build on a machine with more RAM and the same kind of GPU (swap may do, slowly), and "
-        f"copy engines/{plan.name}"
+        f"copy engines/{deployment.plan.name}"
     )
     return Finding("warn" if total >= least else "fail", "RAM", found, wanted, cure)
 
 
-def disk(plan: Plan, are_built: bool) -> Finding:
-    """What is still to come onto the checkout's file system."""
+def disk(deployment: Deployment, are_built: bool) -> Finding:
+    """Compare the free space with what is still to come onto the checkout's file system."""
+    ledger = deployment.ledger
     if are_built:
         wanted, why = SERVING_DISK_BYTES, "for logs"
-    elif plan.card is None:
+    elif ledger is None:
         wanted, why = requirements.MIN_FREE_BYTES, "for setup"
     else:
-        wanted = ROOM * weights_bytes(plan)
+        wanted = ROOM * sum(ledger.weights_by_process().values())
         why = "for downloads, what they are converted to, and engines; computed"
     free = requirements.free_bytes()
     found, text = f"{free / GIB:.0f} GiB free", f"{wanted / GIB:.0f} GiB {why}"
@@ -100,38 +105,20 @@ def disk(plan: Plan, are_built: bool) -> Finding:
     return Finding("fail", "disk", found, text, cure)
 
 
-def weights_bytes(plan: Plan) -> int:
-    """Of every model, as the ledger has them."""
-    return sum(line.bytes for line in ledger.ledger(plan).lines if line.kind == "weights")
+def shared_memory(free_bytes: int) -> Finding:
+    """Compare /dev/shm with what long recordings take of it."""
+    return at_least(
+        "shared memory",
+        (free_bytes, f"/dev/shm has {free_bytes // MIB} MiB free"),
+        (preflight.MIN_SHM_BYTES, f"{preflight.MIN_SHM_BYTES // MIB} MiB"),
+        f"in Docker --shm-size={container.SHM_SIZE}; else `sudo mount -o "
+        f"remount,size={container.SHM_SIZE} /dev/shm`",
+        "warn",
+    )
 
 
-def largest_engine(plan: Plan) -> int:
-    """The weights of the process that has the most: one engine is built at a time."""
-    sums: dict[str, int] = {}
-    for line in ledger.ledger(plan).lines:
-        if line.kind == "weights":
-            sums[line.process] = sums.get(line.process, 0) + line.bytes
-    return max(sums.values())
-
-
-def _shared() -> str:
-    stat = os.statvfs("/dev/shm")
-    return f"/dev/shm has {stat.f_bavail * stat.f_frsize >> 20} MiB free"
-
-
-def _of_lack(what: str, found: str, lack: str) -> Finding:
-    """`lack`: as `requirements` say it: what was found, wanted and to be done, in a sentence."""
-    if not lack:
+def requirement(what: str, found: str, lack: Lack | None) -> Finding:
+    """One of setup's own requirements; `found` is shown where nothing is lacking."""
+    if lack is None:
         return passed(what, found)
-    said, _, wanted = lack.partition(", wanted ")
-    wanted, _, cure = wanted.partition(": ")
-    if not wanted:
-        said, _, cure = said.partition(": ")
-    return Finding("fail", what, said, wanted, cure)
-
-
-def _of_warning(what: str, found: str, warnings: list[str]) -> Finding:
-    if not warnings:
-        return passed(what, found, f"{preflight.MIN_SHM_BYTES >> 20} MiB")
-    cure = "in Docker --shm-size=8g; else `sudo mount -o remount,size=8g /dev/shm`"
-    return Finding("warn", what, found, f"{preflight.MIN_SHM_BYTES >> 20} MiB", cure)
+    return Finding("fail", what, *lack)

@@ -32,22 +32,24 @@ _DEBIAN = ("dpkg-query", "--show", "--showformat", "${Package} ${Version}\\n")
 def listed() -> dict[str, dict[str, str]]:
     """Name -> version of every package, by where it is; a place that is not here is left out."""
     places = {
-        "environment": of_python(str(paths.PYTHON)),
-        "tensorrt_llm": of_python(container.PYTHON) if Path(container.PYTHON).exists() else {},
-        "debian": _of_debian(),
+        "environment": python_packages(str(paths.PYTHON)),
+        "tensorrt_llm": python_packages(container.PYTHON)
+        if Path(container.PYTHON).exists()
+        else {},
+        "debian": _debian_packages(),
     }
     return {place: found for place, found in places.items() if found}
 
 
 def lines(places: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """For people: the packages of each place."""
+    """The packages of each place, as text."""
     for place, packages in places.items():
         yield f"{place}: {len(packages)} packages"
         yield from (f"  {name} {version}" for name, version in packages.items())
 
 
-def of_python(python: str) -> dict[str, str]:
-    """Of an interpreter; nothing where it does not answer."""
+def python_packages(python: str) -> dict[str, str]:
+    """Name -> version of an interpreter's packages; empty if it does not answer."""
     answer = _answer([python, "-c", _ASK])
     try:
         found: dict[str, str] = json.loads(answer)
@@ -59,9 +61,10 @@ def of_python(python: str) -> dict[str, str]:
 def finding(
     installed: Mapping[str, str], pinned: Mapping[str, str], unpinned: bool = False
 ) -> Finding:
-    """Whether what is installed is what the locks pin; what no lock has is nobody's business.
+    """Whether what is installed is what the locks pin; other packages do not matter.
 
-    `unpinned`: torch was taken as its index stated it, without a lock.
+    Args:
+        unpinned: torch was taken as its index stated it, without a lock.
     """
     others = [
         f"{name} {installed[name]} instead of {version}"
@@ -79,7 +82,7 @@ def finding(
 
 
 def check() -> Finding:
-    return finding(of_python(str(paths.PYTHON)), pinned(), UNPINNED.is_file())
+    return finding(python_packages(str(paths.PYTHON)), pinned(), UNPINNED.is_file())
 
 
 def pinned(locks: tuple[Path, ...] = LOCKS) -> dict[str, str]:
@@ -89,13 +92,13 @@ def pinned(locks: tuple[Path, ...] = LOCKS) -> dict[str, str]:
     found = {}
     for path in locks:
         for line in re.findall(r"^[a-z0-9].*?(?= \\$)", path.read_text(encoding="utf-8"), re.M):
-            one = Requirement(line)
-            if one.marker is None or one.marker.evaluate():
-                found[one.name] = str(one.specifier).removeprefix("==")
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate():
+                found[requirement.name] = str(requirement.specifier).removeprefix("==")
     return found
 
 
-def _of_debian() -> dict[str, str]:
+def _debian_packages() -> dict[str, str]:
     rows = (line.split(" ", 1) for line in _answer(list(_DEBIAN)).splitlines())
     return {row[0]: row[1] for row in rows if len(row) == 2}
 

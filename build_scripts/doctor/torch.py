@@ -23,7 +23,7 @@ BLACKWELL = (120, 121)  # where NVRTC of CUDA 12.x was seen to refuse
 _MARK = "doctor: "
 _SCRIPT = f"""
 import json, torch
-from onecard import complex_abs
+from onecard.networks import complex_abs
 found = {{"torch": torch.__version__, "cuda": torch.version.cuda or ""}}
 found["runs"] = torch.cuda.is_available()
 if found["runs"]:
@@ -37,15 +37,14 @@ _IN_CONTAINER = "run it in the container: `docker compose -f docker/compose.yml 
 
 @dataclass(frozen=True)
 class Torch:
-    """`cuda`: what it was built with, empty for a CPU build. `runs`: it sees a GPU. `archs`: what
-    it has code for, `sm_86` or `compute_90`. `fault`: NVRTC's refusal. `error`: the child's end."""
+    """What the environment's torch says of itself."""
 
     torch: str = ""
-    cuda: str = ""
-    runs: bool = False
-    archs: tuple[str, ...] = ()
-    fault: str = ""
-    error: str = ""
+    cuda: str = ""  # what it was built with; empty for a CPU build
+    runs: bool = False  # it sees a GPU
+    archs: tuple[str, ...] = ()  # what it has code for: `sm_86`, `compute_90`
+    fault: str = ""  # the refusal of NVRTC
+    error: str = ""  # how the child process ended, if it did not answer
 
 
 def look() -> Torch:
@@ -70,7 +69,7 @@ def look() -> Torch:
 
 
 def check(plan: Plan, found: Torch | None = None, inside: bool | None = None) -> Iterator[Finding]:
-    """Of a plan with a card, whose align or diarize may be on it.
+    """Findings about torch, for a plan with a card that align or diarize may use.
 
     Args:
         inside: whether this is NVIDIA's container; outside of it another torch may serve.

@@ -1,6 +1,4 @@
-"""How much memory a process takes for torch's tensors, on a card or, to try the code, on the
-CPU.
-"""
+"""Measures the memory that a process takes for torch's tensors, on a GPU or the CPU."""
 
 from __future__ import annotations
 
@@ -15,7 +13,6 @@ import torch
 from build_scripts import gpus
 from build_scripts.errors import MachineError
 from build_scripts.gpus import Gpu
-from build_scripts.measure import taken
 from build_scripts.plans import match
 
 _STATUS = Path("/proc/self/status")
@@ -38,7 +35,7 @@ class Meter(Protocol):
 
 
 class CardMeter:
-    """What torch's allocator has reserved on the card: that much nobody else can have."""
+    """The memory that torch's allocator has reserved on the GPU: nobody else can have it."""
 
     def __init__(self, read: Callable[[], list[Gpu]] = gpus.gpus) -> None:
         """Raises MachineError where torch cannot use a card."""
@@ -66,7 +63,7 @@ class CardMeter:
 
     def outside(self) -> int | None:
         tensors = self.held() - self._workspaces
-        found = taken.taken(self._before, self._gpu(), os.getpid())
+        found = gpus.process_bytes(self._before, self._gpu(), os.getpid())
         return None if found is None else found - tensors
 
     def _gpu(self) -> Gpu:
@@ -77,7 +74,7 @@ class CardMeter:
 
 
 class CpuMeter:
-    """The resident memory of this process. Says nothing of any card."""
+    """The resident memory of this process, which says nothing about any GPU."""
 
     def __init__(self) -> None:
         self.device = torch.device("cpu")

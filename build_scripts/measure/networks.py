@@ -19,7 +19,7 @@ from build_scripts.measure.meter import Meter
 from build_scripts.memory import shapes
 from build_scripts.memory.engines import in_blocks, whisper_kv_tokens
 from build_scripts.memory.processes import SAMPLE_RATE, SEGMENT_S
-from build_scripts.plans import plan
+from build_scripts.plans import plan as plans
 from build_scripts.plans.schema import Plan
 
 SUBJECTS = ("align", "diarize", "kv")
@@ -38,10 +38,9 @@ TINY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Effort:
-    """What is run. `align`: the networks by name, the last one's figures are the ledger's; the
-    largest of `seconds` and what the plan says are always among the steps."""
+    """What is run; the largest of `seconds` and the plan's own batch are always among the steps."""
 
-    align: dict[str, dict[str, Any]]
+    align: dict[str, dict[str, Any]]  # networks by name; the ledger takes the last one's figures
     seconds: tuple[int, ...]
     batches: tuple[int, ...]
     windows: tuple[int, ...]
@@ -54,7 +53,7 @@ TRIAL = Effort({"base": TINY, "large": TINY}, (1, 2), (1,), (1,), window_s=2)
 
 
 class Subject:
-    """Figures and sweeps as they come in."""
+    """Collects figures and sweeps as they come in."""
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
@@ -87,13 +86,13 @@ class Subject:
         return found
 
 
-def align(subject: Subject, one: Plan, effort: Effort) -> None:
+def align(subject: Subject, plan: Plan, effort: Effort) -> None:
     dtype = torch.float16 if subject.meter.device.type == "cuda" else torch.float32
-    if one.align.precision == "float32":
+    if plan.align.precision == "float32":
         dtype = torch.float32
-    wanted = one.align.batch_size
+    wanted = plan.align.batch_size
     for size, config in effort.align.items():
-        # The ledger asks for the weights where a single language is loaded: a large one.
+        # The ledger asks for the weights where a single language is loaded: a large plan.
         figure = "align_weights" if size == "large" else f"align_weights_{size}"
         network = subject.weights(figure, partial(aligner, config), dtype)
         for seconds in effort.seconds:
@@ -118,7 +117,7 @@ def aligner(config: dict[str, Any]) -> nn.Module:
 def _aligner(
     meter: Meter, network: nn.Module, seconds: int, dtype: torch.dtype
 ) -> Callable[[int], object]:
-    """As `onecard.alignment.acoustic` runs it."""
+    """A forward pass as `onecard.alignment.acoustic` runs it."""
 
     def run(batch: int) -> object:
         samples = torch.randn(batch, seconds * SAMPLE_RATE).to(meter.device, dtype)
@@ -127,8 +126,8 @@ def _aligner(
     return run
 
 
-def diarize(subject: Subject, one: Plan, effort: Effort) -> None:
-    """Segmentation and embedding follow each other in one allocator, so the larger peak counts."""
+def diarize(subject: Subject, plan: Plan, effort: Effort) -> None:
+    """Segmentation and embedding follow each other in plan allocator, so the larger peak counts."""
     from build_scripts.measure import speakers  # pyannote takes seconds to import
 
     samples = effort.window_s * SAMPLE_RATE
@@ -138,7 +137,7 @@ def diarize(subject: Subject, one: Plan, effort: Effort) -> None:
     )
     segmented = subject.sweep(
         "segmentation", lambda n: network(torch.randn(n, 1, samples).to(device)).cpu(),
-        (*effort.windows, one.diarize.segmentation_batch_size), seconds=effort.window_s,
+        (*effort.windows, plan.diarize.segmentation_batch_size), seconds=effort.window_s,
     )  # fmt: skip
     kinds = {"diarize": speakers.own_embedding, "diarize_pipeline": speakers.wespeaker}
     for prefix, make in kinds.items():
@@ -146,13 +145,13 @@ def diarize(subject: Subject, one: Plan, effort: Effort) -> None:
         run = speakers.embedder(encoder, device)
         embedded = subject.sweep(
             f"{prefix} embedding", lambda n, run=run: run(torch.randn(n, 1, samples)),  # type: ignore[misc]
-            (*effort.windows, one.diarize.embedding_batch_size), seconds=effort.window_s,
+            (*effort.windows, plan.diarize.embedding_batch_size), seconds=effort.window_s,
         )  # fmt: skip
         weights = subject.figures[f"{prefix}_weights"]
         weights["bytes"] += subject.figures["segmentation_weights"]["bytes"]
         weights["how"] = f"segmentation and embedding: {weights['how']} of the latter"
         how = f"windows of {effort.window_s} s, float32"
-        _keep_larger(subject, f"{prefix}_working_set", one, (segmented, embedded), how)
+        _keep_larger(subject, f"{prefix}_working_set", plan, (segmented, embedded), how)
         del encoder, run
     del subject.figures["segmentation_weights"]
 
@@ -160,12 +159,12 @@ def diarize(subject: Subject, one: Plan, effort: Effort) -> None:
 def _keep_larger(
     subject: Subject,
     name: str,
-    one: Plan,
+    plan: Plan,
     sweeps: tuple[dict[int, int], dict[int, int]],
     how: str,
 ) -> None:
     segmented, embedded = sweeps
-    batches = one.diarize.segmentation_batch_size, one.diarize.embedding_batch_size
+    batches = plan.diarize.segmentation_batch_size, plan.diarize.embedding_batch_size
     sizes = segmented.get(batches[0]), embedded.get(batches[1])
     if None in sizes:
         return
@@ -175,12 +174,12 @@ def _keep_larger(
     _keep(subject, name, found, batch, f"{what}, {how}")
 
 
-def kv(subject: Subject, one: Plan, effort: Effort) -> None:
-    """Pools of the plan's sizes, as TensorRT-LLM allocates them: one tensor for a window."""
-    whisper, llm = shapes.whisper(one.speech.model), shapes.llm(one.llm.architecture)
+def kv(subject: Subject, plan: Plan, effort: Effort) -> None:
+    """Pools of the plan's sizes, as TensorRT-LLM allocates them: plan tensor for a window."""
+    whisper, llm = shapes.whisper(plan.speech.model), shapes.llm(plan.llm.architecture)
     tokens = {
-        "whisper_kv": in_blocks(whisper_kv_tokens(one)),
-        "llm_kv": in_blocks(one.llm.kv_tokens),
+        "whisper_kv": in_blocks(whisper_kv_tokens(plan)),
+        "llm_kv": in_blocks(plan.llm.kv_tokens),
     }
     pools = {
         "whisper_kv": (2, whisper.kv_bytes_per_token),  # self and cross
@@ -216,14 +215,14 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def measured(name: str, device: str, one: Plan, effort: Effort) -> dict[str, Any]:
-    """All of one subject, or what came before an `error`. Raises MachineError where there is no
+def measured(name: str, device: str, plan: Plan, effort: Effort) -> dict[str, Any]:
+    """All of plan subject, or what came before an `error`. Raises MachineError where there is no
     such device."""
     torch.manual_seed(0)
     subject = Subject(measure_meter.meter(device))
     error, outside = "", None
     try:
-        {"align": align, "diarize": diarize, "kv": kv}[name](subject, one, effort)
+        {"align": align, "diarize": diarize, "kv": kv}[name](subject, plan, effort)
         outside = subject.meter.outside()
     except Exception as caught:  # what was measured until then is worth having
         error = f"{type(caught).__name__}: {caught}"
@@ -248,9 +247,9 @@ def parsed(module: str, subjects: Sequence[str], arguments: Sequence[str]) -> ar
 
 def main(arguments: Sequence[str]) -> None:
     """Prints one subject as JSON on the last line of stdout. Raises PlanError."""
-    asked = parsed("measure_models", SUBJECTS, arguments)
+    asked = parsed("measure.networks", SUBJECTS, arguments)
     effort = FULL if asked.device == "cuda" else TRIAL
-    found = measured(asked.subject, asked.device, plan.load(asked.plan), effort)
+    found = measured(asked.subject, asked.device, plans.load(asked.plan), effort)
     sys.stdout.write(json.dumps(found) + "\n")
 
 

@@ -1,5 +1,5 @@
-"""What a card makes of real speech, in a process of its own: Whisper on CTranslate2, and whether
-the card says the same as the processor: the times of words, and who speaks when.
+"""Measures real speech on a GPU, in a process of its own: the speed of Whisper on CTranslate2, and
+whether the GPU says the same as the CPU: the times of words, and who speaks when.
 
 Whisper base and the networks of speakers are those that come in packages; the recording is
 pyannote's own sample, 30 s of a telephone call. Prints JSON as `networks` does.
@@ -27,9 +27,11 @@ import numpy.typing as npt
 
 from build_scripts import errors, gpus, paths
 from build_scripts.errors import MachineError
-from build_scripts.measure import networks, taken
+from build_scripts.measure import networks
+from build_scripts.memory.deployment import resolve
 from build_scripts.model_repository import models
-from build_scripts.plans import match, plan, schema
+from build_scripts.plans import match, schema
+from build_scripts.plans import plan as plans
 from build_scripts.plans.schema import Plan
 
 SUBJECTS = ("whisper", "parity")
@@ -79,23 +81,23 @@ def _speed(device: str, precision: str, batches: Sequence[int]) -> Rows:
             "took_s": round(took_s, 3), "tokens": len(texts[0]),
         }  # fmt: skip
         if before is not None:
-            row["bytes"] = taken.taken(before, _gpu(), os.getpid()) or 0
+            row["bytes"] = gpus.process_bytes(before, _gpu(), os.getpid()) or 0
         rows.append(row)
     return rows
 
 
-def parity(device: str, one: Plan) -> dict[str, Any]:
+def parity(device: str, plan: Plan) -> dict[str, Any]:
     """How far a card's word times and turns are from the processor's, on the same recording."""
     pcm = recording()
     facts = {"word_times": word_times(device, pcm), "turns": turns(device, pcm)}
-    facts["emissions"] = emissions(device, one, pcm)
+    facts["emissions"] = emissions(device, plan, pcm)
     return {"sweeps": [], "facts": facts}
 
 
 def word_times(device: str, pcm: Pcm) -> dict[str, float]:
-    """Of the tokens that the processor hears, aligned by Whisper on both: how far apart they are.
+    """How far apart the times of the CPU's tokens are when Whisper aligns them on both.
 
-    Seconds: the median and the most, and the part of tokens within 40 ms.
+    In seconds: the median and the most; and the share of tokens within 40 ms.
     """
     reference = _whisper("cpu", "float32")
     features = _features(pcm)
@@ -122,16 +124,18 @@ def turns(device: str, pcm: Pcm) -> dict[str, float]:
     }  # fmt: skip
 
 
-def emissions(device: str, one: Plan, pcm: Pcm) -> dict[str, float]:
-    """Of a wav2vec2 with random weights in the plan's precision: the largest difference of a
-    log-probability from the processor's in float32. No package has weights that were trained."""
+def emissions(device: str, plan: Plan, pcm: Pcm) -> dict[str, float]:
+    """The differences of log-probabilities between the plan's precision and the CPU's float32.
+
+    The network is a wav2vec2 with random weights: no package has trained ones.
+    """
     import torch
 
     torch.manual_seed(0)
     config = networks.BASE if device == "cuda" else networks.TINY
     network = networks.aligner(config).eval()
     samples = torch.from_numpy(pcm[: 5 * 16_000].astype(np.float32) / 32768)[None]
-    dtype = getattr(torch, one.align.precision) if device == "cuda" else torch.bfloat16
+    dtype = getattr(torch, plan.align.precision) if device == "cuda" else torch.bfloat16
     with torch.inference_mode():
         wanted = torch.log_softmax(network(samples).logits, dim=-1)
         other = network.to(device, dtype)(samples.to(device, dtype)).logits.float().cpu()
@@ -188,7 +192,7 @@ def _turns(device: str, pcm: Pcm) -> tuple[npt.NDArray[np.bool_], float]:
     from onecard.options import parameters
     from onecard.options.transcribe import TranscribeOptions
 
-    table = models.models(plan.load(schema.DEFAULT_PLAN))["diarize"].parameters
+    table = models.models(resolve(schema.DEFAULT_PLAN))["diarize"].parameters
     table = {**table, "device": device}
     for name in ("segmentation", "embedding"):
         table[name] = str(SPEAKERS / name)
@@ -217,12 +221,12 @@ def _gpu() -> gpus.Gpu:
     return match.largest(gpus.gpus())
 
 
-def measured(name: str, device: str, one: Plan) -> dict[str, Any]:
-    """All of one subject, or why there is nothing."""
+def measured(name: str, device: str, plan: Plan) -> dict[str, Any]:
+    """All of plan subject, or why there is nothing."""
     run = {"whisper": whisper, "parity": parity}[name]
     result: dict[str, Any] = {"error": "", "figures": {}, "sweeps": [], "facts": {}}
     try:
-        result.update(run(device, one))
+        result.update(run(device, plan))
     except Exception as caught:  # whatever a library does, the other subjects are worth having
         result["error"] = f"{type(caught).__name__}: {caught}"
     return result
@@ -230,8 +234,8 @@ def measured(name: str, device: str, one: Plan) -> dict[str, Any]:
 
 def main(arguments: Sequence[str]) -> None:
     """Prints one subject as JSON on the last line of stdout. Raises PlanError."""
-    asked = networks.parsed("measure_speech", SUBJECTS, arguments)
-    found = measured(asked.subject, asked.device, plan.load(asked.plan))
+    asked = networks.parsed("measure.speech", SUBJECTS, arguments)
+    found = measured(asked.subject, asked.device, plans.load(asked.plan))
     sys.stdout.write(json.dumps(found) + "\n")
 
 

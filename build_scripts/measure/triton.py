@@ -1,4 +1,4 @@
-"""What a tritonserver without models takes of a card: its CUDA context, and its pools."""
+"""Measures what a tritonserver without models takes of a GPU: its CUDA context, and its pools."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build_scripts import child_process, paths
+from build_scripts import child_process, gpus, paths
+from build_scripts.console import MIB
 from build_scripts.container import NVIDIA
 from build_scripts.errors import BuildError, MachineError
 from build_scripts.gpus import Gpu
-from build_scripts.measure import taken as measure_taken
-from build_scripts.memory.lines import MIB
-from build_scripts.server.launch import CUDA_POOL_BYTES
+from build_scripts.memory.processes import POOL_BYTES
 
 PINNED_POOL_BYTES = 256 * MIB  # Triton's default, of the host's memory
 _START_S = 15.0  # it is there in two or three
@@ -29,15 +28,15 @@ _SETTLE_S = 1.0  # the driver's count follows the allocation
 
 @dataclass(frozen=True)
 class Runtime:
-    """A tritonserver. `libraries`: to go before LD_LIBRARY_PATH."""
+    """A tritonserver."""
 
     binary: Path
     about: str
-    libraries: tuple[Path, ...] = ()
+    libraries: tuple[Path, ...] = ()  # to go before LD_LIBRARY_PATH
 
 
 def runtime(nvidia: Path = NVIDIA, embedded: Path = paths.RUNTIME) -> Runtime:
-    """NVIDIA's where it is here, else the one that setup assembled, which knows CUDA too.
+    """NVIDIA's tritonserver if it is here, else the one that setup assembled, which knows CUDA too.
 
     Raises MachineError where there is none.
     """
@@ -52,32 +51,32 @@ def runtime(nvidia: Path = NVIDIA, embedded: Path = paths.RUNTIME) -> Runtime:
     )
 
 
-def figures(gpu: Callable[[], Gpu], one: Runtime) -> dict[str, dict[str, Any]]:
-    """`triton_context`, `cuda_pool` and `pinned_pool`: what each takes of the card.
+def figures(gpu: Callable[[], Gpu], runtime: Runtime) -> dict[str, dict[str, Any]]:
+    """Figures `triton_context`, `cuda_pool` and `pinned_pool`: what each takes of the GPU.
 
     Raises MachineError where the server does not start, or the driver does not tell.
     """
-    bare = taken(gpu, one, 0, 0)
+    bare = bytes_taken(gpu, runtime, 0, 0)
     found = {"triton_context": (bare, "without models and pools")}
     for name, cuda, pinned, how in (
-        ("cuda_pool", CUDA_POOL_BYTES, 0, f"a CUDA pool of {CUDA_POOL_BYTES // MIB} MiB"),
+        ("cuda_pool", POOL_BYTES, 0, f"a CUDA pool of {POOL_BYTES // MIB} MiB"),
         ("pinned_pool", 0, PINNED_POOL_BYTES, f"{PINNED_POOL_BYTES // MIB} MiB of pinned memory"),
     ):
-        grown = taken(gpu, one, cuda, pinned) - bare
+        grown = bytes_taken(gpu, runtime, cuda, pinned) - bare
         found[name] = (max(0, grown), f"what {how} adds")
     return {
-        name: {"bytes": size, "how": f"by NVML, {one.about}, {how}"}
+        name: {"bytes": size, "how": f"by NVML, {runtime.about}, {how}"}
         for name, (size, how) in found.items()
     }
 
 
-def taken(gpu: Callable[[], Gpu], one: Runtime, cuda_pool: int, pinned_pool: int) -> int:
+def bytes_taken(gpu: Callable[[], Gpu], runtime: Runtime, cuda_pool: int, pinned_pool: int) -> int:
     """Bytes of the card that an empty server with pools of these sizes takes.
 
     Raises MachineError.
     """
     before = gpu()
-    libraries = [str(path) for path in one.libraries]
+    libraries = [str(path) for path in runtime.libraries]
     inherited = os.environ.get("LD_LIBRARY_PATH")
     environment = {
         **os.environ,
@@ -86,7 +85,8 @@ def taken(gpu: Callable[[], Gpu], one: Runtime, cuda_pool: int, pinned_pool: int
     with tempfile.TemporaryDirectory() as repository, tempfile.TemporaryFile("w+b") as log:
         port = _free_port()
         command = [
-            str(one.binary), f"--model-repository={repository}", "--model-control-mode=explicit",
+            str(runtime.binary),
+            f"--model-repository={repository}", "--model-control-mode=explicit",
             "--allow-grpc=false", "--allow-metrics=false", "--http-address=127.0.0.1",
             f"--http-port={port}", f"--cuda-memory-pool-byte-size=0:{cuda_pool}",
             f"--pinned-memory-pool-byte-size={pinned_pool}",
@@ -99,11 +99,13 @@ def taken(gpu: Callable[[], Gpu], one: Runtime, cuda_pool: int, pinned_pool: int
             if not _is_ready(process, port):
                 log.seek(0)
                 said = log.read().decode(errors="replace").strip().splitlines()[-3:]
-                raise MachineError(f"`{one.binary}` did not start: {' / '.join(said) or 'silent'}")
+                raise MachineError(
+                    f"`{runtime.binary}` did not start: {' / '.join(said) or 'silent'}"
+                )
             time.sleep(_SETTLE_S)
-            found = measure_taken.taken(before, gpu(), process.pid)
+            found = gpus.process_bytes(before, gpu(), process.pid)
         except OSError as error:
-            raise BuildError(f"`{one.binary}` cannot be run ({error})") from None
+            raise BuildError(f"`{runtime.binary}` cannot be run ({error})") from None
         finally:
             process.kill()
             process.wait()

@@ -1,4 +1,4 @@
-"""What would make a plan fit, cheapest first: changes that were really tried on the ledger."""
+"""Changes that make a plan fit, cheapest first; each was tried on the ledger."""
 
 from __future__ import annotations
 
@@ -10,53 +10,50 @@ from typing import Any
 
 from build_scripts.memory import shapes
 from build_scripts.memory.fit import CONTEXT_STEP, with_chunks, with_context, with_precision
-from build_scripts.memory.ledger import ledger, triage_tokens
-from build_scripts.memory.lines import Figures, measured
+from build_scripts.memory.ledger import Ledger, compute_ledger, triage_tokens
+from build_scripts.memory.measured import Figures
 from build_scripts.plans.schema import Plan
 
 MAX_TOGETHER = 3  # changes that may be needed at once
 LEAST_CONTEXT_TOKENS = 2048
-# What names of architectures begin with whose checkpoints become engines.
+# Architecture-name prefixes that `make engines` can build.
 BUILT = tuple(name.removesuffix("ForCausalLM").lower() for name in shapes.ARCHITECTURES)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One value of a plan changed.
+    """One value of a plan changed."""
 
-    `key`: which; of two changes of one key only one is made. `loss`: in points; a point is what
-    nobody notices, a hundred is a feature.
-    """
-
-    key: str
+    key: str  # of two changes of one key only one is made
     says: str
     costs: str
-    loss: int
+    loss: int  # in points: one is what nobody notices, a hundred is a feature
     plan: Plan
 
 
 @dataclass(frozen=True)
 class Cure:
-    """Changes that make the plan fit. `saves_bytes`: all of them together."""
+    """Changes that together make the plan fit."""
 
     changes: tuple[Change, ...]
-    saves_bytes: int
+    saves_bytes: int  # by all of them
 
     @property
     def loss(self) -> int:
         return sum(change.loss for change in self.changes)
 
 
-def cheapest(plan: Plan, num_cures: int = 2) -> list[Cure]:
-    """The cures that lose the least, or fewer where not so many are known.
+def cheapest(plan: Plan, ledger: Ledger, figures: Figures, num_cures: int = 2) -> list[Cure]:
+    """The cures that lose the least, or fewer if fewer are known.
 
     A cure is up to three changes of different values. Those that add up to the least loss come
     first; one that changes more than it needs is left out, and so is one that changes the same
     values as a cheaper one, unless there are no others.
+
+    Args:
+        ledger: that of `plan`, which does not fit.
+        figures: what it was computed with.
     """
-    assert plan.card is not None
-    figures = measured(plan.card)
-    total = ledger(plan, figures).total_bytes
     found: list[Cure] = []
     further: list[Cure] = []  # of the same values as a cheaper one
     for chosen in _sets(list(_changes(plan))):
@@ -65,9 +62,10 @@ def cheapest(plan: Plan, num_cures: int = 2) -> list[Cure]:
         is_further = any(_keys(cure.changes) == _keys(chosen) for cure in found)
         if is_further and len(further) == num_cures:
             continue
-        after = ledger(_together(plan, chosen), figures)
+        after = compute_ledger(_together(plan, chosen), figures)
         if after.fits and _is_minimal(plan, chosen, figures):
-            (further if is_further else found).append(Cure(chosen, total - after.total_bytes))
+            cure = Cure(chosen, ledger.total_bytes - after.total_bytes)
+            (further if is_further else found).append(cure)
         if len(found) == num_cures:
             break
     return (found + further)[:num_cures]
@@ -76,23 +74,23 @@ def cheapest(plan: Plan, num_cures: int = 2) -> list[Cure]:
 def _sets(changes: list[Change]) -> list[tuple[Change, ...]]:
     """All sets of changes of different values, those with the least loss first."""
     found = [
-        one
+        changed
         for size in range(1, MAX_TOGETHER + 1)
-        for one in itertools.combinations(changes, size)
-        if len({change.key for change in one}) == size
+        for changed in itertools.combinations(changes, size)
+        if len({change.key for change in changed}) == size
     ]
-    return sorted(found, key=lambda one: sum(change.loss for change in one))
+    return sorted(found, key=lambda changed: sum(change.loss for change in changed))
 
 
 def _is_minimal(plan: Plan, changes: tuple[Change, ...], figures: Figures) -> bool:
     """Whether every one of the changes is needed."""
     fewer = itertools.combinations(changes, len(changes) - 1)
-    return not any(one and ledger(_together(plan, one), figures).fits for one in fewer)
+    return not any(some and compute_ledger(_together(plan, some), figures).fits for some in fewer)
 
 
 def _is_all_of(cure: tuple[Change, ...], chosen: tuple[Change, ...]) -> bool:
     """Whether `chosen` makes every change of the cheaper `cure`."""
-    return {one.says for one in cure} <= {one.says for one in chosen}
+    return {change.says for change in cure} <= {change.says for change in chosen}
 
 
 def _keys(changes: tuple[Change, ...]) -> set[str]:
@@ -106,9 +104,9 @@ def _together(plan: Plan, changes: tuple[Change, ...]) -> Plan:
         for section in ("speech", "llm", "align", "diarize", "serving"):
             before, after = getattr(plan, section), getattr(change.plan, section)
             changed = {
-                one.name: getattr(after, one.name)
-                for one in dataclasses.fields(before)
-                if getattr(after, one.name) != getattr(before, one.name)
+                field.name: getattr(after, field.name)
+                for field in dataclasses.fields(before)
+                if getattr(after, field.name) != getattr(before, field.name)
             }
             if changed:
                 merged[section] = dataclasses.replace(merged.get(section, before), **changed)
@@ -204,7 +202,7 @@ def _llms(plan: Plan) -> Iterator[Change]:
     sizes = {name: shape.parameters.total for name, shape in shapes.LLMS.items()}
     here = sizes.get(plan.llm.architecture, 0)
     smaller = [name for name in sizes if name.startswith(BUILT) and sizes[name] < here]
-    for step, name in enumerate(sorted(smaller, key=lambda one: -sizes[one]), 1):
+    for step, name in enumerate(sorted(smaller, key=lambda name: -sizes[name]), 1):
         costs = f"a weaker LLM, of {sizes[name] / 1e9:.0f}B; llm.checkpoint has to follow"
         yield _set(plan, "llm", {"architecture": name}, costs, 70 + 10 * step)
 

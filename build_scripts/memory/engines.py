@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from build_scripts.console import MIB
 from build_scripts.memory import shapes
-from build_scripts.memory.lines import MIB, Line
+from build_scripts.memory.line import Line
 from build_scripts.memory.shapes import AUDIO_FRAMES, AUDIO_POSITIONS, HALF, TEXT_POSITIONS
 from build_scripts.plans.schema import Plan
 from build_scripts.plans.topology import llm_process, whisper_process

@@ -1,4 +1,4 @@
-"""The knobs of the KV caches, by the names that the recipe gave them, for both engines."""
+"""The caps of both engines' KV caches: what follows from the ledger, and what replaces it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from build_scripts.console import GIB
 from build_scripts.errors import PlanError
-from build_scripts.memory import ledger
-from build_scripts.memory.engines import (
-    in_blocks,
-    llm_lines,
-    whisper_kv_tokens,
-    whisper_lines,
-)
-from build_scripts.memory.ledger import Ledger
-from build_scripts.memory.lines import GIB
+from build_scripts.memory.engines import in_blocks, whisper_kv_tokens
+from build_scripts.memory.ledger import Ledger, compute_ledger
+from build_scripts.memory.measured import Figures
 from build_scripts.memory.shapes import AUDIO_FRAMES, TEXT_POSITIONS
 from build_scripts.plans import topology
 from build_scripts.plans.schema import Plan
 from build_scripts.plans.topology import llm_process, whisper_process
 
-Knobs = dict[str, dict[str, int | float]]
+KvCaps = Mapping[str, Mapping[str, int | float]]  # engine -> name of the cap -> value
 
+# The names by which the environment replaces a cap.
 TOKENS = "MAX_TOKENS_IN_KV_CACHE"
 WINDOW = "MAX_ATTENTION_WINDOW_SIZE"
 FRACTION = "KV_CACHE_FREE_GPU_MEM_FRACTION"
@@ -39,18 +35,20 @@ CPU_CHUNK_TOKENS = 3072
 CPU_FRACTION = 0.5
 
 
-def knobs(plan: Plan) -> Knobs:
-    """The knobs of `whisper` and `llm`. Raises PlanError."""
+def planned_caps(plan: Plan, ledger: Ledger | None) -> KvCaps:
+    """The caps of `whisper` and `llm` that follow from a plan and its ledger, None without a card.
+
+    Raises PlanError.
+    """
     window = {"whisper": TEXT_POSITIONS, "llm": plan.llm.context_tokens}
-    if plan.card is None:
+    if ledger is None:
         whisper = plan.speech.chunks_in_flight * CPU_CHUNK_TOKENS
         return {
             "whisper": {TOKENS: whisper, WINDOW: window["whisper"], FRACTION: CPU_FRACTION,
                         CROSS_FRACTION: CROSS_SHARE},
             "llm": {TOKENS: plan.llm.kv_tokens, WINDOW: window["llm"]},
         }  # fmt: skip
-    found = ledger.ledger(plan)
-    turns = _turns(plan, found, whisper_kv_tokens(plan))
+    turns = _load_turns(plan, ledger)
     return {
         "whisper": {
             TOKENS: whisper_kv_tokens(plan),
@@ -66,37 +64,45 @@ def knobs(plan: Plan) -> Knobs:
     }
 
 
-def overridden(plan: Plan, environment: Mapping[str, str]) -> Knobs:
-    """The knobs with what the environment says instead, as far as the ledger allows it.
+def overridden_caps(
+    plan: Plan,
+    ledger: Ledger | None,
+    planned: KvCaps,
+    environment: Mapping[str, str],
+    figures: Figures,
+) -> tuple[KvCaps, Ledger | None]:
+    """The caps with what the environment says instead, and the ledger of these.
 
-    `<NAME>` and `LLM_<NAME>` are the LLM's, `WHISPER_<NAME>` is whisper's.
+    `<NAME>` and `LLM_<NAME>` are the LLM's, `WHISPER_<NAME>` is Whisper's.
+
+    Args:
+        ledger: that of `plan`, which `planned` follows from.
 
     Raises:
         PlanError: not a number, or the ledger or the engine breaks by it.
     """
-    found = knobs(plan)
-    turned = {engine: _read(engine, environment) for engine in ("whisper", "llm")}
-    for engine, values in turned.items():
-        for name, value in values.items():
-            found[engine][name] = value
-    if not any(turned.values()):
-        return found
-    _verify_windows(plan, found)
-    if plan.card is not None:
-        _verify_ledger(plan, found, turned)
-    return found
+    asked = {engine: _read(engine, environment) for engine in planned}
+    if not any(asked.values()):
+        return planned, ledger
+    caps = {engine: {**planned[engine], **asked[engine]} for engine in planned}
+    _verify_windows(plan, caps)
+    if ledger is None:
+        return caps, None
+    changed = _ledger_of_caps(plan, caps, figures)
+    _verify_fits(changed, asked)
+    return _with_fractions(caps, asked, _load_turns(plan, changed)), changed
 
 
 def _read(engine: str, environment: Mapping[str, str]) -> dict[str, int | float]:
-    found: dict[str, int | float] = {}
+    values: dict[str, int | float] = {}
     for name in NAMES:
         keys = [f"{engine.upper()}_{name}"] + ([name] if engine == "llm" else [])
         given = {key: environment[key] for key in keys if environment.get(key)}
         if len(set(given.values())) > 1:
             raise PlanError(f"{' and '.join(given)} both set the LLM's knob; keep one of them")
         for key, text in given.items():
-            found[name] = _number(key, text, name == FRACTION)
-    return found
+            values[name] = _number(key, text, name == FRACTION)
+    return values
 
 
 def _number(key: str, text: str, is_fraction: bool) -> int | float:
@@ -110,9 +116,9 @@ def _number(key: str, text: str, is_fraction: bool) -> int | float:
     return value
 
 
-def _verify_windows(plan: Plan, found: Knobs) -> None:
-    """What the engines are built for, and that a whole sequence fits its pool."""
-    whisper, llm = found["whisper"], found["llm"]
+def _verify_windows(plan: Plan, caps: KvCaps) -> None:
+    """Check the windows against the engines, and that a whole sequence fits its pool."""
+    whisper, llm = caps["whisper"], caps["llm"]
     if whisper[WINDOW] != TEXT_POSITIONS:
         raise PlanError(
             f"WHISPER_{WINDOW} is {whisper[WINDOW]}, must be {TEXT_POSITIONS}: a prompt and a "
@@ -135,25 +141,35 @@ def _verify_windows(plan: Plan, found: Knobs) -> None:
         )
 
 
-def _verify_ledger(plan: Plan, found: Knobs, turned: Knobs) -> None:
-    tokens = int(found["llm"][TOKENS])
+def _ledger_of_caps(plan: Plan, caps: KvCaps, figures: Figures) -> Ledger:
+    """The ledger of a plan whose pools have other sizes than it states."""
+    tokens = int(caps["llm"][TOKENS])
     llm = dataclasses.replace(
         plan.llm, kv_tokens=tokens, context_tokens=min(plan.llm.context_tokens, tokens)
     )
-    plan, whisper_kv = dataclasses.replace(plan, llm=llm), int(found["whisper"][TOKENS])
-    changed = ledger.ledger(plan, whisper_kv=whisper_kv)
+    changed = dataclasses.replace(plan, llm=llm)
+    return compute_ledger(changed, figures, whisper_kv=int(caps["whisper"][TOKENS]))
+
+
+def _verify_fits(ledger: Ledger, asked: KvCaps) -> None:
+    if ledger.fits:
+        return
     names = ", ".join(
-        f"{engine.upper()}_{name}" for engine, values in turned.items() for name in values
+        f"{engine.upper()}_{name}" for engine, values in asked.items() for name in values
     )
-    if not changed.fits:
-        raise PlanError(
-            f"with {names} from the environment the ledger comes to "
-            f"{changed.total_bytes / GIB:.2f} GiB, at most "
-            f"{changed.vram_gib - changed.headroom_gib:.2f} fit; lower them by "
-            f"{-changed.left_bytes / GIB:.2f} GiB, or change the plan"
-        )
-    for engine, turn in _turns(plan, changed, whisper_kv).items():
-        if FRACTION not in turned[engine]:
+    raise PlanError(
+        f"with {names} from the environment the ledger comes to "
+        f"{ledger.total_bytes / GIB:.2f} GiB, at most "
+        f"{ledger.vram_gib - ledger.headroom_gib:.2f} fit; lower them by "
+        f"{-ledger.left_bytes / GIB:.2f} GiB, or change the plan"
+    )
+
+
+def _with_fractions(caps: KvCaps, asked: KvCaps, turns: Mapping[str, LoadTurn]) -> KvCaps:
+    """The caps with the fractions of other pools, unless the environment states those too."""
+    found = {engine: dict(values) for engine, values in caps.items()}
+    for engine, turn in turns.items():
+        if FRACTION not in asked[engine]:
             found[engine][FRACTION] = turn.fraction
         if found[engine][FRACTION] < turn.least:
             raise PlanError(
@@ -161,17 +177,20 @@ def _verify_ledger(plan: Plan, found: Knobs, turned: Knobs) -> None:
                 f"{turn.least}: of what is free at its turn the engine would get fewer tokens than "
                 f"{TOKENS}, {found[engine][TOKENS]}; lower that instead"
             )
+    return found
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One engine sizing its pools: its weights and buffers are there, and so is what loads before
-    it. `later_bytes`: of everything that comes after; `spare_bytes`: what nobody needs."""
+class LoadTurn:
+    """The moment at which one engine sizes its pools.
 
-    pool_bytes: int
-    later_bytes: int
-    spare_bytes: int
-    may_be_last: bool
+    Its weights and buffers are there by then, and so is everything that loads before it.
+    """
+
+    pool_bytes: int  # both pools of the engine
+    later_bytes: int  # everything that loads after it
+    spare_bytes: int  # memory that nothing needs
+    may_be_last: bool  # it may also load when everything else is there
 
     @property
     def free_bytes(self) -> int:
@@ -179,48 +198,42 @@ class Turn:
 
     @property
     def least(self) -> float:
-        """Below it the pool would be smaller than its cap."""
+        """The fraction below which the pool would be smaller than its cap."""
         free = self.pool_bytes + self.spare_bytes if self.may_be_last else self.free_bytes
         return _rounded_up(self.pool_bytes / free)
 
     @property
     def fraction(self) -> float:
-        """The second fence: the pool and half of the spare memory, as a share of what is free.
+        """The second limit: the pool and half of the spare memory, as a share of what is free.
 
-        The cap is reached when the other half is gone, and an engine that does not heed its cap
-        leaves that half and all that comes after it. The cap goes first: where an engine may be the
-        last one as well, the share that it needs then may be too much of what is free earlier.
+        The cap is reached when the other half is gone, and an engine that ignores its cap leaves
+        that half and all that comes after it. The cap goes first: if an engine may also be the last
+        one, the share that it needs then may be too much of what is free earlier.
         """
         share = (self.pool_bytes + self.spare_bytes / 2) / self.free_bytes
         return min(MAX_FRACTION, max(self.least, _rounded_up(share)))
 
 
-def _turns(plan: Plan, found: Ledger, whisper_kv: int) -> dict[str, Turn]:
-    """Of both engines, which load one after the other (`topology.LOAD_ORDER`) and before the rest.
+def _load_turns(plan: Plan, ledger: Ledger) -> dict[str, LoadTurn]:
+    """The load turn of each engine: engines load one at a time, and before all other models.
 
-    Of two servers the first may be started again while the other one holds its share; what is free
-    for its engine is then what a last one finds.
+    The order is `topology.LOAD_ORDER`. With two servers the first may be started again while the
+    other one holds its share; what is free for its engine is then what a last one finds.
     """
-    pools = {engine: _pool_bytes(found, engine) for engine in topology.LOAD_ORDER}
-    processes = found.by_process()
+    processes = ledger.by_process()
     homes = {"whisper": whisper_process(plan), "llm": llm_process(plan)}
     brought = {engine: processes[home] for engine, home in homes.items()}
     if homes["whisper"] == homes["llm"]:
-        lines = {"whisper": whisper_lines(plan, whisper_kv), "llm": llm_lines(plan)}
-        brought = {engine: sum(line.bytes for line in own) for engine, own in lines.items()}
+        brought = {engine: ledger.engine_bytes(engine) for engine in homes}
     later = sum(size for name, size in processes.items() if name in PYTHON_MODELS)
-    turns: dict[str, Turn] = {}
+    turns: dict[str, LoadTurn] = {}
     for engine in reversed(topology.LOAD_ORDER):
         again = plan.serving.topology == "two_servers" and engine == topology.LOAD_ORDER[0]
-        turns[engine] = Turn(pools[engine], later, max(0, found.free_bytes), again)
+        pools = ledger.engine_bytes(engine, "kv")  # Whisper has two of one size
+        turns[engine] = LoadTurn(pools, later, max(0, ledger.free_bytes), again)
         later += brought[engine]
     return turns
 
 
 def _rounded_up(share: float) -> float:
     return math.ceil(share * 1000) / 1000
-
-
-def _pool_bytes(ledger: Ledger, engine: str) -> int:
-    """All of an engine's KV caches; Whisper has two of one size."""
-    return sum(line.bytes for line in ledger.lines if (line.kind, line.engine) == ("kv", engine))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from build_scripts.console import GIB
 from build_scripts.errors import PlanError
 from build_scripts.memory import engines, processes
-from build_scripts.memory.lines import GIB, Figures, Line, measured
+from build_scripts.memory.line import Line
+from build_scripts.memory.measured import Figures
 from build_scripts.plans.schema import Plan
 
-# What the LLM is told of its work, counted with Mistral's tokenizer over onecard/triage/prompt.py
+# The instructions of triage, counted with Mistral's tokenizer over onecard/triage/prompt.py
 # with the plans' categories and without mails.
 TRIAGE_PROMPT_TOKENS = 384
 # Room for one mail: the ten of samples/mails take 134 to 346, headers included.
@@ -19,10 +21,10 @@ MAIL_TOKENS = 512
 
 @dataclass(frozen=True)
 class Ledger:
-    """`vram_gib`: of the card; `headroom_gib`: what the plan wants to keep free of it."""
+    """Every line of one plan, and the memory they are counted against."""
 
-    vram_gib: float
-    headroom_gib: float
+    vram_gib: float  # memory of the GPU
+    headroom_gib: float  # what the plan keeps free of it
     lines: tuple[Line, ...]
 
     @property
@@ -31,12 +33,12 @@ class Ledger:
 
     @property
     def free_bytes(self) -> int:
-        """Of the card, when all of this is there; negative where it does not even hold that."""
+        """Bytes of the GPU left after every line; negative if the ledger is larger than the GPU."""
         return int(self.vram_gib * GIB) - self.total_bytes
 
     @property
     def left_bytes(self) -> int:
-        """Beside the headroom; negative where it does not fit."""
+        """Bytes left after every line and the headroom; negative if the plan does not fit."""
         return self.free_bytes - int(self.headroom_gib * GIB)
 
     @property
@@ -51,6 +53,20 @@ class Ledger:
         """Bytes of each process and of each engine in it, in the ledger's order."""
         return self._sums("owner")
 
+    def engine_bytes(self, engine: str, kind: str = "") -> int:
+        """Bytes that one engine allocates, `llm` or `whisper`; of one `kind` if it is given."""
+        return sum(
+            line.bytes for line in self.lines if line.engine == engine and kind in ("", line.kind)
+        )
+
+    def weights_by_process(self) -> dict[str, int]:
+        """Bytes of weights of each process that has any."""
+        sums: dict[str, int] = {}
+        for line in self.lines:
+            if line.kind == "weights":
+                sums[line.process] = sums.get(line.process, 0) + line.bytes
+        return sums
+
     def _sums(self, key: Literal["process", "owner"]) -> dict[str, int]:
         found: dict[str, int] = {}
         for line in self.lines:
@@ -59,12 +75,12 @@ class Ledger:
         return found
 
 
-def ledger(plan: Plan, figures: Figures | None = None, whisper_kv: int | None = None) -> Ledger:
+def compute_ledger(plan: Plan, figures: Figures, whisper_kv: int | None = None) -> Ledger:
     """The ledger of a plan with a card.
 
     Args:
-        figures: what was measured on it; those of docs/measured where they are not given.
-        whisper_kv: tokens of each of Whisper's KV pools, where it is not the plan's own cap.
+        figures: what was measured on this kind of GPU, by name; empty if nothing was.
+        whisper_kv: tokens of each of Whisper's KV pools, if it is not the plan's own cap.
 
     Raises:
         PlanError: the plan states no card, or something whose size cannot be computed.
@@ -74,14 +90,13 @@ def ledger(plan: Plan, figures: Figures | None = None, whisper_kv: int | None = 
             f"plan `{plan.name}` states no card: nothing of it is on a GPU, so there is no VRAM "
             "to account for; ask for a plan with a [card]"
         )
-    known = measured(plan.card) if figures is None else figures
     lines = (
         *processes.driver_lines(plan.card),
-        *processes.server_lines(plan, known),
+        *processes.server_lines(plan, figures),
         *engines.llm_lines(plan),
         *engines.whisper_lines(plan, whisper_kv),
-        *processes.align_lines(plan, known),
-        *processes.diarize_lines(plan, known),
+        *processes.align_lines(plan, figures),
+        *processes.diarize_lines(plan, figures),
     )
     ordered = sorted(lines, key=lambda line: _order(line, lines))
     return Ledger(plan.card.vram_gib, plan.card.headroom_gib, tuple(ordered))
@@ -89,20 +104,20 @@ def ledger(plan: Plan, figures: Figures | None = None, whisper_kv: int | None = 
 
 def _order(line: Line, lines: tuple[Line, ...]) -> int:
     """Processes stay together, in the order in which they first come up."""
-    return next(i for i, one in enumerate(lines) if one.process == line.process)
+    return next(i for i, other in enumerate(lines) if other.process == line.process)
 
 
 def triage_tokens(plan: Plan) -> int:
-    """What one triage call wants of the context: instructions, mails and verdicts."""
+    """Tokens of context that one triage call needs: instructions, emails and verdicts."""
     a_mail = MAIL_TOKENS + plan.triage.max_tokens_per_mail
     return TRIAGE_PROMPT_TOKENS + plan.triage.mails_per_call * a_mail
 
 
-def warnings(plan: Plan, window: int | None = None) -> list[str]:
-    """What fits and yet does not do what the plan says.
+def triage_warnings(plan: Plan, window: int | None = None) -> list[str]:
+    """A warning if a triage call of the plan's size does not fit the LLM's context.
 
     Args:
-        window: tokens of one sequence as they are served, where the environment may have turned it.
+        window: tokens of one sequence as they are served, if the environment lowers it.
     """
     wanted, context, key = triage_tokens(plan), plan.llm.context_tokens, "llm.context_tokens"
     if window is not None and window < context:

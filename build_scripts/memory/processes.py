@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from build_scripts.console import GIB, MIB
 from build_scripts.memory import shapes as architectures
-from build_scripts.memory.lines import GIB, MIB, Basis, Figure, Figures, Line
+from build_scripts.memory.line import Basis, Line
+from build_scripts.memory.measured import Figure, Figures
 from build_scripts.memory.shapes import ALIGN_BASE, ALIGN_LARGE
 from build_scripts.plans.schema import Card, Plan
 from build_scripts.plans.topology import llm_process, whisper_process
@@ -64,7 +66,7 @@ def align_lines(plan: Plan, figures: Figures) -> list[Line]:
         return []
     width = 2 if plan.align.precision == "float16" else 4
     shapes = _align_shapes(plan)
-    size = "_base" if set(shapes) == {ALIGN_BASE} else ""  # as `measure_models` names its figures
+    size = "_base" if set(shapes) == {ALIGN_BASE} else ""  # as in measure/networks.py
     # The large model's working set is at least the base's; of larger ones nothing was measured.
     measured = figures.get(f"align_working_set{size}") or figures.get("align_working_set")
     if architectures.ALIGN_1B in shapes:
@@ -156,7 +158,7 @@ def _line(
     figure: Figure | None,
     batch: int,
 ) -> Line:
-    """What was measured, where it was, in place of what is known without."""
+    """A line with the measured figure if there is one, and else with what is known without."""
     if figure is not None:
         return Line(name, process, kind, figure.scaled(batch), "measured", figure.source)
     return Line(name, process, kind, num_bytes, basis, source)

@@ -6,14 +6,15 @@ What a plan does not say is chosen here, once; its `[models.*]` may replace any 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from build_scripts.errors import PlanError
 from build_scripts.memory import kv_cache
+from build_scripts.memory.deployment import Deployment
+from build_scripts.memory.kv_cache import KvCaps
 from build_scripts.memory.shapes import TEXT_POSITIONS
-from build_scripts.model_repository import overrides
 from build_scripts.plans import speaker_pipeline, values
 from build_scripts.plans.schema import Plan
 from build_scripts.plans.values import verify_known
@@ -23,6 +24,36 @@ WHISPER_NEW_TOKENS = TEXT_POSITIONS - 4
 
 MAX_AUDIO_BYTES = 2_000_000_000  # of one recording as it is sent
 MAX_QUEUED = 64  # requests that may wait for a model; more are refused
+
+_CHUNKS = "change speech.chunks_in_flight instead"
+_FRACTION = "it follows from the ledger; change card.headroom_gib instead"
+_ALWAYS = "no key of a plan changes it; leave it out"
+# What a plan's `[models.*]` may not replace, because the ledger or the engines count on it.
+_FIXED = {
+    "transcribe_stream": {"instances": "its one process gathers the parts of a recording"},
+    "whisper": {
+        "max_batch_size": _CHUNKS,
+        "max_tokens_in_paged_kv_cache": _CHUNKS,
+        "cross_kv_cache_fraction": _CHUNKS,
+        "kv_cache_free_gpu_mem_fraction": _FRACTION,
+        "max_attention_window_size": _ALWAYS,  # Whisper has no more positions
+        "gpt_model_path": "change speech.model instead",
+        "encoder_model_path": "change speech.model instead",
+        "max_beam_width": "change speech.beam_width instead",
+        "enable_kv_cache_reuse": _ALWAYS,
+        "gpt_model_type": _ALWAYS,
+    },
+    "llm": {
+        "max_batch_size": "change llm.sequences_in_flight instead",
+        "max_tokens_in_paged_kv_cache": "change llm.kv_tokens instead",
+        "kv_cache_free_gpu_mem_fraction": _FRACTION,
+        "max_attention_window_size": "change llm.context_tokens instead",
+        "gpt_model_path": "change llm.checkpoint instead",
+        "max_beam_width": _ALWAYS,
+        "enable_kv_cache_reuse": _ALWAYS,
+        "gpt_model_type": _ALWAYS,
+    },
+}
 
 # What runs the engines without a card, by the `backend` of their manifests.
 CPU_WHISPER = "ctranslate2"
@@ -45,10 +76,8 @@ class ModelPlan:
     parameters: dict[str, str] = field(default_factory=dict)
 
 
-Knobs = Mapping[str, Mapping[str, Any]]
-
-# The recipe's names of the three knobs, and NVIDIA's names in config.pbtxt.
-KNOBS = {
+# The environment's names of the caps, and NVIDIA's names in config.pbtxt.
+CAP_PARAMETERS = {
     kv_cache.TOKENS: "max_tokens_in_paged_kv_cache",
     kv_cache.WINDOW: "max_attention_window_size",
     kv_cache.FRACTION: "kv_cache_free_gpu_mem_fraction",
@@ -56,15 +85,9 @@ KNOBS = {
 }
 
 
-def models(plan: Plan, turned: Knobs | None = None) -> dict[str, ModelPlan]:
-    """Every model of the repository, as `plan` serves it.
-
-    Args:
-        turned: the knobs of both engines, where they are not the plan's own.
-
-    Raises PlanError for an odd override.
-    """
-    caps = turned or kv_cache.knobs(plan)
+def models(deployment: Deployment) -> dict[str, ModelPlan]:
+    """Every model of the repository, as it is served. Raises PlanError for an odd override."""
+    plan, caps = deployment.plan, deployment.kv_caps
     # Without a card only the engines queue. A step of the ensemble must not answer a cancelled
     # request with an error, as a dynamic batcher does: Triton 2.51 then ends the caller's request
     # twice and can crash (server issues #7368, #8034, mended later). So `align` gets one request at
@@ -205,7 +228,7 @@ def _recognize(plan: Plan) -> dict[str, str]:
     )
 
 
-def _whisper(plan: Plan, caps: Knobs) -> dict[str, str]:
+def _whisper(plan: Plan, caps: KvCaps) -> dict[str, str]:
     engine = _engine(plan, "whisper")
     on_gpu = plan.card is not None
     here = {} if on_gpu else {"cpu_compute_type": plan.speech.precision, "cpu_share": 1.0}
@@ -264,7 +287,7 @@ def _diarize(plan: Plan) -> dict[str, str]:
     )
 
 
-def _llm(plan: Plan, caps: Knobs) -> dict[str, str]:
+def _llm(plan: Plan, caps: KvCaps) -> dict[str, str]:
     engine = _engine(plan, "llm")
     here: dict[str, Any] = {}
     if plan.card is None:
@@ -292,9 +315,9 @@ def _llm(plan: Plan, caps: Knobs) -> dict[str, str]:
     )
 
 
-def _chat(plan: Plan, caps: Knobs) -> dict[str, str]:
+def _chat(plan: Plan, caps: KvCaps) -> dict[str, str]:
     return _texts(
-        **_of_llm(plan, caps),
+        **_llm_facts(plan, caps),
         max_tokens=plan.chat.max_tokens,
         max_streams=plan.llm.sequences_in_flight,  # so that priority tells who is next
         max_waiting=64,  # for their turn; more are refused
@@ -302,10 +325,10 @@ def _chat(plan: Plan, caps: Knobs) -> dict[str, str]:
     )
 
 
-def _triage(plan: Plan, caps: Knobs) -> dict[str, str]:
+def _triage(plan: Plan, caps: KvCaps) -> dict[str, str]:
     triage = plan.triage
     return _texts(
-        **_of_llm(plan, caps),
+        **_llm_facts(plan, caps),
         categories=",".join(triage.categories),
         priorities=",".join(triage.priorities),
         instructions=triage.instructions,
@@ -320,23 +343,22 @@ def _triage(plan: Plan, caps: Knobs) -> dict[str, str]:
     )
 
 
-def _of_llm(plan: Plan, caps: Knobs) -> dict[str, Any]:
-    """What the models that call the LLM know of it."""
+def _llm_facts(plan: Plan, caps: KvCaps) -> dict[str, Any]:
+    """Parameters that tell a model about the LLM that it calls."""
     engine = _engine(plan, "llm")
     return {
         "llm_model": "llm",
         "tokenizer_dir": f"{engine}/tokenizer",
-        "max_seq_len": caps["llm"][
-            kv_cache.WINDOW
-        ],  # prompt and output; what a caller may count on
+        # Prompt and output; what a caller may count on.
+        "max_seq_len": caps["llm"][kv_cache.WINDOW],
         "engine_dir": engine,
         "engine_backend": plan.llm.engine if plan.card is None else TENSORRT_LLM,
         "engine_precision": "float32" if plan.card is None else f"{plan.llm.quantisation}, float16",
     }
 
 
-def _capped(turned: Mapping[str, Any]) -> dict[str, Any]:
-    return {KNOBS[name]: value for name, value in turned.items()}
+def _capped(caps: Mapping[str, int | float]) -> dict[str, int | float]:
+    return {CAP_PARAMETERS[name]: value for name, value in caps.items()}
 
 
 def _engine(plan: Plan, name: str) -> str:
@@ -349,6 +371,17 @@ def _texts(**values: Any) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _verify_free(model: str, keys: Iterable[str]) -> None:
+    """Raises PlanError for a key of `[models.<model>]`, or of its parameters, that is not free."""
+    fixed = _FIXED.get(model, {})
+    for key in keys:
+        if key in fixed:
+            raise PlanError(
+                f"models.{model} sets `{key}`, which the ledger and the engine count on: "
+                f"{fixed[key]}"
+            )
 
 
 def _overridden(model: ModelPlan, override: dict[str, Any]) -> ModelPlan:
@@ -371,6 +404,6 @@ def _overridden(model: ModelPlan, override: dict[str, Any]) -> ModelPlan:
         values.within(f"{where}.{key}", value, least, 2**31 - 1)
     for key in parameters:
         verify_known(f"{where}.parameters", key, sorted(model.parameters))
-    overrides.verify(model.name, [*given, *parameters])
+    _verify_free(model.name, [*given, *parameters])
     merged = {**model.parameters, **_texts(**parameters)}
     return dataclasses.replace(model, **given, parameters=merged)

@@ -21,15 +21,15 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from build_scripts import arguments, paths
 from build_scripts.errors import PlanError
-from build_scripts.memory import fit
+from build_scripts.memory.deployment import Deployment, resolve
 from build_scripts.model_repository import models
-from build_scripts.model_repository.models import Knobs, ModelPlan
+from build_scripts.model_repository.models import ModelPlan
 from build_scripts.plans import match
-from build_scripts.plans.schema import DEFAULT_PLAN, Plan
+from build_scripts.plans.schema import DEFAULT_PLAN
 from onecard.contract import pipeline, trtllm
 from onecard.contract.tensor import Tensor
 
-REPOSITORY = Path("model_repository")
+REPOSITORY = paths.MODEL_REPOSITORY
 COMMITTED = (DEFAULT_PLAN, "rtx3090")
 REPOSITORIES = paths.TRITON / "repositories"  # of plans that were asked for, one directory each
 NOTICE = (
@@ -37,18 +37,13 @@ NOTICE = (
 )
 
 
-def render(plan: Plan, turned: Knobs | None = None) -> dict[Path, str]:
-    """Path below model_repository/ -> text of the configuration, for every model of the plan.
-
-    Args:
-        turned: the knobs of both engines, where they are not the plan's own.
-    """
-    texts = {}
-    for name, model in models.models(plan, turned).items():
-        default = plan.name == DEFAULT_PLAN
-        path = Path(name) / ("config.pbtxt" if default else f"configs/{plan.name}.pbtxt")
+def render(deployment: Deployment) -> dict[Path, str]:
+    """Path below model_repository/ -> text of the configuration, for every model of the plan."""
+    plan, texts = deployment.plan.name, {}
+    for name, model in models.models(deployment).items():
+        path = Path(name) / ("config.pbtxt" if plan == DEFAULT_PLAN else f"configs/{plan}.pbtxt")
         config = text_format.MessageToString(_config(model), use_short_repeated_primitives=True)
-        texts[path] = NOTICE.format(plan=plan.name) + config
+        texts[path] = NOTICE.format(plan=plan) + config
     return texts
 
 
@@ -145,7 +140,7 @@ def write(texts: dict[Path, str]) -> list[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.is_file() or target.read_text() != text:
             target.write_text(text)
-            written.append(target)
+            written.append(_short(target))
         version = REPOSITORY / path.parts[0] / "1"
         if not version.is_dir():
             version.mkdir()
@@ -174,11 +169,17 @@ def diff(texts: dict[Path, str]) -> str:
         target = REPOSITORY / path
         found = target.read_text().splitlines(keepends=True) if target.is_file() else []
         wanted = text.splitlines(keepends=True)
-        lines += difflib.unified_diff(found, wanted, str(target), f"{target} (from the plan)")
+        name = str(_short(target))
+        lines += difflib.unified_diff(found, wanted, name, f"{name} (from the plan)")
     for target in sorted(REPOSITORY.rglob("*.pbtxt")):
         if target.relative_to(REPOSITORY) not in texts:
-            lines.append(f"{target}: no plan makes this file; delete it\n")
+            lines.append(f"{_short(target)}: no plan makes this file; delete it\n")
     return "".join(lines)
+
+
+def _short(target: Path) -> Path:
+    """The path as people read it: from the repository's own folder on."""
+    return target.relative_to(REPOSITORY.parent)
 
 
 def main(argv: list[str], environment: Mapping[str, str] = os.environ) -> int:
@@ -194,7 +195,7 @@ def main(argv: list[str], environment: Mapping[str, str] = os.environ) -> int:
         return _write_plan(match.resolve(asked.plan), asked.into)
     texts: dict[Path, str] = {}
     for name in COMMITTED:
-        texts |= render(fit.load(name, print))
+        texts |= render(resolve(name, say=print))
     if asked.check:
         difference = diff(texts)
         sys.stdout.write(difference)
@@ -231,7 +232,7 @@ def _parse(argv: list[str], environment: Mapping[str, str]) -> argparse.Namespac
 
 def _write_plan(name: str, into: Path | None) -> int:
     """Raises PlanError where the plan cannot be read, or `into` has files."""
-    texts = render(fit.load(name, print))
+    texts = render(resolve(name, say=print))
     directory = (into or REPOSITORIES / name).resolve()
     if into and directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
         raise PlanError(f"`{into}` holds something, wanted a new or empty directory: name another")

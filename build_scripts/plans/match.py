@@ -117,10 +117,7 @@ def names_card(one: Plan, gpu: Gpu) -> bool:
 
     Whole words count: plan `L4` is not for an L40.
     """
-    if one.card is None:
-        return False
-    wanted, words = one.card.name.lower().split(), gpu.name.lower().replace("-", " ").split()
-    return any(words[at : at + len(wanted)] == wanted for at in range(len(words)))
+    return one.card is not None and nvml.is_called(gpu.name, one.card.name)
 
 
 def holds(one: Plan, gpu: Gpu) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from build_scripts.memory import ledger
 from build_scripts.memory import shapes as architectures
+from build_scripts.memory.ledger import triage_tokens
 from build_scripts.memory.shapes import HALF, Wav2Vec2Shape
 from build_scripts.plans.schema import Plan
 from build_scripts.roofline import peaks, work
@@ -25,18 +25,17 @@ Bound = Literal["compute", "memory"]
 
 @dataclass(frozen=True)
 class Line:
-    """One step. `seconds`: it takes at least; `amount` of `unit`: what they yield. `stage`: it is
-    all that a part of the speech pipeline does."""
+    """One step, and the least time that it can take."""
 
     part: str
     name: str
     operations: float
     bytes: float
-    seconds: float
+    seconds: float  # at least
     bound: Bound
-    amount: float
+    amount: float  # what the step yields, in `unit`
     unit: str
-    stage: bool = False
+    stage: bool = False  # it is all that one part of the speech pipeline does
 
     @property
     def intensity(self) -> float:
@@ -45,35 +44,37 @@ class Line:
 
     @property
     def rate(self) -> float:
-        """Of `unit` a second, no faster than this."""
+        """The most of `unit` in a second."""
         return self.amount / self.seconds
 
 
-def compute_seconds(one: Work, peak: Peak) -> float:
-    """As long as the tensor cores need at their peak."""
+def compute_seconds(step: Work, peak: Peak) -> float:
+    """Seconds that the tensor cores need at their peak."""
     return (
-        one.flops / peak.flops + one.half_flops / peak.half_flops + one.tf32_flops / peak.tf32_flops
+        step.flops / peak.flops
+        + step.half_flops / peak.half_flops
+        + step.tf32_flops / peak.tf32_flops
     )
 
 
-def seconds(one: Work, peak: Peak) -> float:
-    """The longer of what the tensor cores and what the memory needs; both may work at once."""
-    return max(compute_seconds(one, peak), one.bytes / peak.bandwidth)
+def seconds(step: Work, peak: Peak) -> float:
+    """The longer of the tensor cores' and the memory's time; both may step at once."""
+    return max(compute_seconds(step, peak), step.bytes / peak.bandwidth)
 
 
 def line(
     part: str, name: str, works: Sequence[Work], peak: Peak, amount: float, unit: str,
     stage: bool = False,
 ) -> Line:  # fmt: skip
-    """Of steps one after another; bound by what most of their time is."""
-    total = sum(seconds(one, peak) for one in works)
+    """The line of steps step after another, bound by what takes most of their time."""
+    total = sum(seconds(step, peak) for step in works)
     computing = sum(
-        seconds(one, peak)
-        for one in works
-        if compute_seconds(one, peak) >= one.bytes / peak.bandwidth
+        seconds(step, peak)
+        for step in works
+        if compute_seconds(step, peak) >= step.bytes / peak.bandwidth
     )
     return Line(
-        part, name, sum(one.operations for one in works), sum(one.bytes for one in works),
+        part, name, sum(step.operations for step in works), sum(step.bytes for step in works),
         total, "compute" if computing >= total / 2 else "memory", amount, unit, stage,
     )  # fmt: skip
 
@@ -82,7 +83,7 @@ def bounds(plan: Plan) -> list[Line]:
     """Every line of a plan with a card.
 
     Raises:
-        PlanError: it states no card, one without known peaks, or weights without a fixed size.
+        PlanError: it states no card, step without known peaks, or weights without a fixed size.
     """
     peak = peaks.peak(plan)
     return [*_llm(plan, peak), *_whisper(plan, peak), *_after_whisper(plan, peak)]
@@ -91,7 +92,7 @@ def bounds(plan: Plan) -> list[Line]:
 def _llm(plan: Plan, peak: Peak) -> list[Line]:
     shape, how = architectures.llm(plan.llm.architecture), plan.llm.quantisation
     step, output = plan.llm.max_num_tokens, triage_output(plan)
-    prompt = ledger.triage_tokens(plan) - output
+    prompt = triage_tokens(plan) - output
     filled = work.prefill(shape, how, prompt, step)
     lines = [
         line("llm", f"prompt, {step:,} tokens in a step",
@@ -115,7 +116,7 @@ def triage_output(plan: Plan) -> int:
 
 
 def in_flight(plan: Plan) -> list[tuple[int, int]]:
-    """Sequences together and the context of each: a short chat, then what the cache holds."""
+    """Pairs of sequences together and the context of each: a short chat, then a full cache."""
     cases, together = [(1, min(CHAT_TOKENS, plan.llm.context_tokens))], 1
     while together <= plan.llm.sequences_in_flight:
         cases.append((together, min(plan.llm.context_tokens, plan.llm.kv_tokens // together)))
@@ -171,5 +172,5 @@ def _largest(plan: Plan) -> Wav2Vec2Shape:
 
 
 def speech_rate(lines: Sequence[Line]) -> float:
-    """Seconds of audio a second, where transcription, alignment and diarization take turns."""
+    """Seconds of audio a second, if transcription, alignment and diarization take turns."""
     return 1 / sum(1 / one.rate for one in lines if one.stage)

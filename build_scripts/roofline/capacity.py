@@ -1,7 +1,8 @@
-"""What one card should hold, from the bounds: what is planned for is less than what is possible."""
+"""The capacity of one GPU, from the bounds: it is planned with less than what is possible."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,15 +23,15 @@ USER_ANSWERS = 6
 
 @dataclass(frozen=True)
 class Holding:
-    """`most`: of `what` in an hour, where the card does nothing else."""
+    """The most that one GPU does in an hour if it does nothing else."""
 
     what: str
-    most: float
-    by_a_user: int
+    most: float  # of `what`, in an hour
+    by_a_user: int  # what one user asks for in that hour
 
     @property
     def share_of_a_user(self) -> float:
-        """Of the hour that is planned with, what one user takes."""
+        """The share of the hour that one user takes."""
         return self.by_a_user / self.most
 
 
@@ -59,5 +60,35 @@ def _line(lines: Sequence[Line], begins: str) -> Line:
 
 
 def users(held: Sequence[Holding]) -> int:
-    """How many who ask for all of it share the card."""
+    """The number of users who can share the GPU if each asks for all of it."""
     return int(1 / sum(one.share_of_a_user for one in held))
+
+
+def mean_wait(load: float) -> float:
+    """Mean time before a request begins, in units of the time that one takes.
+
+    There is one server, arrivals are independent, and each takes the same time (M/D/1).
+
+    Pollaczek and Khinchine's formula for a service time without variance: `load / (2 (1 - load))`
+    (Cooper, "Introduction to Queueing Theory", 1981, chapter 5).
+
+    Args:
+        load: share of the time in which the server is busy, 0 to below 1.
+
+    Raises:
+        ValueError: the load is outside; from 1 on the queue grows without end.
+    """
+    if not 0 <= load < 1:
+        raise ValueError(f"the load is `{load}`, must be 0 to below 1")
+    return load / (2 * (1 - load))
+
+
+def p95_wait(load: float) -> float:
+    """About the time that one request in twenty waits at least, in the same units.
+
+    A request waits at all with probability `load`; then the wait is taken as exponential, with the
+    mean that `mean_wait` implies (Kingman, "The single server queue in heavy traffic", 1961).
+    Raises ValueError as `mean_wait` does.
+    """
+    mean = mean_wait(load)
+    return mean / load * math.log(load / 0.05) if load > 0.05 else 0.0

@@ -1,6 +1,4 @@
-"""What a card can do at most: bytes from its memory and operations of its tensor cores, a
-second.
-"""
+"""The peaks of each GPU: bytes from its memory and operations of its tensor cores, a second."""
 
 from __future__ import annotations
 
@@ -12,26 +10,21 @@ from build_scripts.plans.schema import Plan
 
 @dataclass(frozen=True)
 class Peak:
-    """Dense peaks at the boost clock, without sparsity.
+    """Dense peaks at the boost clock, without sparsity."""
 
-    `bandwidth`: bytes a second. `flops`: multiplications and additions of float16 that are summed
-    in float32, a second; `half_flops`: the same, summed in float16, which GeForce does at twice the
-    rate. `source`: whose table the three are from.
-    """
-
-    bandwidth: float
-    flops: float
-    half_flops: float
-    source: str
+    bandwidth: float  # bytes a second
+    flops: float  # multiplications and additions of float16, summed in float32, a second
+    half_flops: float  # the same, summed in float16: on GeForce at twice the rate
+    source: str  # the table that the three are from
 
     @property
     def tf32_flops(self) -> float:
-        """Of float32 on the tensor cores: half of float16's in each of the tables."""
+        """Operations on float32 a second: half of float16's in each of the tables."""
         return self.flops / 2
 
     @property
     def ridge(self) -> float:
-        """Operations for each byte from which on the tensor cores limit, no longer the memory."""
+        """Operations for each byte above which the tensor cores limit, and no longer the memory."""
         return self.flops / self.bandwidth
 
 
@@ -54,7 +47,7 @@ PEAKS = {
 
 
 def peak(plan: Plan) -> Peak:
-    """Of the plan's card. Raises PlanError where it states none, or one that is not known here."""
+    """The peaks of the plan's GPU. Raises PlanError if it states none, or an unknown one."""
     if plan.card is None:
         raise PlanError(
             f"plan `{plan.name}` states no card, so there is no peak to compute with; ask for a "

@@ -50,13 +50,12 @@ RESNET_STAGES = ((32, 6), (64, 8), (128, 12), (256, 6))
 
 @dataclass(frozen=True)
 class Work:
-    """`flops`: operations on float16 that are summed in float32; `half_flops`: those that may be
-    summed in float16; `tf32_flops`: on float32. `bytes`: that cross the memory's bus."""
+    """What one step computes and moves."""
 
-    flops: float = 0
-    half_flops: float = 0
-    tf32_flops: float = 0
-    bytes: float = 0
+    flops: float = 0  # operations on float16 that are summed in float32
+    half_flops: float = 0  # those that may be summed in float16
+    tf32_flops: float = 0  # operations on float32
+    bytes: float = 0  # that cross the memory's bus
 
     @property
     def operations(self) -> float:
@@ -64,7 +63,7 @@ class Work:
 
 
 def _step_bytes(shape: LlmShape, quantisation: Quantisation) -> int:
-    """Of weights in a step: each matrix once. Of the embedding only a few rows are read."""
+    """Bytes of weights that a step reads: each matrix once, of the embedding a few rows."""
     parameters = shape.parameters
     head = parameters.lm_head or parameters.embedding
     return parameters.linear_bytes(quantisation) + (head + parameters.other) * HALF

@@ -1,4 +1,4 @@
-"""How often a Triton ended by itself, and how long to wait before another is started.
+"""Counts how often a Triton ended by itself, and how long to wait before another is started.
 
 Triton 2.51 can end by a signal when callers cancel unary requests to an ensemble (server issues
 #7368 and #8034), so it is started again at once. Ends that follow each other more closely than

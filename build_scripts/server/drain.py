@@ -38,7 +38,7 @@ class Drain:
         self._api = api
         self._timeout_s = timeout_s
         self._calls = {model: control.called(config) for model, config in configs.items()}
-        working = {model for model, one in configs.items() if not control.is_ensemble(one)}
+        working = {model for model, config in configs.items() if not control.is_ensemble(config)}
         self._watch = Quiet(server_pid, working, api)
 
     def run(self, say: Callable[[str], None], is_hurried: Callable[[], bool]) -> None:
@@ -72,7 +72,7 @@ class Drain:
             )
 
     def _first(self, models: Collection[str]) -> set[str]:
-        """Those of `models` that call others; all, where none does."""
+        """The models that call others; all of them if none does."""
         return {model for model in models if self._calls.get(model)} or set(models)
 
     def _unload(self, wave: list[str]) -> list[OSError]:
@@ -97,7 +97,7 @@ class Drain:
 
 
 class Quiet:
-    """For how long some models have done nothing, seen from outside them.
+    """Measures for how long some models have done nothing, seen from outside them.
 
     A model without a process of its own (a C++ backend's) works in the server's.
     """

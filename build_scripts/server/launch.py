@@ -1,4 +1,4 @@
-"""Which Triton serves a plan, and with what that depends on the Triton and on the plan's topology.
+"""How Triton is started for a plan: binary, flags, environment and load order.
 
 Sources: triton_backend/scripts/launch_triton_server.py and
 triton_backend/inflight_batcher_llm/src/model_instance_state.cc of NVIDIA/TensorRT-LLM;
@@ -7,6 +7,8 @@ src/model_repository_manager/model_repository_manager.cc of triton-inference-ser
 
 from __future__ import annotations
 
+import os
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +16,15 @@ from pathlib import Path
 from build_scripts import container, paths
 from build_scripts.container import Runtime
 from build_scripts.errors import PlanError
-from build_scripts.plans.schema import Plan
+from build_scripts.memory.processes import POOL_BYTES
+from build_scripts.plans.schema import DEFAULT_PLAN, Plan
 from build_scripts.plans.topology import LOAD_ORDER, TEXT, Part
+from build_scripts.server.settings import Inner, Settings
+from onecard.contract import pipeline
 
 # Of the embedded runtime; more than there are models. Each load and unload waits for a process of
 # its own, and in Triton's usual four places the slowest, which are listed late, begin late.
 LOAD_THREADS = 16
-
-# Triton's default, stated because the ledger counts it.
-CUDA_POOL_BYTES = 64 * 2**20
 
 # What NVIDIA's backend reads from the environment. No mpirun: the backend initialises MPI by
 # itself, for a world of one.
@@ -40,25 +42,35 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 
 
+# Every kind of call that Triton can restrict (server, restricted_features.h). Shared memory lets
+# its caller read and write the Python backend's own (CVE-2025-23319, -23320, -23334).
+APIS = (
+    "health",
+    "metadata",
+    "inference",
+    "shared-memory",
+    "model-config",
+    "model-repository",
+    "statistics",
+    "trace",
+    "logging",
+)
+
+
 @dataclass(frozen=True)
 class Launch:
-    """One server.
-
-    `flags`: without their dashes; None where there is no value. `environment`: in addition to the
-    inherited one. `libraries`: to go before LD_LIBRARY_PATH. `load_first`: models that are to be
-    loaded one after the other, each ready before the next begins and before any other model;
-    `models`: all that it serves, None for the whole repository.
-    """
+    """One server."""
 
     runtime: Runtime
     part: Part
     binary: Path
     backend_directory: Path
-    flags: Mapping[str, str | None]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    libraries: tuple[Path, ...] = ()
+    flags: Mapping[str, str | None]  # without their dashes; None if there is no value
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside the inherited one
+    libraries: tuple[Path, ...] = ()  # to go before LD_LIBRARY_PATH
+    # Models that are loaded one after the other, each ready before the next one and all others.
     load_first: tuple[str, ...] = ()
-    models: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None  # all that it serves; None for the whole repository
 
     @property
     def is_ordered(self) -> bool:
@@ -89,7 +101,7 @@ def launch(
             f"plan `{plan.name}` has serving.topology `{topology}`, for which the part to serve is "
             f"{wanted}; `{part}` was asked for"
         )
-    served = None if part == "all" else _of(part, models)
+    served = None if part == "all" else _models_of_part(part, models)
     return Launch(
         runtime="nvidia",
         part=part,
@@ -101,18 +113,6 @@ def launch(
         load_first=tuple(name for name in LOAD_ORDER if served is None or name in served),
         models=served,
     )
-
-
-def launches(
-    plan: Plan, models: tuple[str, ...] = (), nvidia: Path = container.NVIDIA
-) -> tuple[Launch, ...]:
-    """Every server of `plan`, in the order in which they are to be started."""
-    if (
-        container.runtime(plan.card is not None, nvidia) == "nvidia"
-        and plan.serving.topology == "two_servers"
-    ):
-        return tuple(launch(plan, models, part, nvidia) for part in ("text", "speech"))
-    return (launch(plan, models, "all", nvidia),)
 
 
 def _embedded(is_rehearsal: bool) -> Launch:
@@ -135,7 +135,7 @@ def _embedded(is_rehearsal: bool) -> Launch:
 
 
 def _flags(part: Part) -> dict[str, str | None]:
-    """What NVIDIA's Triton is told beside what every Triton is."""
+    """Flags of NVIDIA's Triton beside those of every Triton."""
     first = next(name for name in LOAD_ORDER if part == "all" or (name in TEXT) == (part == "text"))
     return {
         # A pool is sized from the memory that is free at that moment, so two engines must not load
@@ -143,11 +143,12 @@ def _flags(part: Part) -> dict[str, str | None]:
         # pointers): hence one model at the start and the others through the API.
         "model-load-thread-count": "1",
         "load-model": first,
-        "cuda-memory-pool-byte-size": f"0:{CUDA_POOL_BYTES}",
+        # Triton's default, stated because the ledger counts it.
+        "cuda-memory-pool-byte-size": f"0:{POOL_BYTES}",
     }
 
 
-def _of(part: Part, models: tuple[str, ...]) -> tuple[str, ...]:
+def _models_of_part(part: Part, models: tuple[str, ...]) -> tuple[str, ...]:
     missing = [name for name in (*TEXT, *LOAD_ORDER) if name not in models]
     if missing:
         raise PlanError(
@@ -155,3 +156,71 @@ def _of(part: Part, models: tuple[str, ...]) -> tuple[str, ...]:
             f"`{missing[0]}` is not among them"
         )
     return tuple(name for name in models if (name in TEXT) == (part == "text"))
+
+
+def triton_command(
+    settings: Settings, secret: str, launch: Launch, inner: Inner | None = None
+) -> list[str]:
+    """Triton's whole command line.
+
+    Args:
+        inner: the ports behind the door; None if Triton listens where callers know it.
+    """
+    restricted = f"{','.join(APIS)}:{pipeline.OWNER_HEADER}={secret}"
+    listening = inner or settings
+    address = settings.address if inner is None else "127.0.0.1"
+    flags = {
+        "model-repository": settings.repository,
+        "backend-directory": launch.backend_directory,
+        "http-address": address,
+        "grpc-address": address,
+        "metrics-address": address,
+        "http-port": listening.http_port,
+        "grpc-port": listening.grpc_port,
+        "metrics-port": listening.metrics_port,
+        # Explicit control is what lets the supervisor drain models in order and bring one back.
+        "model-control-mode": "explicit",
+        "http-restricted-api": restricted,
+        "grpc-restricted-protocol": restricted,
+        "strict-readiness": "true",
+        "exit-on-error": "true",
+        "exit-timeout-secs": settings.drain_timeout_s,
+        "disable-auto-complete-config": None,
+        # Python-based backends (backends/tensorrtllm) take it from `python` as well.
+        "backend-config": f"python,shm-region-prefix-name={settings.shm_prefix}",
+        **launch.flags,
+    }
+    if settings.plan != DEFAULT_PLAN:
+        flags["model-config-name"] = settings.plan
+    given = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags.items()]
+    return [str(launch.binary), *given]
+
+
+def triton_environment(launch: Launch, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of the server and so of every model."""
+    libraries = [str(path) for path in launch.libraries]
+    # An interpreter built with a shared library of its own may be the only one that has it.
+    libdir = sysconfig.get_config_var("LIBDIR")
+    if sysconfig.get_config_var("Py_ENABLE_SHARED") and libdir:
+        libraries.append(libdir)
+    return {
+        **inherited,
+        "PATH": _joined(str(paths.VENV / "bin"), inherited.get("PATH")),
+        "VIRTUAL_ENV": str(paths.VENV),
+        "PYTHONPATH": _joined(inherited.get("PYTHONPATH"), str(paths.ROOT)),
+        "LD_LIBRARY_PATH": _joined(*libraries, inherited.get("LD_LIBRARY_PATH")),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+        # Pools that spin while they wait take the cores from each other (LSTMs: 30 to 40 times
+        # slower). One thread unless a model asks for its share (onecard/python_backend/threads.py).
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYANNOTE_METRICS_ENABLED": "0",
+        "HF_HUB_OFFLINE": "1",
+        **launch.environment,
+    }
+
+
+def _joined(*parts: str | None) -> str:
+    return ":".join(part for part in parts if part)

@@ -36,7 +36,7 @@ from build_scripts.server.api import Api
 from build_scripts.server.crashes import Crashes
 from build_scripts.server.door.door import Door
 from build_scripts.server.drain import Drain
-from build_scripts.server.launch import Launch
+from build_scripts.server.launch import Launch, triton_command, triton_environment
 from build_scripts.server.loader import Loader
 from build_scripts.server.logs import engine, load_faults, reader, writer
 from build_scripts.server.logs.engine import EngineLog
@@ -89,7 +89,7 @@ class Server:
         with claim.locked(self._settings):
             claim.reclaim_all(self._settings.run, self._say)
             found = self._prepare()
-            watch = vram.watch(found.plan, found.launch, found.knobs, self._say)
+            watch = vram.watch(found.deployment, found.launch, self._say)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             self._door.open()
@@ -107,16 +107,17 @@ class Server:
                 shutil.rmtree(self._settings.run, ignore_errors=True)
 
     def _prepare(self) -> Served:
-        """Everything that can be found wrong before Triton is started is."""
+        """Resolve what is to be served, and check all that can be checked before the start."""
         health.quiet_s()
         found = served.read(self._settings, self._say)
         for warning in preflight.check(self._settings, found):
             self._say(warning)
         if found.launch.runtime == "embedded":
             triton.link_backends()
-            if found.plan.card is not None:
+            plan = found.deployment.plan
+            if plan.card is not None:
                 self._say(
-                    f"rehearsal: plan {found.plan.name} is served without its card, by onecard's "
+                    f"rehearsal: plan {plan.name} is served without its card, by onecard's "
                     "own backend on the CPU"
                 )
         return found
@@ -147,7 +148,7 @@ class Server:
         if log.exists():
             log.replace(reader.aside(log))
         self._tail, self._reader = reader.Tail(log), reader.Reader()
-        self._engine_log = engine.of(found)
+        self._engine_log = engine.watch_log(found)
         repository = served.repository_of(self._settings, found, self._say)
         stack = child_process.stack_limit(settings.STACK_BYTES)
         files = child_process.file_limit()
@@ -163,7 +164,7 @@ class Server:
         self._writer = writer.start(log, server_variable)
         with self._writer.stdin or contextlib.nullcontext() as file:
             process = subprocess.Popen(
-                settings.command(
+                triton_command(
                     replace(self._settings, repository=repository),
                     self._api.secret,
                     found.launch,
@@ -171,7 +172,7 @@ class Server:
                 ),
                 cwd=paths.ROOT,
                 env={
-                    **settings.environment(found.launch),
+                    **triton_environment(found.launch),
                     **server_variable,
                     # Given from outside where two servers share one card: speech goes first.
                     speech_lock.RUN_DIRECTORY: os.environ.get(
@@ -267,7 +268,7 @@ class Server:
         return True
 
     def _verify(self, watch: Watch) -> None:
-        """What was loaded is what was planned, or the server does not become ready."""
+        """Check that what was loaded is what was planned. Raises ServerError if it is not."""
         for warning in self._engine_log.verify() if self._engine_log is not None else ():
             self._say(warning)
         table = watch.verify()
@@ -346,7 +347,7 @@ class Server:
             reader.shorten(self._settings.messages)
 
     def _relay_last(self) -> None:
-        """What is written until the log's writer ends: when nobody is left who could say more."""
+        """Pass on what is written until the log's writer ends, as it does after all processes."""
         if self._writer is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._writer.wait(LAST_WORDS_S)
@@ -358,7 +359,7 @@ def _reason(log: Path) -> str:
 
 
 def _cure(log: Path) -> str:
-    """What to do about it, on a line of its own; empty where that is not known."""
+    """The cure on a line of its own; empty if none is known."""
     found = load_faults.cure(log)
     return f"\n{found}" if found else ""
 

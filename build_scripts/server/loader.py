@@ -60,7 +60,7 @@ class Loader:
             self._error = error
 
     def _rest(self) -> list[str]:
-        """The ensemble last: it wants its steps to be there."""
+        """The models in the order to load them: the ensemble last, since it needs its steps."""
         wanted = self._launch.models or tuple(self._api.states())
         left = sorted(set(wanted) - set(self._launch.load_first))
         return sorted(left, key=lambda model: model == pipeline.ENSEMBLE)

@@ -1,4 +1,4 @@
-"""What must hold before a server is started; each failure says what was found and what to do."""
+"""Checks before a server is started; each failure says what was found and what to do."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_scripts import child_process, paths, processes
+from build_scripts import child_process, container, paths, processes
+from build_scripts.console import MIB
 from build_scripts.engines import build
 from build_scripts.errors import PortTaken, ServerError
 from build_scripts.plans import speaker_pipeline
-from build_scripts.server import settings
-from build_scripts.server.launch import Launch
+from build_scripts.server.launch import Launch, triton_environment
 from build_scripts.server.settings import Settings
 from onecard import manifest
 
@@ -22,53 +22,57 @@ if TYPE_CHECKING:
 
 WANTED_NUMPY = "1.26"
 MIN_FILES = 4096
-MIN_SHM_BYTES = 512 * 2**20
+MIN_SHM_BYTES = 512 * MIB
 
 
-def check(server: Settings, found: Served) -> list[str]:
-    """Raises ServerError or PortTaken for what would keep the server from working; returns what
-    may only bother it."""
-    launch = found.launch
+def check(settings: Settings, served: Served) -> list[str]:
+    """Warnings about what may hinder the server.
+
+    Raises ServerError or PortTaken for what would keep it from working.
+    """
+    launch = served.launch
     if launch.runtime == "embedded" and not (paths.RUNTIME / "manifest.json").is_file():
         raise ServerError(f"`{paths.RUNTIME}` is not complete: run `make setup`")
     if not paths.PYTHON.exists():
         raise ServerError(f"there is no `{paths.PYTHON}`: run `make setup`")
     warnings = []
-    if server.repository == paths.MODEL_REPOSITORY:  # another one says where its engines are
-        warnings += check_engines(found, server.vram_gib)
+    if settings.repository == paths.MODEL_REPOSITORY:  # another one says where its engines are
+        warnings += check_engines(served, settings.vram_gib)
     check_numpy(launch)
-    check_ports(server)
+    check_ports(settings)
     return [*warnings, *check_shared_memory(), *check_files()]
 
 
 def check_engines(
-    found: Served, vram_gib: float | None = None, root: Path = paths.ROOT
+    served: Served, vram_gib: float | None = None, root: Path = paths.ROOT
 ) -> list[str]:
-    """Raises ServerError that names every directory without which a model would not load, and the
-    command that makes them; a warning for what is only less: a language, an engine of before the
-    plan was changed. What lies in them is verified by the models."""
-    plan = found.plan
+    """Warnings about engines that are missing but not needed, or older than the plan.
+
+    The models verify what is in the directories. Raises ServerError that names every directory
+    without which a model would not load, and the command that makes them.
+    """
+    plan = served.deployment.plan
     cure = build.cure(plan, vram_gib)
-    wanted = [one for one in build.directories(plan) if _is_wanted(one, found.launch)]
-    missing = [one for one in wanted if not (root / one / manifest.FILENAME).is_file()]
-    spare = [one for one in missing if _language(one) not in ("", *plan.align.preload)]
-    lost = [one for one in missing if one not in spare]
+    wanted = [path for path in build.directories(plan) if _is_wanted(path, served.launch)]
+    missing = [path for path in wanted if not (root / path / manifest.FILENAME).is_file()]
+    spare = [path for path in missing if _language(path) not in ("", *plan.align.preload)]
+    lost = [path for path in missing if path not in spare]
     if lost:
         where = ""
-        if plan.card is not None and found.launch.runtime == "embedded":
+        if plan.card is not None and served.launch.runtime == "embedded":
             where = ". Without that card: `make serve PLAN=cpu`"
         raise ServerError(f"engines that are not made yet: {', '.join(lost)}; {cure}{where}")
     warnings = [
-        f"warning: {one} is not made yet, so words of that language are timed in proportion to the "
-        f"text; {cure}"
-        for one in spare
+        f"warning: {path} is not made yet, so words of that language are timed in proportion to "
+        f"the text; {cure}"
+        for path in spare
     ]
     if lack := speaker_pipeline.lack(plan, root):
         warnings.append(f"warning: {lack}; {cure}")
-    if found.launch.runtime == "nvidia":
+    if served.launch.runtime == "nvidia":
         made = set(wanted) - set(missing)
-        stale = [one for one in build.stale(plan, root) if one in made]
-        warnings += [f"warning: {one} is not what the plan says now; {cure}" for one in stale]
+        stale = [path for path in build.stale(plan, root) if path in made]
+        warnings += [f"warning: {path} is not what the plan says now; {cure}" for path in stale]
     return warnings
 
 
@@ -80,7 +84,7 @@ def _is_wanted(directory: str, launch: Launch) -> bool:
 
 
 def _language(directory: str) -> str:
-    """Of engines/<plan>/align/<language>; empty of all others."""
+    """The language of engines/<plan>/align/<language>; empty for other directories."""
     return directory.partition("/align/")[2]
 
 
@@ -92,7 +96,7 @@ def check_numpy(launch: Launch) -> None:
     script = "import json, numpy; print(json.dumps([numpy.__version__, numpy.__file__]))"
     asked = subprocess.run(
         [str(paths.PYTHON), "-c", script],
-        env=settings.environment(launch),
+        env=triton_environment(launch),
         cwd=paths.ROOT,
         capture_output=True,
         text=True,
@@ -110,25 +114,30 @@ def check_numpy(launch: Launch) -> None:
         )
 
 
-def check_ports(server: Settings) -> None:
+def check_ports(settings: Settings) -> None:
     """Raises PortTaken that names who holds a port."""
-    for variable, port in server.ports.items():
-        if not processes.is_free(server.address, port):
+    for variable, port in settings.ports.items():
+        if not processes.is_free(settings.address, port):
             raise PortTaken(
-                f"port `{port}` of `{server.address}` is taken by {processes.listener(port)}, "
+                f"port `{port}` of `{settings.address}` is taken by {processes.listener(port)}, "
                 f"wanted it for {variable}: stop that process or choose another, {variable}=..."
             )
 
 
+def free_shared_bytes() -> int:
+    """Free bytes of /dev/shm."""
+    stat = os.statvfs("/dev/shm")
+    return stat.f_bavail * stat.f_frsize
+
+
 def check_shared_memory() -> list[str]:
     """A warning where /dev/shm is too small for long recordings (Docker's default is 64 MiB)."""
-    stat = os.statvfs("/dev/shm")
-    free_bytes = stat.f_bavail * stat.f_frsize
+    free_bytes = free_shared_bytes()
     if free_bytes >= MIN_SHM_BYTES:
         return []
     return [
-        f"warning: /dev/shm has {free_bytes >> 20} MiB free, wanted {MIN_SHM_BYTES >> 20}: "
-        "long recordings will fail (in Docker: --shm-size=8g)"
+        f"warning: /dev/shm has {free_bytes // MIB} MiB free, wanted {MIN_SHM_BYTES // MIB}: "
+        f"long recordings will fail (in Docker: --shm-size={container.SHM_SIZE})"
     ]
 
 

@@ -1,4 +1,4 @@
-"""The shared memory that Triton's Python backend keeps requests in: whose it is to read."""
+"""Hides the shared memory in which Triton's Python backend keeps requests from other users."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Where one server listens, what it serves and where it keeps what; from flags and environment."""
+"""The settings of one server, from flags and environment: addresses, plan and directories."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sysconfig
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from build_scripts.errors import ServerError
 from build_scripts.plans import match
 from build_scripts.plans.schema import DEFAULT_PLAN
 from build_scripts.plans.topology import Part
-from build_scripts.server.launch import Launch
-from onecard.contract import pipeline
 
 DEFAULT_PORTS = {"HTTP_PORT": 8000, "GRPC_PORT": 8001, "METRICS_PORT": 8002}
 DRAIN_TIMEOUT_S = 300
@@ -42,7 +39,7 @@ class Settings:
     plan: str
     part: Part  # of a plan whose engines live in two servers
     drain_timeout_s: int
-    vram_gib: float | None = None  # where the plan's one dial is turned
+    vram_gib: float | None = None  # the memory to fit the plan to; None for its own
     warmup: bool = True  # make the first request of each kind before it is ready
     allowed_hosts: tuple[str, ...] = ()  # names, beside addresses, that callers may know it by
 
@@ -72,22 +69,22 @@ class Settings:
 
     @property
     def run(self) -> Path:
-        """What a running server leaves for `wait`, `stop` and the next start."""
+        """The directory of a running server's records, for `wait`, `stop` and the next start."""
         return layout.RUN / str(self.http_port)
 
     @property
     def log(self) -> Path:
-        """Triton's whole output."""
+        """The file of Triton's whole output."""
         return layout.LOG / f"server-{self.http_port}.log"
 
     @property
     def messages(self) -> Path:
-        """What a detached `serve` would have printed."""
+        """The file of what a detached `serve` would have printed."""
         return layout.LOG / f"serve-{self.http_port}.log"
 
     @property
     def shm_prefix(self) -> str:
-        """What the names of this server's shared-memory regions begin with, and of no other's."""
+        """The prefix of this server's shared-memory regions, which no other server has."""
         return shm_prefix(self.http_port)
 
 
@@ -111,7 +108,7 @@ class Inner:
 
 
 def shm_prefix(http_port: int | str) -> str:
-    """Distinct for every checkout on the machine and every port of it."""
+    """A prefix that is distinct for every checkout on the machine and every port of it."""
     checkout = hashlib.sha256(str(layout.ROOT).encode()).hexdigest()[:10]
     return f"onecard_{checkout}_{http_port}_"
 
@@ -199,82 +196,3 @@ def _part(text: str) -> Part:
     if text not in get_args(Part):
         raise ServerError(f"`PART` is `{text}`, wanted one of {', '.join(get_args(Part))}")
     return cast(Part, text)
-
-
-# Every kind of call that Triton can restrict (server, restricted_features.h). Shared memory lets
-# its caller read and write the Python backend's own (CVE-2025-23319, -23320, -23334).
-APIS = (
-    "health",
-    "metadata",
-    "inference",
-    "shared-memory",
-    "model-config",
-    "model-repository",
-    "statistics",
-    "trace",
-    "logging",
-)
-
-
-def command(
-    settings: Settings, secret: str, launch: Launch, inner: Inner | None = None
-) -> list[str]:
-    """Triton's command line; behind the door, or where callers know it."""
-    restricted = f"{','.join(APIS)}:{pipeline.OWNER_HEADER}={secret}"
-    listening = inner or settings
-    address = settings.address if inner is None else "127.0.0.1"
-    flags = {
-        "model-repository": settings.repository,
-        "backend-directory": launch.backend_directory,
-        "http-address": address,
-        "grpc-address": address,
-        "metrics-address": address,
-        "http-port": listening.http_port,
-        "grpc-port": listening.grpc_port,
-        "metrics-port": listening.metrics_port,
-        # Explicit control is what lets the supervisor drain models in order and bring one back.
-        "model-control-mode": "explicit",
-        "http-restricted-api": restricted,
-        "grpc-restricted-protocol": restricted,
-        "strict-readiness": "true",
-        "exit-on-error": "true",
-        "exit-timeout-secs": settings.drain_timeout_s,
-        "disable-auto-complete-config": None,
-        # Python-based backends (backends/tensorrtllm) take it from `python` as well.
-        "backend-config": f"python,shm-region-prefix-name={settings.shm_prefix}",
-        **launch.flags,
-    }
-    if settings.plan != DEFAULT_PLAN:
-        flags["model-config-name"] = settings.plan
-    given = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags.items()]
-    return [str(launch.binary), *given]
-
-
-def environment(launch: Launch, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of the server and so of every model."""
-    libraries = [str(path) for path in launch.libraries]
-    # An interpreter built with a shared library of its own may be the only one that has it.
-    libdir = sysconfig.get_config_var("LIBDIR")
-    if sysconfig.get_config_var("Py_ENABLE_SHARED") and libdir:
-        libraries.append(libdir)
-    return {
-        **inherited,
-        "PATH": _joined(str(layout.VENV / "bin"), inherited.get("PATH")),
-        "VIRTUAL_ENV": str(layout.VENV),
-        "PYTHONPATH": _joined(inherited.get("PYTHONPATH"), str(layout.ROOT)),
-        "LD_LIBRARY_PATH": _joined(*libraries, inherited.get("LD_LIBRARY_PATH")),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONNOUSERSITE": "1",
-        # Pools that spin while they wait take the cores from each other (LSTMs: 30 to 40 times
-        # slower). One thread unless a model asks for its share (onecard/python_backend/threads.py).
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "OMP_NUM_THREADS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYANNOTE_METRICS_ENABLED": "0",
-        "HF_HUB_OFFLINE": "1",
-        **launch.environment,
-    }
-
-
-def _joined(*paths: str | None) -> str:
-    return ":".join(path for path in paths if path)

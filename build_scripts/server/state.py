@@ -1,4 +1,4 @@
-"""Which server runs under a name, what it recorded, and what one that was killed left behind."""
+"""The state of each server of this checkout: its lock, its record, and what it left behind."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def record(server: Settings, pid: int, phase: str, why: str = "") -> None:
 
 
 def state(server: Settings) -> dict[str, Any]:
-    """What the running `serve` recorded (`record`); empty when there is none."""
+    """The document that the running `serve` recorded (`record`); empty if there is none."""
     try:
         document = json.loads((server.run / STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -145,7 +145,7 @@ class Deaths:
             return sorted(dead)
 
     def beyond_reload(self, models: Collection[str]) -> list[str]:
-        """Those of `models` whose callers a reload would leave waiting."""
+        """The models whose callers a reload would leave waiting."""
         return sorted(self._decoupled.intersection(models))
 
     def begin_reload(self, model: str, living: Mapping[int, str]) -> None:

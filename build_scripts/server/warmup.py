@@ -1,4 +1,4 @@
-"""The first request of each kind, which `serve` makes itself before it says that it is ready.
+"""Makes the first request of each kind, before `serve` says that it is ready.
 
 First requests are slow: kernels are chosen, pools grow, the grammar of verdicts is compiled.
 Triton's `model_warmup` does not do for models that call others: they are loaded in any order, and
@@ -89,7 +89,7 @@ def main(address: str, models: Sequence[str]) -> None:
 
 
 def speech(from_s: int, seconds: int) -> tuple[bytes, dict[str, Any]]:
-    """So much of the recording, and the options that say what it is."""
+    """The beginning of the recording, and the options that describe it."""
     with wave.open(str(paths.site_packages() / RECORDING)) as file:
         rate = file.getframerate()
         file.setpos(from_s * rate)

@@ -17,8 +17,8 @@ os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # before the import, or each use i
 import whisperx
 
 from build_scripts import paths
+from build_scripts.memory.deployment import resolve
 from build_scripts.model_repository import models
-from build_scripts.plans import plan
 from onecard.diarization.local_pipeline import weights_only
 
 with warnings.catch_warnings():
@@ -38,7 +38,7 @@ SAMPLE_RATE = 16_000
 
 def load() -> Any:
     """The pipeline; it takes `{"waveform": (1, num_samples), "sample_rate": ...}`."""
-    asked = models.models(plan.load("cpu"))["diarize"].parameters
+    asked = models.models(resolve("cpu"))["diarize"].parameters
     with weights_only():
         network: Any = Model.from_pretrained(SEGMENTATION)
     pipeline = SpeakerDiarization(

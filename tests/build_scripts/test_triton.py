@@ -220,15 +220,15 @@ def test_a_time_to_wait_may_have_a_fraction(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_command_line_names_the_plan_unless_it_is_the_default() -> None:
     assert not [
-        flag for flag in settings.command(parsed(), "s", CPU) if "model-config-name" in flag
+        flag for flag in launch.triton_command(parsed(), "s", CPU) if "model-config-name" in flag
     ]
-    gpu = settings.command(parsed(PLAN="rtx3090"), "s", CPU)
+    gpu = launch.triton_command(parsed(PLAN="rtx3090"), "s", CPU)
     assert "--model-config-name=rtx3090" in gpu
 
 
 def test_triton_behind_the_door_listens_on_loopback_and_wants_the_secret_for_everything() -> None:
     inner = settings.Inner(1001, 1002, 1003)
-    command = settings.command(parsed(ADDRESS="0.0.0.0"), "s3cret", CPU, inner)
+    command = launch.triton_command(parsed(ADDRESS="0.0.0.0"), "s3cret", CPU, inner)
     for flag in ("http", "grpc", "metrics"):
         assert f"--{flag}-address=127.0.0.1" in command
     assert "--http-port=1001" in command
@@ -267,7 +267,7 @@ def test_shared_memory_is_told_apart_by_checkout_and_port(monkeypatch: pytest.Mo
 
 
 def test_the_environment_keeps_pools_from_fighting() -> None:
-    found = settings.environment(CPU, {"PATH": "/usr/bin", "OMP_NUM_THREADS": "64"})
+    found = launch.triton_environment(CPU, {"PATH": "/usr/bin", "OMP_NUM_THREADS": "64"})
     assert found["OMP_NUM_THREADS"] == "1"
     assert found["OMP_WAIT_POLICY"] == "PASSIVE"
     assert found["PATH"] == f"{paths.VENV / 'bin'}:/usr/bin"

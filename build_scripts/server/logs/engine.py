@@ -1,4 +1,4 @@
-"""Guards on what NVIDIA's backend says while it loads the engines.
+"""Checks what NVIDIA's backend logs while it loads the engines.
 
 TensorRT-LLM changes what it was asked for where that does not fit or cannot be read, says so in its
 log and serves. Here such a line keeps the server from becoming ready. The lines are those of 1.0.0
@@ -67,14 +67,14 @@ _REUSE_OFF = "KV cache reuse disabled"
 
 @dataclass(frozen=True)
 class Pool:
-    """One KV cache. `window`: 0 where no line said it."""
+    """One KV cache."""
 
-    window: int
+    window: int  # 0 if no line stated it
     tokens: int
 
 
 class EngineLog:
-    """Of one start.
+    """The backend's log of one start.
 
     Args:
         engines: those that this server loads, as they are served.
@@ -92,7 +92,7 @@ class EngineLog:
 
     @property
     def faults(self) -> list[str]:
-        """What was found wrong so far; each with what to do."""
+        """Faults that were found so far, each with what to do."""
         return [f"`{said}`: {cure}" for said, cure in self._faults.items()]
 
     def read(self, line: str) -> None:
@@ -154,11 +154,12 @@ class EngineLog:
 
     def _wants_reuse(self) -> bool:
         return any(
-            one.parameters.get("enable_kv_cache_reuse") == "true" for one in self._engines.values()
+            engine.parameters.get("enable_kv_cache_reuse") == "true"
+            for engine in self._engines.values()
         )
 
     def _compare_pools(self) -> None:
-        """By window and size and not by order: workers' lines may arrive late."""
+        """Compare pools by window and size, not by order: workers' lines may arrive late."""
         left = list(self._pools)
         for name, engine in self._engines.items():
             tokens = in_blocks(int(engine.parameters["max_tokens_in_paged_kv_cache"]))
@@ -173,7 +174,9 @@ class EngineLog:
             if same_window and pool.tokens == wanted.tokens:
                 left.remove(pool)
                 return
-        seen = ", ".join(f"{one.tokens} tokens (window {one.window or '?'})" for one in self._pools)
+        seen = ", ".join(
+            f"{pool.tokens} tokens (window {pool.window or '?'})" for pool in self._pools
+        )
         window = f" with a window of {wanted.window}" if wanted.window else " for cross-attention"
         self._faults[f"{name}: no KV cache of {wanted.tokens} tokens{window}"] = (
             f"the engines have {seen or 'none'}; {_MEMORY}"
@@ -199,19 +202,19 @@ class EngineLog:
             for engine in self._all()
             if _has_cross(engine)
         ]
-        if self._cross and self._cross != [round(one, 1) for one in wanted]:
-            said = f"cross KV cache fraction {', '.join(str(one) for one in self._cross)}"
+        if self._cross and self._cross != [round(share, 1) for share in wanted]:
+            said = f"cross KV cache fraction {', '.join(str(share) for share in self._cross)}"
             self._faults[f"{said}, wanted {wanted or 'none'}"] = _RENDERED
 
     def _all(self) -> list[ModelPlan]:
         return list(self._engines.values())
 
 
-def of(served: Served) -> EngineLog | None:
-    """The guard of one server; None where no engine of NVIDIA's runs."""
+def watch_log(served: Served) -> EngineLog | None:
+    """The check of one server; None if it runs no engine of NVIDIA's."""
     if served.launch.runtime != "nvidia":
         return None
-    models = serving.models(served.plan, served.knobs)
+    models = serving.models(served.deployment)
     return EngineLog({name: models[name] for name in served.launch.load_first})
 
 

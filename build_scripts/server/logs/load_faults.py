@@ -1,8 +1,8 @@
-"""What a line that ends the loading of a model means, and the one thing to do about it.
+"""Explains a line that ends the loading of a model, with the one thing to do about it.
 
 The lines are those of NVIDIA's backend, TensorRT, Triton's Python backend and Open MPI, from their
 threads (numbers beside each entry; `backend` is triton-inference-server/tensorrtllm_backend, a
-number alone NVIDIA/TensorRT-LLM) and sources. What loads and is not as planned is `engine_log`'s.
+number alone NVIDIA/TensorRT-LLM) and sources. What loads and is not as planned is in `engine`.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ FAULTS = (
         r"run out of shared memory|Caught signal 7 \(Bus error|Signal: Bus error",
         # server #6195, #7293; backend #562; server PR #2749; 674
         "/dev/shm is full or too small",
-        "give it more (`shm_size` of docker/compose.yml, `--shm-size=8g`); without a container "
+        f"give it more (`shm_size` of docker/compose.yml, `--shm-size={container.SHM_SIZE}`); "
+        "without a container "
         "make room in /dev/shm: regions of a killed server are removed at the next `make serve`",
     ),
     Fault(

@@ -130,7 +130,7 @@ class Tail:
 
 
 def aside(path: Path) -> Path:
-    """Where a log goes that has grown too long, or that the next server's replaces."""
+    """The path to which a log is moved that grew too long, or that the next server replaces."""
     return path.with_suffix(".log.1")
 
 

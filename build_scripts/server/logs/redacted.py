@@ -58,7 +58,7 @@ def secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def masked(text: str, known: Mapping[str, str]) -> str:
-    """Without secrets, addresses of people and the names of their home directories."""
+    """The text without secrets, email addresses and names of home directories."""
     for value, name in known.items():
         text = text.replace(value, name)
     text = _SECRETS.sub("<secret>", text)
@@ -67,9 +67,10 @@ def masked(text: str, known: Mapping[str, str]) -> str:
 
 
 def kept(lines: Iterable[str], models: Collection[str] = LOAD_ORDER) -> Iterator[str]:
-    """What a stranger may read of each line; consecutive lines that are left out count together.
+    """The part of each line that a stranger may read; lines that are left out are counted.
 
-    `models`: names that are the server's own wherever they are quoted.
+    Args:
+        models: names that are the server's own wherever they are quoted.
     """
     num_left_out = 0
     for line in lines:
@@ -89,7 +90,7 @@ def _line(line: str, models: Collection[str]) -> str | None:
     if match := _TRITON.match(line):
         is_ours = match["file"].endswith(".py")
         text = _unescaped(match["text"])
-        said = _of_python(text, models) if is_ours else _native(text, models)
+        said = _python(text, models) if is_ours else _native(text, models)
         return f"{match['head']} {said}"
     for form in (_TENSORRT, _SERVE):
         if match := form.match(line):
@@ -103,7 +104,7 @@ def _line(line: str, models: Collection[str]) -> str | None:
 
 
 def _unescaped(text: str) -> str:
-    """What Triton wrote between quotes, its lines apart again."""
+    """The text between Triton's quotes, split into its lines again."""
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1]
@@ -111,14 +112,14 @@ def _unescaped(text: str) -> str:
 
 
 def _native(text: str, models: Collection[str]) -> str:
-    """Of C++: its words, without what it quotes; of a Python model's answer the kind alone."""
+    """A message from C++, without what it quotes; of a Python model's answer only the kind."""
     before, mark, message = text.partition("message: ")
     said = _unquoted(_ID.sub("[request]", before.replace("\n", " ")), models)[:MAX_LETTERS]
     return f"{said}{mark}{_kinds(message)}" if mark else said
 
 
 def _unquoted(text: str, models: Collection[str]) -> str:
-    """Without what is quoted, but for models and our own paths."""
+    """The text without what it quotes, except models and our own paths."""
 
     def mask(match: re.Match[str]) -> str:
         quoted = match[0]
@@ -128,8 +129,8 @@ def _unquoted(text: str, models: Collection[str]) -> str:
     return _UNCLOSED.sub(HIDDEN, found)
 
 
-def _of_python(text: str, models: Collection[str]) -> str:
-    """Of a Python model: where it came from and which kind of error it is."""
+def _python(text: str, models: Collection[str]) -> str:
+    """The place and the kind of a Python model's error."""
     if text.startswith("`") and text[1:].partition("`")[0] in models:
         return text[:MAX_LETTERS]  # what an engine says of itself when it loads
     frames = [frame for line in text.splitlines() if (frame := _FRAME.match(line))]

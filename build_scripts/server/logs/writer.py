@@ -44,7 +44,7 @@ class Repeats:
         self._told_s = 0.0
 
     def lines(self, line: bytes, now_s: float) -> Iterator[bytes]:
-        """What to write for `line`."""
+        """The lines to write for `line`."""
         if int(now_s) != self._second:
             self._second, self._num_lines = int(now_s), 0
         self._num_lines += 1
@@ -90,7 +90,7 @@ class Rotated:
         self._size = os.fstat(self._file).st_size
 
     def write(self, data: bytes) -> None:
-        """Where the disk is full, the log has a gap."""
+        """Append to the log; if the disk is full, it has a gap."""
         with contextlib.suppress(OSError):
             self._size += os.write(self._file, data)
         if self._size > self._max_bytes:

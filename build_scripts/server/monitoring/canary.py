@@ -31,18 +31,14 @@ MARGIN_S = 2.0
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of one request.
-
-    `is_late`: nothing came in time. `is_refused`: there was no room for it. `stage`: the model that
-    the request had reached, where its events tell. `problem` is empty where it was answered.
-    """
+    """The outcome of one request."""
 
     model: str
     seconds: float
-    is_late: bool = False
-    is_refused: bool = False
-    stage: str = ""
-    problem: str = ""
+    is_late: bool = False  # nothing came in time
+    is_refused: bool = False  # there was no room for it
+    stage: str = ""  # the model that the request had reached, if its events say so
+    problem: str = ""  # empty if it was answered
 
 
 class Canary:
@@ -63,7 +59,7 @@ class Canary:
             self._process.stdin.write(f"{model} {timeout_s}\n".encode())
 
     def replies(self) -> list[Reply]:
-        """What came since the last call; does not wait."""
+        """The replies since the last call; does not wait."""
         if self._process is None or self._process.stdout is None:
             return []
         *lines, self._rest = (self._rest + (self._process.stdout.read() or b"")).split(b"\n")
@@ -159,7 +155,7 @@ def _chat(client: Client, timeout_s: float, note: Note) -> None:
 
 
 def _triage(client: Client, timeout_s: float, note: Note) -> None:
-    """Of no mail: that its engine works is what `chat` shows."""
+    """A triage of no emails: `chat` shows that the engine works."""
     for _ in client.triage([], timeout_s=timeout_s):
         pass
 
@@ -172,7 +168,7 @@ REQUESTS: Mapping[str, Callable[[Client, float, Note], None]] = {
 
 
 def asked_for(models: Collection[str]) -> list[str]:
-    """Those of `models` for which there is a request.
+    """The models for which there is a request.
 
     Not `transcribe`: Triton 2.51 can end when a unary request to an ensemble is cancelled (server
     issues #7368, #8034), and its steps are the models of `transcribe_stream`.

@@ -175,7 +175,7 @@ class Health:
         self._tell("; ".join([*self._held(stubs, now_s), *problems]))
 
     def _held(self, stubs: Mapping[int, str], now_s: float) -> list[str]:
-        """What is wrong with processes that are stopped: requests that they get wait for ever."""
+        """Sentences about processes that are stopped: requests that they get wait indefinitely."""
         return [
             f"a process of `{stubs.get(pid, 'Triton')}` (pid {pid}) is stopped by a signal"
             for pid, since_s in self._stopped.items()

@@ -6,24 +6,23 @@ process is recognised by when it came up: what is new, or has grown, is of the m
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from build_scripts import gpus
+from build_scripts.console import GIB
 from build_scripts.errors import ServerError
 from build_scripts.gpus import Gpu, GpuProcess
-from build_scripts.memory import kv_cache, ledger
-from build_scripts.memory.engines import llm_lines, whisper_lines
-from build_scripts.memory.lines import GIB
+from build_scripts.memory.deployment import Deployment
+from build_scripts.memory.ledger import Ledger
 from build_scripts.plans import match
 from build_scripts.plans.schema import Plan
-from build_scripts.plans.topology import llm_process, whisper_process
+from build_scripts.plans.topology import LOAD_ORDER, llm_process, whisper_process
 from build_scripts.server.launch import Launch
-from build_scripts.server.monitoring import vram_faults
-from build_scripts.server.monitoring.vram_table import RESERVES, Row, Table, gib
+from build_scripts.server.monitoring import vram_report
+from build_scripts.server.monitoring.vram_report import RESERVES, Row, Table, gib
 
 # A driver takes a moment to take back what a process held that has just ended.
 SETTLE_S = 10.0
@@ -31,7 +30,7 @@ _POLL_S = 0.5
 
 
 class Watch(Protocol):
-    """What a server asks of whoever watches the card's memory."""
+    """Watches the GPU's memory while a server loads its models."""
 
     def before(self) -> None:
         """Before anything is loaded. Raises PlanError or ServerError."""
@@ -44,7 +43,7 @@ class Watch(Protocol):
 
 
 class NoWatch:
-    """Where there is no card to watch."""
+    """The watch of a server without a GPU: it never objects."""
 
     def before(self) -> None:
         pass
@@ -57,77 +56,64 @@ class NoWatch:
 
 
 def watch(
-    plan: Plan,
-    started: Launch,
-    caps: kv_cache.Knobs,
-    tell: Callable[[str], None],
+    deployment: Deployment,
+    launch: Launch,
+    say: Callable[[str], None],
     read: Callable[[], list[Gpu]] = gpus.gpus,
 ) -> Watch:
-    """The watch of one server: of its part of `plan`, with the knobs as they are served.
+    """The watch of one server, which serves its part of a plan.
 
     Args:
         read: the GPUs as NVML reports them.
     """
-    if plan.card is None or started.runtime != "nvidia":
+    if deployment.ledger is None or launch.runtime != "nvidia":
         return NoWatch()
     if not read():
-        tell("warning: NVML shows no GPU, so nobody watches that the ledger is kept; `doctor`")
+        say("warning: NVML shows no GPU, so nobody watches that the ledger is kept; `doctor`")
         return NoWatch()
-    return VramWatch(
-        as_served(plan, caps), started, int(caps["whisper"][kv_cache.TOKENS]), tell, read
-    )
-
-
-def as_served(plan: Plan, caps: kv_cache.Knobs) -> Plan:
-    """`plan` with the LLM's pool as the environment turned it."""
-    tokens = int(caps["llm"][kv_cache.TOKENS])
-    context = min(plan.llm.context_tokens, tokens)
-    return dataclasses.replace(
-        plan, llm=dataclasses.replace(plan.llm, kv_tokens=tokens, context_tokens=context)
-    )
+    return VramWatch(deployment.plan, deployment.ledger, launch, say, read)
 
 
 class VramWatch:
-    """`before`, then `on_loaded` for each model, then `verify`; from the beginning for the next
-    Triton. `whisper_kv`: tokens of each of Whisper's pools."""
+    """Compares the ledger with the GPU: `before`, `on_loaded` for each model, then `verify`.
+
+    It begins again with `before` for the next Triton.
+    """
 
     def __init__(
         self,
         plan: Plan,
-        started: Launch,
-        whisper_kv: int,
-        tell: Callable[[str], None],
+        ledger: Ledger,
+        launch: Launch,
+        say: Callable[[str], None],
         read: Callable[[], list[Gpu]],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._tell, self._read, self._sleep = tell, read, sleep
-        self._ledger = ledger.ledger(plan, whisper_kv=whisper_kv)
-        self._engines = {
-            "llm": sum(line.bytes for line in llm_lines(plan)),
-            "whisper": sum(line.bytes for line in whisper_lines(plan, whisper_kv)),
-        }
+        self._say, self._read, self._sleep = say, read, sleep
+        self._ledger = ledger
+        self._engines = {engine: ledger.engine_bytes(engine) for engine in LOAD_ORDER}
         self._homes = {
             "llm": llm_process(plan), "whisper": whisper_process(plan),
             "align": "align", "diarize": "diarize",
         }  # fmt: skip
-        self._server = _server(self._homes, started)
-        elsewhere = () if started.models is None else set(self._homes) - set(started.models)
+        self._server = _server(self._homes, launch)
+        elsewhere = () if launch.models is None else set(self._homes) - set(launch.models)
         absent = {self._homes[model] for model in elsewhere}
-        self._planned = {
-            name: size for name, size in self._ledger.by_process().items() if name not in absent
-        }  # of this server; the other one's are `_absent`
-        self._absent = {n: s for n, s in self._ledger.by_process().items() if n in absent}
+        sizes = ledger.by_process()
+        # This server's processes, and those of the other one.
+        self._planned = {name: size for name, size in sizes.items() if name not in absent}
+        self._absent = {name: size for name, size in sizes.items() if name in absent}
         self._forget(None)
 
     def _forget(self, gpu: Gpu | None) -> None:
-        """`gpu` is what there was before this server."""
+        """Begin again; `gpu` is what was there before this server."""
         self._first = self._last = gpu
         self._owners: dict[int, str] = {}  # pid -> process of the ledger
         self._guessed: dict[str, int] = {}  # process -> bytes that no process is named for
         self._loaded: set[str] = set()
 
     def before(self) -> None:
-        """Whether what the ledger counts is free; tells where only the headroom is not.
+        """Check that what the ledger counts is free; warn if only the headroom is not.
 
         Raises:
             PlanError: the card could not hold it even if nobody else used it.
@@ -137,16 +123,16 @@ class VramWatch:
         gpu = self._settled(needed)
         self._forget(gpu)
         if gpu.free_bytes < needed:
-            raise vram_faults.too_little(self._ledger, gpu, needed)
+            raise vram_report.too_little(self._ledger, gpu, needed)
         missing = needed + int(self._ledger.headroom_gib * GIB) - gpu.free_bytes
         if missing > 0:
-            self._tell(
+            self._say(
                 f"warning: {gib(missing)} of {self._ledger.headroom_gib:g} GiB of headroom are "
-                f"taken by {vram_faults.holders(gpu)}: it fits, but not what the headroom is for"
+                f"taken by {vram_report.holders(gpu)}: it fits, but not what the headroom is for"
             )
 
     def on_loaded(self, model: str) -> None:
-        """Whether `model` took its share. Raises ServerError: that and the headroom."""
+        """Check the share of `model`. Raises ServerError if it took that and the headroom."""
         gpu = self._gpu()
         home = self._homes.get(model, model)
         self._loaded.add(model)
@@ -161,31 +147,31 @@ class VramWatch:
             f"the ledger has {gib(due)} for it"
         )
         if over > headroom * GIB:
-            cure = vram_faults.cure(home, self._ledger.vram_gib - over / GIB)
+            cure = vram_report.cure(home, self._ledger.vram_gib - over / GIB)
             raise ServerError(f"{what} and {headroom:g} GiB of headroom: {cure}")
-        self._tell(f"warning: {what}; refused at the end if the sum is too much as well")
+        self._say(f"warning: {what}; refused at the end if the sum is too much as well")
 
     def verify(self) -> Table:
-        """Planned against measured, for each process.
+        """Compare planned and measured bytes of each process.
 
-        Raises ServerError where the larger of both, of all processes, goes beyond what the plan
-        has, or where what is still to come is more than what is free.
+        Raises ServerError if the sum of the larger of both goes beyond what the plan has, or if
+        what is still to come is more than what is free.
         """
         gpu = self._gpu()
         self._attribute(gpu, None)
         table = Table(self._rows(gpu), self._ledger.vram_gib, self._ledger.headroom_gib)
         if table.counted_bytes > table.budget_bytes:
-            raise vram_faults.over_budget(table)
+            raise vram_report.over_budget(table)
         if table.to_come_bytes > gpu.free_bytes:
-            raise vram_faults.nothing_left(table, gpu, self._owners)
+            raise vram_report.nothing_left(table, gpu, self._owners)
         return table
 
     def _own(self) -> dict[str, int]:
-        """What this server will allocate; the driver's part is gone before it starts."""
+        """Bytes of each process that this server will start; the driver's part is gone before."""
         return {name: size for name, size in self._planned.items() if name not in RESERVES}
 
     def _due(self, process: str) -> int:
-        """What the ledger has for a process with the models that are loaded by now."""
+        """Bytes that the ledger has for a process with the models that are loaded by now."""
         waiting = (
             self._engines[name]
             for name in self._engines
@@ -194,20 +180,23 @@ class VramWatch:
         return self._planned.get(process, 0) - sum(waiting)
 
     def _attribute(self, gpu: Gpu, home: str | None) -> None:
-        """Give every new process of the card to `home`, or to the server that started it.
+        """Give every new process of the GPU to `home`, or to the server that started it.
 
-        `home`: None where no model was loaded since the last time.
+        Args:
+            home: None if no model was loaded since the last time.
         """
         first, last = self._first, self._last
         assert first is not None, "before() comes first"
         assert last is not None
-        foreign = {one.pid for one in first.processes}
+        foreign = {process.pid for process in first.processes}
         known = foreign | set(self._owners)
-        fresh = [one for one in gpu.processes if one.pid not in known]  # the largest first
-        for at, one in enumerate(fresh):
-            self._owners[one.pid] = self._owner(one, at, home)
-        ours = [one for one in gpu.processes if one.pid in self._owners]
-        if home is not None and not any(one.bytes for one in ours):
+        fresh = [
+            process for process in gpu.processes if process.pid not in known
+        ]  # the largest first
+        for at, process in enumerate(fresh):
+            self._owners[process.pid] = self._owner(process, at, home)
+        ours = [process for process in gpu.processes if process.pid in self._owners]
+        if home is not None and not any(process.bytes for process in ours):
             # Windows' driver model and some containers say nothing: the card itself has grown.
             grown = max(0, gpu.used_bytes - last.used_bytes)
             if not self._guessed and home != self._server:  # the server's own context came with it
@@ -217,32 +206,37 @@ class VramWatch:
             self._guessed[home] = self._guessed.get(home, 0) + grown
         self._last = gpu
 
-    def _owner(self, one: GpuProcess, at: int, home: str | None) -> str:
-        """By its program where the driver says it; else the largest is the model's own."""
+    def _owner(self, process: GpuProcess, at: int, home: str | None) -> str:
+        """The ledger's process of process of the GPU's.
+
+        It is known by its program if the driver reports it; else the largest is the model's own.
+        """
         if home not in self._planned and self._server not in self._owners.values():
             return self._server  # its context may come up late
-        words = one.name.split()
+        words = process.name.split()
         program = PurePosixPath(words[0]).name if words else ""
         if program.startswith("tritonserver"):
             return self._server
         if program.startswith("triton_python_backend_stub") or at == 0:
-            return home or f"pid {one.pid}"
+            return home or f"pid {process.pid}"
         return self._server
 
     def _measured(self, gpu: Gpu) -> dict[str, int]:
-        if not any(one.bytes for one in gpu.processes if one.pid in self._owners):
+        if not any(process.bytes for process in gpu.processes if process.pid in self._owners):
             return dict(self._guessed)
         found: dict[str, int] = {}
-        for one in gpu.processes:
-            if one.pid in self._owners:
-                owner = self._owners[one.pid]
-                found[owner] = found.get(owner, 0) + one.bytes
+        for process in gpu.processes:
+            if process.pid in self._owners:
+                owner = self._owners[process.pid]
+                found[owner] = found.get(owner, 0) + process.bytes
         return found
 
     def _rows(self, gpu: Gpu) -> tuple[Row, ...]:
         measured = self._measured(gpu)
         assert self._first is not None
-        reserve = max(0, self._first.used_bytes - sum(one.bytes for one in self._first.processes))
+        reserve = max(
+            0, self._first.used_bytes - sum(process.bytes for process in self._first.processes)
+        )
         rows = [
             Row(name, size, reserve if name in RESERVES else measured.pop(name, 0))
             for name, size in self._planned.items()
@@ -269,6 +263,6 @@ class VramWatch:
         return match.largest(found)
 
 
-def _server(homes: dict[str, str], started: Launch) -> str:
-    """What the ledger calls this tritonserver."""
-    return homes["whisper" if started.part == "speech" else "llm"]
+def _server(homes: dict[str, str], launch: Launch) -> str:
+    """The ledger's name of this tritonserver."""
+    return homes["whisper" if launch.part == "speech" else "llm"]

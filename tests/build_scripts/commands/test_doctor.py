@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts import gpus as nvml
+from build_scripts.bootstrap import requirements
 from build_scripts.commands import doctor
 from build_scripts.doctor import (
     container,
@@ -25,6 +26,7 @@ from build_scripts.doctor import (
 from build_scripts.doctor.finding import Finding
 from build_scripts.doctor.torch import Torch
 from build_scripts.gpus import Gpu, GpuProcess
+from build_scripts.memory.deployment import deploy
 from build_scripts.plans import plan
 from build_scripts.plans.schema import Plan
 from tests.build_scripts.fake_nvml import GIB, gpu
@@ -41,7 +43,7 @@ def named(findings: list[Finding], what: str) -> Finding:
 
 
 def of_gpu(reference: Plan, *gpus: Gpu, problem: str = "") -> list[Finding]:
-    return list(doctor_gpu.check(reference, gpus, {}, problem))
+    return list(doctor_gpu.check(deploy(reference), gpus, {}, problem))
 
 
 def test_the_plan_without_a_card_passes_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,6 +105,18 @@ def test_any_other_card_is_named_with_what_to_do(
     assert said in found.text()
 
 
+def test_free_memory_is_compared_with_the_pools_that_the_environment_asks_for(
+    reference: Plan,
+) -> None:
+    asked = {"MAX_TOKENS_IN_KV_CACHE": "6144", "MAX_ATTENTION_WINDOW_SIZE": "6144"}
+    usual, turned = deploy(reference).ledger, deploy(reference, environment=asked).ledger
+    assert usual is not None
+    assert turned is not None
+    between = gpu(free_gib=21)  # less than the plan's own 21.3 GiB beside the driver's
+    assert doctor_gpu.free_memory(usual, between).status == "fail"
+    assert doctor_gpu.free_memory(turned, between).status == "pass"
+
+
 def test_an_older_cuda_may_do_within_its_major_version(reference: Plan) -> None:
     assert doctor_gpu.cuda(dataclasses.replace(gpu(), cuda="12.4")).status == "warn"
     assert doctor_gpu.cuda(dataclasses.replace(gpu(), cuda="11.8")).status == "fail"
@@ -116,7 +130,7 @@ def test_of_several_gpus_the_largest_is_meant_and_said(reference: Plan) -> None:
 
 
 def test_a_hidden_gpu_is_not_a_missing_driver(reference: Plan) -> None:
-    (found,) = doctor_gpu.check(reference, [], {"CUDA_VISIBLE_DEVICES": "7"})
+    (found,) = doctor_gpu.check(deploy(reference), [], {"CUDA_VISIBLE_DEVICES": "7"})
     assert "CUDA_VISIBLE_DEVICES=`7`" in found.found
 
 
@@ -127,12 +141,21 @@ def test_a_hidden_gpu_is_not_a_missing_driver(reference: Plan) -> None:
 def test_building_wants_more_memory_than_serving(
     reference: Plan, total_gib: int, are_built: bool, status: str
 ) -> None:
-    assert host.ram(reference, total_gib * GIB, GIB, are_built).status == status
+    assert host.ram(deploy(reference), total_gib * GIB, GIB, are_built).status == status
 
 
-def test_what_checks_say_is_split_into_found_wanted_and_cure() -> None:
-    found = host._of_lack("C library", "-", "it is `musl`, wanted glibc 2.35: Debian 12")
-    assert (found.found, found.wanted, found.cure) == ("it is `musl`", "glibc 2.35", "Debian 12")
+def test_what_setup_lacks_is_found_wanted_and_cure() -> None:
+    found = host.requirement("C library", "-", requirements.c_library(("musl", "1.2")))
+    assert (found.status, found.found) == ("fail", "the C library is `musl 1.2`")
+    assert (found.wanted, found.cure[:9]) == ("glibc 2.35 or newer", "Debian 12")
+    assert host.requirement("C library", "glibc 2.36", None).status == "pass"
+
+
+def test_a_small_shared_memory_is_a_warning() -> None:
+    assert host.shared_memory(512 * 2**20).status == "pass"
+    found = host.shared_memory(64 * 2**20)
+    assert (found.status, found.found) == ("warn", "/dev/shm has 64 MiB free")
+    assert "--shm-size=8g" in found.cure
 
 
 def docker(info: dict[str, object] | None) -> container.Ask:

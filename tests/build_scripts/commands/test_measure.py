@@ -20,7 +20,7 @@ import pytest
 import torch
 from torch import nn
 
-from build_scripts import paths
+from build_scripts import gpus, paths
 from build_scripts.commands import measure
 from build_scripts.errors import BuildError, MachineError
 from build_scripts.gpus import Gpu, GpuProcess
@@ -29,14 +29,14 @@ from build_scripts.measure import (
     networks,
     speakers,
     speech,
-    taken,
     triton,
 )
 from build_scripts.measure import (
     meter as measure_meter,
 )
-from build_scripts.memory import ledger, shapes
-from build_scripts.memory import lines as ledger_lines
+from build_scripts.memory import shapes
+from build_scripts.memory.ledger import compute_ledger
+from build_scripts.memory.measured import Figure, read_figures
 from build_scripts.plans import plan
 from build_scripts.plans.schema import Serving
 from tests.build_scripts.fake_nvml import gpu
@@ -87,9 +87,9 @@ def test_what_is_written_is_what_the_ledger_counts_with(tmp_path: Path) -> None:
     assert [row["what"] for row in document["sweeps"]] == ["align", "diarize", "kv"]
     one = plan.load("rtx3090")
     assert one.card is not None
-    figures = ledger_lines.measured(one.card, tmp_path)
+    figures = read_figures(one.card, tmp_path)
     twice = dataclasses.replace(one.align, batch_size=2)
-    lines = ledger.ledger(dataclasses.replace(one, align=twice), figures).lines
+    lines = compute_ledger(dataclasses.replace(one, align=twice), figures).lines
     found = {(line.process, line.kind): line.bytes for line in lines if line.basis == "measured"}
     assert found == {
         ("tritonserver", "pool"): 66 * MIB,
@@ -151,9 +151,9 @@ def test_a_second_run_adds_what_the_first_one_lacks(tmp_path: Path) -> None:
 
 
 def test_triton_s_pool_is_counted_where_a_server_has_one() -> None:
-    figures = {"cuda_pool": ledger_lines.Figure(66 * MIB, "made up")}
+    figures = {"cuda_pool": Figure(66 * MIB, "made up")}
     one = dataclasses.replace(plan.load("rtx3090"), serving=Serving("one_process"))
-    pools = [line for line in ledger.ledger(one, figures).lines if line.kind == "pool"]
+    pools = [line for line in compute_ledger(one, figures).lines if line.kind == "pool"]
     assert [(line.bytes, line.basis) for line in pools] == [(66 * MIB, "measured")]
 
 
@@ -346,7 +346,7 @@ def test_a_sweep_ends_with_the_first_batch_that_does_not_fit() -> None:
 def test_the_resident_memory_is_what_a_tensor_takes() -> None:
     # In a process of its own, as it is used: the memory of this one belongs to all tests.
     code = (
-        "import torch; from build_scripts import measure_meter\n"
+        "import torch; from build_scripts.measure import meter as measure_meter\n"
         "meter = measure_meter.CpuMeter(); before = meter.held()\n"
         f"kept = torch.ones(64 * {MIB}, dtype=torch.uint8); first = meter.peak() - before\n"
         "del kept; meter.held()\n"  # the peak begins anew
@@ -386,14 +386,14 @@ def test_trying_it_on_the_cpu_writes_no_file(
 def test_which_of_the_cards_processes_is_meant(
     before: tuple[GpuProcess, ...], now: tuple[GpuProcess, ...], wanted: int | None
 ) -> None:
-    assert taken.taken(gpu(processes=before), gpu(processes=now), pid=42) == wanted
+    assert gpus.process_bytes(gpu(processes=before), gpu(processes=now), pid=42) == wanted
 
 
 def test_where_the_driver_tells_no_processes_the_card_has_grown() -> None:
     before, now = gpu(free_gib=24), gpu(free_gib=23)
-    assert taken.taken(before, now, pid=42) == 2**30
+    assert gpus.process_bytes(before, now, pid=42) == 2**30
     unified = [dataclasses.replace(one, unified=True) for one in (before, now)]
-    assert taken.taken(*unified, pid=42) is None  # anybody's memory
+    assert gpus.process_bytes(*unified, pid=42) is None  # anybody's memory
 
 
 def test_all_sections_end_within_the_time_of_the_whole(

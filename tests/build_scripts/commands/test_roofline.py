@@ -16,7 +16,7 @@ from build_scripts.commands import roofline
 from build_scripts.errors import PlanError
 from build_scripts.memory import shapes
 from build_scripts.plans import plan
-from build_scripts.roofline import bounds, capacity, peaks, queueing, work
+from build_scripts.roofline import bounds, capacity, peaks, work
 from build_scripts.roofline.peaks import PEAKS, Peak
 from build_scripts.roofline.work import Work
 
@@ -217,14 +217,14 @@ def test_waits_agree_with_a_queue_that_is_played_through(load: float) -> None:
     gaps = np.random.default_rng(1).exponential(1 / load, 4_000_000)
     walked = np.cumsum(1 - gaps)  # Lindley: each waits for what those before it have left
     waits = walked - np.minimum.accumulate(np.minimum(walked, 0))
-    assert queueing.mean_wait(load) == pytest.approx(waits.mean(), rel=0.05)
-    assert queueing.p95_wait(load) == pytest.approx(np.quantile(waits, 0.95), rel=0.2)
+    assert capacity.mean_wait(load) == pytest.approx(waits.mean(), rel=0.05)
+    assert capacity.p95_wait(load) == pytest.approx(np.quantile(waits, 0.95), rel=0.2)
 
 
 @pytest.mark.parametrize("load", [-0.1, 1.0, 2.0, float("nan")])
 def test_a_queue_without_end_is_refused(load: float) -> None:
     with pytest.raises(ValueError, match="the load is"):
-        queueing.mean_wait(load)
+        capacity.mean_wait(load)
 
 
 def test_unknown_plans_and_cards_are_refused() -> None:

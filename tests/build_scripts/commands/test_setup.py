@@ -23,9 +23,14 @@ from build_scripts.errors import (
 from build_scripts.fetch import pip
 
 
+def sentence(lack: requirements.Lack | None) -> str:
+    assert lack is not None
+    return lack.sentence()
+
+
 @pytest.mark.parametrize("version", [(3, 9), (3, 13), (2, 7)])
 def test_an_unfit_interpreter_is_named_with_its_cure(version: tuple[int, int]) -> None:
-    message = requirements.interpreter(version)
+    message = sentence(requirements.interpreter(version))
     assert f"`{version[0]}.{version[1]}`" in message
     assert "apt-get install python3.11" in message
     assert "PYTHON=" in message
@@ -33,7 +38,7 @@ def test_an_unfit_interpreter_is_named_with_its_cure(version: tuple[int, int]) -
 
 @pytest.mark.parametrize("version", [(3, 10), (3, 11), (3, 12)])
 def test_fit_interpreters(version: tuple[int, int]) -> None:
-    assert requirements.interpreter(version) == ""
+    assert requirements.interpreter(version) is None
 
 
 @pytest.mark.parametrize(
@@ -47,23 +52,23 @@ def test_fit_interpreters(version: tuple[int, int]) -> None:
     ],
 )
 def test_the_c_library(found: tuple[str, str], fit: bool) -> None:
-    assert (requirements.c_library(found) == "") == fit
+    assert (requirements.c_library(found) is None) == fit
     if not fit:
-        assert "2.35" in requirements.c_library(found)
+        assert "2.35" in sentence(requirements.c_library(found))
 
 
 def test_a_missing_libpython_is_named_with_its_package() -> None:
-    message = requirements.library_of_interpreter((3, 99), "/usr/lib")
+    message = sentence(requirements.library_of_interpreter((3, 99), "/usr/lib"))
     assert "libpython3.99.so.1.0" in message
     assert "apt-get install libpython3.99" in message
 
 
 def test_the_machine_and_the_disk() -> None:
-    assert requirements.machine("Linux", "x86_64") == ""
-    assert requirements.machine("Linux", "aarch64") == ""
-    assert "Darwin arm64" in requirements.machine("Darwin", "arm64")
-    assert requirements.disk(requirements.MIN_FREE_BYTES) == ""
-    assert "1.0 GiB free" in requirements.disk(2**30)
+    assert requirements.machine("Linux", "x86_64") is None
+    assert requirements.machine("Linux", "aarch64") is None
+    assert "Darwin arm64" in sentence(requirements.machine("Darwin", "arm64"))
+    assert requirements.disk(requirements.MIN_FREE_BYTES) is None
+    assert "1.0 GiB free" in sentence(requirements.disk(2**30))
 
 
 def test_every_lack_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import pytest
 from build_scripts.doctor import engines as doctor_engines
 from build_scripts.engines import build, diarize, sources
 from build_scripts.engines.sources import Repository
+from build_scripts.memory.deployment import deploy
 from build_scripts.model_repository import models
 from build_scripts.plans import plan, speaker_pipeline
 from build_scripts.plans.schema import Plan
@@ -62,7 +63,7 @@ def test_the_plans_of_cards_want_it_and_the_one_without_does_not() -> None:
     assert {one.name for one in plans if not speaker_pipeline.is_wanted(one)} == {"cpu"}
     assert diarize.steps(plan.load("cpu")) == []
     own = dataclasses.replace(plans[0].diarize, pipeline="/models/mine")
-    found = models.models(dataclasses.replace(plans[0], diarize=own))["diarize"].parameters
+    found = models.models(deploy(dataclasses.replace(plans[0], diarize=own)))["diarize"].parameters
     assert (found["pipeline"], found["pipeline_is_optional"]) == ("/models/mine", "false")
 
 
@@ -95,7 +96,7 @@ def test_with_a_token_it_is_made_and_the_model_loads_it(
     assert diarize.build(rtx3090, said.append, root=tmp_path)
     assert hub.asked == []  # a second run asks nobody
 
-    table = models.models(rtx3090)["diarize"].parameters
+    table = models.models(deploy(rtx3090))["diarize"].parameters
     table |= {"pipeline": str(made), "device": "cpu"}
     loaded = diarizer.Diarizer(parameters.parse(diarizer.Config, table), num_threads=1)
     assert loaded.engine["pipeline"] == found.model

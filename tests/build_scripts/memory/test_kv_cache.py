@@ -1,15 +1,26 @@
-"""The knobs: what follows from the ledger, and what an environment may make of it."""
+"""The caps of the KV caches: what follows from the ledger, and what the environment changes."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 
+from build_scripts.console import GIB
 from build_scripts.errors import PlanError
-from build_scripts.memory import kv_cache, ledger
-from build_scripts.memory.kv_cache import CROSS_FRACTION, FRACTION, NAMES, TOKENS, WINDOW
-from build_scripts.memory.lines import GIB
+from build_scripts.memory.kv_cache import (
+    CROSS_FRACTION,
+    FRACTION,
+    NAMES,
+    TOKENS,
+    WINDOW,
+    KvCaps,
+    overridden_caps,
+    planned_caps,
+)
+from build_scripts.memory.ledger import compute_ledger
 from build_scripts.plans import plan
 from build_scripts.plans.schema import Plan, Serving
 
@@ -20,8 +31,14 @@ def reference() -> Plan:
     return plan.load("rtx3090")
 
 
+def caps(plan: Plan, environment: Mapping[str, str] = MappingProxyType({})) -> KvCaps:
+    ledger = None if plan.card is None else compute_ledger(plan, {})
+    planned = planned_caps(plan, ledger)
+    return overridden_caps(plan, ledger, planned, environment, {})[0]
+
+
 def test_the_reference() -> None:
-    found = kv_cache.knobs(reference())
+    found = caps(reference())
     assert found["llm"][TOKENS] == found["llm"][WINDOW] == 8192
     assert found["whisper"][TOKENS] == 3 * 5 * 14 * 32
     assert found["whisper"][WINDOW] == 448
@@ -32,7 +49,7 @@ def test_the_reference() -> None:
 
 def turn(found: Plan, engine: str) -> tuple[int, int]:
     """What is free when an engine sizes its pools, and what comes after it."""
-    lines, card = ledger.ledger(found).lines, found.card
+    lines, card = compute_ledger(found, {}).lines, found.card
     assert card is not None
     of_whisper = {
         id(line)
@@ -56,11 +73,11 @@ def turn(found: Plan, engine: str) -> tuple[int, int]:
 @pytest.mark.parametrize("engine", ["llm", "whisper"])
 def test_an_engine_that_heeds_no_cap_leaves_what_the_rest_needs(name: str, engine: str) -> None:
     found = plan.load(name)
-    fraction = kv_cache.knobs(found)[engine][FRACTION]
+    fraction = caps(found)[engine][FRACTION]
     free, later = turn(found, engine)
     assert fraction < 1
     assert (1 - fraction) * free >= later
-    spare = ledger.ledger(found).free_bytes
+    spare = compute_ledger(found, {}).free_bytes
     # What it was meant to have is there, also where others took half of the spare memory.
     pool = free - later - spare
     assert pool > 0
@@ -72,47 +89,47 @@ def test_of_two_servers_the_first_may_be_started_again(name: str) -> None:
     found = dataclasses.replace(plan.load(name), serving=Serving("two_servers"))
     pool = sum(
         line.bytes
-        for line in ledger.ledger(found).lines
+        for line in compute_ledger(found, {}).lines
         if (line.process, line.kind) == ("tritonserver (llm)", "kv")
     )
-    free = pool + ledger.ledger(found).free_bytes
-    assert kv_cache.knobs(found)["llm"][FRACTION] * free >= pool
+    free = pool + compute_ledger(found, {}).free_bytes
+    assert caps(found)["llm"][FRACTION] * free >= pool
 
 
 def test_both_pools_of_whisper_reach_their_cap() -> None:
-    caps = kv_cache.knobs(reference())["whisper"]
+    whisper = caps(reference())["whisper"]
     free, _ = turn(reference(), "whisper")
-    cap_bytes = caps[TOKENS] * 163_840
-    for share in (caps[CROSS_FRACTION], 1 - caps[CROSS_FRACTION]):
-        assert free * caps[FRACTION] * share >= cap_bytes
+    cap_bytes = whisper[TOKENS] * 163_840
+    for share in (whisper[CROSS_FRACTION], 1 - whisper[CROSS_FRACTION]):
+        assert free * whisper[FRACTION] * share >= cap_bytes
 
 
 def test_without_a_card_they_are_what_the_cpu_backend_counts_by() -> None:
-    found = kv_cache.knobs(plan.load("cpu"))
+    found = caps(plan.load("cpu"))
     assert found["whisper"] == {TOKENS: 24576, WINDOW: 448, FRACTION: 0.5, CROSS_FRACTION: 0.5}
     assert found["llm"] == {TOKENS: 16384, WINDOW: 8192}
 
 
 def test_an_empty_environment_changes_nothing() -> None:
-    assert kv_cache.overridden(reference(), {TOKENS: ""}) == kv_cache.knobs(reference())
+    assert caps(reference(), {TOKENS: ""}) == caps(reference())
 
 
 @pytest.mark.parametrize("prefix", ["", "LLM_"])
 def test_the_recipes_names_are_the_llms(prefix: str) -> None:
     environment = {prefix + TOKENS: "4096", prefix + WINDOW: "4096"}
-    found = kv_cache.overridden(reference(), environment)
+    found = caps(reference(), environment)
     assert found["llm"][TOKENS] == found["llm"][WINDOW] == 4096
-    assert found["whisper"][TOKENS] == kv_cache.knobs(reference())["whisper"][TOKENS]
+    assert found["whisper"][TOKENS] == caps(reference())["whisper"][TOKENS]
 
 
 def test_whispers_have_a_prefix() -> None:
-    found = kv_cache.overridden(reference(), {"WHISPER_" + TOKENS: "3008"})
+    found = caps(reference(), {"WHISPER_" + TOKENS: "3008"})
     assert found["whisper"][TOKENS] == 3008
     assert found["llm"][TOKENS] == 8192
 
 
 def test_a_fraction_may_be_raised() -> None:
-    found = kv_cache.overridden(reference(), {FRACTION: "0.9"})
+    found = caps(reference(), {FRACTION: "0.9"})
     assert found["llm"][FRACTION] == 0.9
 
 
@@ -138,13 +155,13 @@ def test_what_breaks_the_ledger_or_the_engine_is_refused(
     environment: dict[str, str], says: str
 ) -> None:
     with pytest.raises(PlanError, match=says.replace("(", r"\(")):
-        kv_cache.overridden(reference(), environment)
+        caps(reference(), environment)
 
 
 def test_what_just_fits_is_allowed_and_a_block_more_is_not() -> None:
-    left = ledger.ledger(reference()).left_bytes
+    left = compute_ledger(reference(), {}).left_bytes
     blocks = left // (32 * 163_840)
     assert blocks >= 1
-    assert kv_cache.overridden(reference(), {TOKENS: str(8192 + 32 * blocks)})
+    assert caps(reference(), {TOKENS: str(8192 + 32 * blocks)})
     with pytest.raises(PlanError, match=r"at most 22\.00 fit"):
-        kv_cache.overridden(reference(), {TOKENS: str(8192 + 32 * (blocks + 1))})
+        caps(reference(), {TOKENS: str(8192 + 32 * (blocks + 1))})

@@ -12,13 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from build_scripts.console import GIB, MIB
 from build_scripts.errors import PlanError
-from build_scripts.memory import ledger, recipe, shapes
-from build_scripts.memory.lines import GIB, MIB, Figure, measured
+from build_scripts.memory import ledger, shapes
+from build_scripts.memory.ledger import compute_ledger
+from build_scripts.memory.measured import Figure, read_figures
 from build_scripts.plans import plan
 from build_scripts.plans.languages import MODELS
 from build_scripts.plans.schema import Plan
 from build_scripts.roofline import bounds
+from tests.build_scripts.memory import ollama
 
 DOC = Path("docs/plans.md")
 CARDS = [name for name in plan.names() if plan.load(name).card is not None]
@@ -34,19 +37,19 @@ def changed(found: Plan, section: str, **values: Any) -> Plan:
 
 
 def total(found: Plan) -> int:
-    return ledger.ledger(found, {}).total_bytes
+    return compute_ledger(found, {}).total_bytes
 
 
 def line_bytes(found: Plan, owner: str, kind: str) -> int:
     """`owner`: an engine, or a process without one."""
-    lines = ledger.ledger(found, {}).lines
+    lines = compute_ledger(found, {}).lines
     return sum(
         line.bytes for line in lines if (line.engine or line.process, line.kind) == (owner, kind)
     )
 
 
 def test_the_reference_card_holds_everything_with_two_gib_to_spare() -> None:
-    found = ledger.ledger(reference())
+    found = compute_ledger(reference(), {})
     assert found.fits
     assert found.total_bytes <= 22 * GIB
     assert found.free_bytes >= 2 * GIB
@@ -66,13 +69,13 @@ def test_the_llms_kv_cache_at_8192_tokens_is_exactly_1_25_gib() -> None:
 @pytest.mark.parametrize("name", CARDS)
 def test_every_plan_fits_its_card_and_holds_a_triage_call(name: str) -> None:
     found = plan.load(name)
-    assert ledger.ledger(found).fits
-    assert ledger.warnings(found) == []
+    assert compute_ledger(found, {}).fits
+    assert ledger.triage_warnings(found) == []
 
 
 @pytest.mark.parametrize("name", CARDS)
 def test_every_plan_leaves_room_beside_the_upper_end_of_an_engines_context(name: str) -> None:
-    found = ledger.ledger(plan.load(name), {})
+    found = compute_ledger(plan.load(name), {})
     contexts = [
         line.bytes
         for line in found.lines
@@ -108,7 +111,7 @@ def test_nothing_measured_is_taken_for_a_network_that_was_not() -> None:
     figures = {"align_weights": Figure(602 * MIB, "made up"),
                "align_working_set": Figure(9 * MIB, "made up", 1)}  # fmt: skip
     one = changed(reference(), "align", preload=("no",))
-    found = {line.kind: line for line in ledger.ledger(one, figures).lines
+    found = {line.kind: line for line in compute_ledger(one, figures).lines
              if line.process == "align"}  # fmt: skip
     assert found["weights"].bytes == shapes.ALIGN_1B.num_parameters * 2
     assert found["working set"].basis == "estimated"
@@ -124,7 +127,7 @@ def test_a_place_beyond_the_fetched_languages_is_counted_as_large() -> None:
 
 def test_a_context_too_short_for_a_triage_call_is_said() -> None:
     short = changed(reference(), "llm", context_tokens=6144, kv_tokens=8192)
-    (warning,) = ledger.warnings(short)
+    (warning,) = ledger.triage_warnings(short)
     assert "6144" in warning
     assert str(ledger.triage_tokens(short)) in warning
 
@@ -175,7 +178,7 @@ def test_all_chunks_in_flight_find_blocks_in_both_pools(chunks: int, beams: int)
 def test_each_process_that_touches_cuda_has_a_context(
     topology: str, num_contexts: int, pools: int
 ) -> None:
-    found = ledger.ledger(changed(reference(), "serving", topology=topology), {})
+    found = compute_ledger(changed(reference(), "serving", topology=topology), {})
     contexts = [line for line in found.lines if line.name == "CUDA context"]
     assert len(contexts) == num_contexts
     assert len({line.process for line in contexts}) == num_contexts
@@ -184,12 +187,12 @@ def test_each_process_that_touches_cuda_has_a_context(
 
 def test_a_model_on_the_cpu_takes_nothing_of_the_card() -> None:
     moved = changed(changed(reference(), "align", device="cpu"), "diarize", device="cpu")
-    assert not {"align", "diarize"} & set(ledger.ledger(moved, {}).by_process())
+    assert not {"align", "diarize"} & set(compute_ledger(moved, {}).by_process())
 
 
 def test_a_plan_without_a_card_has_no_ledger() -> None:
     with pytest.raises(PlanError, match="states no card"):
-        ledger.ledger(plan.load("cpu"))
+        compute_ledger(plan.load("cpu"), {})
 
 
 def test_a_measured_figure_replaces_the_guess_and_is_named(tmp_path: Path) -> None:
@@ -202,17 +205,19 @@ def test_a_measured_figure_replaces_the_guess_and_is_named(tmp_path: Path) -> No
     file.write_text(json.dumps({**head, "figures": figures}), encoding="utf-8")
     card = reference().card
     assert card is not None
-    found = ledger.ledger(changed(reference(), "align", batch_size=3), measured(card, tmp_path))
+    found = compute_ledger(
+        changed(reference(), "align", batch_size=3), read_figures(card, tmp_path)
+    )
     align = {line.name: line for line in found.lines if line.process == "align"}
     assert align["CUDA context"].bytes == 300 * MIB
     assert align["working set"].bytes == 300 * MIB
     assert align["working set"].basis == "measured"
     assert "rtx3090.json, driver 575.57" in align["working set"].source
     for other in ("A10", "RTX 309", "TX 3090"):  # whole words count
-        assert measured(dataclasses.replace(card, name=other), tmp_path) == {}
+        assert read_figures(dataclasses.replace(card, name=other), tmp_path) == {}
     file.write_text('{"gpu": "RTX 3090"}', encoding="utf-8")
     with pytest.raises(PlanError, match="measure again"):
-        measured(card, tmp_path)
+        read_figures(card, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +232,7 @@ def test_a_pipeline_counts_with_the_figures_of_pipelines(
         "diarize_pipeline_weights": Figure(30 * MIB, "made up"),
         "diarize_pipeline_working_set": Figure(900 * MIB, "made up"),
     }
-    found = ledger.ledger(changed(reference(), "diarize", pipeline=pipeline), figures)
+    found = compute_ledger(changed(reference(), "diarize", pipeline=pipeline), figures)
     sizes = {line.kind: line.bytes for line in found.lines if line.process == "diarize"}
     assert (sizes["weights"], sizes["working set"]) == (weights * MIB, working_set * MIB)
 
@@ -238,26 +243,26 @@ def test_one_aligner_counts_with_the_figure_of_its_size(language: str, weights: 
         "align_weights": Figure(602 * MIB, "made up"),
         "align_weights_base": Figure(180 * MIB, "made up"),
     }
-    found = ledger.ledger(changed(reference(), "align", preload=(language,)), figures)
+    found = compute_ledger(changed(reference(), "align", preload=(language,)), figures)
     (line,) = [one for one in found.lines if (one.process, one.kind) == ("align", "weights")]
     assert line.bytes == weights * MIB
 
 
 def test_every_line_says_where_it_is_from() -> None:
     for name in CARDS:
-        for line in ledger.ledger(plan.load(name)).lines:
+        for line in compute_ledger(plan.load(name), {}).lines:
             assert line.source
             assert line.basis in ("computed", "sourced", "measured", "estimated")
 
 
-@pytest.mark.parametrize("context", recipe.CONTEXTS)
+@pytest.mark.parametrize("context", ollama.CONTEXTS)
 def test_the_recipes_own_setup_lands_near_what_its_author_measured(context: int) -> None:
-    assert recipe.total_bytes(context) / GIB == pytest.approx(recipe.AUTHOR_GIB[context], rel=0.1)
+    assert ollama.total_bytes(context) / GIB == pytest.approx(ollama.AUTHOR_GIB[context], rel=0.1)
 
 
 def test_q4_k_m_has_the_size_of_the_published_file() -> None:
     # Mistral-Small-24B-Instruct-2501-Q4_K_M.gguf: 14.33 GB
-    weights, embedding = recipe.q4_k_m_bytes(shapes.llm("mistral-small-24b"))
+    weights, embedding = ollama.q4_k_m_bytes(shapes.llm("mistral-small-24b"))
     assert (weights + embedding) / 1e9 == pytest.approx(14.33, abs=0.01)
 
 
@@ -269,7 +274,7 @@ def test_the_activations_are_those_of_the_log_they_are_checked_against() -> None
 
 def test_the_docs_totals_are_the_ledgers() -> None:
     text = DOC.read_text(encoding="utf-8")
-    found = ledger.ledger(reference(), {})
+    found = compute_ledger(reference(), {})
     shares = dict.fromkeys(("computed", "sourced", "estimated"), 0)
     for line in found.lines:
         shares[line.basis] += line.bytes
@@ -280,8 +285,8 @@ def test_the_docs_totals_are_the_ledgers() -> None:
     assert said is not None
     sums = [found.total_bytes, *shares.values()]
     assert [float(one) for one in said.groups()] == [round(one / GIB, 2) for one in sums]
-    for context in recipe.CONTEXTS:
-        author, ours = recipe.AUTHOR_GIB[context], recipe.total_bytes(context) / GIB
+    for context in ollama.CONTEXTS:
+        author, ours = ollama.AUTHOR_GIB[context], ollama.total_bytes(context) / GIB
         assert f"| {context} | {author} | {ours:.1f} GiB |" in text
     assert f": {ledger.triage_tokens(reference())} for ten emails" in text
 
@@ -299,14 +304,14 @@ def test_the_docs_costs_of_a_language_are_the_ledgers() -> None:
     }
 
     def left(**align: Any) -> float:
-        return ledger.ledger(changed(reference(), "align", **align), {}).left_bytes / GIB
+        return compute_ledger(changed(reference(), "align", **align), {}).left_bytes / GIB
 
     assert f"takes 0.18 GiB of the {left():.2f} that are left" in text
     assert left() - left(max_loaded=2, languages=("de",)) == pytest.approx(0.18, abs=0.005)
     assert left() - left(languages=("nl",)) == pytest.approx(0.41, abs=0.005)
     dutch = changed(reference(), "align", languages=("nl",))
     fewer = changed(dutch, "diarize", segmentation_batch_size=8, embedding_batch_size=2)
-    assert f"with {ledger.ledger(fewer, {}).left_bytes / GIB:.2f} to spare" in text
+    assert f"with {compute_ledger(fewer, {}).left_bytes / GIB:.2f} to spare" in text
 
 
 def examples() -> list[tuple[str, str, int]]:
@@ -320,7 +325,7 @@ def test_the_docs_example_by_hand_is_the_ledger() -> None:
     for name, formula, number in examples():
         assert re.fullmatch(r"[\d\s+*/().]+", formula), name
         assert eval(formula) == number, name  # digits and operators only, see above
-    lines = ledger.ledger(reference(), {}).lines
+    lines = compute_ledger(reference(), {}).lines
     by_hand = {(line.owner, line.name): line.bytes for line in lines}
     for name, number in rows.items():
         owner, _, what = name.partition(": ")
@@ -338,7 +343,7 @@ def test_the_docs_costs_of_beams_and_chunks_are_the_ledgers_and_the_rooflines() 
     for chunks, beams, total_gib, left_gib, rate in rows:
         of_row = {"chunks_in_flight": int(chunks), "beam_width": int(beams or 1)}
         one = changed(reference(), "speech", **of_row)
-        found = ledger.ledger(one, {})
+        found = compute_ledger(one, {})
         assert (total_gib, left_gib) == tuple(
             f"{size / GIB:.2f}" for size in (found.total_bytes, found.left_bytes)
         )

@@ -9,7 +9,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from build_scripts import paths
 from build_scripts.errors import PlanError
-from build_scripts.memory import fit
+from build_scripts.memory.deployment import deploy, resolve
 from build_scripts.model_repository import models, render
 from build_scripts.plans import plan
 from onecard.chat import answer
@@ -17,9 +17,7 @@ from onecard.contract import pipeline, trtllm
 from onecard.options import parameters
 from onecard.triage import options
 
-TEXTS = {
-    path: text for name in plan.names() for path, text in render.render(fit.load(name)).items()
-}
+TEXTS = {path: text for name in plan.names() for path, text in render.render(resolve(name)).items()}
 CONFIGS = {path: text_format.Parse(text, pb.ModelConfig()) for path, text in TEXTS.items()}
 
 
@@ -31,7 +29,7 @@ def of(directory):
 def test_what_is_checked_in_is_what_two_plans_render(capsys):
     texts = {}
     for name in render.COMMITTED:
-        texts |= render.render(fit.load(name))
+        texts |= render.render(resolve(name))
     assert render.diff(texts) == ""
     assert of(render.REPOSITORY) == texts
     # A plan in the environment changes nothing of what is compared.
@@ -56,7 +54,7 @@ def test_a_configuration_that_differs_or_that_no_plan_makes_is_named(tmp_path, m
 def test_a_plan_that_is_not_checked_in_has_a_repository_of_its_own(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(render, "REPOSITORIES", tmp_path)
     assert render.main([], {"PLAN": "rtx4090"}) == 0
-    wanted = render.render(fit.load("rtx4090"))
+    wanted = render.render(resolve("rtx4090"))
     assert of(tmp_path / "rtx4090") == wanted
     for path in wanted:
         code = tmp_path / "rtx4090" / path.parts[0] / "1"
@@ -69,7 +67,7 @@ def test_a_plan_that_is_not_checked_in_has_a_repository_of_its_own(tmp_path, mon
     assert render.main(["--plan", "rtx4090"], {}) == 0
     assert not (tmp_path / "rtx4090" / "old").exists()
     assert render.main(["--plan", "cpu", "--into", str(tmp_path / "here")], {}) == 0
-    assert of(tmp_path / "here") == render.render(fit.load("cpu"))
+    assert of(tmp_path / "here") == render.render(resolve("cpu"))
 
 
 def test_a_directory_that_holds_something_is_not_overwritten(tmp_path):
@@ -179,7 +177,8 @@ def test_whisper_states_every_parameter_that_the_backend_insists_on():
 def test_an_override_replaces_what_it_names_and_nothing_else():
     good = plan.load("cpu")
     given = {"align": {"instances": 2, "parameters": {"cpu_share": 0.25, "pocketsphinx": False}}}
-    found, usual = models.models(replace(good, overrides=given)), models.models(good)
+    found = models.models(deploy(replace(good, overrides=given)))
+    usual = models.models(deploy(good))
     assert found["align"].instances == 2
     assert found["align"].parameters == {
         **usual["align"].parameters,
@@ -206,7 +205,7 @@ def test_an_override_replaces_what_it_names_and_nothing_else():
 )
 def test_an_override_of_what_is_not_there_is_refused_by_name(given, message):
     with pytest.raises(PlanError, match=message):
-        models.models(replace(plan.load("cpu"), overrides=given))
+        models.models(deploy(replace(plan.load("cpu"), overrides=given)))
 
 
 @pytest.mark.parametrize("name", ["cpu", "rtx3090"])
@@ -233,7 +232,7 @@ def test_an_override_of_what_is_not_there_is_refused_by_name(given, message):
 def test_an_override_does_not_go_round_the_ledger(name, model, key, instead):
     given = {model: {"parameters": {key: 1}}}
     with pytest.raises(PlanError, match=rf"models\.{model} sets `{key}`.*{instead}"):
-        models.models(replace(plan.load(name), overrides=given))
+        models.models(deploy(replace(plan.load(name), overrides=given)))
 
 
 @pytest.mark.parametrize(
@@ -243,29 +242,29 @@ def test_an_override_does_not_go_round_the_ledger(name, model, key, instead):
 def test_an_override_does_not_change_what_an_engine_is_built_for(model, instead):
     given = {model: {"max_batch_size": 64}}
     with pytest.raises(PlanError, match=rf"models\.{model} sets `max_batch_size`.*{instead}"):
-        models.models(replace(plan.load("cpu"), overrides=given))
+        models.models(deploy(replace(plan.load("cpu"), overrides=given)))
 
 
 def test_an_override_does_not_move_the_llm_s_second_fence():
     given = {"llm": {"parameters": {"kv_cache_free_gpu_mem_fraction": 0.9}}}
     with pytest.raises(PlanError, match=r"kv_cache_free_gpu_mem_fraction.*card\.headroom_gib"):
-        models.models(replace(plan.load("rtx3090"), overrides=given))
+        models.models(deploy(replace(plan.load("rtx3090"), overrides=given)))
 
 
 def test_an_engine_s_other_settings_may_be_overridden():
     given = {
         "llm": {"max_queue_size": 0, "parameters": {"batch_scheduler_policy": "max_utilization"}}
     }
-    found = models.models(replace(plan.load("cpu"), overrides=given))["llm"]
+    found = models.models(deploy(replace(plan.load("cpu"), overrides=given)))["llm"]
     assert found.parameters["cpu_max_queue_size"] == "0"
-    card = models.models(replace(plan.load("rtx3090"), overrides=given))["llm"]
+    card = models.models(deploy(replace(plan.load("rtx3090"), overrides=given)))["llm"]
     assert card.max_queue_size == 0
     assert found.parameters["batch_scheduler_policy"] == "max_utilization"
 
 
 def test_callers_of_the_llm_are_told_its_window_and_tokenizer():
     for name in plan.names():
-        served = models.models(plan.load(name))
+        served = models.models(resolve(name))
         llm = served["llm"].parameters
         for caller in ("chat", "triage"):
             told = served[caller].parameters

@@ -11,7 +11,7 @@ from build_scripts import paths
 from build_scripts.errors import PlanError
 from build_scripts.plans import plan
 from build_scripts.plans.schema import Plan, Serving, Topology
-from build_scripts.server import launch, settings
+from build_scripts.server import launch
 
 MODELS = tuple(sorted(path.parent.name for path in paths.MODEL_REPOSITORY.glob("*/config.pbtxt")))
 
@@ -54,7 +54,7 @@ def test_a_card_without_nvidias_backend_is_rehearsed_in_its_order(nvidia, tmp_pa
 
 
 def test_both_engines_in_one_server(nvidia):
-    (one,) = launch.launches(rtx3090(), MODELS, nvidia)
+    one = launch.launch(rtx3090(), MODELS, nvidia=nvidia)
     assert one.binary == nvidia / "bin/tritonserver"
     assert one.backend_directory == nvidia / "backends"
     assert one.flags == {
@@ -67,21 +67,26 @@ def test_both_engines_in_one_server(nvidia):
     assert (one.load_first, one.models) == (("llm", "whisper"), None)
 
 
-@pytest.mark.parametrize("topology", ["one_process", "two_servers"])
-def test_no_server_spawns_a_worker_or_keeps_buffers_to_send_kv_caches(nvidia, topology):
-    for one in launch.launches(rtx3090(topology), MODELS, nvidia):
-        assert one.environment["TRTLLM_ORCHESTRATOR"] == "0"
-        assert one.environment["TRTLLM_KVCACHE_TRANSFER_BUFFER_SIZE"] == "0B"
+@pytest.mark.parametrize(
+    ("topology", "part"),
+    [("one_process", "all"), ("two_servers", "text"), ("two_servers", "speech")],
+)
+def test_no_server_spawns_a_worker_or_keeps_buffers_to_send_kv_caches(nvidia, topology, part):
+    one = launch.launch(rtx3090(topology), MODELS, part, nvidia)
+    assert one.environment["TRTLLM_ORCHESTRATOR"] == "0"
+    assert one.environment["TRTLLM_KVCACHE_TRANSFER_BUFFER_SIZE"] == "0B"
 
 
 def test_what_the_environment_says_of_the_orchestrator_does_not_reach_triton(nvidia, monkeypatch):
     monkeypatch.setenv("TRTLLM_ORCHESTRATOR", "1")
     one = launch.launch(rtx3090(), nvidia=nvidia)
-    assert settings.environment(one)["TRTLLM_ORCHESTRATOR"] == "0"
+    assert launch.triton_environment(one)["TRTLLM_ORCHESTRATOR"] == "0"
 
 
 def test_two_servers_share_the_repository_without_remainder(nvidia):
-    text, speech = launch.launches(rtx3090("two_servers"), MODELS, nvidia)
+    text, speech = (
+        launch.launch(rtx3090("two_servers"), MODELS, part, nvidia) for part in ("text", "speech")
+    )
     assert (text.part, speech.part) == ("text", "speech")
     assert text.models == ("chat", "llm", "triage")
     assert (text.flags["load-model"], text.load_first) == ("llm", ("llm",))
@@ -99,4 +104,4 @@ def test_a_part_that_the_topology_does_not_have_is_refused(nvidia, topology, par
 
 def test_two_servers_without_an_llm_are_refused(nvidia):
     with pytest.raises(PlanError, match="`llm` is not among them"):
-        launch.launches(rtx3090("two_servers"), ("whisper", "chat", "triage"), nvidia)
+        launch.launch(rtx3090("two_servers"), ("whisper", "chat", "triage"), "text", nvidia)

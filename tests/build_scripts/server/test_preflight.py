@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import child_process, paths
+from build_scripts import child_process, container, paths
 from build_scripts.engines import build
 from build_scripts.errors import ServerError
-from build_scripts.memory import kv_cache
+from build_scripts.memory.deployment import deploy
 from build_scripts.plans import plan, speaker_pipeline, topology
 from build_scripts.server import launch, preflight
 from build_scripts.server.served import Served
@@ -23,7 +23,7 @@ from onecard import manifest
 def served(name: str, *, runtime: str = "nvidia", models: tuple[str, ...] | None = None) -> Served:
     loaded = plan.load(name)
     found = dataclasses.replace(launch.launch(loaded), runtime=runtime, models=models)  # type: ignore[arg-type]
-    return Served(loaded, found, kv_cache.knobs(loaded))
+    return Served(deploy(loaded), found)
 
 
 def make(root: Path, *directories: str) -> None:
@@ -59,8 +59,9 @@ def test_a_server_of_a_part_wants_that_part(tmp_path: Path) -> None:
 
 def test_engines_of_another_plan_than_the_one_that_is_served_are_a_warning(tmp_path: Path) -> None:
     found = served("rtx3090")
+    plan = found.deployment.plan
     make(
-        tmp_path, *build.directories(found.plan), speaker_pipeline.directory(found.plan)
+        tmp_path, *build.directories(plan), speaker_pipeline.directory(plan)
     )  # nobody recorded what they were made of
     warnings = preflight.check_engines(found, None, tmp_path)
     assert warnings[0] == (
@@ -75,9 +76,10 @@ def test_engines_of_another_plan_than_the_one_that_is_served_are_a_warning(tmp_p
 
 def test_a_language_that_is_not_fetched_yet_is_a_warning(tmp_path: Path) -> None:
     found = served("rtx3090", runtime="embedded")
-    make(tmp_path, *build.directories(found.plan), speaker_pipeline.directory(found.plan))
-    align = dataclasses.replace(found.plan.align, languages=("de",))
-    more = dataclasses.replace(found, plan=dataclasses.replace(found.plan, align=align))
+    plan = found.deployment.plan
+    make(tmp_path, *build.directories(plan), speaker_pipeline.directory(plan))
+    align = dataclasses.replace(plan.align, languages=("de",))
+    more = dataclasses.replace(found, deployment=deploy(dataclasses.replace(plan, align=align)))
     assert preflight.check_engines(more, None, tmp_path) == [
         "warning: engines/rtx3090/align/de is not made yet, so words of that language are timed in "
         "proportion to the text; `make engines PLAN=rtx3090` makes them, in the container and on "
@@ -122,3 +124,9 @@ def test_it_is_said_before_triton_starts(tmp_path: Path) -> None:
     assert ran.returncode == ServerError.exit_code
     assert "engines that are not made yet: engines/a40/whisper" in ran.stderr
     assert "starting Triton" not in ran.stdout
+
+
+def test_the_shared_memory_that_messages_ask_for_is_what_compose_gives() -> None:
+    compose = (paths.ROOT / "docker/compose.yml").read_text(encoding="utf-8")
+    assert f"shm_size: {container.SHM_SIZE}b " in compose
+    assert f"`--shm-size={container.SHM_SIZE}`" in Path("docs/gpu.md").read_text(encoding="utf-8")

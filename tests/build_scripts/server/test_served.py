@@ -13,8 +13,8 @@ from tritonclient.grpc import model_config_pb2 as pb
 from build_scripts import arguments as dial
 from build_scripts import paths
 from build_scripts.errors import PlanError, ServerError
-from build_scripts.memory import kv_cache as knobs
-from build_scripts.server import served, settings
+from build_scripts.memory.deployment import deploy
+from build_scripts.server import launch, served, settings
 from build_scripts.server.settings import Settings
 
 TURNED = {"MAX_ATTENTION_WINDOW_SIZE": "4096", "WHISPER_MAX_TOKENS_IN_KV_CACHE": "12288"}
@@ -41,7 +41,7 @@ def config(path: Path) -> dict[str, str]:
 def test_the_plans_own_knobs_need_no_copy(tmp_path, monkeypatch, said):
     one = asked("cpu", tmp_path, monkeypatch)
     found = served.read(one, said.append, {})
-    assert found.knobs == knobs.knobs(found.plan)
+    assert not found.deployment.is_overridden
     assert served.repository_of(one, found, said.append) == paths.MODEL_REPOSITORY
     assert not list(tmp_path.iterdir())
     assert said == []
@@ -71,8 +71,9 @@ def test_turned_knobs_reach_the_engines_and_their_callers(tmp_path, monkeypatch,
 def test_a_plan_that_was_edited_since_is_served_as_it_is_now(tmp_path, monkeypatch, said):
     one = asked("cpu", tmp_path, monkeypatch)
     found = served.read(one, said.append, {})
-    chat = dataclasses.replace(found.plan.chat, max_tokens=99)
-    edited = dataclasses.replace(found, plan=dataclasses.replace(found.plan, chat=chat))
+    plan = found.deployment.plan
+    chat = dataclasses.replace(plan.chat, max_tokens=99)
+    edited = dataclasses.replace(found, deployment=deploy(dataclasses.replace(plan, chat=chat)))
     copy = served.repository_of(one, edited, said.append)
     assert config(copy / "chat" / "config.pbtxt")["max_tokens"] == "99"
     assert "model_repository/ is not what plan cpu renders" in said[0]
@@ -83,7 +84,8 @@ def test_a_plan_that_nobody_rendered_is_not_served_with_another_ones_files(
 ):
     one = asked("rtx3090", tmp_path, monkeypatch)
     found = served.read(one, said.append, {})
-    mine = dataclasses.replace(found, plan=dataclasses.replace(found.plan, name="mycard"))
+    plan = dataclasses.replace(found.deployment.plan, name="mycard")
+    mine = dataclasses.replace(found, deployment=deploy(plan))
     copy = served.repository_of(one, mine, said.append)
     path = copy / "llm" / "configs" / "mycard.pbtxt"
     assert config(path)["gpt_model_path"] == "engines/mycard/llm"
@@ -99,7 +101,7 @@ def test_a_plan_that_is_not_checked_in_is_served_from_a_rendered_copy(tmp_path, 
     )
     models = {path.name for path in paths.MODEL_REPOSITORY.iterdir()}
     assert {path.parent.name for path in copy.glob("*/1")} == models
-    command = settings.command(dataclasses.replace(one, repository=copy), "s", found.launch)
+    command = launch.triton_command(dataclasses.replace(one, repository=copy), "s", found.launch)
     assert f"--model-repository={copy}" in command
     assert "--model-config-name=rtx4090" in command
 

@@ -15,8 +15,8 @@ from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 from scipy.cluster import hierarchy
 
+from build_scripts.memory.deployment import resolve
 from build_scripts.model_repository import models
-from build_scripts.plans import plan
 from onecard import audio
 from onecard.audio import windows
 from onecard.detection import segmentation
@@ -29,7 +29,7 @@ from onecard.options.transcribe import TranscribeOptions
 from tests.speakers import annotation, whole
 
 LIMITS = audio.Limits(600.0, 1 << 28)
-PARAMETERS = models.models(plan.load("cpu"))["diarize"].parameters
+PARAMETERS = models.models(resolve("cpu"))["diarize"].parameters
 OPTIONS = TranscribeOptions()
 NO_SCORES = np.zeros((0, 293, 3), np.float32)
 

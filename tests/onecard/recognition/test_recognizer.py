@@ -16,8 +16,8 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer as ReferenceTokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
+from build_scripts.memory.deployment import resolve
 from build_scripts.model_repository import models
-from build_scripts.plans import plan
 from evaluation import recordings
 from evaluation.metrics import Counts, word_errors
 from onecard.audio import to_float
@@ -29,9 +29,7 @@ from onecard.options.transcribe import TranscribeOptions
 from onecard.recognition import recognizer as recognition
 from onecard.recognition.engine import Answer, Decode, Decoded
 
-CONFIG = parameters.parse(
-    recognition.Config, models.models(plan.load("cpu"))["recognize"].parameters
-)
+CONFIG = parameters.parse(recognition.Config, models.models(resolve("cpu"))["recognize"].parameters)
 DIRECTORY = Path(CONFIG.engine_dir)
 # WER of faster-whisper on the same chunks with the same options, plus this.
 WER_MARGIN = 0.01

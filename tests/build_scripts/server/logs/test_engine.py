@@ -10,9 +10,9 @@ import re
 import pytest
 
 from build_scripts.errors import ServerError
+from build_scripts.memory.deployment import resolve
 from build_scripts.model_repository import models as serving
 from build_scripts.model_repository.models import ModelPlan
-from build_scripts.plans import plan
 from build_scripts.server.logs import engine
 from build_scripts.server.logs.engine import EngineLog
 
@@ -49,7 +49,7 @@ WHISPER = (
 
 @pytest.fixture
 def engines() -> dict[str, ModelPlan]:
-    models = serving.models(plan.load("rtx3090"))
+    models = serving.models(resolve("rtx3090"))
     return {name: models[name] for name in ("llm", "whisper")}
 
 

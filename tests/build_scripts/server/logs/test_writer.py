@@ -177,7 +177,7 @@ def test_logs_of_servers_that_are_gone_are_bounded_in_bytes(tmp_path: Path) -> N
 
 
 def test_the_writer_needs_no_packages() -> None:
-    code = "import build_scripts.log_writer"
+    code = "import build_scripts.server.logs.writer"
     subprocess.run(
         [
             sys.executable,

@@ -11,13 +11,13 @@ import pytest
 from build_scripts import gpus, paths
 from build_scripts.errors import PlanError, ServerError
 from build_scripts.gpus import Gpu
-from build_scripts.memory import kv_cache
-from build_scripts.memory.fit import refit
-from build_scripts.memory.ledger import ledger
+from build_scripts.memory.deployment import deploy
+from build_scripts.memory.fit import fit_plan
+from build_scripts.memory.ledger import compute_ledger
 from build_scripts.plans import plan, topology
 from build_scripts.plans.schema import Plan, Serving, Topology
 from build_scripts.server import launch
-from build_scripts.server.monitoring import vram, vram_faults
+from build_scripts.server.monitoring import vram, vram_report
 from build_scripts.server.monitoring.vram import NoWatch, VramWatch
 from tests.build_scripts.fake_nvml import GIB, FakeCard, FakeNvml
 
@@ -64,19 +64,19 @@ def reference(topology: Topology = "one_process") -> Plan:
 
 def made(machine: Machine, nvidia: Path, one: Plan, part: topology.Part = "all") -> VramWatch:
     started = launch.launch(one, MODELS, part, nvidia)
-    found = vram.watch(one, started, kv_cache.knobs(one), machine.said.append, machine.read)
+    found = vram.watch(deploy(one), started, machine.said.append, machine.read)
     assert isinstance(found, VramWatch)
     found._sleep = lambda seconds: None
     return found
 
 
 def planned(one: Plan) -> dict[str, int]:
-    return ledger(one).by_process()
+    return compute_ledger(one, {}).by_process()
 
 
 def load_all(machine: Machine, watch: VramWatch, one: Plan) -> None:
     """Every process takes its share less 50 MiB, the server with one engine after the other."""
-    shares, less = ledger(one).by_owner(), 50 * 2**20
+    shares, less = compute_ledger(one, {}).by_owner(), 50 * 2**20
     server = shares["tritonserver"] + shares["tritonserver, llm"] - less
     steps = {
         "llm": {SERVER: server},
@@ -102,7 +102,7 @@ def test_what_is_planned_and_what_is_held_side_by_side(nvidia, names):
     for process, size in planned(one).items():
         held = RESERVED if process == "driver" else size - 50 * 2**20
         assert rows[process].measured_bytes == held, process
-    assert table.counted_bytes == ledger(one).total_bytes
+    assert table.counted_bytes == compute_ledger(one, {}).total_bytes
     assert machine.said == []
     server = planned(one)["tritonserver"] / GIB
     wanted = ["tritonserver", f"{server:.2f}", "GiB", f"{server - 50 / 1024:.2f}", "GiB"]
@@ -159,7 +159,7 @@ def test_a_model_that_takes_its_share_and_the_headroom_is_refused_at_once(nvidia
     one, machine = reference(), Machine(NAMES)
     watch = made(machine, nvidia, one)
     watch.before()
-    shares = ledger(one).by_owner()
+    shares = compute_ledger(one, {}).by_owner()
     due = shares["tritonserver"] + shares["tritonserver, llm"]  # not what Whisper is to take
     machine.held = {SERVER: due + 2 * GIB}
     watch.on_loaded("llm")
@@ -185,7 +185,7 @@ def test_contexts_of_the_stated_range_become_ready(nvidia, context_mib):
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
-    contexts = [line for line in ledger(one).lines if line.name == "CUDA context"]
+    contexts = [line for line in compute_ledger(one, {}).lines if line.name == "CUDA context"]
     counted = next(line.bytes for line in contexts if line.process == "tritonserver")
     machine.held[SERVER] = planned(one)["tritonserver"] - counted + context_mib * 2**20
     assert watch.verify().counted_bytes <= 22 * GIB
@@ -203,17 +203,17 @@ def test_the_cure_for_an_engine_makes_room_for_it_and_measures_nothing(nvidia):
     assert "make measure" not in cure
     asked = re.search(r"VRAM_GIB=([\d.]+)`", cure)
     assert asked is not None
-    given = refit(plan.with_vram(one, float(asked[1]))).plan
+    given = fit_plan(plan.with_vram(one, float(asked[1])), {}).plan
     smaller = plan.with_vram(given, 24.0)
-    assert ledger(smaller).total_bytes + more <= 22 * GIB
+    assert compute_ledger(smaller, {}).total_bytes + more <= 22 * GIB
     headroom = re.search(r"card\.headroom_gib to ([\d.]+)", cure)
     assert headroom is not None
-    assert ledger(one).total_bytes + more <= (24 - float(headroom[1])) * GIB
+    assert compute_ledger(one, {}).total_bytes + more <= (24 - float(headroom[1])) * GIB
 
 
 def test_what_make_measure_measures_is_told_to_be_measured():
-    assert "make measure" in vram_faults.cure("align")
-    assert "make measure" not in vram_faults.cure("tritonserver")
+    assert "make measure" in vram_report.cure("align")
+    assert "make measure" not in vram_report.cure("tritonserver")
 
 
 def test_what_is_still_to_come_must_be_free(nvidia):
@@ -263,11 +263,11 @@ def test_of_two_servers_each_counts_its_own_part_and_leaves_room_for_the_other(n
 
 def test_pools_that_the_environment_turned_are_what_is_planned(nvidia):
     one = reference()
-    caps = kv_cache.overridden(one, {"MAX_TOKENS_IN_KV_CACHE": "6144",
-                                  "MAX_ATTENTION_WINDOW_SIZE": "6144"})  # fmt: skip
+    turned = {"MAX_TOKENS_IN_KV_CACHE": "6144", "MAX_ATTENTION_WINDOW_SIZE": "6144"}
+    deployment = deploy(one, environment=turned)
     machine = Machine()
     started = launch.launch(one, MODELS, nvidia=nvidia)
-    watch = vram.watch(one, started, caps, machine.said.append, machine.read)
+    watch = vram.watch(deployment, started, machine.said.append, machine.read)
     assert isinstance(watch, VramWatch)
     less = planned(one)["tritonserver"] - watch._planned["tritonserver"]
     assert less == 2048 * 160 * 1024
@@ -275,11 +275,11 @@ def test_pools_that_the_environment_turned_are_what_is_planned(nvidia):
 
 def test_without_a_card_or_a_driver_nobody_watches(nvidia):
     cpu, one, said = plan.load("cpu"), reference(), []
-    without = vram.watch(cpu, launch.launch(cpu), kv_cache.knobs(cpu), said.append)
+    without = vram.watch(deploy(cpu), launch.launch(cpu), said.append)
     assert isinstance(without, NoWatch)
     assert said == []
     started = launch.launch(one, MODELS, nvidia=nvidia)
-    none = vram.watch(one, started, kv_cache.knobs(one), said.append, lambda: [])
+    none = vram.watch(deploy(one), started, said.append, lambda: [])
     none.before()
     none.on_loaded("llm")
     assert none.verify() is None

@@ -1,11 +1,12 @@
-"""The recipe that onecard generalises, by the same arithmetic: Ollama's memory for a GGUF model.
+"""Ollama's memory for a GGUF model, by the arithmetic of the ledger.
 
-Its sums are held against what the recipe's author measured, as a check of the arithmetic.
+Tests compare its sums with what an author measured, as a check of that arithmetic.
 """
 
 from __future__ import annotations
 
-from build_scripts.memory.lines import MIB, Line
+from build_scripts.console import MIB
+from build_scripts.memory.line import Line
 from build_scripts.memory.shapes import LLMS, LlmShape
 
 PROCESS = "ollama"
