@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NoReturn
 
@@ -100,9 +101,24 @@ def _without_texts(text: str) -> str:
     return _TEXT.sub("", text.replace(r"\\", "").replace(r"\"", ""))
 
 
+class Json(str):
+    """A document that is JSON text already; `write` puts it into an object as it is."""
+
+
 def write(document: Any) -> str:
-    """JSON that UTF-8 can carry, with U+FFFD in place of each half of a character."""
-    return valid(json.dumps(document, ensure_ascii=False))
+    """JSON that UTF-8 can carry, with U+FFFD in place of each half of a character.
+
+    A member of `document` that is `Json` is neither read nor checked.
+    """
+    if not isinstance(document, Mapping) or not any(
+        isinstance(value, Json) for value in document.values()
+    ):
+        return valid(json.dumps(document, ensure_ascii=False))
+    members = (
+        f"{write(name)}: {value if isinstance(value, Json) else write(value)}"
+        for name, value in document.items()
+    )
+    return "{" + ", ".join(members) + "}"
 
 
 def valid(text: str) -> str:

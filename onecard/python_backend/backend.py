@@ -222,7 +222,7 @@ def to_tensor(name: str, value: Any) -> Any:
     return pb_utils.Tensor(name, value[np.newaxis])
 
 
-def reply(**outputs: str | np.ndarray[Any, Any]) -> Response:
+def reply(**outputs: str | bytes | np.ndarray[Any, Any]) -> Response:
     return pb_utils.InferenceResponse([to_tensor(name, value) for name, value in outputs.items()])
 
 
@@ -373,7 +373,7 @@ class Caller:
         self.is_gone = self._sender.is_cancelled
 
     def send(self, event: Event) -> None:
-        self._sender.send(reply(EVENT=documents.write(event)))
+        self._sender.send(reply(EVENT=documents.write(event).encode()))
 
     def end(self, error: Exception | None) -> None:
         """The end, with `error` if there is one; with less of it rather than not at all."""

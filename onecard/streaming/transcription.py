@@ -21,6 +21,7 @@ import numpy.typing as npt
 from onecard.audio import SAMPLE_RATE
 from onecard.audio.spool import Rows, Spool
 from onecard.audio.windows import SEGMENTATION
+from onecard.documents import Json
 from onecard.errors import Cancelled
 from onecard.options.transcribe import TranscribeOptions
 from onecard.streaming.admission import Gate
@@ -104,7 +105,6 @@ def events(
     Raises:
         InvalidRequest, Unavailable: as the called models do.
     """
-    settings = options.to_json()
     yield _progress("decode_audio", 0, 1)
     with (
         Spool() as pcm,
@@ -114,7 +114,8 @@ def events(
     ):
         with audio:
             clip = recording.decode(audio)
-        speech = yield from recording.detect(scores)
+        speech_json = yield from recording.detect(scores)
+        speech = json.loads(speech_json)
         turns = recording.pool.submit(recording.diarize, scores)
         aligned: list[Document] = []
         num_chunks = len(speech["chunks"])
@@ -128,15 +129,10 @@ def events(
         yield recording.diarized()
         while not wait((turns,), PROGRESS_S).done:
             yield recording.diarized()
-        labelled = call(
-            "label",
-            CLIP=clip,
-            SPEECH=json.dumps(speech),
-            ALIGNED=json.dumps(join(aligned)),
-            TURNS=turns.result(),
-            OPTIONS=settings,
+        result = recording.label(
+            CLIP=clip, SPEECH=speech_json, ALIGNED=json.dumps(join(aligned)), TURNS=turns.result()
         )
-        yield {"event": "result", "result": json.loads(labelled["RESULT"])}
+        yield {"event": "result", "result": result}
 
 
 def result(events: Iterator[Event]) -> Event:
@@ -155,6 +151,7 @@ class _Recording:
         self._call = call
         self._pcm = pcm
         self._options = options
+        self._options_json = options.to_json()
         self._config = config
         self._gate = gate
         self._is_over = False
@@ -173,8 +170,7 @@ class _Recording:
     def decode(self, audio: Spool) -> str:
         """CLIP; comes before everything else."""
         files = {"AUDIO_FILE": audio.reference, "PCM_FILE": self._pcm.reference}
-        settings = self._options.to_json()
-        found = self._call("decode_audio", ("CLIP",), OPTIONS=settings, **files)
+        found = self._call("decode_audio", ("CLIP",), OPTIONS=self._options_json, **files)
         self._num_samples = self._pcm.num_samples
         self._length_s = self._num_samples / SAMPLE_RATE
         self._left_s = {"recognize": self._length_s, "diarize": self._length_s}
@@ -184,7 +180,7 @@ class _Recording:
         clip: str = found["CLIP"]
         return clip
 
-    def detect(self, scores: Rows) -> Generator[Event, None, Document]:
+    def detect(self, scores: Rows) -> Generator[Event, None, str]:
         """SPEECH of the whole, and `scores`; yields progress."""
         pieces = self._pieces()
         if len(pieces) < 2 or self._options.vad_method != "pyannote":
@@ -200,7 +196,7 @@ class _Recording:
             known: dict[str, Any] = {"NUM_SAMPLES": self._length()}
             known["SCORES_FILE"] = scores.reference
             found = self._run("detect_speech", ("SPEECH",), **known)
-        speech: Document = json.loads(found["SPEECH"])
+        speech: str = found["SPEECH"]
         return speech
 
     def diarize(self, scores: Rows) -> str:
@@ -228,6 +224,11 @@ class _Recording:
             self._left_s["diarize"] = self._length_s * (
                 1 - self._num_diarized / self._num_to_diarize
             )
+
+    def label(self, **documents: str) -> Json:
+        """RESULT, as `label` wrote it: an hour's has two million characters."""
+        found = self._call("label", OPTIONS=self._options_json, **documents)
+        return Json(found["RESULT"])
 
     def diarized(self) -> Event:
         """Progress of `diarize`."""
@@ -275,11 +276,10 @@ class _Recording:
         **inputs: Any,
     ) -> Mapping[str, Any]:
         """Call `model` when it is this recording's turn."""
-        settings = self._options.to_json()
         with self._gate.turn(model, max(self._left_s.values()), self._check):
             self._check()
             try:
-                return self._call(model, outputs, OPTIONS=settings, **inputs)
+                return self._call(model, outputs, OPTIONS=self._options_json, **inputs)
             except Exception:
                 self._check()  # what it was to read may be gone for that reason
                 raise

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from onecard import audio
+from onecard import audio, documents
 from onecard.audio import spool, windows
 from onecard.contract import pipeline
 from onecard.errors import Cancelled, InvalidRequest
@@ -108,11 +108,23 @@ def test_segments_arrive_in_order_and_add_up_to_the_result(num_chunks):
     models = Models(num_chunks)
     found = list(events(models))
     told = [s for e in found if e["event"] == "segments" for s in e["segments"]]
-    result = found[-1]["result"]
+    result = json.loads(found[-1]["result"])
     assert found[-1]["event"] == "result"
     assert told == result["segments"] == [{"text": str(float(n))} for n in range(num_chunks)]
     assert result["warnings"] == ["same"]
     assert result["aligners"] == {"ctc": num_chunks}
+
+
+def test_the_result_arrives_as_label_wrote_it():
+    """Spaces that no writer of ours makes show that nobody reads it and writes it again."""
+    text = '{"text" :  "Stra\u00dfe \u20ac",\n "score": 1.50}'
+
+    class Labelled(Models):
+        def label(self, **_):
+            return {"RESULT": text}
+
+    last = list(events(Labelled(1)))[-1]
+    assert documents.write(last) == '{"event": "result", "result": ' + text + "}"
 
 
 def test_the_first_group_tells_the_others_the_language():
