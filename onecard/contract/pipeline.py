@@ -63,6 +63,11 @@ TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diar
 ENSEMBLE = "transcribe"
 CALLS = "calls"  # parameter of a config.pbtxt: the models that a model calls, comma-separated
 OWNER_HEADER = "onecard-control"  # of a request, with the server's secret: all is let through
+# Parameters of a request. A failed call from model to model arrives with its message and always
+# the code INTERNAL (seen in Triton 2.51), so these calls ask for the code in the message.
+CODE_IN_MESSAGE = "code_in_message"
+# Which part of which upload a request holds, and whether it is the last one.
+UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
 TRANSCRIBE = Model((AUDIO, OPTIONS), (RESULT,))
 
 # Engines, whose tensors are NVIDIA's contract: `onecard.trtllm`. True: it is decoupled, to stream.

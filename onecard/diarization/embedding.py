@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from onecard import manifest
+from onecard.audio import SAMPLE_RATE
 from onecard.networks.compiled import Compiled
 
 with warnings.catch_warnings():
@@ -31,7 +32,6 @@ with warnings.catch_warnings():
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 
-SAMPLE_RATE = 16_000
 WINDOW_SAMPLES = 400  # 25 ms
 HOP_SAMPLES = 160  # 10 ms
 NUM_MELS = 40

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from onecard import documents
+from onecard.contract import pipeline
 from onecard.errors import InvalidRequest, named, shown
 from onecard.options import names as option_names
 
@@ -33,11 +34,10 @@ MAX_LETTERS = 2**22  # of OPTIONS; a schema, a prompt and hot words have some th
 _WANTED = "a JSON object, or `{}` for the defaults"
 
 # Parameters of a request that are no options. The first row is Triton's: it reads them itself, and
-# leaves them to the model where they come by way of `generate`. The second is ours
-# (`onecard.backend`, `onecard.uploads`).
+# leaves them to the model where they come by way of `generate`. The second is ours.
 _NO_OPTIONS = {
     "binary_data_output", "headers", "id", "priority", "timeout",
-    "code_in_message", "upload", "part", "is_last",
+    pipeline.CODE_IN_MESSAGE, pipeline.UPLOAD, pipeline.PART, pipeline.IS_LAST,
 }  # fmt: skip
 # Triton's own, and HTTP headers where an operator forwards them (`--http-header-forward-pattern`).
 _NO_OPTION_PREFIXES = ("sequence_", "triton_", "x-", "traceparent", "tracestate")
@@ -233,5 +233,5 @@ class _Option:
 
 @functools.cache
 def _table(kind: type) -> Mapping[str, _Option]:
-    """Each field's option; made once, because reading annotations takes most of a request's time."""
+    """Each field's option; made once, because reading annotations takes longer than the rest."""
     return {name: _Option.from_hint(hint) for name, hint in typing.get_type_hints(kind).items()}

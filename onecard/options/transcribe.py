@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from onecard.audio import encodings
+from onecard.contract import whisper
 from onecard.errors import InvalidRequest
 from onecard.options import fields, languages
 
 MAX_SPEAKERS = 64
 MAX_BEAM_SIZE = 16
-# Whisper's encoder takes 30 s; a longer chunk would be cut by it (openai/whisper, audio.py).
-MAX_CHUNK_SIZE_S = 30.0
+MAX_CHUNK_SIZE_S = float(whisper.CHUNK_S)  # the encoder would cut a longer chunk
 MIN_CHUNK_SIZE_S = 1.0
 
 

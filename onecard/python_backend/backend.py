@@ -22,6 +22,7 @@ import triton_python_backend_utils as pb_utils
 from onecard import documents, errors
 from onecard.audio import Pcm, spool
 from onecard.contract import pipeline
+from onecard.contract.pipeline import CODE_IN_MESSAGE
 from onecard.errors import InvalidRequest, Unavailable
 from onecard.options import fields, parameters
 from onecard.options.fields import Options
@@ -31,9 +32,6 @@ from onecard.python_backend.streams import Event
 Request = Any
 Response = Any
 
-# A request parameter of calls from model to model: a failed BLS response arrives with its message
-# and always the code INTERNAL (seen in Triton 2.51), so these calls ask for the code in words.
-CODE_IN_MESSAGE = "code_in_message"
 MAX_LOGGED_LETTERS = 20_000
 # What Triton says of a model whose process ended, until it is loaded again.
 RESTARTING = ("is not healthy", "is not ready", "has no available versions")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from onecard import documents
 from onecard.audio.spool import Spool
+from onecard.contract.pipeline import IS_LAST, PART, UPLOAD
 from onecard.errors import InvalidRequest, Unavailable, named, shown
 from onecard.python_backend.streams import POLL_S
 
@@ -25,9 +26,6 @@ MIN_BYTES_PER_S, GRACE_S = 1_000_000 / 30, 60.0
 MAX_UPLOAD_S = 2 * 3600.0
 MAX_UPLOADS = 64  # at a time
 MAX_SHARES = 4  # of the most that one recording may have, for all that lie on disk
-
-# Parameters of a request. The client's side of it is `onecard_client._wire`.
-UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 from onecard import manifest
 from onecard.audio import SAMPLE_RATE, Pcm
 from onecard.contract import shapes
+from onecard.contract.whisper import CHUNK_S
 from onecard.errors import InvalidRequest, Unavailable
 from onecard.options.transcribe import TranscribeOptions
 from onecard.recognition import fallback
@@ -24,7 +25,7 @@ from onecard.recognition.engine import Answer, Decode, Decoded, Engine
 from onecard.recognition.fallback import Attempt, Chunk, Criteria, Document
 from onecard.recognition.language import Language
 from onecard.whisper.abilities import Abilities
-from onecard.whisper.mel import CHUNK_S, NUM_SAMPLES, log_mel
+from onecard.whisper.mel import NUM_SAMPLES, log_mel
 from onecard.whisper.tokenizer import Tokenizer
 
 

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from onecard.audio import SAMPLE_RATE, Pcm, to_float
+from onecard.contract.whisper import CHUNK_S, NUM_FRAMES
 
-CHUNK_S = 30
 NUM_SAMPLES = CHUNK_S * SAMPLE_RATE
-NUM_FRAMES = 3_000
 
 _FFT = 400
 _HOP = 160
