@@ -107,7 +107,7 @@ def write(directory: Path, manifest: Manifest) -> None:
     (directory / FILENAME).write_text(text, encoding="utf-8")
 
 
-def of(directory: Path, **facts: str) -> Manifest:
+def scan(directory: Path, **facts: str) -> Manifest:
     """The manifest of `directory` as it lies there: every file below it but the manifest itself."""
     files = {
         path.relative_to(directory).as_posix(): sha256(path)

@@ -23,7 +23,7 @@ BLACKWELL = (120, 121)  # where NVRTC of CUDA 12.x was seen to refuse
 _MARK = "doctor: "
 _SCRIPT = f"""
 import json, torch
-from onecard import complex_abs
+from onecard.networks import complex_abs
 found = {{"torch": torch.__version__, "cuda": torch.version.cuda or ""}}
 found["runs"] = torch.cuda.is_available()
 if found["runs"]:

@@ -79,7 +79,7 @@ class Nursery:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._orders.close()
-            _run_child(Order.of(order), source, target, answer)
+            _run_child(Order.from_json(order), source, target, answer)
         for used in (source, target):
             os.close(used)
         self._answers[pid] = answer

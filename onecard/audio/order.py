@@ -38,7 +38,7 @@ class Order:
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def of(cls, line: bytes) -> Order:
+    def from_json(cls, line: bytes) -> Order:
         found = json.loads(line)
         form = found["form"]
         return cls(Limits(**found["limits"]), Choice(**found["choice"]), form and Form(**form))

@@ -319,9 +319,10 @@ def _document(
     """pyannote's DiarizeOutput as a TURNS document."""
     annotation = output.speaker_diarization
     labels, vectors = annotation.labels(), output.speaker_embeddings
+    exclusive = _tracks(output.exclusive_speaker_diarization)
     return turns.document(
-        turns.of(_tracks(annotation), duration_s),
-        turns.one_at_a_time(turns.of(_tracks(output.exclusive_speaker_diarization), duration_s)),
+        turns.from_tracks(_tracks(annotation), duration_s),
+        turns.one_at_a_time(turns.from_tracks(exclusive, duration_s)),
         {} if vectors is None else dict(zip(labels, vectors, strict=True)),
         options,
         engine,

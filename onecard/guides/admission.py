@@ -30,26 +30,6 @@ MAX_GUIDES = 1000
 MAX_KEPT_BYTES = 512 * 2**20
 
 
-def of(engine_dir: str) -> Admission | None:
-    """For the engine in `engine_dir`; None for one that limits its guides itself.
-
-    Raises ManifestError where there is none.
-    """
-    if manifest.read(Path(engine_dir)).backend != "tensorrtllm":
-        return None
-    if not LIBRARY.is_dir():
-        logging.getLogger(__name__).warning(
-            "`%s` is missing, guides are compiled with another xgrammar than the engine's: install "
-            "docker/xgrammar.lock there (`pip install --no-deps --target`)",
-            LIBRARY,
-        )
-    facts = Path(engine_dir) / FACTS
-    size = vocabulary.size(engine_dir)
-    if size is None:
-        size = len(json.loads(facts.read_text(encoding="utf-8"))["encoded_vocab"])
-    return Admission(str(facts), size, str(LIBRARY) if LIBRARY.is_dir() else "")
-
-
 class Admission:
     """Lets guides through to one engine, for one model that calls it.
 
@@ -64,6 +44,26 @@ class Admission:
         self._lock = threading.Lock()
         self._schemas: dict[str, str] = {}  # what became of them
         self._kept: dict[str, int] = {}  # bytes of guides that the engine has
+
+    @classmethod
+    def for_engine(cls, engine_dir: str) -> Admission | None:
+        """The admission to the engine in `engine_dir`; None for one that limits its guides itself.
+
+        Raises ManifestError where there is no engine.
+        """
+        if manifest.read(Path(engine_dir)).backend != "tensorrtllm":
+            return None
+        if not LIBRARY.is_dir():
+            logging.getLogger(__name__).warning(
+                "`%s` is missing, guides are compiled with another xgrammar than the engine's: "
+                "install docker/xgrammar.lock there (`pip install --no-deps --target`)",
+                LIBRARY,
+            )
+        facts = Path(engine_dir) / FACTS
+        size = vocabulary.size(engine_dir)
+        if size is None:
+            size = len(json.loads(facts.read_text(encoding="utf-8"))["encoded_vocab"])
+        return cls(str(facts), size, str(LIBRARY) if LIBRARY.is_dir() else "")
 
     def ready(self, guide: Guide, check: Check) -> Guide:
         """The guide as the engine is to have it: a schema becomes a grammar that it follows alike.

@@ -278,7 +278,9 @@ def _letter(ranges: Ranges) -> _Part:
         ends = ("-".join(map(_written, sorted({low, high}))) for low, high in plain)
         return _Part(f"[{''.join(ends)}]", 1, 1, letter=True)
     escaped = [
-        _ESCAPES[letter] for letter in _ESCAPES if letters.intersection(ranges, letters.of(letter))
+        _ESCAPES[letter]
+        for letter in _ESCAPES
+        if letters.intersection(ranges, letters.to_ranges(letter))
     ]
     if not escaped:
         raise Unfollowed("a place where no letter can stand that JSON shows as it is")

@@ -30,7 +30,7 @@ _PLACES: tuple[tuple[Any, str], ...] = (
 _originals: dict[tuple[Any, str], Callable[..., Any]] = {}
 
 
-def of(values: Tensor) -> Tensor:
+def magnitude(values: Tensor) -> Tensor:
     """|values|, real, of any complex tensor, from its parts."""
     return torch.hypot(values.real, values.imag)
 
@@ -83,10 +83,10 @@ def is_installed() -> bool:
 
 def _bridged(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
-    def magnitude(input: Any, *arguments: Any, **options: Any) -> Any:
+    def bridged(input: Any, *arguments: Any, **options: Any) -> Any:
         if not isinstance(input, Tensor) or not input.is_complex():
             return original(input, *arguments, **options)
         out = options.get("out")
-        return of(input) if out is None else out.copy_(of(input))
+        return magnitude(input) if out is None else out.copy_(magnitude(input))
 
-    return magnitude
+    return bridged

@@ -68,7 +68,7 @@ def asked(kind: type[Any], text: str | bytes, parameters: str = "") -> dict[str,
             option with one value in OPTIONS and another one among the parameters.
     """
     found = _object(text)
-    options = _table(kind)  # type: ignore[arg-type]  # mypy: `type[Any]` is not hashable
+    options = table(kind)  # type: ignore[arg-type]  # mypy: `type[Any]` is not hashable
     verify_names("OPTIONS", found, options)
     found = {name: options[name].number(value) for name, value in found.items()}
     for name, value in _beside(parameters, options).items():
@@ -99,7 +99,7 @@ def _object(text: str | bytes) -> dict[str, Any]:
     return found
 
 
-def _beside(parameters: str, options: Mapping[str, _Option]) -> dict[str, Any]:
+def _beside(parameters: str, options: Mapping[str, Option]) -> dict[str, Any]:
     """The options among a request's parameters."""
     found = _parameters(parameters)
     if not _is_time(found.get("timeout", 0)):
@@ -139,7 +139,7 @@ def _parameters(text: str) -> dict[str, Any]:
     return found
 
 
-def _parameter(value: Any, option: _Option) -> Any:
+def _parameter(value: Any, option: Option) -> Any:
     if isinstance(value, str) and option.reads_json(value):
         try:
             value = documents.read("", value, "")
@@ -166,8 +166,8 @@ def wrong(name: str, value: object, wanted: str) -> InvalidRequest:
 
 def verify_types(options: Any) -> None:
     """Refuse a field of a type that its annotation does not allow; of `list[str]`, the list."""
-    table = _table(type(options))  # type: ignore[arg-type]  # mypy: `type[Any]` is not hashable
-    for name, option in table.items():
+    known = table(type(options))  # type: ignore[arg-type]  # mypy: `type[Any]` is not hashable
+    for name, option in known.items():
         value = getattr(options, name)
         if not option.accepts(value):
             raise wrong(name, value, option.wanted)
@@ -186,7 +186,7 @@ def verify_ranges(options: Any, ranges: Mapping[str, tuple[float, float]]) -> No
 
 
 @dataclass(frozen=True)
-class _Option:
+class Option:
     """What one option may be, as its field's annotation says."""
 
     types: tuple[type, ...]  # JSON's idea of them: an int is a float, a bool is neither
@@ -194,7 +194,7 @@ class _Option:
     wanted: str  # for messages
 
     @classmethod
-    def from_hint(cls, hint: Any) -> _Option:
+    def from_hint(cls, hint: Any) -> Option:
         is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
         members = typing.get_args(hint) if is_union else (hint,)
         choices = [
@@ -232,6 +232,6 @@ class _Option:
 
 
 @functools.cache
-def _table(kind: type) -> Mapping[str, _Option]:
+def table(kind: type) -> Mapping[str, Option]:
     """Each field's option; made once, because reading annotations takes longer than the rest."""
-    return {name: _Option.from_hint(hint) for name, hint in typing.get_type_hints(kind).items()}
+    return {name: Option.from_hint(hint) for name, hint in typing.get_type_hints(kind).items()}

@@ -232,7 +232,7 @@ class _About:
     parameters: str = ""
 
     @classmethod
-    def of(cls, request: Request) -> _About:
+    def from_request(cls, request: Request) -> _About:
         found = {}
         for name in ("request_id", "parameters"):
             with contextlib.suppress(Exception):  # such as UnicodeDecodeError
@@ -276,7 +276,7 @@ def answer(
             try:
                 responses.append(respond(request))
             except Exception as error:  # the boundary: nothing may escape into the stub
-                responses.append(refusal(error, *astuple(_About.of(request))))
+                responses.append(refusal(error, *astuple(_About.from_request(request))))
     malloc.trim()
     return responses
 
@@ -366,7 +366,7 @@ class Caller:
 
     def __init__(self, request: Request) -> None:
         self._sender = request.get_response_sender()
-        self._about = _About.of(request)
+        self._about = _About.from_request(request)
         self.timeout_s = request.timeout() / 1e6 or fields.timeout_s(self._about.parameters)
         self.is_gone = self._sender.is_cancelled
 

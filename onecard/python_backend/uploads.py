@@ -37,8 +37,8 @@ class Part:
     is_last: bool = True
 
     @classmethod
-    def of(cls, parameters: str) -> Part:
-        """From the parameters of a request, a JSON object as text.
+    def from_parameters(cls, parameters: str) -> Part:
+        """The part that a request with these parameters, a JSON object as text, holds.
 
         Raises InvalidRequest for less than all of them, or values of other types.
         """

@@ -128,7 +128,7 @@ class Criteria:
     prompt_words: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, options: TranscribeOptions) -> Criteria:
+    def from_options(cls, options: TranscribeOptions) -> Criteria:
         return cls(
             options.compression_ratio_threshold,
             options.logprob_threshold,

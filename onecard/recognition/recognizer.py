@@ -167,7 +167,7 @@ class _Request:
     ) -> None:
         self._tokenizer = tokenizer
         self._options = options
-        self._criteria = Criteria.of(options)
+        self._criteria = Criteria.from_options(options)
         self._language = language
         self._suppressed = tokenizer.suppressed(options)
         num_prompt_tokens = len(tokenizer.prompt(language, options))

@@ -25,7 +25,7 @@ class _Waiting:
     left: float
 
 
-class Gate:
+class Admission:
     """Lets `places` through at a time, and of each lane no more than it has. Threads share one.
 
     Args:

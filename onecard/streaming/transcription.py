@@ -1,7 +1,7 @@
 """A transcription told as events while it runs: progress, segments as they are ready, the result.
 
-`call` runs a model. Every piece passes a gate, so that a short recording never waits for the whole
-of a long one, and is cut from a file, so that memory hardly grows with its length.
+`call` runs a model. Every piece waits for admission, so that a short recording never waits for the
+whole of a long one. Pieces are cut from a file, so that memory hardly grows with the length.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from onecard.audio.windows import SEGMENTATION
 from onecard.documents import Json
 from onecard.errors import Cancelled
 from onecard.options.transcribe import TranscribeOptions
-from onecard.streaming.admission import Gate
+from onecard.streaming.admission import Admission
 
 Event = dict[str, Any]
 Document = dict[str, Any]
@@ -61,15 +61,15 @@ class Config:
             if name != "diarize_in_pieces" and value < 1:
                 raise ValueError(f"{name} is `{value}`, must be at least 1")
 
-    def gate(self) -> Gate:
-        """What the pieces of all recordings pass, with a lane for each model."""
+    def admission(self) -> Admission:
+        """Admission for the pieces of all recordings, with a lane for each model."""
         lanes = {
             "detect_speech": self.detect_places,
             "recognize": self.recognize_places,
             "align": self.align_places,
             "diarize": self.diarize_places,
         }
-        return Gate(self.places, lanes)
+        return Admission(self.places, lanes)
 
 
 class Call(Protocol):
@@ -91,7 +91,7 @@ class Call(Protocol):
 
 
 def events(
-    call: Call, audio: Spool, options: TranscribeOptions, config: Config, gate: Gate
+    call: Call, audio: Spool, options: TranscribeOptions, config: Config, admission: Admission
 ) -> Generator[Event, None, None]:
     """Events of one transcription; closing the generator ends it at the next model call.
 
@@ -110,7 +110,7 @@ def events(
         Spool() as pcm,
         Rows() as scores,
         call.stopping(partial(_close, audio, pcm, scores)),
-        _Recording(call, pcm, options, config, gate) as recording,
+        _Recording(call, pcm, options, config, admission) as recording,
     ):
         with audio:
             clip = recording.decode(audio)
@@ -145,7 +145,12 @@ class _Recording:
     """One recording, piece by piece through the models; when it is left, no more is begun."""
 
     def __init__(
-        self, call: Call, pcm: Spool, options: TranscribeOptions, config: Config, gate: Gate
+        self,
+        call: Call,
+        pcm: Spool,
+        options: TranscribeOptions,
+        config: Config,
+        admission: Admission,
     ) -> None:
         self.pool = ThreadPoolExecutor(MAX_GROUPS_IN_FLIGHT + 1)
         self._call = call
@@ -153,7 +158,7 @@ class _Recording:
         self._options = options
         self._options_json = options.to_json()
         self._config = config
-        self._gate = gate
+        self._admission = admission
         self._is_over = False
         self._num_samples = 0
         self._length_s = 0.0
@@ -276,7 +281,7 @@ class _Recording:
         **inputs: Any,
     ) -> Mapping[str, Any]:
         """Call `model` when it is this recording's turn."""
-        with self._gate.turn(model, max(self._left_s.values()), self._check):
+        with self._admission.turn(model, max(self._left_s.values()), self._check):
             self._check()
             try:
                 return self._call(model, outputs, OPTIONS=self._options_json, **inputs)

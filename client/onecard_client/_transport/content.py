@@ -29,7 +29,7 @@ class Content:
         self.failure: OSError | None = None
 
     @classmethod
-    def of(cls, data: bytes) -> Content:
+    def from_bytes(cls, data: bytes) -> Content:
         return cls(io.BytesIO(data), is_owned=True)
 
     def __len__(self) -> int:
@@ -78,4 +78,4 @@ class Content:
 
 def content(found: bytes | Content) -> Content:
     """`found` as content."""
-    return found if isinstance(found, Content) else Content.of(found)
+    return found if isinstance(found, Content) else Content.from_bytes(found)

@@ -26,7 +26,7 @@ def read_audio(source: AudioSource) -> Content:
     if isinstance(source, Content):
         return source
     if isinstance(source, bytes | bytearray | memoryview):
-        return Content.of(bytes(source))
+        return Content.from_bytes(bytes(source))
     if isinstance(source, str | os.PathLike):
         return _at_path(Path(source))
     if not hasattr(source, "read"):

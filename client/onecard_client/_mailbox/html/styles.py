@@ -88,7 +88,7 @@ class Styles:
                 break
             self._apply(rule, order)
 
-    def of(self, element: LexborNode, style: str | None) -> dict[str, str]:
+    def values(self, element: LexborNode, style: str | None) -> dict[str, str]:
         """The values by name, in lower case; those of `style`, its attribute, among them."""
         declared = self._of_element.get(element.mem_id, [])
         if style:
