@@ -103,7 +103,7 @@ class Chat:
         self._vocab_size = vocab_size
 
     def messages(self, text: str) -> list[Message]:
-        """The conversation of a request, as `onecard.chat_messages` reads it."""
+        """The conversation of a request, as `onecard.chat.messages` reads it."""
         return chat_messages.read(text, self._config.max_seq_len * MAX_JSON_LETTERS_PER_TOKEN)
 
     def events(

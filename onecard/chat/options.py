@@ -1,7 +1,7 @@
 """What a caller may ask of an answer, validated in one place.
 
-Names are OpenAI's, where OpenAI has the option, else vLLM's. Options of theirs that are no fields
-here are `onecard.openai_options`.
+Names are OpenAI's, where OpenAI has the option, else vLLM's. `onecard.chat.openai_options` has the
+options of theirs that are not fields here.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def read(text: str, parameters: str = "") -> ChatOptions:
     """Options from the JSON object `text` (or none) and a request's parameters.
 
     Raises:
-        InvalidRequest: as `onecard.json_options.asked`, what ChatOptions refuses, or an option of
+        InvalidRequest: as `onecard.options.fields.asked`, what ChatOptions refuses, or an option of
             another server that cannot be honoured.
     """
     given = fields.asked(_Asked, text, parameters)

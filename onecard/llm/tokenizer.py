@@ -41,7 +41,7 @@ class Tokenizer(Protocol):
         """How many tokens `text` takes, special ones not being recognised in it."""
 
     def token(self, token_id: int) -> str:
-        """One token as callers see it, special ones included: `onecard.token_texts`."""
+        """One token as callers see it, special ones included: `onecard.llm.token_texts`."""
 
     def detokenizer(self, continued: bool = False) -> Detokenizer:
         """For one answer; `continued`: it goes on from a text."""

@@ -186,7 +186,7 @@ def options(request: Request, kind: type[Options]) -> Options:
         kind: the dataclass whose fields are the options.
 
     Raises:
-        InvalidRequest: as `onecard.json_options.parse`.
+        InvalidRequest: as `onecard.options.fields.parse`.
     """
     document = text(request, "OPTIONS", default="")
     return fields.parse(kind, document, request_parameters(request))
@@ -338,14 +338,14 @@ def call(model: str, /, outputs: Sequence[str] = (), **inputs: Any) -> dict[str,
 
 
 class Calls:
-    """The pipeline's models as one stream calls them (`onecard.streaming.Call`)."""
+    """The pipeline's models as one stream calls them (`onecard.streaming.transcription.Call`)."""
 
     def __init__(
         self,
         check: Callable[[], None],
         stopping: Callable[[Callable[[], None]], contextlib.AbstractContextManager[None]],
     ) -> None:
-        """Those of a stream (`onecard.streams.Stream`)."""
+        """Take `check` and `stopping` of a stream (`onecard.python_backend.streams.Stream`)."""
         self.check = check
         self.stopping = stopping
 
@@ -359,7 +359,7 @@ class Calls:
 
 
 class Caller:
-    """Whoever sent `request` to a decoupled model (`onecard.streams.Caller`).
+    """The sender of `request` to a decoupled model (`onecard.python_backend.streams.Caller`).
 
     The request itself is not kept: Triton holds its tensors for as long as anybody does.
     """

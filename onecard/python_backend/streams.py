@@ -1,6 +1,6 @@
 """Requests that are answered as streams of events: who runs, who waits, and who is gone.
 
-They are Triton's, which `onecard.backend` hands in as callers.
+`onecard.python_backend.backend` hands in Triton's requests as callers.
 """
 
 from __future__ import annotations

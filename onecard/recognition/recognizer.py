@@ -1,7 +1,7 @@
 """Chunks of speech to text: language, prompt, decoding, second tries, an account of each chunk.
 
 The order of things is OpenAI's (openai/whisper, whisper/transcribe.py). An engine is handed in.
-What is good enough is `onecard.attempts`'s.
+`onecard.recognition.fallback` decides what is good enough.
 """
 
 from __future__ import annotations

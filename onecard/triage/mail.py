@@ -27,7 +27,7 @@ _WANTED = 'a list of mails, as in `[{"id": "1", "subject": "Hello", "body": "...
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail; its texts are harmless to show (`onecard.mail_text`).
+    """One mail; its texts are harmless to show (`onecard.triage.sanitize`).
 
     Attributes:
         id: the caller's, which no model ever sees.

@@ -1,7 +1,6 @@
 """Mails to verdicts, told as events: progress, each verdict as it is decided, a summary.
 
-What is asked and what fits is its neighbours' business; the engine is handed in
-(`onecard.generation.Llm`), and it knows nothing of Triton.
+The engine is handed in (`onecard.llm.generation.Llm`).
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ class Triage:
         return options.settings(asked, self._config)
 
     def mails(self, text: str, check: Check = _nothing) -> list[Mail]:
-        """Those of EMAILS, as `onecard.mail.parse` reads them."""
+        """The emails in EMAILS, as `onecard.triage.mail.parse` reads them."""
         return mail.parse(text, max_body_letters(self._config.max_seq_len), check)
 
     def events(

@@ -122,14 +122,14 @@ MODELS = (
 )
 EVENT = "EVENT"
 
-# Parameters of a request that holds a part of the audio (`onecard.uploads` is their other side).
+# Parameters of a request that holds a part of the audio (read by `onecard.python_backend.uploads`).
 UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
 PART_BYTES = 2**20
 # Every BYTES element is preceded by its length: 4 bytes, little-endian (KServe v2, binary data).
 _LENGTH = struct.Struct("<I")
 # A stream carries an error's text and no status, so the models are asked to begin the text with a
-# code (`onecard.backend.refusal`). Triton has a way of its own: the metadata `triton_grpc_error`
-# ends the stream with the status. In 2.51 that can crash the server, at a few errors of a hundred.
+# code (`onecard.python_backend.backend.refusal`). Triton can end the stream with the status instead
+# (the metadata `triton_grpc_error`). In 2.51 that crashes the server at a few errors of a hundred.
 CODE_IN_MESSAGE = "code_in_message"
 
 
