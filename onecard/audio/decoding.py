@@ -17,14 +17,15 @@ from typing import BinaryIO
 import av
 
 from onecard import errors
-from onecard.audio import containers, raw
+from onecard.audio import raw
 from onecard.audio.clip import Choice, Clip, Limits
+from onecard.audio.containers import headers
+from onecard.audio.containers.walker import Data
 from onecard.audio.level import NO_CORRECTION
 from onecard.audio.media import Media, Pass
 from onecard.audio.mixdown import Mixdown, Treatment
 from onecard.audio.order import CONVERT
 from onecard.audio.pcm import SAMPLE_RATE, Blocks, Pcm, Sink, verify_duration
-from onecard.audio.walker import Data
 from onecard.errors import InvalidRequest
 
 # What a file may lack at its end and still be whole: encoder delay, a last partial packet, and
@@ -84,7 +85,7 @@ def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = _AN
     data, file = _opened(source, limits)
     media = Media(data, file, limits.max_audio_s)
     if choice.is_strict and media.cut is not None:
-        raise InvalidRequest(f"AUDIO is cut off: {media.cut}; {containers.CUT}")
+        raise InvalidRequest(f"AUDIO is cut off: {media.cut}; {headers.CUT}")
     warnings = media.warnings()
     done = _first_pass(media, media.track(choice.track, choice.language), choice, sink)
     if media.num_tracks > 1 and choice.track is None:
@@ -242,7 +243,7 @@ def _missing_s(media: Media, done: Pass, choice: Choice, warnings: list[str]) ->
             f"{reached_s:.2f} s"
         )
     if what and choice.is_strict:
-        raise InvalidRequest(f"AUDIO is cut off: {', '.join(what)}; {containers.CUT}")
+        raise InvalidRequest(f"AUDIO is cut off: {', '.join(what)}; {headers.CUT}")
     if what:
         warnings.append(f"the file is cut off: {', '.join(what)}; what is there was taken")
     if done.num_bad:
@@ -250,7 +251,7 @@ def _missing_s(media: Media, done: Pass, choice: Choice, warnings: list[str]) ->
         if choice.is_strict and (done.gaps or duration_s < declared_s - _SHORTFALL_S):
             raise InvalidRequest(
                 f"AUDIO is damaged: {found}, which leaves {duration_s:.2f} of {declared_s:.2f} s; "
-                f"{containers.CUT}"
+                f"{headers.CUT}"
             )
         warnings.append(f"the file is damaged: {found}")
     return round(missing_s, 3)

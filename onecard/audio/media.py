@@ -9,12 +9,12 @@ from typing import Any, BinaryIO
 import av
 import langcodes
 
-from onecard.audio import containers, parts
+from onecard.audio.containers import headers, parts
+from onecard.audio.containers.parts import Part
+from onecard.audio.containers.walker import Data
 from onecard.audio.mixdown import Mixdown, Seen, Treatment
-from onecard.audio.parts import Part
 from onecard.audio.pcm import SAMPLE_RATE, Sink, verify_duration
 from onecard.audio.timeline import Timeline, origin_s
-from onecard.audio.walker import Data
 from onecard.errors import InvalidRequest, clipped
 
 # Demuxers that open other files or addresses which the bytes name, and capture devices: the sender
@@ -69,7 +69,7 @@ class Media:
         self._parts = parts.split(data)
         self._max_audio_s = max_audio_s
         whole: Any = data if len(self._parts) == 1 else memoryview(data)[self._parts[-1].start :]
-        self.cut = containers.cut(whole)
+        self.cut = headers.cut(whole)
         with self._opened(self._parts[0]) as container:
             audio = list(container.streams.audio)
             self._default = audio.index(_best_stream(container))
@@ -175,7 +175,7 @@ class Media:
 
     def _declared_s(self, container: Any) -> float | None:
         name = container.format.name
-        if container.duration is None or not containers.declares_duration(name, self._data):
+        if container.duration is None or not headers.declares_duration(name, self._data):
             return None
         return float(container.duration / av.time_base)
 

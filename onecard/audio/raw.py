@@ -8,8 +8,8 @@ from typing import Any
 import av
 import numpy as np
 
+from onecard.audio.containers.walker import Data
 from onecard.audio.encodings import ENCODINGS
-from onecard.audio.walker import Data
 from onecard.errors import InvalidRequest
 
 # Taken are so many blocks of each channel at a time, to bound memory.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from onecard.audio.walker import MAX_STEPS, Data, Piece, Walker
+from onecard.audio.containers.walker import MAX_STEPS, Data, Piece, Walker
 from onecard.errors import InvalidRequest
 
 CUT = "send the whole file again"
