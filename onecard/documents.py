@@ -1,4 +1,4 @@
-"""JSON from callers, read in one place, and JSON for them, written in one.
+"""Reads JSON from callers and writes JSON for them.
 
 RFC 8259 leaves to each reader how deep it goes, how large its numbers are, what a name means that
 comes twice, and half of a character. Here they are refused or mended, before anything else sees
@@ -93,7 +93,7 @@ def verify_size(name: str, text: str, max_letters: int) -> None:
 
 
 def _num_marks(text: str) -> int:
-    """There is one before each value, save the first."""
+    """Count the marks that precede values: each value but the first has one."""
     return sum(map(text.count, ",[{:"))
 
 

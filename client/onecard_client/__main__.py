@@ -74,7 +74,7 @@ def _wait(error: OnecardError) -> None:
 
 
 def _discard_output() -> None:
-    """What is still buffered would fail once more when Python ends."""
+    """Discards buffered output, which would fail once more when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -53,7 +53,7 @@ class Acoustic:
 
     @classmethod
     def load(cls, directory: Path, device: str, dtype: str, num_threads: int) -> Acoustic:
-        """From a directory in Hugging Face's layout: config.json, vocab.json, model.safetensors.
+        """Load the network of a directory with config.json, vocab.json and model.safetensors.
 
         Raises:
             ManifestError: a file is missing or damaged.

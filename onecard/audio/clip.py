@@ -1,4 +1,4 @@
-"""What is asked of a recording, and what is told of it."""
+"""The request for a recording, and the description of what was decoded."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _KINDS = {kind.__name__: kind for kind in (InvalidRequest, Unavailable)}
 
 
 def always() -> bool:
-    """For those who wait whatever happens."""
+    """Say that the samples are still wanted, for a caller that never leaves."""
     return True
 
 
@@ -192,7 +192,7 @@ def _clip(lines: list[dict[str, Any]], num_bytes: int) -> Clip:
 
 
 def _ended(told: dict[str, Any], num_bytes: int) -> Exception:
-    """What a child's end says that did not answer."""
+    """The error to report for a child that ended without an answer."""
     status = told["status"]
     if status == -signal.SIGXCPU:
         return InvalidRequest(_too_long(f"{told['cpu_s']:.0f} s of CPU time", num_bytes, None))

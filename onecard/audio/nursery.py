@@ -45,7 +45,7 @@ class Nursery:
         self._is_filtering = False
 
     def run(self) -> None:
-        """Until the other end of the socket is closed."""
+        """Decode recordings until the other end of the socket is closed."""
         woken, waker = socket.socketpair()
         for end in (woken, waker):
             end.setblocking(False)
@@ -86,7 +86,7 @@ class Nursery:
         return True
 
     def _end_unwanted(self, ready: set[int]) -> None:
-        """Nothing is sent on these: one that can be read is shut."""
+        """Kill the children whose callers closed their end, on which they send nothing else."""
         for pid, answer in self._answers.items():
             if answer.fileno() in ready:
                 os.kill(pid, signal.SIGKILL)  # still a child, dead or alive, until it is reaped

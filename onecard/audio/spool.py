@@ -121,7 +121,7 @@ class Rows:
         self.close()
 
     def close(self) -> None:
-        """As `Spool.close`."""
+        """Close the file; see `Spool.close`."""
         self._spool.close()
 
     def __len__(self) -> int:

@@ -70,7 +70,7 @@ class ChatOptions:
 
     @property
     def limit(self) -> int | None:
-        """Of the answer's tokens; None is the plan's."""
+        """The most tokens that the answer may have; None is the plan's limit."""
         return self.max_tokens or self.max_completion_tokens
 
     @property

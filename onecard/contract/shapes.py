@@ -1,4 +1,4 @@
-"""The documents that models of the pipeline send each other, checked as those of strangers.
+"""Shapes of the documents that pipeline models exchange; each document is checked as untrusted.
 
 A shape is a type of JSON (`float` is any number), `object` for anything at all, a list of one shape
 for any number of them, a tuple for so many, or an object of shapes by name: one whose name ends in

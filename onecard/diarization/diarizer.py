@@ -286,7 +286,7 @@ class Diarizer:
 
 
 def _directory(config: Config) -> Path | None:
-    """Of the pipeline to load; None: the one from `segmentation` and `embedding`."""
+    """The directory of the pipeline; None for the one made of `segmentation` and `embedding`."""
     if config.pipeline == NO_PIPELINE:
         return None
     directory = Path(config.pipeline)

@@ -1,4 +1,4 @@
-"""Which guides NVIDIA's executor is given: those that were compiled here first, and not too many.
+"""Admits guides to NVIDIA's executor: only those that were compiled here first, and not too many.
 
 It compiles in the thread that makes everybody's tokens, ends all requests where it fails, and keeps
 each guide for ever (NVIDIA/TensorRT-LLM, cpp/tensorrt_llm/batch_manager/guidedDecoder.cpp).

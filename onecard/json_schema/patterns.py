@@ -114,7 +114,7 @@ def _whole(tree: Sequence[Any], shortest: int, longest: float) -> str | None:
 
 
 def _bounded(tree: Sequence[Any], parts: list[_Part], shortest: int, longest: float) -> str | None:
-    """As it is where all it matches is of such a length; else its one open end is bounded."""
+    """The pattern for texts of these lengths: unchanged, or with its one open end bounded."""
     low = sum(part.shortest for part in parts)
     high = sum(part.longest for part in parts)
     if low > longest or high < shortest:

@@ -32,7 +32,7 @@ def meant(schema: Mapping[str, Any]) -> list[str]:
 
 
 def rewritten(kind: str, schema: Schema, place: str, rewriting: Rewriting) -> Schema:
-    """Of `schema`, what is about `kind`.
+    """The part of `schema` that concerns values of type `kind`.
 
     Raises:
         NothingFits: nothing of that type is allowed.

@@ -44,7 +44,7 @@ class Tokenizer(Protocol):
         """One token as callers see it, special ones included: `onecard.llm.token_texts`."""
 
     def detokenizer(self, continued: bool = False) -> Detokenizer:
-        """For one answer; `continued`: it goes on from a text."""
+        """A detokenizer for one answer; `continued` if the answer goes on from a text."""
 
 
 def load(directory: Path | str) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""What somebody meant who gives an option that is not there: by meaning first, then by letters."""
+"""The option that a caller meant by an unknown name: by meaning first, then by spelling."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def warn(message: str) -> None:
 
 
 def _log_failure(what: str, error: Exception) -> None:
-    """Where it may be the text that is wrong, or its length."""
+    """Log an error; never fails, because the text or its length may be what went wrong."""
     lines = "".join(traceback.format_exception(error)).splitlines()
     whole = "\n".join(errors.message(line) for line in (what, *lines))
     with contextlib.suppress(Exception):
@@ -226,7 +226,7 @@ def reply(**outputs: str | bytes | np.ndarray[Any, Any]) -> Response:
 
 @dataclass(frozen=True)
 class _About:
-    """What a request says of itself; empty where it is no UTF-8."""
+    """A request's id and parameters; each is empty if it is not UTF-8."""
 
     request_id: str = ""
     parameters: str = ""

@@ -1,4 +1,4 @@
-"""Memory that was freed: kept for the next time where that is faster, and given back now and then.
+"""glibc malloc settings: reuse large freed blocks, and return free memory now and then.
 
 A process that works through a long recording frees as much as it takes, in pieces that the library
 would rather keep for later; of several processes these add up. Of blocks above 32 MiB it keeps

@@ -29,7 +29,7 @@ RANK_S = 10.0
 
 
 class Caller(Protocol):
-    """Who asked. After `end` nothing of it is called any more."""
+    """The sender of a request. After `end` none of its methods are called."""
 
     timeout_s: float | None  # what the caller allows for the whole answer
 
@@ -41,7 +41,7 @@ class Caller(Protocol):
 def whole(
     events: Generator[E, None, None], join: Callable[[Iterator[E]], E]
 ) -> Generator[E, None, None]:
-    """One event in place of all, made by `join` when they have come; closing it closes them."""
+    """Yield one event that `join` makes of all events; closing this closes `events`."""
     with contextlib.closing(events):
         yield join(events)
 
@@ -75,10 +75,10 @@ class Stream:
 
     @contextlib.contextmanager
     def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
-        """While this is held, cancelling the stream calls `stop`, until it is let go.
+        """Call `stop` repeatedly when the stream is cancelled while this context is open.
 
-        Again and again, because the first call may come before there is anything to stop. `stop`
-        runs in another thread.
+        It is repeated because the first call may come before there is anything to stop. `stop` runs
+        in another thread.
         """
         with self._lock:
             self.check()
@@ -90,7 +90,7 @@ class Stream:
                 self._stops.remove(stop)
 
     def poll(self) -> None:
-        """See whether the caller is gone or its time has passed."""
+        """Cancel the stream if its caller has gone or its time has passed."""
         with self._lock:  # its caller must not be asked once it was told the end
             if self._has_ended or self._reason is not None:
                 return
@@ -212,7 +212,7 @@ class Streams:
         return None
 
     def _run(self, stream: Stream) -> None:
-        """Nothing may escape, or the caller would wait for ever."""
+        """Run `stream` and end it in every case, or its caller would wait indefinitely."""
         error: Exception | None = RuntimeError("the stream's thread ended early")
         try:
             error = stream.run()
@@ -265,7 +265,7 @@ class Streams:
                 stream.poll()
 
     def _dismiss(self) -> None:
-        """Those that wait for nobody need no turn."""
+        """End waiting streams whose caller has gone."""
         with self._changed:
             gone = [waiting for waiting in self._waiting if waiting[1].is_cancelled]
             for waiting in gone:

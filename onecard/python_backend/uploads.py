@@ -96,7 +96,7 @@ class Upload:
         return self._is_whole or self._failure is not None
 
     def wait(self, check: Callable[[], None]) -> None:
-        """Until everything has come.
+        """Wait until all parts have arrived.
 
         Args:
             check: raises where nobody waits for the answer any more; called now and then.
@@ -127,7 +127,7 @@ class Upload:
             raise kind(message)
 
     def _fail(self, error: Exception) -> None:
-        """Nobody will read what has come, and nothing more is to be written."""
+        """Mark the upload as failed and delete what has arrived."""
         self._failure = type(error), str(error)
         self.spool.close()
 
@@ -174,7 +174,7 @@ class Upload:
 
 
 class Uploads:
-    """Those under way, by name; one that nobody holds any more is gone.
+    """The unfinished uploads by name; one that no request holds any more is dropped.
 
     Args:
         max_bytes: of each; of all that lie on disk, also of whole ones, MAX_SHARES times as many.
@@ -186,7 +186,7 @@ class Uploads:
         self._held: weakref.WeakSet[Upload] = weakref.WeakSet()
 
     def begin(self, part: Part, data: bytes) -> Upload:
-        """The upload whose first part this is, for whoever works on it to hold.
+        """Begin the upload whose first part this is; the caller keeps it while working on it.
 
         Raises:
             InvalidRequest, Unavailable: as `Upload.add`; also where the name is taken, or where

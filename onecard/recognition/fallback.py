@@ -102,7 +102,7 @@ class Chunk:
         return self.end_s - self.start_s
 
     def entry(self, reason: str) -> Document:
-        """Of the lists `retried` and `dropped`."""
+        """An entry of the lists `retried` and `dropped`."""
         return {"start": self.start_s, "end": self.end_s, "reason": reason}
 
     def segment(self, attempt: Attempt) -> Document:
@@ -120,7 +120,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Criteria:
-    """When an attempt will do; None switches a criterion off."""
+    """The thresholds that an attempt has to meet; None switches one off."""
 
     compression_ratio_threshold: float | None
     logprob_threshold: float | None
@@ -207,7 +207,7 @@ class Criteria:
 
 
 def temperatures(options: TranscribeOptions) -> list[float]:
-    """From `temperature` up to 1, one for each attempt."""
+    """The temperatures from `temperature` up to 1, one for each attempt."""
     step = options.temperature_increment_on_fallback
     if step is None:
         return [options.temperature]

@@ -133,7 +133,7 @@ def _heard(answer: Decoded, tokenizer: Tokenizer) -> Language | None:
 
 
 def probability_of(answer: Decoded) -> float:
-    """Of a single token, from its log-probability."""
+    """The probability of a single token, from its log-probability."""
     return float(min(1.0, math.exp(answer.log_prob)))
 
 

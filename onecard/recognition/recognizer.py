@@ -204,11 +204,13 @@ class _Request:
                 chunk.attempts.append(self._as_openai_measures(best, chunk))
 
     def _as_openai_measures(self, attempt: Attempt, chunk: Chunk) -> Attempt:
-        """What NVIDIA's engine says of a sample is measured after the temperature was applied.
+        """Replace a sample's log-probability by the one that OpenAI measures.
 
-        That is nearly 0 at a low one, whatever the model thinks, and would pass any threshold.
-        OpenAI measures before, where no sample is expected to beat the beam search of the same
-        chunk; at temperature 1 both are the same. Sources: NVIDIA/TensorRT-LLM
+        NVIDIA's engine measures after the temperature was applied. At a low one that is nearly 0,
+        whatever the model thinks, and would pass any threshold. OpenAI measures before, where no
+        sample is expected to beat the beam search; at temperature 1 both are the same.
+
+        Sources: NVIDIA/TensorRT-LLM
         cpp/tensorrt_llm/kernels/samplingTopPKernels.cu (03cff08f), openai/whisper decoding.py
         (`GreedyDecoder.update`).
         """

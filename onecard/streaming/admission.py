@@ -1,4 +1,4 @@
-"""Who goes next where few can go at a time: whoever has least left, and nobody is kept for ever.
+"""Admission control: shortest remaining work first; every fifth turn goes to the longest waiter.
 
 The least first is what makes the mean wait shortest (SRPT: Schrage, "A proof of the optimality of
 the shortest remaining processing time discipline", 1968); alone it would let a stream of short
@@ -73,7 +73,7 @@ class Admission:
         self._free_of[lane] -= places
 
     def _next(self) -> int | None:
-        """The ticket of whoever may go now."""
+        """The ticket that may go now; None if there is no place for any."""
         can_go = [n for n, one in self._waiting.items() if self._free_of[one.lane] > 0]
         if not self._free or not can_go:
             return None

@@ -1,4 +1,4 @@
-"""A transcription told as events while it runs: progress, segments as they are ready, the result.
+"""A transcription as a stream of events: progress, segments as they are ready, the result.
 
 `call` runs a model. Every piece waits for admission, so that a short recording never waits for the
 whole of a long one. Pieces are cut from a file, so that memory hardly grows with the length.
@@ -84,7 +84,7 @@ class Call(Protocol):
         """Raises where nobody waits for the answer any more."""
 
     def stopping(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
-        """While this is held, `stop` is called, more than once, when nobody waits any more."""
+        """Call `stop`, perhaps repeatedly, when the caller leaves while this context is open."""
 
     def array(self, tensor: Any) -> Array:
         """What such a tensor holds, without its batch dimension."""
@@ -142,7 +142,7 @@ def result(events: Iterator[Event]) -> Event:
 
 
 class _Recording:
-    """One recording, piece by piece through the models; when it is left, no more is begun."""
+    """Sends one recording through the models piece by piece; on exit no new piece begins."""
 
     def __init__(
         self,
@@ -299,7 +299,7 @@ class _Recording:
         return list(SEGMENTATION.parts(self._num_samples, self._config.windows_per_piece))
 
     def _whole(self) -> Array:
-        """PCM for what cannot be had in pieces."""
+        """PCM of the whole recording, for models that cannot work in pieces."""
         return self._pcm.samples(0, self._num_samples)
 
     def _length(self) -> Array:

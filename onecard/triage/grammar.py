@@ -82,7 +82,7 @@ class VerdictGrammar:
         self.max_tokens = len(bare.encode()) + text_bytes + 1  # and the end
 
     def guide(self, num_mails: int, begun: Begun | None = None) -> Guide:
-        """For mails 1 to `num_mails`, a line each, in order; the numbers are no choice.
+        """The guide for one line for each of emails 1 to `num_mails`, in order.
 
         Args:
             begun: what stands already, in place of which the rest of its line comes.

@@ -56,7 +56,7 @@ def messages(mails: Sequence[Mail], settings: Settings) -> list[Message]:
 
 
 def delimiter_of(mails: Sequence[Mail]) -> str:
-    """What begins each line between mails; the same mails have the same.
+    """The text that begins each line between emails; equal emails get an equal one.
 
     A mail cannot hold it: it would have to contain a hash of itself.
     """

@@ -214,7 +214,7 @@ class _Request:
             self._next = None
 
     def _run(self, call: Call) -> None:
-        """In a thread of its own."""
+        """Run one call, in a thread of its own."""
         try:
             for verdict in self._caller.verdicts(call, self._is_stopped.is_set):
                 self._told.put(verdict)
@@ -223,7 +223,7 @@ class _Request:
             self._told.put(error)
 
     def _heard(self) -> Iterator[Verdict]:
-        """What the calls tell next; none for a while, if speech may end meanwhile."""
+        """The verdicts of the next message; none after POLL_S while calls wait for speech."""
         try:
             told = self._told.get(timeout=POLL_S if self._speech.is_waited_for else None)
         except queue.Empty:

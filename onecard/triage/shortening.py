@@ -50,7 +50,7 @@ def shorten(text: str, max_tokens: int, count: Count, gap: Gap = NO_GAP) -> str:
     left = max_tokens - mark_tokens  # between head and tail there is a gap in any case
 
     def take(order: Iterable[int], room: float, extra_tokens: int = 0) -> set[int]:
-        """Those pieces that fit `room`, from the first of `order` to the first that does not."""
+        """Take pieces in the order of `order` until one does not fit `room`."""
         taken = set()
         for index in order:
             room -= count(pieces[index]) + extra_tokens
@@ -98,7 +98,7 @@ def _boundaries(pieces: Iterable[str]) -> Iterator[int]:
 
 
 def _joined(pieces: list[str], kept: set[int], gap: int, num_missing: int) -> str:
-    """Those that are kept; `num_missing` letters are missing already before the piece `gap`."""
+    """The kept pieces as one text; `num_missing` characters are missing before piece `gap`."""
     parts = []
     num_cut = 0
     for index, piece in enumerate(pieces):

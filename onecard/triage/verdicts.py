@@ -48,7 +48,7 @@ class Verdict:
 
 
 def undecided(mail: Mail, call: int | None, why: str) -> Verdict:
-    """For a mail about which the model could not be made to say anything valid."""
+    """The verdict on an email for which the model gave no valid answer."""
     return Verdict(
         id=mail.id,
         category=NEEDS_REVIEW,

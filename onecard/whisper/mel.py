@@ -76,7 +76,7 @@ def filters(num_mels: int) -> npt.NDArray[np.float32]:
 
 
 def _to_mel(hz: float) -> float:
-    """For frequencies above the break."""
+    """The mel of a frequency above the break between the linear and the logarithmic part."""
     return float(_BREAK_HZ / _HZ_PER_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
 
 

@@ -39,7 +39,7 @@ _BEGINNING_BYTES = 16
 
 @dataclass(frozen=True)
 class _Recording:
-    """One that was asked for.
+    """One recording to transcribe.
 
     Attributes:
         file: a path, an address, or STDIN.
@@ -94,7 +94,7 @@ def _tell_untried(names: list[str]) -> None:
 
 
 def _recordings(options: argparse.Namespace) -> tuple[list[_Recording], int]:
-    """Those that can be read, once each, and how many cannot."""
+    """The recordings that can be read, once each, and how many cannot."""
     if options.verbose:
         for note in transcribe_options.notes(options):
             complain(note)

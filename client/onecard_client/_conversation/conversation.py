@@ -49,7 +49,7 @@ def messages(system: str | None, past: Sequence[Exchange], question: str) -> lis
 
 
 def run(client: Client, ask: Ask, system: str | None, *, usage: bool, is_json: bool) -> int:
-    """Until Ctrl-D or /quit. An error ends its answer and not the conversation."""
+    """Answers questions until Ctrl-D or /quit. An error ends its answer only."""
     limits = client.limits()
     questions = Questions(open_lines(), QUITS | HELPS)
     complain(

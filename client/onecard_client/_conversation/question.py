@@ -13,7 +13,7 @@ MARK = '"""'
 
 
 class Lines(Protocol):
-    """Where the lines come from: `_terminal_lines`."""
+    """The source of lines; `terminal_lines` has the implementations."""
 
     def read(self, prompt: str) -> str:
         """The next line without its end. Raises: EOFError, KeyboardInterrupt."""

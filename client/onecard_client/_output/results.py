@@ -24,7 +24,7 @@ def verify_directory(directory: Path) -> None:
 
 
 def extensions(output_format: str) -> Sequence[str]:
-    """Of the files that a format is, or `all` are."""
+    """The extensions of the files that a format, or `all`, stands for."""
     return tuple(ALL_FORMATS) if output_format == "all" else (output_format,)
 
 

@@ -124,7 +124,7 @@ def _price_within(before: str, begins_phrase: bool) -> float:
 
 
 def _phrase_starts(token: str, text: str, language: str) -> frozenset[int]:
-    """Where phrases begin, in Japanese, Chinese and Thai; nowhere in other languages."""
+    """The places where phrases begin in Japanese, Chinese and Thai; none in other languages."""
     if scripts.is_thai(token):
         model = "th"
     elif not scripts.is_cjk(token):

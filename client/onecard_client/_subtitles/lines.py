@@ -113,7 +113,7 @@ def _cheapest(
 def _line_ends(
     widths: list[int], joints: list[int], start: int, used: int, limit: int
 ) -> list[tuple[int, int]]:
-    """Where a line from `start` may end, each with its width."""
+    """The places where a line from `start` may end, each with the line's width."""
     ends: list[tuple[int, int]] = []
     for index in range(start, len(widths)):
         used += widths[index] + (joints[index] if index > start else 0)

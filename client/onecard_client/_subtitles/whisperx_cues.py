@@ -129,7 +129,7 @@ def _cues_of_block(block: list[_Piece], highlight: bool, separator: str) -> Iter
 
 
 def _span_ms(block: list[_Piece]) -> tuple[int, int]:
-    """From the first word's start to the last word's end, or the segment's if no word is timed."""
+    """The span from the first word to the last, or the segment's if no word is timed."""
     starts = [piece.word.start for piece in block if piece.word.start is not None]
     ends = [piece.word.end for piece in block if piece.word.end is not None]
     if starts and ends:

@@ -24,7 +24,7 @@ S = TypeVar("S", bound="Connection")
 
 
 class Connection:
-    """What every call of a client shares; `Client` has the arguments' meaning."""
+    """The part of a client that all calls share; `Client` documents the arguments."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""When to ask again after a failure, and how much time is left for it."""
+"""Decides when to ask again after a failure, and how much time is left for it."""
 
 from __future__ import annotations
 

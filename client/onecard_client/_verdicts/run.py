@@ -107,7 +107,7 @@ class TriageRun:
             store.num_kept = 0
 
     def _watch(self, inbox: Inbox) -> NoReturn:
-        """Until Ctrl-C or an ending signal."""
+        """Judges what arrives until Ctrl-C or a signal to end."""
         while True:
             keys: dict[str, str] = {}  # of mails that were read and have no verdict
             try:

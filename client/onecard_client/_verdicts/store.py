@@ -133,7 +133,7 @@ class Batch(Store):
             complain(f"{self._kept()}; the same command goes on from there")
 
     def _lines(self, is_whole: bool) -> tuple[list[Place], list[Place]]:
-        """Those of the file, and those beside it, that will be the file.
+        """The lines of the file, and of the one next to it that will replace it.
 
         Where something could not be read, verdicts of mails that did not come along are kept: they
         may come along next time.
@@ -172,7 +172,7 @@ class Journal(Store):
         return is_known
 
     def has_content(self, email: Email) -> bool:
-        """As `has`, for a mail whose id is not yet that of a copy (`#2`).
+        """Whether there is a verdict, like `has`, for an email whose id is not yet numbered (`#2`).
 
         Which mail of several is the copy depends on which arrived together.
         """

@@ -58,7 +58,7 @@ def _share(part: float | None) -> float:
 
 
 def attribute_colour(value: str) -> Colour | None:
-    """As in `bgcolor`, where the hash may be missing."""
+    """The colour of an attribute such as `bgcolor`, in which the hash may be missing."""
     value = value.strip().lower()
     if re.fullmatch("[0-9a-f]{6}|[0-9a-f]{3}", value):
         value = "#" + value
@@ -66,7 +66,7 @@ def attribute_colour(value: str) -> Colour | None:
 
 
 def gradient_colours(value: str) -> list[Colour]:
-    """Those between which a gradient lies."""
+    """The colours at the stops of a gradient."""
     colours = []
     for node in tinycss2.parse_component_value_list(value):
         if node.type == "function" and node.lower_name.endswith("gradient"):

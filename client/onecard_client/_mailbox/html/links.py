@@ -94,7 +94,7 @@ def _cleaned(target: str) -> str:
 
 
 def unwrapped(target: str) -> str:
-    """Where a rewritten address leads."""
+    """The address that a rewritten one leads to."""
     host = host_of(target)
     name = next((name for name in _REWRITERS if host == name or host.endswith("." + name)), "")
     try:

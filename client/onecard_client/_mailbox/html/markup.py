@@ -136,7 +136,7 @@ class _Writer:
         return match
 
     def _after(self, pattern: re.Pattern[str], start: int) -> int:
-        """Where what ends so does; an end that is missing loses nothing."""
+        """The place after the next match of `pattern`; two characters on if there is none."""
         end = self._search(pattern, start)
         return end.end() if end else start + 2
 

@@ -48,6 +48,6 @@ def field(attributes: Attributes) -> str:
 
 
 def form(attributes: Attributes) -> str:
-    """Where a form is sent, if to another place."""
+    """A note that names the host that a form is sent to; empty if it names none."""
     host = host_of(attributes.get("action") or "")
     return f"[form sent to {host}]" if host else ""

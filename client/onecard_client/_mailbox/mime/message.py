@@ -92,7 +92,7 @@ def _sender(part: Part) -> str:
 
 
 def _date(part: Part) -> str:
-    """As ISO 8601, else as it stands there; of a mail without one, when its server received it."""
+    """The date in ISO 8601, else as written; without one, when the server received the email."""
     received = header_text(part.raw("received")).rpartition(";")[2].strip()
     text = header_text(part.raw("date"), *part.hints) or received
     try:

@@ -78,7 +78,7 @@ def _first_known(name: str, known: tuple[str, ...]) -> str:
 
 
 def _by_its_looks(content: bytes) -> bytes:
-    """For an encoding that nobody knows: what the content can only be, or as it is."""
+    """Decodes content of an unknown encoding if it can be only one; else leaves it as it is."""
     if _BASE64_BODY.fullmatch(content[:1_000_000]):
         return _from_base64(content)
     return _from_quoted(content) if len(_QUOTED_SIGN.findall(content[:100_000])) > 2 else content

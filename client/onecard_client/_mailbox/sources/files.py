@@ -27,7 +27,7 @@ _KINDS = (
 
 
 class Tell(NamedTuple):
-    """Who is told what.
+    """The callbacks for what reading has to report.
 
     Attributes:
         report: of each thing that was passed over and may be a mail, in one line.

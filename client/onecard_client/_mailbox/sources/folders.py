@@ -195,7 +195,7 @@ class Folder:
 
 
 def looks_like_mail(path: Path) -> bool:
-    """By its first kilobytes. Raises: NotAMail, OSError."""
+    """Whether a file is an email by its first kilobytes. Raises: NotAMail, OSError."""
     with open_file(path) as file:
         window = opened(io.BytesIO(file.read(_HEAD_BYTES)))
     window.ensure(_HEAD_BYTES)
@@ -216,7 +216,7 @@ def looks_like_mail(path: Path) -> bool:
 
 
 def _is_named_mail(path: Path, names: set[str]) -> bool:
-    """By its name, or by the index that Thunderbird keeps beside it."""
+    """Whether a file is an email by its name or by Thunderbird's index next to it."""
     return path.suffix.lower() in MAIL_SUFFIXES or f"{path.name}.msf" in names
 
 

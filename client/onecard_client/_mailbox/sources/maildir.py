@@ -62,7 +62,7 @@ def lasting(file: Path) -> Path:
 
 
 def moved(file: Path) -> Path | None:
-    """Where a mail is that a mail program has flagged or seen since its folder was listed."""
+    """The path of an email that a program has renamed since its folder was listed."""
     key = maildir_key(file.name)
     for other in maildir_names(file.parent.parent):
         if maildir_key(other.name) == key and other != file and other.is_file():

@@ -84,12 +84,12 @@ class Window:
         self.start += num_bytes
 
     def read(self, num_bytes: int) -> bytes:
-        """Read so many, fewer only at the end."""
+        """Reads that many bytes, fewer only at the end."""
         self.ensure(num_bytes)
         return self.take(num_bytes)
 
     def line_end(self, at: int, limit: int) -> int:
-        """Where the line after the one at `at` begins; looks no further than `limit` bytes."""
+        """The start of the line after the one at `at`; looks no further than `limit` bytes."""
         while True:
             found = _LINE.match(self.data, at)
             end = found.end() if found else at

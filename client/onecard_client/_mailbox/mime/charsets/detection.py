@@ -62,7 +62,7 @@ def codec_of_bytes(content: bytes) -> str:
 
 
 def _sample(content: bytes) -> bytes:
-    """From the first byte that is not ASCII, with a few before it."""
+    """A sample from shortly before the first byte that is not ASCII."""
     first = _HIGH.search(content)
     start = max(0, first.start() - 64) if first else 0
     return content[start : start + MAX_SAMPLE_BYTES]

@@ -105,4 +105,4 @@ class _CompoundFile(OleFileIO):
         return super()._load_direntry(sid)
 
     def _check_duplicate_stream(self, first_sect: int, minifat: bool = False) -> None:
-        """Nothing: it looks through a list for each stream, and the budget bounds the same."""
+        """Does nothing: the check searches a list for each stream; the budget bounds the work."""
