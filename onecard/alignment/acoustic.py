@@ -100,9 +100,9 @@ class Acoustic:
             yield batch
 
     def _forward(self, samples: list[npt.NDArray[np.float32]]) -> list[Emission]:
-        lengths = torch.tensor([len(one) for one in samples])
+        lengths = torch.tensor([len(pcm) for pcm in samples])
         padded = torch.nn.utils.rnn.pad_sequence(
-            [torch.from_numpy(one) for one in samples], batch_first=True
+            [torch.from_numpy(pcm) for pcm in samples], batch_first=True
         )
         inputs: dict[str, Any] = {"input_values": padded.to(self._device, self._dtype)}
         if lengths.min() < lengths.max():

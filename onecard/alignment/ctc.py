@@ -70,7 +70,7 @@ class Ctc:
         outcomes: dict[int, Alignment | Failure] = {}
         for language in sorted({utterance.language for utterance in utterances}):
             acoustic = self._acoustic(language)
-            chosen = [i for i, one in enumerate(utterances) if one.language == language]
+            chosen = [i for i, utterance in enumerate(utterances) if utterance.language == language]
             segments = [utterances[i].pcm for i in chosen]
             emissions = acoustic.emissions(segments, self._batch_size)
             vocabulary = acoustic.labels, acoustic.blank

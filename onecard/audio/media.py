@@ -95,23 +95,23 @@ class Media:
         names = [f"{i}: {name or 'no language'}" for i, name in enumerate(self._languages)]
         return clipped(", ".join(names), _MAX_TRACKS_LETTERS)
 
-    def track(self, asked: int | None, language: str | None) -> int:
-        """The number of the track to take: `asked`, one in `language`, or a player's choice.
+    def track(self, number: int | None, language: str | None) -> int:
+        """The number of the track to take: `number`, one in `language`, or a player's choice.
 
         Raises:
-            InvalidRequest: there is no track `asked`.
+            InvalidRequest: there is no track `number`.
         """
-        if asked is None:
+        if number is None:
             is_other = language and self._languages[self._default] != language
             if is_other and language in self._languages:
                 return self._languages.index(language)
             return self._default
-        if asked >= self.num_tracks:
+        if number >= self.num_tracks:
             raise InvalidRequest(
-                f"option `audio_track` is {asked}, the file has {self.num_tracks} ({self.tracks}), "
-                "counted from 0; choose one of them"
+                f"option `audio_track` is {number}, the file has {self.num_tracks} "
+                f"({self.tracks}), counted from 0; choose one of them"
             )
-        return asked
+        return number
 
     def run(self, track: int, treatment: Treatment, sink: Sink) -> Pass:
         """Decode `track` into `sink`.

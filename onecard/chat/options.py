@@ -98,8 +98,8 @@ class ChatOptions:
         return response_format.read(self.response_format)
 
 
-_Asked = dataclasses.make_dataclass(
-    "_Asked",
+_AllOptions = dataclasses.make_dataclass(
+    "_AllOptions",
     [(name, object, None) for name in openai_options.NAMES],
     bases=(ChatOptions,),
     frozen=True,
@@ -110,10 +110,10 @@ def read(text: str, parameters: str = "") -> ChatOptions:
     """Options from the JSON object `text` (or none) and a request's parameters.
 
     Raises:
-        InvalidRequest: as `onecard.options.fields.asked`, what ChatOptions refuses, or an option of
-            another server that cannot be honoured.
+        InvalidRequest: as `onecard.options.fields.decode`, what ChatOptions refuses, or an option
+            of another server that cannot be honoured.
     """
-    given = fields.asked(_Asked, text, parameters)
+    given = fields.decode(_AllOptions, text, parameters)
     others = {name: given.pop(name) for name in openai_options.NAMES if name in given}
     if given.get("continue_final_message") is True and others.get("add_generation_prompt") is False:
         del others["add_generation_prompt"]  # vLLM wants both

@@ -58,7 +58,7 @@ class SlidingPyanNet:
         with torch.inference_mode():
             example = features(*examples)
         self._features = Compiled(
-            features, examples, [(-1, *one.shape[1:]) for one in examples],
+            features, examples, [(-1, *example.shape[1:]) for example in examples],
             precision="float32", num_threads=num_threads,
         )  # fmt: skip
         self._speakers = Compiled(

@@ -45,10 +45,10 @@ def agglomerative(metric: str, max_embeddings: int) -> Any:
     return found
 
 
-def _spread(found: Filtered, max_embeddings: int) -> Filtered:
+def _spread(filtered: Filtered, max_embeddings: int) -> Filtered:
     """At most that many rows of each, evenly."""
-    vectors, windows, speakers = found
+    vectors, windows, speakers = filtered
     if len(vectors) <= max_embeddings:
-        return found
+        return filtered
     kept = np.linspace(0, len(vectors) - 1, max_embeddings).round().astype(int)
     return vectors[kept], windows[kept], speakers[kept]

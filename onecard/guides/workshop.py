@@ -220,7 +220,7 @@ class Workshop:
             process.communicate()
 
 
-def _remember(found: OrderedDict[str, Any], key: str, value: Any) -> None:
-    found[key] = value
-    if len(found) > MAX_REMEMBERED:
-        found.popitem(last=False)
+def _remember(guides: OrderedDict[str, Any], key: str, value: Any) -> None:
+    guides[key] = value
+    if len(guides) > MAX_REMEMBERED:
+        guides.popitem(last=False)

@@ -157,13 +157,13 @@ def _words(tokens: Sequence[int]) -> Array:
     return np.array([tokens, np.arange(1, len(tokens) + 1)], np.int32)
 
 
-def from_tensors(found: Mapping[str, Array]) -> Piece:
+def from_tensors(tensors: Mapping[str, Array]) -> Piece:
     """What one response holds, with or without the batch dimension; the last may hold nothing."""
-    if "output_ids" not in found:
+    if "output_ids" not in tensors:
         return Piece(())
-    num_tokens = int(found["sequence_length"].reshape(-1)[0])
-    ids = found["output_ids"].reshape(-1)[:num_tokens].tolist()
-    log_probs = found.get("output_log_probs")
+    num_tokens = int(tensors["sequence_length"].reshape(-1)[0])
+    ids = tensors["output_ids"].reshape(-1)[:num_tokens].tolist()
+    log_probs = tensors.get("output_log_probs")
     if log_probs is None or not ids:
         return Piece(tuple(ids))
     # Of the new tokens; an engine that repeats those of all before has them at the end.

@@ -44,15 +44,15 @@ _NO_OPTION_PREFIXES = ("sequence_", "triton_", "x-", "traceparent", "tracestate"
 
 
 def parse(kind: type[Options], text: str | bytes, parameters: str = "") -> Options:
-    """Options from a JSON object and from a request's parameters, as `asked`.
+    """Options from a JSON object and from a request's parameters, as `decode`.
 
     Raises:
-        InvalidRequest: as `asked`, or what `kind` itself refuses.
+        InvalidRequest: as `decode`, or what `kind` itself refuses.
     """
-    return kind(**asked(kind, text, parameters))
+    return kind(**decode(kind, text, parameters))
 
 
-def asked(kind: type[Any], text: str | bytes, parameters: str = "") -> dict[str, Any]:
+def decode(kind: type[Any], text: str | bytes, parameters: str = "") -> dict[str, Any]:
     """What a caller asks for, by name; every name is a field of the dataclass `kind`.
 
     A whole number may be written `2.0`. Null is the default where the field cannot be null.
@@ -119,7 +119,7 @@ def _beside(parameters: str, options: Mapping[str, Option]) -> dict[str, Any]:
 def timeout_s(parameters: str) -> float | None:
     """KServe's `timeout` where `generate` leaves it among the parameters, in microseconds there.
 
-    None is no limit. What is no time is passed over here and refused by `asked`.
+    None is no limit. What is no time is passed over here and refused by `decode`.
     """
     try:
         found = _parameters(parameters).get("timeout")

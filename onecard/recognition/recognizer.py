@@ -216,7 +216,7 @@ class _Request:
         """
         if not (self._is_measured_late and 0 < attempt.temperature < 1):
             return attempt
-        searched = [one.avg_logprob for one in chunk.attempts if one.temperature == 0]
+        searched = [attempt.avg_logprob for attempt in chunk.attempts if attempt.temperature == 0]
         return replace(attempt, avg_logprob=min([attempt.avg_logprob, *searched]))
 
     def _asked(

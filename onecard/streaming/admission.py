@@ -74,7 +74,7 @@ class Admission:
 
     def _next(self) -> int | None:
         """The ticket that may go now; None if there is no place for any."""
-        can_go = [n for n, one in self._waiting.items() if self._free_of[one.lane] > 0]
+        can_go = [n for n, waiting in self._waiting.items() if self._free_of[waiting.lane] > 0]
         if not self._free or not can_go:
             return None
         if self._num_turns % _PATIENCE == _PATIENCE - 1:

@@ -91,7 +91,7 @@ class Settings:
     stream: bool = True
 
 
-def settings(asked: TriageOptions, config: Config) -> Settings:
+def settings(options: TriageOptions, config: Config) -> Settings:
     """A request's options over the plan's.
 
     Raises:
@@ -109,7 +109,7 @@ def settings(asked: TriageOptions, config: Config) -> Settings:
     )
     found: dict[str, Any] = {}
     for field in fields(TriageOptions):
-        value = getattr(asked, field.name)
+        value = getattr(options, field.name)
         value = getattr(planned, field.name) if value is None else value
         found[field.name] = tuple(value) if isinstance(value, list) else value
     return Settings(**found)

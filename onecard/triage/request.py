@@ -73,9 +73,9 @@ class Triage:
         self._facts = dict(facts)
         self._parts(self.settings(TriageOptions()))
 
-    def settings(self, asked: TriageOptions) -> Settings:
+    def settings(self, triage_options: TriageOptions) -> Settings:
         """A request's options over the plan's."""
-        return options.settings(asked, self._config)
+        return options.settings(triage_options, self._config)
 
     def mails(self, text: str, check: Check = _nothing) -> list[Mail]:
         """The emails in EMAILS, as `onecard.triage.mail.parse` reads them."""

@@ -16,7 +16,7 @@ from onecard_client.writers import ALL_FORMATS, WRITERS
 def verify_directory(directory: Path) -> None:
     """Makes nothing. Raises: OSError, if results could not be written into `directory`."""
     directory = directory.absolute()
-    existing = next(one for one in (directory, *directory.parents) if one.exists())
+    existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
     if not existing.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
     if not os.access(existing, os.W_OK | os.X_OK):

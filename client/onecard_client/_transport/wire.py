@@ -265,7 +265,7 @@ def limits(answer: Any) -> Limits:
     Raises:
         BadResponse: the configuration does not state them.
     """
-    parameters = {key: one.string_value for key, one in answer.config.parameters.items()}
+    parameters = {key: value.string_value for key, value in answer.config.parameters.items()}
     try:
         return Limits(int(parameters["max_seq_len"]), int(parameters["max_tokens"]))
     except (KeyError, ValueError) as error:
