@@ -1,7 +1,7 @@
 """Reads JSON from callers and writes JSON for them.
 
 RFC 8259 leaves to each reader how deep it goes, how large its numbers are, what a name means that
-comes twice, and half of a character. Here they are refused or mended, before anything else sees
+comes twice, and half of a character. Here they are refused or replaced, before anything else sees
 them.
 """
 
@@ -75,10 +75,10 @@ def read(
 
 
 def verify_size(name: str, text: str, max_letters: int) -> None:
-    """Refuse JSON that is too long, or that would take far more memory read than it has letters.
+    """Refuse JSON that is too long, or whose values would take far more memory than its text.
 
-    An empty list takes 72 bytes of Python and three letters of JSON. A document of so many letters
-    has a value for each LETTERS_PER_VALUE of them, where it is as long as it may be.
+    An empty list takes 72 bytes of Python and three characters of JSON. The longest document may
+    have one value for each LETTERS_PER_VALUE characters.
     """
     if len(text) > max_letters:
         raise InvalidRequest(

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             if sys.stdout is not None:  # `>&-`
                 sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has seen enough, such as `head`
+    except BrokenPipeError:  # the reader of the output, such as `head`, has seen enough
         _discard_output()
         return EXIT_FAILED
     except OSError as error:  # such as a full disk behind `>`

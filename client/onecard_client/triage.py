@@ -52,7 +52,7 @@ class TriageProgress:
     """`done` of `total` emails are decided.
 
     Attributes:
-        waiting_for: `speech` while transcriptions, which come first, have the card.
+        waiting_for: `speech` while transcriptions, which come first, use the GPU.
     """
 
     done: int

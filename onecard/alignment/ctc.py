@@ -58,7 +58,7 @@ class Ctc:
         if language in self._loaded:
             self._loaded.move_to_end(language)
             return self._loaded[language]
-        # The one that was not used for longest makes room first: memory is budgeted for so many.
+        # The least recently used language is dropped first: memory is budgeted for this many.
         while len(self._loaded) >= self._max_loaded:
             self._loaded.popitem(last=False)
         self._loaded[language] = Acoustic.load(
@@ -74,7 +74,7 @@ class Ctc:
             segments = [utterances[i].pcm for i in chosen]
             emissions = acoustic.emissions(segments, self._batch_size)
             vocabulary = acoustic.labels, acoustic.blank
-            del acoustic  # or it stays beside the next language's while that one is loaded
+            del acoustic  # or it stays in memory while the next language is loaded
             for i, emission in zip(chosen, emissions, strict=True):
                 outcomes[i] = align_emission(utterances[i], emission, *vocabulary)
         return [outcomes[i] for i in range(len(utterances))]

@@ -42,7 +42,7 @@ def best_path(emission: Floats, tokens: Ints, blank: int) -> Path | None:
     return Path(first, last, scores)
 
 
-# The compiled code is kept beside this file, or in the user's cache where that cannot be written.
+# The compiled code is kept next to this file, or in the user's cache where that cannot be written.
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _search(
     emission: Floats,

@@ -31,7 +31,7 @@ _MODULE = "onecard.audio.nursery"
 # The server's processes may have stacks of a GiB, which each thread would then take of the memory
 # that it is allowed; what a thread gets is read from the limit when a program starts.
 _SMALL_STACKS = ("/bin/sh", "-c", 'ulimit -s 8192 2>/dev/null; exec "$@"', "sh")
-POLL_S = 0.1  # how soon whoever went away is noticed
+POLL_S = 0.1  # how soon it is noticed that a caller has left
 _KINDS = {kind.__name__: kind for kind in (InvalidRequest, Unavailable)}
 
 
@@ -158,7 +158,7 @@ def _lines(
 
 
 class _Heard:
-    """How much came out, in all passes: the file grows, and begins anew."""
+    """How much came out, in all passes: the file grows, and starts again with each pass."""
 
     def __init__(self, target: BinaryIO) -> None:
         self._number = target.fileno()

@@ -31,7 +31,7 @@ from onecard.errors import InvalidRequest
 # What a file may lack at its end and still be whole: encoder delay, a last partial packet, and
 # rounding in headers. The largest of them, one 120 ms Opus packet, is well below it.
 _SHORTFALL_S = 0.5
-# A second look mixes anew, a third sets the level of that mix.
+# A second pass mixes again, a third sets the level of that mix.
 _MAX_PASSES = 3
 # Blu-ray discs have at most 32 (BD-ROM, part 3); each that is listened to is another pass.
 _MAX_TRACKS_TRIED = 32

@@ -25,9 +25,9 @@ _HEARD_POWER = 1e-8  # -80 dBFS
 _MIN_VOICE_HZ = 200.0
 _MAX_CORRELATION = -0.5
 _MAX_PLANES = 8  # of which PyAV 18 gives fewer than there are
-_MEASURED_SHARE = 8  # one in so many frames
+_MEASURED_SHARE = 8  # one frame of this many
 _SILENCE_BLOCK = 10 * SAMPLE_RATE  # samples of silence made at once
-# Of rate or layout, in any recording and for each second of it; each makes a resampler anew.
+# Changes of rate or layout, per recording and per second of it; each makes a new resampler.
 _MAX_CHANGES = 20
 
 

@@ -14,12 +14,12 @@ from typing import Any
 from onecard.audio.clip import Choice, Clip, Form, Limits
 
 START_CPU_S = 5.0
-# What comes out of a core beside what is asked of it. Opus comes 200 times as fast as it is spoken,
-# eight channels of 192 kHz come 60 times as fast; films are read at 500 MB a second.
+# The least speed that is demanded of a core, relative to real time. For comparison: a core decodes
+# Opus at 200 times real time, eight channels of 192 kHz at 60, and reads films at 500 MB a second.
 MIN_SPEED, MIN_MB_PER_S = 20.0, 10.0
-# Of a machine whose cores are all busy, and of a disk.
+# Clock time allows for a machine whose cores are all busy, and for its disk.
 WALL_START_S, WALL_PER_CPU = 20.0, 6.0
-# Beside the interpreter and the file, which is mapped. Six hours of anything take 0.1 GiB.
+# In addition to the interpreter and the file, which is mapped. Six hours of anything take 0.1 GiB.
 MEMORY_BYTES = 1 << 30
 _PCM_BYTES_PER_S = 32_000
 CONVERT = "convert it (`ffmpeg -i FILE out.flac`) and send that"

@@ -182,7 +182,7 @@ def opened(reference: str) -> Iterator[BinaryIO]:
 
 
 def is_held(reference: str) -> bool:
-    """Whether whoever made the spool of `reference` still has it open."""
+    """Whether the owner of the spool at `reference` still has it open."""
     found = _REFERENCE.fullmatch(reference)
     if not found:
         return False

@@ -58,7 +58,7 @@ class Model:
 
 
 # Steps connect by tensor name. Triton starts one as soon as its inputs are there, so diarize
-# runs beside recognize and align.
+# runs at the same time as recognize and align.
 TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")
 ENSEMBLE = "transcribe"
 CALLS = "calls"  # parameter of a config.pbtxt: the models that a model calls, comma-separated

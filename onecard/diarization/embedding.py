@@ -47,7 +47,7 @@ MAX_PARTIALS = 16  # at a time on a CPU: more take memory and little less time e
 TARGET_RMS = 10 ** (-30 / 20)  # -30 dBFS; quieter speech is raised to it, louder is left alone
 SILENCE_RMS = 1e-6
 
-ARCHITECTURE = {  # as `config.json` beside the weights states it
+ARCHITECTURE = {  # as `config.json` next to the weights states it
     "architecture": "GE2E",
     "sample_rate": SAMPLE_RATE,
     "window_ms": WINDOW_SAMPLES * 1000 // SAMPLE_RATE,

@@ -1,7 +1,7 @@
 """Admits guides to NVIDIA's executor: only those that were compiled here first, and not too many.
 
 It compiles in the thread that makes everybody's tokens, ends all requests where it fails, and keeps
-each guide for ever (NVIDIA/TensorRT-LLM, cpp/tensorrt_llm/batch_manager/guidedDecoder.cpp).
+each guide indefinitely (NVIDIA/TensorRT-LLM, cpp/tensorrt_llm/batch_manager/guidedDecoder.cpp).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from onecard.guides.worker import GRAMMAR_OF_SCHEMA
 from onecard.guides.workshop import Check, Limits, Work, Workshop
 
 FACTS = "xgrammar_tokenizer_info.json"
-# The engine's own xgrammar (docker/xgrammar.lock), beside that of this environment.
+# The engine's own xgrammar (docker/xgrammar.lock), installed next to that of this environment.
 LIBRARY = Path(sys.prefix) / "share" / "onecard" / "xgrammar"
 # All streams wait while the executor compiles. It has 8 threads for that, here there are 2.
 LIMITS = Limits(max_s=6.0, max_guide_bytes=8 * 2**20)

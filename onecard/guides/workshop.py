@@ -101,7 +101,7 @@ class Workshop:
             except GuideRefused as error:
                 _remember(self._refusals, key, str(error))
                 raise
-            if not self._serialized:  # those are large, and kept by whoever asked
+            if not self._serialized:  # those are large, and kept by the caller
                 _remember(self._known, key, found)
             return found
         finally:

@@ -1,4 +1,4 @@
-"""Two schemas as one that both allow: what stands beside `$ref`, `anyOf` and in `allOf`."""
+"""Merges two schemas into one that allows what both allow, for `$ref`, `anyOf` and `allOf`."""
 
 from __future__ import annotations
 

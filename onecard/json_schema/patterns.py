@@ -92,7 +92,7 @@ def followed(pattern: str, shortest: int = 0, longest: float = math.inf) -> str:
 
 
 def lengths(shortest: int, longest: float) -> str:
-    """The pattern of any text of so many letters."""
+    """The pattern of any text that has `shortest` to `longest` characters."""
     return f"^{_repeated(_any(), shortest, longest).text}$"
 
 

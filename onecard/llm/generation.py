@@ -68,7 +68,7 @@ class Llm(Protocol):
         Raises:
             InvalidRequest: the engine cannot follow the request.
             Unavailable: it is overloaded, or being loaded again.
-            Cancelled: whoever asked is gone, or has no time left.
+            Cancelled: the caller is gone, or has no time left.
         """
 
 

@@ -39,7 +39,7 @@ def bridge_where_broken(device: torch.device | str) -> bool:
     """Install the bridge if abs() cannot be compiled for `device`; whether it is installed then.
 
     To be called where a model is loaded, before the first request. Raises RuntimeError for a fault
-    that the bridge does not mend.
+    that the bridge does not fix.
     """
     if torch.device(device).type == "cuda" and fault(device):
         install()

@@ -384,7 +384,7 @@ class Caller:
             try:
                 self._sender.send(*make(), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
                 return
-            except Exception as failure:  # the boundary: whoever asked must not wait for ever
+            except Exception as failure:  # the boundary: the caller must not wait indefinitely
                 _log_failure("the end of an answer could not be sent:", failure)
 
 

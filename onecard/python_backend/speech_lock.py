@@ -29,7 +29,7 @@ def _file() -> Path:
 def speech() -> Iterator[None]:
     """Hold the lock while a speech request is processed; any number of requests may.
 
-    Where the file cannot be had, the work goes on unseen: nobody's speech fails for this.
+    If the file cannot be opened, the work goes on unnoticed: no request fails for this.
     """
     try:
         file = os.open(_file(), os.O_RDWR | os.O_CREAT, 0o600)

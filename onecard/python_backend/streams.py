@@ -23,8 +23,8 @@ POLL_S = 0.05  # how soon a caller that went away is noticed
 # pb_response_iterator.cc: `GetResponseIterator`, `EnqueueResponse`, `Next`). Such a process ends
 # after this time, and is started again like any other that ended.
 HUNG_S = 60.0
-# A rank is worth so much waiting: without a bound a few callers of the highest keep all others out
-# for ever.
+# A rank is worth this much waiting. Without a bound a few callers of the highest rank would keep
+# all others out indefinitely.
 RANK_S = 10.0
 
 
@@ -217,7 +217,7 @@ class Streams:
         try:
             error = stream.run()
         finally:
-            with self._changed:  # first: whoever has its answer may ask again at once
+            with self._changed:  # first: a caller that has its answer may ask again at once
                 self._running.remove(stream)
                 unlucky = self._start_next()
                 self._changed.notify_all()

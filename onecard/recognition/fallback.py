@@ -3,7 +3,7 @@
 The criteria are OpenAI's (openai/whisper, whisper/transcribe.py); the choice among attempts that
 all failed is faster-whisper's.
 
-One criterion is narrower than OpenAI's: text that compresses too well is held against an attempt
+One criterion is narrower than OpenAI's: text that compresses too well counts against an attempt
 only where it also says something several times in a row, as a decoder does that runs in circles.
 Announcements, lists and drills compress as well (more so where UTF-8 takes two bytes a letter), and
 trying them again ended with a worse text at the highest temperature.

@@ -83,7 +83,7 @@ def assemble(
 
 
 def _other_languages(segments: Sequence[Document], usual: str) -> Iterable[str]:
-    """A warning for each language that is spoken beside the `usual` one."""
+    """A warning for each language that is spoken in addition to the `usual` one."""
     spans: dict[str, list[Document]] = {}
     for segment in segments:
         if "language" in segment:

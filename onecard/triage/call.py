@@ -95,7 +95,7 @@ class Caller:
         """Each verdict as soon as its line is whole; an engine that fails only ends them.
 
         Raises:
-            Cancelled: whoever asked is gone.
+            Cancelled: the caller is gone.
         """
         started = time.monotonic()
         try:

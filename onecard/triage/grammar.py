@@ -60,7 +60,7 @@ class VerdictGrammar:
     """The lines of one request's calls.
 
     Attributes:
-        max_letters: of each text; whoever reads the answer sees to it (`outgrown`).
+        max_letters: of each text; the reader of the answer enforces it (`outgrown`).
         max_tokens: of one line, whatever the model writes: no token is less than a byte.
     """
 

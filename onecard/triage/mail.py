@@ -57,7 +57,7 @@ def parse(
     Raises:
         InvalidRequest: it is none of these; the first wrong index and field are named.
     """
-    found = _listed(  # not mended for the ids' sake
+    found = _listed(  # ids come back as they went in
         documents.read("EMAILS", text, _WANTED, mended=False, max_letters=MAX_LETTERS)
     )
     if len(found) > MAX_MAILS:

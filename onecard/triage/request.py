@@ -96,7 +96,7 @@ class Triage:
 
         Raises:
             InvalidRequest: the settings leave no room for mails.
-            Cancelled: whoever asked is gone.
+            Cancelled: the caller is gone.
         """
         packer, grammar = self._parts(settings, check)
         speech = SpeechWait(is_busy, self._config.max_speech_wait_s)

@@ -120,7 +120,7 @@ def fitted(stem: str, directory: Path, extensions: Sequence[str]) -> str:
 
 
 def temporary(path: Path, ending: str) -> Path:
-    """A hidden name beside `path` that ends in `ending`, and fits."""
+    """A hidden name next to `path` that ends in `ending`, and fits."""
     room = _max_name_bytes(path.parent) - len(os.fsencode(ending)) - 1
     name = os.fsencode(path.name)
     if len(name) > room:

@@ -46,9 +46,9 @@ def write_results(
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8 under a temporary name beside `path`, then renames it.
+    """Writes `text` as UTF-8 under a temporary name next to `path`, then renames it.
 
-    Whoever looks sees the old file or the whole new one.
+    A reader sees the old file or the whole new one.
     """
     partial, file = create_beside(path, "partial")
     try:

@@ -22,7 +22,7 @@ class Ruler:
 
     Attributes:
         width: of a line, in what `measure` counts.
-        num_lines: at most so many in a cue.
+        num_lines: the most lines of a cue.
     """
 
     width: int

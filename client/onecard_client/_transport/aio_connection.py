@@ -122,7 +122,7 @@ class AsyncConnection:
         attempts: Attempts,
     ) -> AsyncGenerator[E, None]:
         # Raised at the end of the stream, which follows at once. Triton 2.51 can count a request as
-        # running for ever whose stream is cancelled between its error and its end.
+        # running indefinitely whose stream is cancelled between its error and its end.
         failure: OnecardError | None = None
 
         async def sent() -> AsyncIterator[Any]:

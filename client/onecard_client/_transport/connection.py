@@ -127,7 +127,7 @@ class Connection:
         open_stream = self._open_stub().ModelStreamInfer
         timeout_s = attempts.remaining_s()
         # Raised at the end of the stream, which follows at once. Triton 2.51 can count a request as
-        # running for ever whose stream is cancelled between its error and its end.
+        # running indefinitely whose stream is cancelled between its error and its end.
         failure: OnecardError | None = None
         sent = takewhile(lambda _: failure is None, requests())
         with held_back():

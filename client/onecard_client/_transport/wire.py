@@ -41,7 +41,7 @@ class Model(Generic[E]):
     """A public model that answers with events.
 
     Attributes:
-        content: the name of its input beside OPTIONS.
+        content: the name of its other input than OPTIONS.
         events: how each kind of event is read.
         last: the event that a stream has to end with, or those of which one has to.
         takes_parts: whether its content may come in several requests.
@@ -67,7 +67,7 @@ def _whole(kind: type[E]) -> Decode[E]:
 # Every transcription goes over the stream, also one whose caller wants the transcript alone. In
 # Triton 2.51 a unary gRPC request to an ensemble (`transcribe`) that is cancelled, by a deadline,
 # Ctrl-C or a cut connection, can crash the server (triton-inference-server/server issues 7368 and
-# 8034, mended upstream by its pull request 7840), and the ensemble's steps never hear of it. A
+# 8034, fixed upstream by its pull request 7840), and the ensemble's steps never hear of it. A
 # cancelled stream does not, and the work ends.
 TRANSCRIBE: Model[Event] = Model(
     "transcribe_stream",

@@ -30,7 +30,7 @@ class Store:
 
     Args:
         options: those of the request; a verdict for other options is another one.
-        again: judge all anew.
+        again: judge all emails again.
 
     Attributes:
         num_kept: mails that have their verdict from an earlier run, and of which nothing was said.
@@ -70,7 +70,7 @@ class Store:
 
 
 class Batch(Store):
-    """Verdicts of one run, beside the file until it is over, and then in place of it.
+    """Verdicts of one run, next to the file until it is over, and then in place of it.
 
     Made by `batch`.
     """
@@ -198,7 +198,7 @@ class Journal(Store):
         return f"{plural(self._num_added, 'verdict')} came, and are in `{self._path}`"
 
     def _adopt(self, partial: Path) -> None:
-        """Takes what an interrupted run without `--watch` left beside the file."""
+        """Takes what an interrupted run without `--watch` left next to the file."""
         found = _scanned(partial)
         missing = [place for key, place in found.places.items() if key not in self._known]
         try:

@@ -20,7 +20,7 @@ _NAMED = re.compile(
 _FILES = re.compile(
     r"\.(?:pdf|docx?|xlsx?|pptx?|zip|txt|csv|html?|png|jpe?g|gif|exe|ics|eml)$", re.I
 )
-# Filters of companies that write every link anew, and the parameter that has it.
+# Filters of companies that rewrite every link, and the parameter that holds the original.
 _REWRITERS = {
     "safelinks.protection.outlook.com": "url", "www.google.com": "q", "google.com": "q",
     "urldefense.proofpoint.com": "u", "linkprotect.cudasvc.com": "a", "l.facebook.com": "u",

@@ -96,7 +96,7 @@ def _with_line_ends(raw: bytes) -> bytes:
 def _regions(content: bytes, boundaries: set[bytes]) -> tuple[list[int], int]:
     """The places where headers begin, and where the last part that is read ends.
 
-    Every part costs kilobytes and half a millisecond, and every line is held against the
+    Every part costs kilobytes and half a millisecond, and every line is compared with the
     boundaries of all parts that are open.
     """
     regions = [0]

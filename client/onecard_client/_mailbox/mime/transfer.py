@@ -50,7 +50,7 @@ _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\n]*\n", re.M)
 
 
 def without_encoding(content: bytes, encoding: str) -> bytes:
-    """The bytes that `content` stands for, as far as they can be had. Never raises.
+    """The bytes that `content` stands for, as far as they can be decoded. Never raises.
 
     Args:
         encoding: Content-Transfer-Encoding, as it stands in the part's headers.

@@ -29,7 +29,7 @@ from onecard_client._mailbox.sources.window import opened
 # Files by these names are mails or mailboxes, whatever is in them.
 MAIL_SUFFIXES = SINGLE_SUFFIXES | {".mbox", ".mbx", ".pst", ".ost", ".olm", ".dbx"}
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
-# What mail programs keep beside mails, and nobody misses.
+# What mail programs keep next to emails; it is skipped without a message.
 _INDEXES = re.compile(
     r"\.|dovecot[.-](?:index|uid|keywords|subscriptions|acl|list|mailbox)|courier(?:imap|pop3)"
     r"|cyrus\.(?:header|index|cache|squat)|maildir(?:folder|size|filter)$|subscriptions$"

@@ -16,7 +16,7 @@ _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 _BOUNDARY = re.compile(r";\s*boundary=(?:\"[^\"]*\"|[^;\s]*)", re.IGNORECASE)
 _CHARSET = re.compile(r";\s*charset=(?:\"[^\"]*\"|[^;\s]*)", re.IGNORECASE)
 _NAME = re.compile(r"[!-9;-~]+\Z")
-# Of the bytes as they were sent; here they are sent anew.
+# Of the bytes as they were sent; here they are sent again.
 _OWN = ("content-type", "content-transfer-encoding")
 
 

@@ -192,7 +192,7 @@ def _first(plain: dict[str, Any], keys: tuple[str, ...]) -> str:
 
 
 def _headers(plain: dict[str, Any]) -> dict[str, str]:
-    """Headers that stand beside the fields, as an object or as a list of names and values."""
+    """Headers in addition to the fields, as an object or as a list of names and values."""
     found: dict[str, str] = {}
     for name, value in _header_pairs(_value(plain, _HEADER_LISTS)):
         text = value if isinstance(value, str) else ""

@@ -64,7 +64,7 @@ def _words_text(words: list[_Word]) -> str:
     texts: list[str] = []
     for charset, group in groupby(words, key=lambda word: word.charset.lower()):
         run = list(group)
-        if codec_of_label(charset).startswith(_STATEFUL):  # each word begins anew (RFC 2047, 3)
+        if codec_of_label(charset).startswith(_STATEFUL):  # each word begins again (RFC 2047, 3)
             texts.extend(decoded(_content(word), charset) for word in run)
         else:
             texts.append(decoded(_joined(run, charset), charset))
