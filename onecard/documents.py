@@ -1,8 +1,7 @@
 """Reads JSON from callers and writes JSON for them.
 
-RFC 8259 leaves to each reader how deep it goes, how large its numbers are, what a name means that
-comes twice, and half of a character. Here they are refused or replaced, before anything else sees
-them.
+RFC 8259 leaves some cases to each reader: the depth of nesting, the size of numbers, a name that
+comes twice, and half of a character. Here they are refused or replaced before other code sees them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Word and character times by CTC: WhisperX's alignment with wav2vec2, its forward batched.
 
 Source: whisperx/alignment.py, `align`. A character that the network does not know (a digit, a
-symbol, another script) matches any: an extra label, as probable in each frame as the best of all
-but the blank.
+symbol, another script) gets an extra label that matches anything. In each frame this label is as
+probable as the most probable label other than the blank.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The bytes of any media file, or raw PCM, as 16 kHz mono samples, and what the source was.
+"""Decodes any media file, or raw PCM, to 16 kHz mono samples, and describes the source.
 
 Samples are those of WhisperX's `load_audio` (`ffmpeg -ac 1 -ar 16000 -f s16le`): the same resampler
 of FFmpeg (through PyAV) with its default settings. They differ where sound would be lost or moved:
-a second recording in the file, a gap, a channel or a track that the usual mix leaves out, speech
-far below the level that models hear. What was done is told in the clip.
+a second recording in the file, a gap, a channel or a track that the usual mix leaves out, or speech
+far below the level that models hear. The clip says what was done.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How loud a recording is and how much of it lies below speech; what is done about either.
+"""Measures how loud a recording is and how much of it lies below speech, and corrects either.
 
-Models expect speech at the level of ordinary recordings. What is far below it, or lies on a strong
-hum or offset, is brought there; everything else stays as it is, bit for bit.
+Models expect speech at the level of ordinary recordings. Speech far below it, or on a strong hum or
+offset, is brought there. Everything else stays as it is, bit for bit.
 """
 
 from __future__ import annotations

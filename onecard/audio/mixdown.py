@@ -1,8 +1,9 @@
-"""Frames of any rate and number of channels to 16 kHz mono samples, and what was seen on the way.
+"""Mixes frames of any rate and number of channels to 16 kHz mono, and notes what it saw.
 
-The usual mix is FFmpeg's (`-ac 1 -ar 16000`), as WhisperX has it. It leaves channels out (of three
-microphones the third, which it takes for a subwoofer), refuses more than eight, and adds up two
-that cancel each other; where a channel with sound would be lost, the mix is made here.
+The usual mix is FFmpeg's (`-ac 1 -ar 16000`), as in WhisperX. It has three faults: it leaves out
+channels (of three microphones the third, which it takes for a subwoofer), it refuses more than
+eight, and two channels may cancel each other. If a channel with sound would be lost, the mix is
+made here instead.
 """
 
 from __future__ import annotations

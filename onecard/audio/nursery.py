@@ -1,10 +1,10 @@
 """A process that has FFmpeg loaded and makes a child of itself for each recording.
 
-A decoder that a file keeps busy, or that it takes over, is ended from outside, and the next one has
-seen nothing of it. `python -m onecard.audio.nursery DESCRIPTOR`: a socket on which each message is
-an Order and three descriptors, of the file, of where samples go, and of a socket for the answer.
-That gets the child's line, then `{"status", "cpu_s", "peak_mib"}` of its end (wait4(2)). Whoever
-shuts it ends the child.
+A decoder that a file keeps busy, or takes over, is ended from outside; the next one is unaffected.
+`python -m onecard.audio.nursery DESCRIPTOR` reads messages from a socket. Each message is an Order
+and three descriptors: of the file, of the place for samples, and of a socket for the answer. The
+answer is the child's line, then `{"status", "cpu_s", "peak_mib"}` of its end (wait4(2)). The child
+is ended when the other side shuts that socket.
 """
 
 from __future__ import annotations

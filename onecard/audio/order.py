@@ -1,7 +1,7 @@
-"""What a process that decodes is asked for and answers, as lines of JSON; and what it may use.
+"""The order and the answer of a process that decodes, as lines of JSON, and the process's limits.
 
-CPU time is counted against the sound that comes out: a file that makes the decoder work without
-sound is ended after seconds, and one of hours may take its minutes.
+The limit on CPU time grows with the sound that comes out. A file that makes the decoder work
+without sound is ended after seconds; one of hours may take minutes.
 """
 
 from __future__ import annotations

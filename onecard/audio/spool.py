@@ -1,9 +1,9 @@
 """Files without a name that hold one recording while it is worked on, and their way to a model.
 
-A recording of hours is bytes that somebody sends and samples that they decode to, of which every
-step needs a few seconds at a time: both belong on disk, not in the memory of each process that
-handles them. A spool has no name, so nothing is left of it when its process ends, however it ends.
-Another process of the same user reaches it through the one that holds it (`/proc/PID/fd`, proc(5)).
+A recording of hours is large, both as it was sent and as decoded samples, and every step needs a
+few seconds of it at a time. So both forms are on disk and not in the memory of each process. A
+spool has no name, so that nothing is left of it when its process ends, however it ends. Another
+process of the same user opens it through its owner's descriptor (`/proc/PID/fd`, proc(5)).
 """
 
 from __future__ import annotations

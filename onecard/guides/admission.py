@@ -1,7 +1,8 @@
 """Admits guides to NVIDIA's executor: only those that were compiled here first, and not too many.
 
-It compiles in the thread that makes everybody's tokens, ends all requests where it fails, and keeps
-each guide indefinitely (NVIDIA/TensorRT-LLM, cpp/tensorrt_llm/batch_manager/guidedDecoder.cpp).
+The executor compiles in the thread that makes the tokens of all requests, ends all requests if that
+fails, and never drops a guide (NVIDIA/TensorRT-LLM,
+cpp/tensorrt_llm/batch_manager/guidedDecoder.cpp).
 """
 
 from __future__ import annotations

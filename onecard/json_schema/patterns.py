@@ -1,9 +1,9 @@
-"""Regular expressions of schemas, rewritten so that what an engine generates by them is JSON.
+"""Rewrites the regular expressions of schemas so that engines generate valid JSON by them.
 
-xgrammar 0.2.8 takes a pattern for the letters between the quotes as they are written in JSON: a
-quote or a backslash in it breaks the text, and anchors in the middle are dropped. It also fails on,
-or takes minutes for, high counts. So letters are escaped here, counts cut into pieces, and what
-cannot be expressed is refused. Whatever the result matches, the pattern matches.
+xgrammar 0.2.8 applies a pattern to the characters between the quotes as JSON writes them. A quote
+or a backslash in it breaks the text, and anchors in the middle are dropped. On high counts it fails
+or takes minutes. So characters are escaped here, counts are cut into pieces, and what cannot be
+expressed is refused. Every text that the result matches, the pattern matches.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A JSON object of options as a dataclass: names, types and ranges, in one form of message.
+"""Decodes a JSON object of options into a dataclass: names, types, ranges, one form of message.
 
-Each dataclass's fields, their types and their defaults are the options. A request may also give
-them as KServe's parameters, where TensorRT-LLM's and vLLM's users write them.
+The fields of a dataclass, their types and their defaults are the options. A request may also give
+them as KServe's parameters, where users of TensorRT-LLM and vLLM write them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """glibc malloc settings: reuse large freed blocks, and return free memory now and then.
 
-A process that works through a long recording frees as much as it takes, in pieces that the library
-would rather keep for later; of several processes these add up. Of blocks above 32 MiB it keeps
-none: each is mapped again, and the kernel clears every page of it again.
+A process that works through a long recording frees as much memory as it takes. glibc keeps small
+freed blocks for later, which adds up over several processes. It keeps no block above 32 MiB: each
+is mapped again, and the kernel clears every page of it again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Recordings that come in several requests, so that nobody ever holds the whole of one in memory.
+"""Recordings that come in several requests, so that no process holds a whole one in memory.
 
-The first request opens an upload, and its answer is the recording's; those that follow are answered
-with nothing. Until it is whole an upload takes nothing from those that are worked on: uploads are
-counted apart, and each has to come at a least rate and within a time.
+The first request opens an upload, and its answer is the recording's result. Those that follow are
+answered with nothing. An unfinished upload takes no place from recordings that are worked on.
+Uploads are counted separately; each has a least rate and a longest time.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What has been tried on a chunk of speech, whether it will do, and which attempt is the best.
+"""The attempts at a chunk of speech: whether one is good enough, and which one is the best.
 
 The criteria are OpenAI's (openai/whisper, whisper/transcribe.py); the choice among attempts that
 all failed is faster-whisper's.
 
-One criterion is narrower than OpenAI's: text that compresses too well counts against an attempt
-only where it also says something several times in a row, as a decoder does that runs in circles.
-Announcements, lists and drills compress as well (more so where UTF-8 takes two bytes a letter), and
-trying them again ended with a worse text at the highest temperature.
+One criterion is narrower than OpenAI's. Text that compresses too well counts against an attempt
+only if it also says something several times in a row, as a decoder in a loop does. Announcements,
+lists and drills compress as well, even more in scripts of two UTF-8 bytes per character. Trying
+them again ended with a worse text at the highest temperature.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What the model may write: one line of JSON a mail, as a grammar, and how long its texts may get.
+"""A grammar of what the model may write (a line of JSON per email), and limits on its texts.
 
-A grammar and not a JSON schema, because NVIDIA's backend compiles schemas so that any amount of
-white space is JSON, in which a small model can lose itself; of a grammar both backends make the
-same. The length of a text is no part of it: xgrammar keeps a mask of the whole vocabulary for each
-letter that is counted, and NVIDIA's executor stands still meanwhile (docs/triage.md). Who reads the
-answer stops a text that has outgrown its limit, and lets the model go on behind it.
+It is a grammar because NVIDIA's backend compiles JSON schemas so that any amount of white space is
+allowed, and a small model can lose itself in that. Both backends treat a grammar alike. The grammar
+does not limit the length of texts: xgrammar would keep a mask of the whole vocabulary for each
+character that is counted, while NVIDIA's executor stands still (docs/triage.md). The reader of the
+answer stops a text that has outgrown its limit, and lets the model go on after it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A mail's body cut down to a number of tokens, so that what matters most stays.
+"""Cuts the body of an email down to a number of tokens, so that what matters most stays.
 
-The rule: the head has half of the room, the lines at which an older mail is quoted at most a
-quarter, the tail what is left; each gap says how much was cut. What a text costs is handed in.
+The head gets half of the room. The lines at which an older email is quoted get at most a quarter,
+and the tail gets what is left. Each gap says how much was cut. The caller says what a text costs.
 """
 
 from __future__ import annotations

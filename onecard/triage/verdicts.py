@@ -1,7 +1,7 @@
-"""What the model wrote, line by line, to verdicts; every one of them whole, or refused.
+"""Reads verdicts from what the model wrote, line by line; every one is complete, or refused.
 
-The grammar makes the lines what they should be; here they are read as if it did not, because an
-engine that ignores a guide says nothing.
+The grammar makes the lines what they should be. They are checked here all the same, because an
+engine that ignores a guide does not say so.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the bytes of a media file say about themselves: encrypted, or cut off before the end.
+"""What the headers of a media file declare: that it is encrypted, or longer than what is there.
 
-Only headers are read. FFmpeg plays what is left of a cut file without a word, so whoever wants to
-notice has to look at the container: each rule below is stated by the format.
+Only headers are read. FFmpeg plays what is left of a cut file without a message, so that only the
+container shows the cut. Each rule below is stated by the format.
 """
 
 from __future__ import annotations
