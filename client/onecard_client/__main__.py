@@ -1,4 +1,4 @@
-"""The `onecard` command: which exit code an end has."""
+"""The `onecard` command, and the exit code for each way it can end."""
 
 from __future__ import annotations
 

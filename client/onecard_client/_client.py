@@ -1,4 +1,4 @@
-"""The blocking client: what can be asked of a server."""
+"""The blocking client: all calls to a server."""
 
 from __future__ import annotations
 

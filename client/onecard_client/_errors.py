@@ -1,4 +1,4 @@
-"""What can go wrong between a caller and a server, and which gRPC status means it.
+"""The errors of a call to a server, and the gRPC status that means each.
 
 OnecardError
 ├── InvalidRequest        the request cannot succeed as it is: change it

@@ -1,4 +1,4 @@
-"""An email as the server's `triage` takes it."""
+"""An email in the form that the server's `triage` takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Iterators over a running answer: they keep what is not an item, and cancel when they are
+"""Iterators over a running answer that keep what is not an item, and cancel it when they are
 closed.
 """
 

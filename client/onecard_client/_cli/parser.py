@@ -1,4 +1,4 @@
-"""How every command's options are read: spelling, types, errors that name the nearest option."""
+"""Reads the options of every command; errors name the nearest option."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A conversation at a terminal: questions, answers as they come, what of the past still fits."""
+"""A conversation at a terminal: questions, answers, and the part of the past that still fits."""
 
 from __future__ import annotations
 

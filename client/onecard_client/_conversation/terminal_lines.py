@@ -1,4 +1,4 @@
-"""Lines that somebody writes at a terminal, with readline's editing where Python has it."""
+"""Lines typed at a terminal, with readline's editing where Python has it."""
 
 from __future__ import annotations
 

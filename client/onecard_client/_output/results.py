@@ -1,4 +1,4 @@
-"""Result files: which, where, and complete or not at all."""
+"""Result files: their formats and places; each is written completely or not at all."""
 
 from __future__ import annotations
 

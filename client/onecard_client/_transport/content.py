@@ -1,4 +1,4 @@
-"""Content to send: bytes that are in memory already, or a file that is read as it is sent."""
+"""Content to send: bytes in memory, or a file that is read while it is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request can carry: options that are JSON, ids that are UTF-8, sizes that gRPC takes."""
+"""Checks what a request can carry: options in JSON, ids in UTF-8, sizes that gRPC takes."""
 
 from __future__ import annotations
 

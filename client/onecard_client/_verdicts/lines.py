@@ -1,4 +1,4 @@
-"""Lines of a file of verdicts: which mail each is about, what it was judged on, where it stands."""
+"""Lines of a file of verdicts: the email of each, what it was judged on, its place in the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where verdicts are shown: rows of a table for people, a line of JSON each for programs."""
+"""Shows verdicts: rows of a table for people, lines of JSON for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of `onecard triage`: from the mails that are read to the verdicts that are put out."""
+"""One run of `onecard triage`, from reading emails to writing verdicts."""
 
 from __future__ import annotations
 

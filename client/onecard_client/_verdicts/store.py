@@ -1,4 +1,4 @@
-"""Verdicts of a run on the disk, with those of earlier runs: what has one is not judged again."""
+"""Verdicts on disk, of this run and earlier ones; an email that has one is not judged again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What arrives in a Maildir, each mail once.
+"""Yields the emails that arrive in a Maildir, each once.
 
 Files are opened for reading, and nothing is changed, not even a flag.
 """

@@ -1,6 +1,6 @@
 """HTML of emails as text: what their readers see.
 
-What parses HTML is imported when the first is read, for it is of the extra `mail`.
+The parser is imported when the first HTML is read, because it comes with the extra `mail`.
 """
 
 from __future__ import annotations

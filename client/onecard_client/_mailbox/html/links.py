@@ -1,4 +1,4 @@
-"""What is told of the target of a link."""
+"""The note on where a link leads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which CSS declarations apply to an element: style sheets, then the element's own.
+"""The CSS declarations that apply to an element: style sheets, then the element's own.
 
 The cascade of https://www.w3.org/TR/css-cascade-4/#cascading, for the screen of a desktop.
 """

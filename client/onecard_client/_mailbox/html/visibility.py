@@ -1,4 +1,4 @@
-"""Whether the text of an element is seen, from its styles and those around it."""
+"""Decides whether the text of an element is visible, by its styles and those around it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Branches of `multipart/alternative`: told once where they say the same, else with the difference.
+"""Branches of `multipart/alternative`: shown once if they say the same, else with the difference.
 
-Most mail programs show the HTML. A harmless plain text beside it is an old way to get a mail past
-whatever reads only that.
+Most mail programs show the HTML. A harmless plain text next to it is an old way to get an email
+past filters that read only the plain text.
 """
 
 from __future__ import annotations

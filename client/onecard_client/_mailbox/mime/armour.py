@@ -1,4 +1,4 @@
-"""Plain text without what only programs read: PGP and PEM armour, uuencoded files, base64."""
+"""Plain text without the parts for programs: PGP and PEM armour, uuencoded files, base64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mails as they lie about, made such that a parser sees their headers and parts.
+"""Repairs damaged emails so that a parser finds their headers and parts.
 
 Only what stands in the way of a header is changed: line ends, what precedes the first header, and
 lines among headers that are none. Bodies stay as they are.

@@ -1,4 +1,4 @@
-"""A whole mail: its headers, and one text out of its parts."""
+"""A whole email: its headers, and one text made of its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blocks of text that a mail's parts make, in their order."""
+"""The blocks of text in an email's parts, in their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transfer encodings undone: base64, quoted-printable and uuencode as mails have them."""
+"""Decodes transfer encodings (base64, quoted-printable, uuencode) as emails have them."""
 
 from __future__ import annotations
 

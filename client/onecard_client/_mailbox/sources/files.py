@@ -1,4 +1,4 @@
-"""Files and folders, opened for reading only, and the words for what cannot be read."""
+"""Files and folders, opened for reading only, and the messages about unreadable ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mails and mailboxes below a folder, and what of it is passed over."""
+"""The emails and mailboxes below a folder, and what is skipped there."""
 
 from __future__ import annotations
 

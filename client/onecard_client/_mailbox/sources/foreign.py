@@ -1,4 +1,4 @@
-"""What mails come in and is not read here: its name, and how to get at the mails."""
+"""Formats of emails that are not read here: their names, and how to convert them."""
 
 from __future__ import annotations
 

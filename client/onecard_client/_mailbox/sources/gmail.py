@@ -1,4 +1,4 @@
-"""A message of Gmail's API as the mail that it was: its parts, with their bytes as they are."""
+"""Converts a message of Gmail's API into an email, with the bytes of its parts unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The emails in JSON: whatever wraps them is taken off, and each is read by its own fields."""
+"""Emails in JSON: wrappers are removed, and each email is read by its own fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An email out of a JSON object, by whatever names mail APIs and exports give its fields."""
+"""An email from a JSON object, by the field names of mail APIs and exports."""
 
 from __future__ import annotations
 

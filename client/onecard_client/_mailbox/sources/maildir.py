@@ -1,4 +1,4 @@
-"""A Maildir: which files are mails, and which of them are in the bin."""
+"""A Maildir: which files are emails, and which of them are deleted."""
 
 from __future__ import annotations
 

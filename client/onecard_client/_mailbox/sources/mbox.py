@@ -1,4 +1,4 @@
-"""The mails of an mbox in any of its dialects, and of an MMDF: every byte is in a piece."""
+"""Splits an mbox of any dialect, or an MMDF, into emails; every byte is in a piece."""
 
 from __future__ import annotations
 

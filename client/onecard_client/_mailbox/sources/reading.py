@@ -1,4 +1,4 @@
-"""Emails from wherever a user has them, by what files begin with and not by what they are called.
+"""Emails from any source; the first bytes of a file decide its format, not its name.
 
 Python's own `mailbox` is not used: it opens files for writing, and changes some.
 """

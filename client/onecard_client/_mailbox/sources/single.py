@@ -1,4 +1,4 @@
-"""A file that holds one mail: as it was sent, or as Apple Mail and Outlook keep it."""
+"""A file that holds one email: as it was sent, or in Apple Mail's or Outlook's format."""
 
 from __future__ import annotations
 

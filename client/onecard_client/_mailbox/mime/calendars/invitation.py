@@ -1,4 +1,4 @@
-"""What a person sees of an invitation, an answer or a cancellation (text/calendar, RFC 5545)."""
+"""The text of an invitation, an answer or a cancellation (text/calendar, RFC 5545)."""
 
 from __future__ import annotations
 

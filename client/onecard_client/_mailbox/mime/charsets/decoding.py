@@ -1,4 +1,4 @@
-"""Bytes of any charset to text: the same for headers, file names and bodies."""
+"""Decodes bytes of any charset to text, for headers, file names and bodies alike."""
 
 from __future__ import annotations
 

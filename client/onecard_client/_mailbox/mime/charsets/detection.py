@@ -1,4 +1,4 @@
-"""The charset of text that names none, by the letters that its language uses most."""
+"""Detects the charset of text that names none, by the letters that its language uses most."""
 
 from __future__ import annotations
 

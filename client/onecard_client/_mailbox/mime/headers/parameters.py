@@ -1,4 +1,4 @@
-"""A header of the form `value; name=value`: Content-Type, Content-Disposition as mails have them.
+"""A header of the form `value; name=value`, such as Content-Type, as real emails write it.
 
 RFC 2231's continued and encoded parameters are read, and what lacks its quotes or semicolons.
 """

@@ -1,4 +1,4 @@
-"""Header lines to text: encoded words, raw bytes and folds (RFC 2047, as mails write it)."""
+"""Decodes header lines: encoded words, raw bytes and folds (RFC 2047, as emails write it)."""
 
 from __future__ import annotations
 

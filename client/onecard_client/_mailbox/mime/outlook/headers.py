@@ -1,4 +1,4 @@
-"""Headers made of Outlook's properties, for mails that kept none, such as those one sent."""
+"""Headers made of Outlook's properties, for emails without headers, such as sent ones."""
 
 from __future__ import annotations
 

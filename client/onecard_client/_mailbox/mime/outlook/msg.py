@@ -1,6 +1,6 @@
-"""Outlook's .msg as the mail that it was: the same headers, texts and files in MIME.
+"""Converts Outlook's .msg into MIME, with the same headers, texts and files.
 
-So its invitations, links, hidden text and attached mails are read as those of any other mail.
+Its invitations, links, hidden text and attached emails are then read like those of any email.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HTML of the compressed RTF that Outlook keeps mails in (MS-OXRTFCP, MS-OXRTFEX)."""
+"""HTML out of the compressed RTF of Outlook's emails (MS-OXRTFCP, MS-OXRTFEX)."""
 
 from __future__ import annotations
 
