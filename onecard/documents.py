@@ -126,7 +126,7 @@ def valid(text: str) -> str:
 
 
 def kind(value: Any) -> str:
-    """What JSON calls `value`, for messages: `a list`."""
+    """JSON's name for the type of `value`, for messages: `a list`."""
     return _KINDS.get(type(value), type(value).__name__)
 
 

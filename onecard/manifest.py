@@ -28,7 +28,7 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one directory holds.
+    """The description of one directory.
 
     `files` maps a path relative to the directory to its sha256 in lower-case hex.
     """
@@ -53,7 +53,7 @@ class Engine(Protocol):
 
 
 def engine(config: Engine) -> dict[str, str]:
-    """What an answer says of the engine that made it.
+    """The description of an engine, for the answers that it makes.
 
     Raises ManifestError: a file of it is missing or is not the one that was built.
     """

@@ -117,7 +117,7 @@ def memory() -> Iterator[BinaryIO]:
 
 
 def samples(file: BinaryIO) -> Pcm:
-    """What was decoded into `file`, mapped."""
+    """The samples that were decoded into `file`, memory-mapped."""
     if not os.fstat(file.fileno()).st_size:
         return NO_SAMPLES
     return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.int16)

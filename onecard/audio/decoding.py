@@ -191,7 +191,7 @@ def _treated(media: Media, done: Pass, sink: Sink, warnings: list[str]) -> Pass:
 
 
 def _following(treatment: Treatment, wanted: Treatment) -> Treatment:
-    """What the next pass does: a mix is decided once, a level once."""
+    """The treatment of the next pass; the mix is decided once, and the level once."""
     weights, reason = (
         (treatment.weights, treatment.reason)
         if treatment.weights

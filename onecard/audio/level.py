@@ -38,7 +38,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Correction:
-    """What makes samples fit for the models; without either, nothing is touched."""
+    """A correction of samples for the models; without gain or filter nothing is changed."""
 
     gain_db: float = 0.0
     has_high_pass: bool = False
@@ -73,7 +73,7 @@ class Meter:
         return self.peak <= _DITHER
 
     def correction(self) -> Correction:
-        """What the recording as a whole needs."""
+        """The correction that the recording as a whole needs."""
         if self.is_silent:
             return NO_CORRECTION
         if not self._powers:

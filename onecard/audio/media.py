@@ -35,7 +35,7 @@ _MAX_TRACKS_LETTERS = 400  # of a sentence that names all tracks
 
 @dataclass
 class Pass:
-    """What decoding a track gave."""
+    """The outcome of decoding a track."""
 
     track: int
     seen: Seen = field(default_factory=Seen)
@@ -77,7 +77,7 @@ class Media:
         self.num_tracks = len(audio)
 
     def warnings(self) -> list[str]:
-        """What is strange about the file as a whole."""
+        """Warnings about the file as a whole."""
         found = []
         if len(self._parts) > 1:
             found.append(f"the file holds {len(self._parts)} recordings, one behind the other")

@@ -109,7 +109,7 @@ class Channels:
 
 @dataclass
 class Seen:
-    """What a pass over a recording saw."""
+    """Findings of a pass over a recording."""
 
     channels: Channels = field(default_factory=Channels)
     meter: Meter = field(default_factory=Meter)
@@ -123,7 +123,7 @@ class Seen:
         return self.meter.is_silent and not self.channels.has_sound
 
     def treatment(self) -> Treatment:
-        """What a second pass has to do; the usual one where nothing is wrong with this one.
+        """The treatment for a second pass; the usual one if nothing is wrong with this one.
 
         The level of a new mix is known only after it was made.
         """
@@ -238,7 +238,7 @@ def planes(frame: Any) -> Floats:
 
 
 def usual_weights(frame: Any) -> tuple[float, ...] | None:
-    """What each channel has of FFmpeg's mono mix; None where it makes none."""
+    """The share of each channel in FFmpeg's mono mix; None if FFmpeg makes no such mix."""
     num_channels = frame.layout.nb_channels
     weights = []
     for channel in range(num_channels):

@@ -141,7 +141,7 @@ class Rows:
 
     @property
     def reference(self) -> str:
-        """What `rows` takes in another process: the spool's, and the shape."""
+        """The reference that `rows` takes in another process: the spool's, and the shape."""
         shape = "x".join(str(length) for length in (self._num_rows, *self._row))
         return f"{self._spool.reference}:{shape}"
 

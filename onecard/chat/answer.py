@@ -185,7 +185,7 @@ class Chat:
                 )
 
     def _max_tokens(self, num_prompt_tokens: int, options: ChatOptions) -> int:
-        """What a request asks for, else the plan's or what is left of the context."""
+        """The request's limit, else the plan's or the rest of the context."""
         limit = self._config.max_seq_len
         left = limit - num_prompt_tokens
         default = self._config.max_tokens
@@ -244,7 +244,7 @@ class _Answer:
                     break  # which stops the engine
 
     def rest(self) -> Generator[Event, None, None]:
-        """What is left when no token comes any more."""
+        """The rest of the text when no more tokens come."""
         self._ready += self._stops.push(self._detokenizer.flush()) + self._stops.flush()
         if self._ready or self._logprobs:
             yield self._delta()

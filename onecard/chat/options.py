@@ -1,4 +1,4 @@
-"""What a caller may ask of an answer, validated in one place.
+"""Options of a chat request, validated in one place.
 
 Names are OpenAI's, where OpenAI has the option, else vLLM's. `onecard.chat.openai_options` has the
 options of theirs that are not fields here.
@@ -81,7 +81,7 @@ class ChatOptions:
 
     @property
     def biases(self) -> dict[int, float]:
-        """What is added to the logits of tokens, by their ids."""
+        """The amounts that are added to the logits of tokens, by token id."""
         return {int(token): float(bias) for token, bias in (self.logit_bias or {}).items()}
 
     @property
@@ -90,7 +90,7 @@ class ChatOptions:
 
     @cached_property
     def form(self) -> Form | None:
-        """What `response_format` makes the engine follow; None where any text will do.
+        """The form that `response_format` asks for; None if any text will do.
 
         Raises:
             InvalidRequest: the engine cannot be held to its schema.

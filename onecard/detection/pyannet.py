@@ -143,7 +143,7 @@ class _Features(nn.Module):
 
 
 class _Speakers(nn.Module):
-    """What follows SincNet: features -> [windows, frames, speakers]."""
+    """The layers after SincNet: features -> [windows, frames, speakers]."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()

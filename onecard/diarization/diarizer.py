@@ -1,4 +1,4 @@
-"""Who spoke when: pyannote.audio's SpeakerDiarization, offline, from local weights."""
+"""Finds who spoke when, by pyannote.audio's SpeakerDiarization, offline, from local weights."""
 
 from __future__ import annotations
 
@@ -295,7 +295,7 @@ def _directory(config: Config) -> Path | None:
 
 
 def _models(config: Config, directory: Path | None) -> dict[str, Any]:
-    """What TURNS says of the networks in use."""
+    """The description of the networks in use, for TURNS."""
     about = {"backend": f"pyannote.audio {version('pyannote.audio')}"}
     if directory is not None:
         is_built = (directory / manifest.FILENAME).is_file()

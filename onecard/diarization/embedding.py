@@ -75,7 +75,7 @@ class SpeakerEncoder(nn.Module):
 
 
 class SpeakerEmbedding(BaseInference):
-    """What pyannote's SpeakerDiarization asks of an embedding, over `SpeakerEncoder`.
+    """`SpeakerEncoder` behind the interface that pyannote's SpeakerDiarization wants.
 
     An embedding is the mean over half-overlapping partial utterances of 1.6 s, cut from the
     frames that the mask keeps.

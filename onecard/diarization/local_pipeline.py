@@ -37,7 +37,7 @@ MADE = "run `make engines` again"
 
 
 class Inert:
-    """What a trainer left in a checkpoint and inference has no use for: keeps nothing."""
+    """A stand-in for a trainer's object in a checkpoint that inference does not need."""
 
     def __init__(self, *_: Any) -> None:
         """Whatever it was made of."""

@@ -27,7 +27,7 @@ Check = Callable[[], None]  # raises where nobody waits for the guide any more
 
 @dataclass(frozen=True)
 class Work:
-    """What guides are compiled with.
+    """The vocabulary and the library that guides are compiled with.
 
     `facts`: NVIDIA's description of the vocabulary. `library`: where the xgrammar of the engine
     lies; empty for the one of this environment.

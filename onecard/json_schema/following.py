@@ -23,7 +23,7 @@ Schema = dict[str, Any]
 
 
 def followed(document: Document) -> Schema:
-    """What the engine is to be given in place of `document`.
+    """The schema to give to the engine in place of `document`.
 
     Raises:
         InvalidRequest: the engine cannot be held to it, or nothing fulfils it.

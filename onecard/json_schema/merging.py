@@ -22,7 +22,7 @@ def types_of(schema: Mapping[str, Any]) -> list[str]:
 
 
 def merged(first: Schema, second: Schema, place: str) -> Schema:
-    """What is allowed by both, which have no `$ref`, no `allOf` and no `const`.
+    """The schema of what both allow; they have no `$ref`, no `allOf` and no `const`.
 
     Raises:
         NothingFits: nothing is.

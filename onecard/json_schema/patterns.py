@@ -41,7 +41,7 @@ _UNFOLLOWED = {
 
 
 class Unfollowed(ValueError):
-    """What of a pattern no engine can be held to, in words that go after `has`."""
+    """A part of a pattern that no engine can follow, in words that go after `has`."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def parse(pattern: str) -> list[Any]:
 
 
 def followed(pattern: str, shortest: int = 0, longest: float = math.inf) -> str:
-    """What makes an engine write the JSON of a text that `pattern` is found in.
+    """The pattern by which an engine writes the JSON of a text that `pattern` is found in.
 
     Args:
         shortest, longest: letters of the text.

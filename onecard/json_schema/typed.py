@@ -19,7 +19,7 @@ MAX_MULTIPLE_RANGE = 10_000
 
 
 class Rewriting(Protocol):
-    """What rewrites the places within."""
+    """A rewriter for the places inside a schema."""
 
     document: Document
 

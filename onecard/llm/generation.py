@@ -107,7 +107,7 @@ def to_tensors(generation: Generation) -> dict[str, Array]:
 
 
 def stop_tensors(generation: Generation) -> dict[str, Array]:
-    """What ends `generation` in the engine, sent with the id of the request that began it."""
+    """The tensors that end `generation`, to be sent with the id of its first request."""
     wanted = ("input_ids", "input_lengths", "request_output_len")
     found = {name: value for name, value in to_tensors(generation).items() if name in wanted}
     return found | {"stop": np.array([True])}
@@ -158,7 +158,7 @@ def _words(tokens: Sequence[int]) -> Array:
 
 
 def from_tensors(tensors: Mapping[str, Array]) -> Piece:
-    """What one response holds, with or without the batch dimension; the last may hold nothing."""
+    """The piece in one response, with or without the batch dimension; the last may be empty."""
     if "output_ids" not in tensors:
         return Piece(())
     num_tokens = int(tensors["sequence_length"].reshape(-1)[0])

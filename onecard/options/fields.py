@@ -53,7 +53,7 @@ def parse(kind: type[Options], text: str | bytes, parameters: str = "") -> Optio
 
 
 def decode(kind: type[Any], text: str | bytes, parameters: str = "") -> dict[str, Any]:
-    """What a caller asks for, by name; every name is a field of the dataclass `kind`.
+    """The caller's options by name; every name is a field of the dataclass `kind`.
 
     A whole number may be written `2.0`. Null is the default where the field cannot be null.
     Parameters that are Triton's or ours are passed over. Texts among them are read as JSON where
@@ -187,7 +187,7 @@ def verify_ranges(options: Any, ranges: Mapping[str, tuple[float, float]]) -> No
 
 @dataclass(frozen=True)
 class Option:
-    """What one option may be, as its field's annotation says."""
+    """The values that one option may have, by its field's annotation."""
 
     types: tuple[type, ...]  # JSON's idea of them: an int is a float, a bool is neither
     choices: tuple[Any, ...]  # of a `Literal`; empty for any value of the types

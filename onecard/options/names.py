@@ -98,7 +98,7 @@ _ALIKE = 0.75
 
 
 def hint(name: str, known: Collection[str]) -> str:
-    """What to do about the unknown option `name`, where those in `known` are there."""
+    """Advice about the unknown option `name`, given the `known` ones."""
     meant = name[:100].lower().replace("-", "_")
     if SAME.get(meant) in known:
         return f"it is `{SAME[meant]}` here"

@@ -1,4 +1,4 @@
-"""What a caller may ask of a transcription: names, defaults and limits, validated in one place.
+"""Options of a transcription: names, defaults and limits, validated in one place.
 
 Names and defaults are WhisperX's, where it has the option.
 """
@@ -100,7 +100,7 @@ class StreamOptions(TranscribeOptions):
     stream: bool = True
 
     def pipeline(self) -> TranscribeOptions:
-        """What the models of the pipeline are asked."""
+        """The options for the models of the pipeline."""
         names = [field.name for field in dataclasses.fields(TranscribeOptions)]
         return TranscribeOptions(**{name: getattr(self, name) for name in names})
 

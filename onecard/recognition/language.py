@@ -125,7 +125,7 @@ def _ask(
 
 
 def _heard(answer: Decoded, tokenizer: Tokenizer) -> Language | None:
-    """What one chunk says; None where its first token is no language (noise, for instance)."""
+    """The language of one chunk; None if its first token is no language (noise, for instance)."""
     if not answer.tokens:
         return None
     code = tokenizer.languages.get(answer.tokens[0])

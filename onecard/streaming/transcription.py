@@ -87,7 +87,7 @@ class Call(Protocol):
         """Call `stop`, perhaps repeatedly, when the caller leaves while this context is open."""
 
     def array(self, tensor: Any) -> Array:
-        """What such a tensor holds, without its batch dimension."""
+        """The content of such a tensor, without its batch dimension."""
 
 
 def events(

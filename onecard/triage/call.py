@@ -54,7 +54,7 @@ class Call:
 
 
 class _Said:
-    """What the model said in one call so far.
+    """The model's answer in one call so far.
 
     Attributes:
         ids: its tokens, and those with which texts were closed for it.
@@ -75,7 +75,7 @@ class _Said:
             yield line
 
     def flush(self) -> Iterator[str]:
-        """What is left at the end, which may be half a line."""
+        """The rest at the end, which may be half a line."""
         yield from self.lines.push(self._text.flush())
         yield from self.lines.flush()
 

@@ -50,7 +50,7 @@ confidence ::= "0." [0-9] | "1.0"
 
 @dataclass(frozen=True)
 class Begun:
-    """What stands of an answer already: lines, and of mail `number`'s all up to one text's end."""
+    """The answer so far: lines, and that of email `number` up to the end of one text."""
 
     number: int
     text: str
@@ -120,7 +120,7 @@ class VerdictGrammar:
         return name if len(text) > self.max_letters.get(name, len(text)) else None
 
     def _parts(self) -> dict[str, str]:
-        """What stands behind the mail's number, by the names that come first in each."""
+        """The parts after the email's number, by the name that comes first in each."""
         parts = {
             "summary": f"{_quoted(_SUMMARY)} summary",
             "category": f"{_key('category')} category",

@@ -1,4 +1,4 @@
-"""What a caller may ask of a triage, over what the plan sets; validated in one place."""
+"""Options of a triage request, over the plan's; validated in one place."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class TriageOptions:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is in force for one request."""
+    """The settings in force for one request."""
 
     categories: tuple[str, ...]
     priorities: tuple[str, ...]

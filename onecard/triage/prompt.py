@@ -1,4 +1,4 @@
-"""What the model is told: how to judge, which form to write, and the emails between delimiters.
+"""The prompt: how to judge, which form to write, and the emails between delimiters.
 
 Mails are shown only here.
 """
@@ -92,7 +92,7 @@ For each mail, in order, write one line of JSON:
 
 
 def _signs(mails: Sequence[Mail]) -> list[str]:
-    """What fields mean that some of `mails` have; none of them, for most."""
+    """Explanations of the fields that some of `mails` have; most have none."""
     given = {name for mail in mails for name in mail.headers}
     if any(mail.hidden_text for mail in mails):
         given.add("hidden_text")

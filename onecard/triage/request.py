@@ -237,7 +237,7 @@ class _Request:
             raise told
 
     def _ended(self, call: Call) -> Iterator[Verdict]:
-        """What a call left undecided is tried once more, a mail at a time."""
+        """Try once more, one email at a time, what a call left undecided."""
         for number, why in call.undecided.items():
             if call.is_second_try:
                 yield verdicts.undecided(call.mail(number), call.number, why)

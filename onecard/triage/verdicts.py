@@ -82,7 +82,7 @@ class Lines:
         yield from filter(str.strip, lines)
 
     def flush(self) -> Iterator[str]:
-        """What is left at the end, which may be half a line."""
+        """The rest at the end, which may be half a line."""
         yield from self.push("\n")
 
 

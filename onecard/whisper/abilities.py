@@ -1,4 +1,4 @@
-"""What a Whisper model and its engine can be asked for, known without loading either."""
+"""The abilities of a Whisper model and its engine, known without loading either."""
 
 from __future__ import annotations
 

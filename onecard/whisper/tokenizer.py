@@ -84,7 +84,7 @@ class Tokenizer:
         return str(self._tokenizer.decode([token for token in tokens if token < self.end]))
 
     def prompt(self, language: str, options: TranscribeOptions) -> list[int]:
-        """What the decoder is given before it begins: previous text, language, task.
+        """The tokens for the decoder before it begins: previous text, language, task.
 
         Hotwords come before the initial prompt; together they take at most `MAX_PREVIOUS_TOKENS`,
         of which the hotwords keep their beginning and the initial prompt its end.

@@ -1,4 +1,4 @@
-"""What the headers of a media file declare: that it is encrypted, or longer than what is there.
+"""Reads from the headers of a media file that it is encrypted, or cut off before its end.
 
 Only headers are read. FFmpeg plays what is left of a cut file without a message, so that only the
 container shows the cut. Each rule below is stated by the format.
@@ -61,7 +61,7 @@ class Cut:
 
 
 def cut(data: Data) -> Cut | None:
-    """What of the file is not there, where its header tells.
+    """The missing end of a file whose header declares more than is there; else None.
 
     Raises:
         InvalidRequest: the sound is encrypted, or the index without which there is none is missing.
