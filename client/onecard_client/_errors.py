@@ -37,7 +37,7 @@ class OnecardError(Exception):
 
 
 class InvalidRequest(OnecardError):
-    """What was sent cannot be served as it is; the message says what to change."""
+    """The request cannot be served as it is; the message says what to change."""
 
 
 class AccessDenied(OnecardError):
@@ -130,7 +130,7 @@ ERROR_OF_TEXT: tuple[tuple[type[OnecardError], re.Pattern[str], type[OnecardErro
 
 @dataclass(frozen=True)
 class CallContext:
-    """What an error message wants to know of the call that failed."""
+    """Facts about a failed call, for error messages."""
 
     target: str
     timeout_s: float | None = None

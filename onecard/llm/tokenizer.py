@@ -1,7 +1,6 @@
-"""What the language model's vocabulary does for its callers, and which implementation a directory
-needs.
+"""The interface of the language model's tokenizers, and the loader that picks one by its files.
 
-`llm.hf_tokenizer` and `llm.tekken_tokenizer` implement it.
+`onecard.llm.hf_tokenizer` and `onecard.llm.tekken_tokenizer` implement it.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         super().exit(status, None if message is None else printable(message))
 
     def faults(self, unknown: Sequence[str]) -> list[str]:
-        """What is wrong with arguments that nobody took, a sentence for each option."""
+        """The faults of unknown arguments, a sentence for each."""
         options = [argument for argument in unknown if argument.startswith("-")]
         if unknown and not options:
             return [f"`{unknown[0]}` is one argument too many; leave it out, or quote a text"]
@@ -166,7 +166,7 @@ def text_or_file(text: str) -> str:
 
 
 def json_file(path: str) -> Any:
-    """What is in a file of JSON."""
+    """The content of a file of JSON."""
     try:
         return json.loads(Path(path).read_bytes())
     except (OSError, ValueError, RecursionError) as error:

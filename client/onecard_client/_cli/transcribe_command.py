@@ -159,7 +159,7 @@ def _transcribe(client: Client, recording: _Recording, options: argparse.Namespa
 
 @contextmanager
 def _content(recording: _Recording, options: argparse.Namespace) -> Iterator[Content]:
-    """What is sent of a recording: of a large film the sound alone."""
+    """The content to send of a recording: of a large film only the sound."""
     with _whole(recording.file, options.timeout_s) as content:
         is_file = getattr(options, "encoding", "auto") == "auto"
         sound = soundtrack(content) if is_file else None
@@ -181,7 +181,7 @@ def _whole(file: str, timeout_s: float | None) -> Content:
 def _telephone_options(
     recording: _Recording, content: Content, given: dict[str, Any]
 ) -> dict[str, Any]:
-    """What a telephone system's extension says, unless the caller says it."""
+    """The options that a telephone system's extension implies, unless the caller gives them."""
     if "encoding" in given:
         return {}
     found = telephony.request_options(extension(recording.file), content[:_BEGINNING_BYTES])

@@ -80,7 +80,7 @@ def run(client: Client, ask: Ask, system: str | None, *, usage: bool, is_json: b
 
 
 class Conversation:
-    """What was asked and answered."""
+    """The questions and answers so far."""
 
     def __init__(self, ask: Ask, system: str | None, *, usage: bool, is_json: bool) -> None:
         self._ask = ask

@@ -99,7 +99,7 @@ def is_open(text: str) -> bool:
 
 
 def unmarked(text: str) -> str:
-    """What stands between the marks.
+    """The text between the marks.
 
     A text that goes on behind the second mark is left as it is: a program, which begins with what
     it says of itself.

@@ -67,7 +67,7 @@ def pieces(text: str, language: str) -> list[Piece]:
 
 
 def price_between(before: str, after: str, language: str) -> float:
-    """What a break costs between two texts with a space between them, by their ends."""
+    """The price of a break at the space between two texts, by their ends."""
     if not before:
         return AFTER_SENTENCE
     # the Latin words within Chinese, Arabic and so on are English

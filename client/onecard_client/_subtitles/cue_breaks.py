@@ -34,7 +34,7 @@ _MOST_PIECES = 200  # in a cue, whatever its width
 
 @dataclass(frozen=True)
 class Stretch:
-    """What one speaker says without a long pause.
+    """Speech of one speaker without a long pause.
 
     Attributes:
         label: what stands in front of every cue.

@@ -126,6 +126,6 @@ def _line_ends(
 
 
 def _cost(used: int, mean: float, limit: int, text_width: int) -> float:
-    """What a line costs for its width; a label makes no line longer that has one word."""
+    """The cost of a line for its width; whether it is an orphan is judged without the label."""
     orphan = _ORPHAN if 5 * text_width <= limit else 0.0
     return orphan + _UNEVENNESS * ((used - mean) / max(limit, 1)) ** 2

@@ -153,7 +153,7 @@ class Connection:
 
 
 def _responses(call: Any) -> Iterator[Any]:
-    """What `call` brings. Raises: grpc.RpcError."""
+    """The responses of `call`. Raises: grpc.RpcError."""
     while True:
         with held_back(call.cancel):
             response = next(call, None)

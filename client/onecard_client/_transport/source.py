@@ -50,7 +50,7 @@ def _at_path(path: Path) -> Content:
 
 
 def copied(source: Any) -> Content:
-    """What is left of `source` in a temporary file, which is gone when it is closed."""
+    """The rest of `source` in a temporary file, which is deleted when it is closed."""
     file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the content
     try:
         while piece := source.read(_PIECE_BYTES):

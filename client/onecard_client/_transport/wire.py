@@ -139,7 +139,7 @@ Requests = Callable[[], Iterator[Any]]
 def requests(
     model: Model[Any], content: bytes | Content, options: Mapping[str, Any], request_id: str
 ) -> Requests:
-    """What makes the ModelInferRequests that hand `content` and `options` to `model`, in order.
+    """A function that makes the requests which hand `content` and `options` to `model`.
 
     Audio of more than a part goes in parts, which the server writes to disk as they come, and how
     much that may be is the server's to say. Each attempt is another upload.

@@ -94,7 +94,7 @@ class TriageRun:
         complain(problem)
 
     def _note(self, text: str) -> None:
-        """What is passed over as it should be."""
+        """Notes what is skipped on purpose."""
         if self._options.verbose:
             self._progress.clear()
             complain(text)
@@ -127,7 +127,7 @@ class TriageRun:
             time.sleep(self._options.interval)
 
     def _arrivals(self, inbox: Inbox, keys: dict[str, str]) -> Iterator[Email]:
-        """What has arrived and has no verdict; `keys` gets each by its id."""
+        """The emails that have arrived and have no verdict; `keys` gets their keys by id."""
         read_keys: list[str] = []
 
         def unjudged() -> Iterator[Email]:

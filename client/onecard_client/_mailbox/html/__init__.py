@@ -27,7 +27,7 @@ _HOMES = {"MAX_HTML_CHARACTERS": "markup", "HtmlText": "text", "html_to_text": "
 
 
 def __getattr__(name: str) -> Any:
-    """What needs the parser."""
+    """Imports what needs the parser."""
     if name not in _HOMES:
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

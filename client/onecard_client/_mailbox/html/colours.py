@@ -24,7 +24,7 @@ class Colour(NamedTuple):
     alpha: float = 1.0
 
     def over(self, ground: Colour) -> Colour:
-        """What is seen where it lies on `ground`."""
+        """The visible colour when this one is painted on `ground`."""
         pairs = zip(self[:3], ground[:3], strict=True)
         mixed = (self.alpha * top + (1 - self.alpha) * below for top, below in pairs)
         red, green, blue = mixed

@@ -47,7 +47,7 @@ class Links:
         self._told: set[str] = set()
 
     def note(self, text: str, target: str) -> str:
-        """What to write behind a link's text, such as `<evil.ru>`; nothing if it says so itself."""
+        """The note after a link's text, such as `<evil.ru>`; empty if the text says it itself."""
         target = _cleaned(target)
         match = _SCHEME.match(target)
         scheme = match[1].lower() if match else ""

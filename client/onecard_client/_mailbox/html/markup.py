@@ -83,7 +83,7 @@ def bounded(html: str) -> Markup:
 
 
 class _Writer:
-    """What was read is written again, in one way to write it."""
+    """Writes the markup that was read in one canonical form."""
 
     def __init__(self, html: str) -> None:
         self.hides_text = False

@@ -83,7 +83,7 @@ def _with_line_ends(text: str) -> str:
 
 
 def _sender(part: Part) -> str:
-    """Who wrote a mail, and who sent it if that is somebody else."""
+    """The author of an email, and its sender if that is another person."""
     author, sender = part.text("from"), part.text("sender")
     addresses = _ADDRESS.findall(sender.lower())
     if author and any(address not in author.lower() for address in addresses):

@@ -73,7 +73,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def special(mode: int) -> str:
-    """What a path is if it is no file: `a named pipe`. Empty for a file."""
+    """The kind of a path that is not a file, such as `a named pipe`; empty for a file."""
     if stat.S_ISREG(mode):
         return ""
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")

@@ -228,7 +228,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_link_within(path: Path, folder: Path) -> bool:
-    """What it leads to is read where it lies."""
+    """Whether a link leads into the folder, where its target is read anyway."""
     if not path.is_symlink():
         return False
     return folder.resolve() in Path(os.path.realpath(path, strict=True)).parents

@@ -268,7 +268,7 @@ def _preview(plain: dict[str, Any]) -> str:
 
 
 def _shown(text: str, markup: str, authentication: str) -> Email:
-    """What a reader sees of a text and its HTML, judged as in a mail that has both."""
+    """The visible text of a text and its HTML, as in an email that has both."""
     parts = [("plain", text)] if text else []
     parts += [("html", markup)] if markup else []
     lines = ["Subject: -", "MIME-Version: 1.0"]

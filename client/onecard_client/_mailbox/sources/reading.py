@@ -157,7 +157,7 @@ def _by_first_bytes(window: Window, name: str, tell: Tell) -> Iterator[Email]:
 
 
 def _is_json(window: Window, name: str) -> bool:
-    """It begins so, or goes on so behind a line that is broken."""
+    """Whether the data begins like JSON, or goes on like JSON after a broken line."""
     if window.data.lstrip(b" \t\r\n\x1e").startswith((b"[", b"{")):
         return True
     if window.data.startswith((FROM, MMDF)) or known_headers(window, 0, enough=1):

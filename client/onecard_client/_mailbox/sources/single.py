@@ -23,7 +23,7 @@ _EMLX_DELETED = 1 << 1
 
 
 def is_emlx(window: Window) -> bool:
-    """It begins with the length of the mail that follows."""
+    """Whether the data begins with the length of the email that follows."""
     window.line_end(window.line_end(0, 100), 200)
     return _COUNT.match(window.data) is not None
 

@@ -28,13 +28,13 @@ _BOMS = (
 
 
 class Readable(Protocol):
-    """What a window can be opened on: a file, a pipe, or another window."""
+    """A source of a window: a file, a pipe, or another window."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 class Window:
-    """What is ahead in a stream.
+    """A view of the bytes ahead in a stream.
 
     Attributes:
         data: the bytes ahead, as far as they were looked at; it grows in place.
@@ -108,7 +108,7 @@ class Window:
                 return
 
     def is_blank(self) -> bool:
-        """Nothing is left but blanks."""
+        """Whether only blanks are left."""
         return self.ended and not self.data.strip(b"\0 \t\r\n")
 
 

@@ -100,7 +100,7 @@ def _points(letter: str, codec: str) -> float:
 
 
 def _by_structure(sample: bytes) -> str:
-    """What `charset-normalizer` says, which reads many languages and needs long texts."""
+    """The charset by `charset-normalizer`, which knows many languages and needs long texts."""
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample, cp_exclusion=_NOT_IN_MAILS, enable_fallback=False).best()

@@ -33,7 +33,7 @@ _CHARSET = re.compile(r"([\w.:+-]*)'([\w-]*)'(.*)", re.DOTALL)
 
 @dataclass
 class Parameters:
-    """What a header says.
+    """The value and the parameters of a header.
 
     Attributes:
         value: before the first semicolon, in lower case, such as `text/plain`.

@@ -46,7 +46,7 @@ _CHARSETS = {
 
 @dataclass(frozen=True)
 class _State:
-    """What a group's end undoes."""
+    """The state that the end of a group restores."""
 
     is_skipped: bool = False
     is_tag: bool = False  # of HTML
