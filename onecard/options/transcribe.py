@@ -68,7 +68,7 @@ class TranscribeOptions:
         fields.verify_types(self)
         fields.verify_ranges(self, _RANGES)
         _verify_speakers(self)
-        found = {"language": languages.code(self.language), **_of_telephones(self)}
+        found = {"language": languages.code(self.language), **_telephone_defaults(self)}
         for name, value in found.items():
             object.__setattr__(self, name, value)
         _verify_encoding(self)
@@ -164,7 +164,7 @@ def _verify_encoding(options: TranscribeOptions) -> None:
         )
 
 
-def _of_telephones(options: TranscribeOptions) -> dict[str, int]:
+def _telephone_defaults(options: TranscribeOptions) -> dict[str, int]:
     """The rate and the one channel of codings that telephones use, where none are given."""
     coding = encodings.ENCODINGS.get(options.encoding)
     if coding is None or coding.sample_rate is None:

@@ -55,7 +55,7 @@ def cut(stretch: Stretch, ruler: Ruler, layout: SubtitleLayout) -> Iterator[rang
     best = [0.0] + [math.inf] * count
     came_from = [0] * (count + 1)
     for first in range(count):
-        for last, cost in costs.of_cues_from(first):
+        for last, cost in costs.cue_ends(first):
             total = best[first] + cost
             if total < best[last]:
                 best[last], came_from[last] = total, first
@@ -74,7 +74,7 @@ class _Costs:
         self._widths = [ruler.measure(piece.text) for piece in self._pieces]
         self._joints = [ruler.measure(piece.separator) for piece in self._pieces]
 
-    def of_cues_from(self, first: int) -> Iterator[tuple[int, float]]:
+    def cue_ends(self, first: int) -> Iterator[tuple[int, float]]:
         """The places where a cue from piece `first` on may end, each with its cost."""
         pieces = self._pieces
         filling = Filling(self._ruler, self._stretch.label)

@@ -62,7 +62,7 @@ def without_encoding(content: bytes, encoding: str) -> bytes:
         return _from_quoted(content)
     if name in _UUENCODE:
         return _from_uuencode(content)
-    return content if name in _AS_IT_IS else _by_its_looks(content)
+    return content if name in _AS_IT_IS else _decoded_by_content(content)
 
 
 def _name(encoding: str) -> str:
@@ -77,7 +77,7 @@ def _first_known(name: str, known: tuple[str, ...]) -> str:
     return next((word for word in name.split() if word in known), name)
 
 
-def _by_its_looks(content: bytes) -> bytes:
+def _decoded_by_content(content: bytes) -> bytes:
     """Decodes content of an unknown encoding if it can be only one; else leaves it as it is."""
     if _BASE64_BODY.fullmatch(content[:1_000_000]):
         return _from_base64(content)

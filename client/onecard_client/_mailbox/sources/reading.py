@@ -122,7 +122,7 @@ def _in_window(
             email = email_in(window, name, tell)
             yield from [email] if email is not None else []
         else:
-            yield from _by_first_bytes(window, name, tell)
+            yield from _read_by_first_bytes(window, name, tell)
     except NotAMail as error:
         if not window.failure:
             tell.report(f"{name}: {error}")
@@ -131,7 +131,7 @@ def _in_window(
         tell.report(f"{name}: ends early ({window.failure}); what came before is read")
 
 
-def _by_first_bytes(window: Window, name: str, tell: Tell) -> Iterator[Email]:
+def _read_by_first_bytes(window: Window, name: str, tell: Tell) -> Iterator[Email]:
     is_named_single = Path(name).suffix.lower() in SINGLE_SUFFIXES
     if window.is_blank():
         if is_named_single:
