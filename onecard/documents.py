@@ -1,8 +1,7 @@
-"""JSON from callers, read in one place, and JSON for them, written in one.
+"""Reads JSON from callers and writes JSON for them.
 
-RFC 8259 leaves to each reader how deep it goes, how large its numbers are, what a name means that
-comes twice, and half of a character. Here they are refused or mended, before anything else sees
-them.
+RFC 8259 leaves some cases to each reader: the depth of nesting, the size of numbers, a name that
+comes twice, and half of a character. Here they are refused or replaced before other code sees them.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NoReturn
 
@@ -74,10 +74,10 @@ def read(
 
 
 def verify_size(name: str, text: str, max_letters: int) -> None:
-    """Refuse JSON that is too long, or that would take far more memory read than it has letters.
+    """Refuse JSON that is too long, or whose values would take far more memory than its text.
 
-    An empty list takes 72 bytes of Python and three letters of JSON. A document of so many letters
-    has a value for each LETTERS_PER_VALUE of them, where it is as long as it may be.
+    An empty list takes 72 bytes of Python and three characters of JSON. The longest document may
+    have one value for each LETTERS_PER_VALUE characters.
     """
     if len(text) > max_letters:
         raise InvalidRequest(
@@ -92,7 +92,7 @@ def verify_size(name: str, text: str, max_letters: int) -> None:
 
 
 def _num_marks(text: str) -> int:
-    """There is one before each value, save the first."""
+    """Count the marks that precede values: each value but the first has one."""
     return sum(map(text.count, ",[{:"))
 
 
@@ -100,9 +100,24 @@ def _without_texts(text: str) -> str:
     return _TEXT.sub("", text.replace(r"\\", "").replace(r"\"", ""))
 
 
+class Json(str):
+    """A document that is JSON text already; `write` puts it into an object as it is."""
+
+
 def write(document: Any) -> str:
-    """JSON that UTF-8 can carry, with U+FFFD in place of each half of a character."""
-    return valid(json.dumps(document, ensure_ascii=False))
+    """JSON that UTF-8 can carry, with U+FFFD in place of each half of a character.
+
+    A member of `document` that is `Json` is neither read nor checked.
+    """
+    if not isinstance(document, Mapping) or not any(
+        isinstance(value, Json) for value in document.values()
+    ):
+        return valid(json.dumps(document, ensure_ascii=False))
+    members = (
+        f"{write(name)}: {value if isinstance(value, Json) else write(value)}"
+        for name, value in document.items()
+    )
+    return "{" + ", ".join(members) + "}"
 
 
 def valid(text: str) -> str:
@@ -111,7 +126,7 @@ def valid(text: str) -> str:
 
 
 def kind(value: Any) -> str:
-    """What JSON calls `value`, for messages: `a list`."""
+    """JSON's name for the type of `value`, for messages: `a list`."""
     return _KINDS.get(type(value), type(value).__name__)
 
 

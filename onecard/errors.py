@@ -1,4 +1,4 @@
-"""What a model may tell a caller; everything else is an internal error.
+"""Errors that a model may tell a caller; every other one is an internal error.
 
 Each message states what was found, what was wanted, and what to do.
 """

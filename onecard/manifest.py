@@ -28,7 +28,7 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one directory holds.
+    """The description of one directory.
 
     `files` maps a path relative to the directory to its sha256 in lower-case hex.
     """
@@ -53,7 +53,7 @@ class Engine(Protocol):
 
 
 def engine(config: Engine) -> dict[str, str]:
-    """What an answer says of the engine that made it.
+    """The description of an engine, for the answers that it makes.
 
     Raises ManifestError: a file of it is missing or is not the one that was built.
     """
@@ -107,7 +107,7 @@ def write(directory: Path, manifest: Manifest) -> None:
     (directory / FILENAME).write_text(text, encoding="utf-8")
 
 
-def of(directory: Path, **facts: str) -> Manifest:
+def scan(directory: Path, **facts: str) -> Manifest:
     """The manifest of `directory` as it lies there: every file below it but the manifest itself."""
     files = {
         path.relative_to(directory).as_posix(): sha256(path)

@@ -75,7 +75,7 @@ def build(directory: Path, recipe: Recipe, fill: Callable[[Path], None]) -> bool
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     fill(staging)
-    made = manifest.of(staging, **recipe.facts())
+    made = manifest.scan(staging, **recipe.facts())
     recipe.check(made.files)
     manifest.write(staging, made)
     if directory.is_symlink():

@@ -1,4 +1,4 @@
-"""The `onecard` command: which exit code an end has."""
+"""The `onecard` command, and the exit code for each way it can end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             if sys.stdout is not None:  # `>&-`
                 sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has seen enough, such as `head`
+    except BrokenPipeError:  # the reader of the output, such as `head`, has seen enough
         _discard_output()
         return EXIT_FAILED
     except OSError as error:  # such as a full disk behind `>`
@@ -74,7 +74,7 @@ def _wait(error: OnecardError) -> None:
 
 
 def _discard_output() -> None:
-    """What is still buffered would fail once more when Python ends."""
+    """Discards buffered output, which would fail once more when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

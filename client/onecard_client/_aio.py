@@ -46,7 +46,7 @@ class AsyncClient(AsyncConnection):
         on_progress: Callable[[Progress], object] | None = None,
         **options: Any,
     ) -> Transcript:
-        """As `Client.transcribe`. Cancelling the task cancels the request on the server."""
+        """Transcribes like `Client.transcribe`. Cancelling the task cancels the request."""
         context = self._context(timeout_s, request_id)
         transcript = None
         read = partial(read_audio, audio)
@@ -69,7 +69,7 @@ class AsyncClient(AsyncConnection):
         request_id: str | None = None,
         **options: Any,
     ) -> AsyncGenerator[Event, None]:
-        """As `Client.transcribe_stream`.
+        """Yields events like `Client.transcribe_stream`.
 
         Leaving an `async for` early does not close the generator at once; `contextlib.aclosing`
         does, and with it cancels the request.
@@ -85,7 +85,7 @@ class AsyncClient(AsyncConnection):
         request_id: str | None = None,
         **options: Any,
     ) -> AsyncChatStream:
-        """As `Client.chat`; leave it early through `async with`, for the reason given above."""
+        """Asks like `Client.chat`; use `async with` on the stream to leave it early."""
         content = messages_to_json(messages)
         context = self._context(timeout_s, request_id)
         return AsyncChatStream(self._stream(wire.CHAT, lambda: content, options, context))
@@ -99,18 +99,18 @@ class AsyncClient(AsyncConnection):
         on_progress: OnProgress | None = None,
         **options: Any,
     ) -> AsyncTriageStream:
-        """As `Client.triage`; leave it early through `async with`, for the reason given above."""
+        """Judges like `Client.triage`; use `async with` on the stream to leave it early."""
         content = emails_to_json(emails)
         context = self._context(timeout_s, request_id)
         events = self._stream(wire.TRIAGE, lambda: content, options, context)
         return AsyncTriageStream(events, on_progress)
 
     async def limits(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Limits:
-        """As `Client.limits`."""
+        """Asks like `Client.limits`."""
         context = self._context(timeout_s, None)
         return wire.limits(await self._ask(*wire.LIMITS, context))
 
     async def health(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Health:
-        """As `Client.health`."""
+        """Asks like `Client.health`."""
         context = self._context(timeout_s, None)
         return wire.health([await self._ask(*question, context) for question in wire.HEALTH])

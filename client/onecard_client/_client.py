@@ -1,4 +1,4 @@
-"""The blocking client: what can be asked of a server."""
+"""The blocking client: all calls to a server."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Client(Connection):
                 that FFmpeg knows, or raw PCM with `encoding`, `sample_rate` and `channels`. A file
                 is read while it is sent.
             timeout_s: time for everything, retries included; the server stops when it is over.
-                None waits for ever.
+                None waits without a limit.
             request_id: a name for the request in the server's log; made up if not given.
             on_progress: called with each `Progress`.
             options: WhisperX's names, such as `language`, `task`, `min_speakers`; the server

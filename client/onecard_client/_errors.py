@@ -1,4 +1,4 @@
-"""What can go wrong between a caller and a server, and which gRPC status means it.
+"""The errors of a call to a server, and the gRPC status that means each.
 
 OnecardError
 ├── InvalidRequest        the request cannot succeed as it is: change it
@@ -37,7 +37,7 @@ class OnecardError(Exception):
 
 
 class InvalidRequest(OnecardError):
-    """What was sent cannot be served as it is; the message says what to change."""
+    """The request cannot be served as it is; the message says what to change."""
 
 
 class AccessDenied(OnecardError):
@@ -130,7 +130,7 @@ ERROR_OF_TEXT: tuple[tuple[type[OnecardError], re.Pattern[str], type[OnecardErro
 
 @dataclass(frozen=True)
 class CallContext:
-    """What an error message wants to know of the call that failed."""
+    """Facts about a failed call, for error messages."""
 
     target: str
     timeout_s: float | None = None

@@ -41,7 +41,7 @@ class Delta:
 
 @dataclass(frozen=True)
 class ChatUsage:
-    """What an answer cost, in tokens.
+    """The cost of an answer, in tokens.
 
     Attributes:
         total_tokens: prompt and answer.
@@ -88,7 +88,7 @@ ChatEvent = Delta | ChatUsage | ChatEnd | WholeAnswer
 
 
 class ChatAnswer(Stream[str]):
-    """What is known of an answer; complete when its iterator has ended.
+    """The facts about an answer; complete when its iterator has ended.
 
     Attributes:
         usage: None until the answer has ended.

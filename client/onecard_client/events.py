@@ -1,4 +1,4 @@
-"""What `transcribe_stream` yields: progress, segments as they are ready, and the transcript
+"""The events of `transcribe_stream`: progress, segments as they are ready, and the transcript
 last.
 """
 

@@ -1,4 +1,4 @@
-"""How a server is doing."""
+"""The health of a server and its models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server's language model takes at most."""
+"""The limits of a server's language model."""
 
 from __future__ import annotations
 

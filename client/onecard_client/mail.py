@@ -1,4 +1,4 @@
-"""An email as the server's `triage` takes it."""
+"""An email in the form that the server's `triage` takes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Email:
 
 
 def emails_to_json(emails: Iterable[Email | Mapping[str, Any]]) -> bytes:
-    """EMAILS. What stands in an email is the server's to judge; here it only has to be JSON.
+    """EMAILS. The server judges the content of emails; here they only have to be JSON.
 
     Raises:
         InvalidRequest: it is not.

@@ -1,4 +1,4 @@
-"""Subtitles: what is shown when, for SRT and VTT.
+"""Subtitles: what is shown when, in SRT and VTT.
 
 Each number of `SubtitleLayout` is from what professionals go by:
 

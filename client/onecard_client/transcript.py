@@ -99,7 +99,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What `transcribe` returns.
+    """A transcript, as `transcribe` returns it.
 
     Attributes:
         turns: who spoke when; None if diarization was switched off.

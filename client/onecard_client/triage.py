@@ -12,7 +12,7 @@ from onecard_client._answers.stream import AsyncStream, BlockingStream, Stream
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be done about one email.
+    """The verdict on one email: what it is, and what is to be done about it.
 
     Attributes:
         id: the email's.
@@ -52,7 +52,7 @@ class TriageProgress:
     """`done` of `total` emails are decided.
 
     Attributes:
-        waiting_for: `speech` while transcriptions, which come first, have the card.
+        waiting_for: `speech` while transcriptions, which come first, use the GPU.
     """
 
     done: int
@@ -109,7 +109,7 @@ OnProgress = Callable[[TriageProgress], object]
 
 
 class TriageAccount(Stream[Verdict]):
-    """What is known of a triage; complete when its iterator has ended.
+    """The facts about a triage; complete when its iterator has ended.
 
     Attributes:
         summary: None until the last verdict was given.

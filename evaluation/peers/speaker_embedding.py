@@ -1,7 +1,7 @@
 """Resemblyzer's network as a pyannote.audio inference in plain torch, for pyannote's own pipeline.
 
-It does what `onecard.embedding` does, with the same weights, and shares no code with it: whatever
-makes onecard's faster does not make the peer's faster, and each holds the other's results.
+It does what `onecard.diarization.embedding` does, with the same weights and no code in common: what
+makes onecard's faster does not make the peer's faster, and each checks the other's results.
 
 Sources: Wan et al., "Generalized End-to-End Loss for Speaker Verification" (arXiv:1710.10467);
 mel settings, partial utterances and loudness are github.com/resemble-ai/Resemblyzer's (hparams.py).

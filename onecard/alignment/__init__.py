@@ -17,7 +17,7 @@ __all__ = ["Config", "Job", "align", "load"]
 
 @dataclass(frozen=True)
 class Config:
-    """What a plan says of alignment; config.pbtxt's parameters have these names.
+    """The plan's settings of alignment; config.pbtxt's parameters have these names.
 
     `none` as a directory turns that aligner off, and so does a directory of models without any.
     """

@@ -53,7 +53,7 @@ class Acoustic:
 
     @classmethod
     def load(cls, directory: Path, device: str, dtype: str, num_threads: int) -> Acoustic:
-        """From a directory in Hugging Face's layout: config.json, vocab.json, model.safetensors.
+        """Load the network of a directory with config.json, vocab.json and model.safetensors.
 
         Raises:
             ManifestError: a file is missing or damaged.
@@ -100,9 +100,9 @@ class Acoustic:
             yield batch
 
     def _forward(self, samples: list[npt.NDArray[np.float32]]) -> list[Emission]:
-        lengths = torch.tensor([len(one) for one in samples])
+        lengths = torch.tensor([len(pcm) for pcm in samples])
         padded = torch.nn.utils.rnn.pad_sequence(
-            [torch.from_numpy(one) for one in samples], batch_first=True
+            [torch.from_numpy(pcm) for pcm in samples], batch_first=True
         )
         inputs: dict[str, Any] = {"input_values": padded.to(self._device, self._dtype)}
         if lengths.min() < lengths.max():

@@ -17,6 +17,7 @@ import tokenizers
 
 from onecard import manifest
 from onecard.alignment.units import Alignment, Failure, Span, Timed, Utterance
+from onecard.contract.whisper import CHUNK_S, NUM_TEXT_POSITIONS
 from onecard.whisper import mel
 from onecard.whisper.tokenizer import Tokenizer
 
@@ -26,7 +27,7 @@ _SAMPLES_PER_MEL_FRAME = 160
 # openai/whisper's `medfilt_width`.
 _MEDIAN_FILTER_WIDTH = 7
 # Whisper's decoder context less the start tokens, `no_timestamps` and the end.
-_MAX_TOKENS = 448 - 5
+_MAX_TOKENS = NUM_TEXT_POSITIONS - 5
 # The filter needs at least its width of positions.
 _MIN_MEL_FRAMES = 2 * _MEDIAN_FILTER_WIDTH
 
@@ -65,7 +66,7 @@ class Attention:
 
     def _refusal(self, utterance: Utterance, tokens: list[int]) -> Failure | None:
         if len(utterance.pcm) > mel.NUM_SAMPLES:
-            return Failure("it is longer than Whisper's 30 s")
+            return Failure(f"it is longer than Whisper's {CHUNK_S} s")
         if len(utterance.pcm) < _MIN_MEL_FRAMES * _SAMPLES_PER_MEL_FRAME:
             return Failure("it is too short")
         if not 0 < len(tokens) <= _MAX_TOKENS:

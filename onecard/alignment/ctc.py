@@ -1,8 +1,8 @@
 """Word and character times by CTC: WhisperX's alignment with wav2vec2, its forward batched.
 
 Source: whisperx/alignment.py, `align`. A character that the network does not know (a digit, a
-symbol, another script) matches any: an extra label, as probable in each frame as the best of all
-but the blank.
+symbol, another script) gets an extra label that matches anything. In each frame this label is as
+probable as the most probable label other than the blank.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Ctc:
         if language in self._loaded:
             self._loaded.move_to_end(language)
             return self._loaded[language]
-        # The one that was not used for longest makes room first: memory is budgeted for so many.
+        # The least recently used language is dropped first: memory is budgeted for this many.
         while len(self._loaded) >= self._max_loaded:
             self._loaded.popitem(last=False)
         self._loaded[language] = Acoustic.load(
@@ -70,11 +70,11 @@ class Ctc:
         outcomes: dict[int, Alignment | Failure] = {}
         for language in sorted({utterance.language for utterance in utterances}):
             acoustic = self._acoustic(language)
-            chosen = [i for i, one in enumerate(utterances) if one.language == language]
+            chosen = [i for i, utterance in enumerate(utterances) if utterance.language == language]
             segments = [utterances[i].pcm for i in chosen]
             emissions = acoustic.emissions(segments, self._batch_size)
             vocabulary = acoustic.labels, acoustic.blank
-            del acoustic  # or it stays beside the next language's while that one is loaded
+            del acoustic  # or it stays in memory while the next language is loaded
             for i, emission in zip(chosen, emissions, strict=True):
                 outcomes[i] = align_emission(utterances[i], emission, *vocabulary)
         return [outcomes[i] for i in range(len(utterances))]

@@ -122,7 +122,7 @@ def _run(pending: Sequence[_Pending], aligners: Sequence[Aligner]) -> None:
 
 
 def _outcomes(aligner: Aligner, utterances: list[Utterance]) -> list[Alignment | Failure]:
-    """What the aligner says; where it breaks, each utterance alone, so that only one is lost."""
+    """Align all utterances together, or one by one if that fails, so that only one is lost."""
     try:
         return aligner.align(utterances)
     except Exception:  # an aligner's fault must not cost a request that another one can serve

@@ -42,7 +42,7 @@ _LONGEST_RULE = max(map(len, _RULES))
 
 
 def spoken_forms(word: str, lookup: Lookup) -> list[str]:
-    """What is said for a written word, as spellings of [a-z']; none for a word without a sound.
+    """The spoken forms of a written word, spelled in [a-z']; none for a word without a sound.
 
     Numbers and symbols are read out, hyphens and slashes separate, unknown capitals are letters.
     """

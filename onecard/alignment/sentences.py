@@ -85,7 +85,7 @@ def _bounds(times: Sequence[Timed | None], span: range) -> Timed | None:
 
 
 def _text(utterance: Utterance, span: range) -> str:
-    """As it was written, but that runs of whitespace become one space."""
+    """The text as written, with each run of whitespace replaced by one space."""
     first, last = utterance.words[span.start], utterance.words[span.stop - 1]
     return " ".join(utterance.text[first.start : last.end].split())
 

@@ -21,7 +21,7 @@ _WORD = re.compile(r"\S+")
 
 
 def separator(language: str) -> str:
-    """What stands between two words of the language."""
+    """The text between two words of the language."""
     return "" if language in LANGUAGES_WITHOUT_SPACES else " "
 
 

@@ -1,8 +1,8 @@
 """The best path of characters through CTC emissions, compiled: no Python loop over frames.
 
 The trellis is WhisperX's (whisperx/alignment.py, `get_trellis` and `backtrack`, after torchaudio's
-forced alignment tutorial), down to single precision, so that ties fall the same way: a path may
-start late and end early, and a frame without a new character counts as blank.
+forced alignment tutorial). It computes in single precision as well, so that ties have the same
+outcome. A path may start late and end early, and a frame without a new character counts as blank.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def best_path(emission: Floats, tokens: Ints, blank: int) -> Path | None:
     return Path(first, last, scores)
 
 
-# The compiled code is kept beside this file, or in the user's cache where that cannot be written.
+# The compiled code is kept next to this file, or in the user's cache where that cannot be written.
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _search(
     emission: Floats,

@@ -1,4 +1,4 @@
-"""What aligners take and give: a segment's samples and text in, a time for each word out."""
+"""The interface of aligners: a segment's samples and text in, a time for each word out."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Aligner(Protocol):
 
     @property
     def name(self) -> str:
-        """As the result's `aligner` says it."""
+        """The aligner's name, as written in the result's `aligner`."""
 
     def speaks(self, language: str) -> bool:
         """Whether it can time words of this language at all."""

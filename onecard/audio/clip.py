@@ -1,4 +1,4 @@
-"""What is asked of a recording, and what is told of it."""
+"""The request for a recording, and the description of what was decoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Choice:
-    """What a caller wants of a file.
+    """The choices of a caller about a file.
 
     Attributes:
         is_strict: a file that is not whole is refused.
@@ -31,7 +31,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Clip:
-    """What the source of some PCM was; `duration_s` is that of the decoded samples.
+    """A description of the source of PCM; `duration_s` is that of the decoded samples.
 
     Attributes:
         track: the audio track that was taken, from 0, of `num_tracks`.

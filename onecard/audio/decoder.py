@@ -31,12 +31,12 @@ _MODULE = "onecard.audio.nursery"
 # The server's processes may have stacks of a GiB, which each thread would then take of the memory
 # that it is allowed; what a thread gets is read from the limit when a program starts.
 _SMALL_STACKS = ("/bin/sh", "-c", 'ulimit -s 8192 2>/dev/null; exec "$@"', "sh")
-POLL_S = 0.1  # how soon whoever went away is noticed
+POLL_S = 0.1  # how soon it is noticed that a caller has left
 _KINDS = {kind.__name__: kind for kind in (InvalidRequest, Unavailable)}
 
 
 def always() -> bool:
-    """For those who wait whatever happens."""
+    """Say that the samples are still wanted, for a caller that never leaves."""
     return True
 
 
@@ -117,7 +117,7 @@ def memory() -> Iterator[BinaryIO]:
 
 
 def samples(file: BinaryIO) -> Pcm:
-    """What was decoded into `file`, mapped."""
+    """The samples that were decoded into `file`, memory-mapped."""
     if not os.fstat(file.fileno()).st_size:
         return NO_SAMPLES
     return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.int16)
@@ -158,7 +158,7 @@ def _lines(
 
 
 class _Heard:
-    """How much came out, in all passes: the file grows, and begins anew."""
+    """How much came out, in all passes: the file grows, and starts again with each pass."""
 
     def __init__(self, target: BinaryIO) -> None:
         self._number = target.fileno()
@@ -192,7 +192,7 @@ def _clip(lines: list[dict[str, Any]], num_bytes: int) -> Clip:
 
 
 def _ended(told: dict[str, Any], num_bytes: int) -> Exception:
-    """What a child's end says that did not answer."""
+    """The error to report for a child that ended without an answer."""
     status = told["status"]
     if status == -signal.SIGXCPU:
         return InvalidRequest(_too_long(f"{told['cpu_s']:.0f} s of CPU time", num_bytes, None))

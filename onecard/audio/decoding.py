@@ -1,9 +1,9 @@
-"""The bytes of any media file, or raw PCM, as 16 kHz mono samples, and what the source was.
+"""Decodes any media file, or raw PCM, to 16 kHz mono samples, and describes the source.
 
 Samples are those of WhisperX's `load_audio` (`ffmpeg -ac 1 -ar 16000 -f s16le`): the same resampler
 of FFmpeg (through PyAV) with its default settings. They differ where sound would be lost or moved:
-a second recording in the file, a gap, a channel or a track that the usual mix leaves out, speech
-far below the level that models hear. What was done is told in the clip.
+a second recording in the file, a gap, a channel or a track that the usual mix leaves out, or speech
+far below the level that models hear. The clip says what was done.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from typing import BinaryIO
 import av
 
 from onecard import errors
-from onecard.audio import containers, raw
+from onecard.audio import raw
 from onecard.audio.clip import Choice, Clip, Limits
+from onecard.audio.containers import headers
+from onecard.audio.containers.walker import Data
 from onecard.audio.level import NO_CORRECTION
 from onecard.audio.media import Media, Pass
 from onecard.audio.mixdown import Mixdown, Treatment
 from onecard.audio.order import CONVERT
 from onecard.audio.pcm import SAMPLE_RATE, Blocks, Pcm, Sink, verify_duration
-from onecard.audio.walker import Data
 from onecard.errors import InvalidRequest
 
 # What a file may lack at its end and still be whole: encoder delay, a last partial packet, and
 # rounding in headers. The largest of them, one 120 ms Opus packet, is well below it.
 _SHORTFALL_S = 0.5
-# A second look mixes anew, a third sets the level of that mix.
+# A second pass mixes again, a third sets the level of that mix.
 _MAX_PASSES = 3
 # Blu-ray discs have at most 32 (BD-ROM, part 3); each that is listened to is another pass.
 _MAX_TRACKS_TRIED = 32
@@ -84,7 +85,7 @@ def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = _AN
     data, file = _opened(source, limits)
     media = Media(data, file, limits.max_audio_s)
     if choice.is_strict and media.cut is not None:
-        raise InvalidRequest(f"AUDIO is cut off: {media.cut}; {containers.CUT}")
+        raise InvalidRequest(f"AUDIO is cut off: {media.cut}; {headers.CUT}")
     warnings = media.warnings()
     done = _first_pass(media, media.track(choice.track, choice.language), choice, sink)
     if media.num_tracks > 1 and choice.track is None:
@@ -190,7 +191,7 @@ def _treated(media: Media, done: Pass, sink: Sink, warnings: list[str]) -> Pass:
 
 
 def _following(treatment: Treatment, wanted: Treatment) -> Treatment:
-    """What the next pass does: a mix is decided once, a level once."""
+    """The treatment of the next pass; the mix is decided once, and the level once."""
     weights, reason = (
         (treatment.weights, treatment.reason)
         if treatment.weights
@@ -242,7 +243,7 @@ def _missing_s(media: Media, done: Pass, choice: Choice, warnings: list[str]) ->
             f"{reached_s:.2f} s"
         )
     if what and choice.is_strict:
-        raise InvalidRequest(f"AUDIO is cut off: {', '.join(what)}; {containers.CUT}")
+        raise InvalidRequest(f"AUDIO is cut off: {', '.join(what)}; {headers.CUT}")
     if what:
         warnings.append(f"the file is cut off: {', '.join(what)}; what is there was taken")
     if done.num_bad:
@@ -250,7 +251,7 @@ def _missing_s(media: Media, done: Pass, choice: Choice, warnings: list[str]) ->
         if choice.is_strict and (done.gaps or duration_s < declared_s - _SHORTFALL_S):
             raise InvalidRequest(
                 f"AUDIO is damaged: {found}, which leaves {duration_s:.2f} of {declared_s:.2f} s; "
-                f"{containers.CUT}"
+                f"{headers.CUT}"
             )
         warnings.append(f"the file is damaged: {found}")
     return round(missing_s, 3)

@@ -1,7 +1,7 @@
-"""How loud a recording is and how much of it lies below speech; what is done about either.
+"""Measures how loud a recording is and how much of it lies below speech, and corrects either.
 
-Models expect speech at the level of ordinary recordings. What is far below it, or lies on a strong
-hum or offset, is brought there; everything else stays as it is, bit for bit.
+Models expect speech at the level of ordinary recordings. Speech far below it, or on a strong hum or
+offset, is brought there. Everything else stays as it is, bit for bit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_GAIN_DB = 60.0
 SILENCE_DB = -86.0
 # 1 is full scale; mixers of floats go beyond it, by far less than this.
 LOUDEST = 1e6
-# Of what lies below LOW_HZ beside what lies above, in power; clean speech has about 0.01.
+# Power below LOW_HZ relative to the power above it; clean speech has about 0.01.
 MAX_LOW_SHARE = 0.3
 # A Butterworth filter: 50 Hz loses 37 dB, 60 Hz 24 dB, 120 Hz nothing.
 _HIGH_PASS_ORDER, _HIGH_PASS_HZ = 8, 85.0
@@ -38,7 +38,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Correction:
-    """What makes samples fit for the models; without either, nothing is touched."""
+    """A correction of samples for the models; without gain or filter nothing is changed."""
 
     gain_db: float = 0.0
     has_high_pass: bool = False
@@ -73,7 +73,7 @@ class Meter:
         return self.peak <= _DITHER
 
     def correction(self) -> Correction:
-        """What the recording as a whole needs."""
+        """The correction that the recording as a whole needs."""
         if self.is_silent:
             return NO_CORRECTION
         if not self._powers:

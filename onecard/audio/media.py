@@ -9,12 +9,12 @@ from typing import Any, BinaryIO
 import av
 import langcodes
 
-from onecard.audio import containers, parts
+from onecard.audio.containers import headers, parts
+from onecard.audio.containers.parts import Part
+from onecard.audio.containers.walker import Data
 from onecard.audio.mixdown import Mixdown, Seen, Treatment
-from onecard.audio.parts import Part
 from onecard.audio.pcm import SAMPLE_RATE, Sink, verify_duration
 from onecard.audio.timeline import Timeline, origin_s
-from onecard.audio.walker import Data
 from onecard.errors import InvalidRequest, clipped
 
 # Demuxers that open other files or addresses which the bytes name, and capture devices: the sender
@@ -35,7 +35,7 @@ _MAX_TRACKS_LETTERS = 400  # of a sentence that names all tracks
 
 @dataclass
 class Pass:
-    """What decoding a track gave."""
+    """The outcome of decoding a track."""
 
     track: int
     seen: Seen = field(default_factory=Seen)
@@ -69,7 +69,7 @@ class Media:
         self._parts = parts.split(data)
         self._max_audio_s = max_audio_s
         whole: Any = data if len(self._parts) == 1 else memoryview(data)[self._parts[-1].start :]
-        self.cut = containers.cut(whole)
+        self.cut = headers.cut(whole)
         with self._opened(self._parts[0]) as container:
             audio = list(container.streams.audio)
             self._default = audio.index(_best_stream(container))
@@ -77,7 +77,7 @@ class Media:
         self.num_tracks = len(audio)
 
     def warnings(self) -> list[str]:
-        """What is strange about the file as a whole."""
+        """Warnings about the file as a whole."""
         found = []
         if len(self._parts) > 1:
             found.append(f"the file holds {len(self._parts)} recordings, one behind the other")
@@ -95,23 +95,23 @@ class Media:
         names = [f"{i}: {name or 'no language'}" for i, name in enumerate(self._languages)]
         return clipped(", ".join(names), _MAX_TRACKS_LETTERS)
 
-    def track(self, asked: int | None, language: str | None) -> int:
-        """The number of the track to take: `asked`, one in `language`, or a player's choice.
+    def track(self, number: int | None, language: str | None) -> int:
+        """The number of the track to take: `number`, one in `language`, or a player's choice.
 
         Raises:
-            InvalidRequest: there is no track `asked`.
+            InvalidRequest: there is no track `number`.
         """
-        if asked is None:
+        if number is None:
             is_other = language and self._languages[self._default] != language
             if is_other and language in self._languages:
                 return self._languages.index(language)
             return self._default
-        if asked >= self.num_tracks:
+        if number >= self.num_tracks:
             raise InvalidRequest(
-                f"option `audio_track` is {asked}, the file has {self.num_tracks} ({self.tracks}), "
-                "counted from 0; choose one of them"
+                f"option `audio_track` is {number}, the file has {self.num_tracks} "
+                f"({self.tracks}), counted from 0; choose one of them"
             )
-        return asked
+        return number
 
     def run(self, track: int, treatment: Treatment, sink: Sink) -> Pass:
         """Decode `track` into `sink`.
@@ -175,7 +175,7 @@ class Media:
 
     def _declared_s(self, container: Any) -> float | None:
         name = container.format.name
-        if container.duration is None or not containers.declares_duration(name, self._data):
+        if container.duration is None or not headers.declares_duration(name, self._data):
             return None
         return float(container.duration / av.time_base)
 

@@ -1,8 +1,9 @@
-"""Frames of any rate and number of channels to 16 kHz mono samples, and what was seen on the way.
+"""Mixes frames of any rate and number of channels to 16 kHz mono, and notes what it saw.
 
-The usual mix is FFmpeg's (`-ac 1 -ar 16000`), as WhisperX has it. It leaves channels out (of three
-microphones the third, which it takes for a subwoofer), refuses more than eight, and adds up two
-that cancel each other; where a channel with sound would be lost, the mix is made here.
+The usual mix is FFmpeg's (`-ac 1 -ar 16000`), as in WhisperX. It has three faults: it leaves out
+channels (of three microphones the third, which it takes for a subwoofer), it refuses more than
+eight, and two channels may cancel each other. If a channel with sound would be lost, the mix is
+made here instead.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ _HEARD_POWER = 1e-8  # -80 dBFS
 _MIN_VOICE_HZ = 200.0
 _MAX_CORRELATION = -0.5
 _MAX_PLANES = 8  # of which PyAV 18 gives fewer than there are
-_MEASURED_SHARE = 8  # one in so many frames
+_MEASURED_SHARE = 8  # one frame of this many
 _SILENCE_BLOCK = 10 * SAMPLE_RATE  # samples of silence made at once
-# Of rate or layout, in any recording and for each second of it; each makes a resampler anew.
+# Changes of rate or layout, per recording and per second of it; each makes a new resampler.
 _MAX_CHANGES = 20
 
 
@@ -108,7 +109,7 @@ class Channels:
 
 @dataclass
 class Seen:
-    """What a pass over a recording saw."""
+    """Findings of a pass over a recording."""
 
     channels: Channels = field(default_factory=Channels)
     meter: Meter = field(default_factory=Meter)
@@ -122,7 +123,7 @@ class Seen:
         return self.meter.is_silent and not self.channels.has_sound
 
     def treatment(self) -> Treatment:
-        """What a second pass has to do; the usual one where nothing is wrong with this one.
+        """The treatment for a second pass; the usual one if nothing is wrong with this one.
 
         The level of a new mix is known only after it was made.
         """
@@ -237,7 +238,7 @@ def planes(frame: Any) -> Floats:
 
 
 def usual_weights(frame: Any) -> tuple[float, ...] | None:
-    """What each channel has of FFmpeg's mono mix; None where it makes none."""
+    """The share of each channel in FFmpeg's mono mix; None if FFmpeg makes no such mix."""
     num_channels = frame.layout.nb_channels
     weights = []
     for channel in range(num_channels):

@@ -1,10 +1,10 @@
 """A process that has FFmpeg loaded and makes a child of itself for each recording.
 
-A decoder that a file keeps busy, or that it takes over, is ended from outside, and the next one has
-seen nothing of it. `python -m onecard.audio.nursery DESCRIPTOR`: a socket on which each message is
-an Order and three descriptors, of the file, of where samples go, and of a socket for the answer.
-That gets the child's line, then `{"status", "cpu_s", "peak_mib"}` of its end (wait4(2)). Whoever
-shuts it ends the child.
+A decoder that a file keeps busy, or takes over, is ended from outside; the next one is unaffected.
+`python -m onecard.audio.nursery DESCRIPTOR` reads messages from a socket. Each message is an Order
+and three descriptors: of the file, of the place for samples, and of a socket for the answer. The
+answer is the child's line, then `{"status", "cpu_s", "peak_mib"}` of its end (wait4(2)). The child
+is ended when the other side shuts that socket.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Nursery:
         self._is_filtering = False
 
     def run(self) -> None:
-        """Until the other end of the socket is closed."""
+        """Decode recordings until the other end of the socket is closed."""
         woken, waker = socket.socketpair()
         for end in (woken, waker):
             end.setblocking(False)
@@ -79,14 +79,14 @@ class Nursery:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._orders.close()
-            _run_child(Order.of(order), source, target, answer)
+            _run_child(Order.from_json(order), source, target, answer)
         for used in (source, target):
             os.close(used)
         self._answers[pid] = answer
         return True
 
     def _end_unwanted(self, ready: set[int]) -> None:
-        """Nothing is sent on these: one that can be read is shut."""
+        """Kill the children whose callers closed their end, on which they send nothing else."""
         for pid, answer in self._answers.items():
             if answer.fileno() in ready:
                 os.kill(pid, signal.SIGKILL)  # still a child, dead or alive, until it is reaped

@@ -1,7 +1,7 @@
-"""What a process that decodes is asked for and answers, as lines of JSON; and what it may use.
+"""The order and the answer of a process that decodes, as lines of JSON, and the process's limits.
 
-CPU time is counted against the sound that comes out: a file that makes the decoder work without
-sound is ended after seconds, and one of hours may take its minutes.
+The limit on CPU time grows with the sound that comes out. A file that makes the decoder work
+without sound is ended after seconds; one of hours may take minutes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from onecard.audio.clip import Choice, Clip, Form, Limits
 
 START_CPU_S = 5.0
-# What comes out of a core beside what is asked of it. Opus comes 200 times as fast as it is spoken,
-# eight channels of 192 kHz come 60 times as fast; films are read at 500 MB a second.
+# The least speed that is demanded of a core, relative to real time. For comparison: a core decodes
+# Opus at 200 times real time, eight channels of 192 kHz at 60, and reads films at 500 MB a second.
 MIN_SPEED, MIN_MB_PER_S = 20.0, 10.0
-# Of a machine whose cores are all busy, and of a disk.
+# Clock time allows for a machine whose cores are all busy, and for its disk.
 WALL_START_S, WALL_PER_CPU = 20.0, 6.0
-# Beside the interpreter and the file, which is mapped. Six hours of anything take 0.1 GiB.
+# In addition to the interpreter and the file, which is mapped. Six hours of anything take 0.1 GiB.
 MEMORY_BYTES = 1 << 30
 _PCM_BYTES_PER_S = 32_000
 CONVERT = "convert it (`ffmpeg -i FILE out.flac`) and send that"
@@ -38,7 +38,7 @@ class Order:
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def of(cls, line: bytes) -> Order:
+    def from_json(cls, line: bytes) -> Order:
         found = json.loads(line)
         form = found["form"]
         return cls(Limits(**found["limits"]), Choice(**found["choice"]), form and Form(**form))

@@ -8,11 +8,11 @@ from typing import Any
 import av
 import numpy as np
 
+from onecard.audio.containers.walker import Data
 from onecard.audio.encodings import ENCODINGS
-from onecard.audio.walker import Data
 from onecard.errors import InvalidRequest
 
-# Taken are so many blocks of each channel at a time, to bound memory.
+# This many blocks of each channel are taken at a time, to bound memory.
 _BLOCKS = 1 << 16
 _MAX_LAYOUT = 8
 # Decoders that take one frame of their codec at a time, in which a byte more is another frame.

@@ -1,9 +1,9 @@
 """Files without a name that hold one recording while it is worked on, and their way to a model.
 
-A recording of hours is bytes that somebody sends and samples that they decode to, of which every
-step needs a few seconds at a time: both belong on disk, not in the memory of each process that
-handles them. A spool has no name, so nothing is left of it when its process ends, however it ends.
-Another process of the same user reaches it through the one that holds it (`/proc/PID/fd`, proc(5)).
+A recording of hours is large, both as it was sent and as decoded samples, and every step needs a
+few seconds of it at a time. So both forms are on disk and not in the memory of each process. A
+spool has no name, so that nothing is left of it when its process ends, however it ends. Another
+process of the same user opens it through its owner's descriptor (`/proc/PID/fd`, proc(5)).
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Rows:
         self.close()
 
     def close(self) -> None:
-        """As `Spool.close`."""
+        """Close the file; see `Spool.close`."""
         self._spool.close()
 
     def __len__(self) -> int:
@@ -141,7 +141,7 @@ class Rows:
 
     @property
     def reference(self) -> str:
-        """What `rows` takes in another process: the spool's, and the shape."""
+        """The reference that `rows` takes in another process: the spool's, and the shape."""
         shape = "x".join(str(length) for length in (self._num_rows, *self._row))
         return f"{self._spool.reference}:{shape}"
 
@@ -182,7 +182,7 @@ def opened(reference: str) -> Iterator[BinaryIO]:
 
 
 def is_held(reference: str) -> bool:
-    """Whether whoever made the spool of `reference` still has it open."""
+    """Whether the owner of the spool at `reference` still has it open."""
     found = _REFERENCE.fullmatch(reference)
     if not found:
         return False

@@ -46,7 +46,7 @@ class Timeline:
             at_s = frame.time + late_s - self.origin_s - self._shift_s
             gap_s = at_s - self._heard_s
             if not self._is_gap(gap_s, at_s):
-                if abs(gap_s) > MIN_GAP_S:  # the clock jumped: joined streams begin anew
+                if abs(gap_s) > MIN_GAP_S:  # the clock jumped: joined streams begin again at 0
                     self._shift_s += gap_s
                 gap_s = 0.0
         if gap_s:

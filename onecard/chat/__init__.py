@@ -1,0 +1,1 @@
+"""The served model `chat`: options and messages in, an answer as events out."""

@@ -103,7 +103,7 @@ class Chat:
         self._vocab_size = vocab_size
 
     def messages(self, text: str) -> list[Message]:
-        """The conversation of a request, as `onecard.chat_messages` reads it."""
+        """The conversation of a request, as `onecard.chat.messages` reads it."""
         return chat_messages.read(text, self._config.max_seq_len * MAX_JSON_LETTERS_PER_TOKEN)
 
     def events(
@@ -121,8 +121,8 @@ class Chat:
         texts = [message.content for message in messages]
         tokenizing.verify_size("MESSAGES", texts, self._config.max_seq_len)
         prompt_ids = self.tokenizer.encode_chat(messages, options.continue_final_message)
-        asked = self._asked(prompt_ids, options)
-        answer = _Answer(self.tokenizer, asked, options)
+        generation = self._asked(prompt_ids, options)
+        answer = _Answer(self.tokenizer, generation, options)
         try:
             yield from answer.deltas(llm)
             reason = answer.reason
@@ -137,11 +137,11 @@ class Chat:
             done |= {"finish_reason": "invalid", "problem": problem}
         yield {
             "event": "usage",
-            "prompt_tokens": len(asked.prompt_ids),
+            "prompt_tokens": len(generation.prompt_ids),
             "completion_tokens": answer.num_tokens,
-            "total_tokens": len(asked.prompt_ids) + answer.num_tokens,
+            "total_tokens": len(generation.prompt_ids) + answer.num_tokens,
             "context_tokens": self._config.max_seq_len,
-            "max_tokens": asked.max_tokens,
+            "max_tokens": generation.max_tokens,
         }
         yield done
 
@@ -185,7 +185,7 @@ class Chat:
                 )
 
     def _max_tokens(self, num_prompt_tokens: int, options: ChatOptions) -> int:
-        """What a request asks for, else the plan's or what is left of the context."""
+        """The request's limit, else the plan's or the rest of the context."""
         limit = self._config.max_seq_len
         left = limit - num_prompt_tokens
         default = self._config.max_tokens
@@ -213,9 +213,9 @@ class _Answer:
         reason: why it ended, unless it was cancelled.
     """
 
-    def __init__(self, tokenizer: Tokenizer, asked: Generation, options: ChatOptions) -> None:
+    def __init__(self, tokenizer: Tokenizer, generation: Generation, options: ChatOptions) -> None:
         self._tokenizer = tokenizer
-        self._asked = asked
+        self._generation = generation
         self._detokenizer = tokenizer.detokenizer(options.continue_final_message)
         self._stops = StopStrings(options.stops)
         self._ready = ""
@@ -227,13 +227,13 @@ class _Answer:
     @property
     def reason(self) -> str:
         """Engines do not tell: what ended before it had to, ended by itself."""
-        is_cut = not self._has_ended and self.num_tokens >= self._asked.max_tokens
+        is_cut = not self._has_ended and self.num_tokens >= self._generation.max_tokens
         return "length" if is_cut else "stop"
 
     def deltas(self, llm: Llm) -> Generator[Event, None, None]:
         """The text while it is generated: the first at once, then some tokens at a time."""
         due = 0.0
-        with contextlib.closing(llm.stream(self._asked)) as pieces:
+        with contextlib.closing(llm.stream(self._generation)) as pieces:
             for piece in pieces:
                 self._take(piece)
                 if self._ready and time.monotonic() >= due:
@@ -244,7 +244,7 @@ class _Answer:
                     break  # which stops the engine
 
     def rest(self) -> Generator[Event, None, None]:
-        """What is left when no token comes any more."""
+        """The rest of the text when no more tokens come."""
         self._ready += self._stops.push(self._detokenizer.flush()) + self._stops.flush()
         if self._ready or self._logprobs:
             yield self._delta()
@@ -252,7 +252,7 @@ class _Answer:
     def _take(self, piece: Piece) -> None:
         ids = piece.ids
         for index, token_id in enumerate(ids):
-            if token_id in self._asked.end_ids:
+            if token_id in self._generation.end_ids:
                 ids = ids[:index]
                 self._has_ended = True
                 break
@@ -270,7 +270,7 @@ class _Answer:
 
     def _delta(self) -> Event:
         delta: Event = {"event": "delta", "text": self._ready}
-        if self._asked.logprobs:
+        if self._generation.logprobs:
             delta["logprobs"] = self._logprobs
         self.text += self._ready
         self._ready, self._logprobs = "", []

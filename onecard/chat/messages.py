@@ -48,7 +48,7 @@ def read(text: str, max_letters: int = documents.MAX_LETTERS) -> list[Message]:
 
 
 def _messages(found: dict[str, Any]) -> Any:
-    """Of one message, or of a request that holds nothing but messages."""
+    """The list of messages, also from one message or from an object that holds only `messages`."""
     if "messages" not in found:
         return [found]
     others = [name for name in found if name != "messages"]

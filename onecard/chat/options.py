@@ -1,7 +1,7 @@
-"""What a caller may ask of an answer, validated in one place.
+"""Options of a chat request, validated in one place.
 
-Names are OpenAI's, where OpenAI has the option, else vLLM's. Options of theirs that are no fields
-here are `onecard.openai_options`.
+Names are OpenAI's, where OpenAI has the option, else vLLM's. `onecard.chat.openai_options` has the
+options of theirs that are not fields here.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class ChatOptions:
 
     @property
     def limit(self) -> int | None:
-        """Of the answer's tokens; None is the plan's."""
+        """The most tokens that the answer may have; None is the plan's limit."""
         return self.max_tokens or self.max_completion_tokens
 
     @property
@@ -81,7 +81,7 @@ class ChatOptions:
 
     @property
     def biases(self) -> dict[int, float]:
-        """What is added to the logits of tokens, by their ids."""
+        """The amounts that are added to the logits of tokens, by token id."""
         return {int(token): float(bias) for token, bias in (self.logit_bias or {}).items()}
 
     @property
@@ -90,7 +90,7 @@ class ChatOptions:
 
     @cached_property
     def form(self) -> Form | None:
-        """What `response_format` makes the engine follow; None where any text will do.
+        """The form that `response_format` asks for; None if any text will do.
 
         Raises:
             InvalidRequest: the engine cannot be held to its schema.
@@ -98,8 +98,8 @@ class ChatOptions:
         return response_format.read(self.response_format)
 
 
-_Asked = dataclasses.make_dataclass(
-    "_Asked",
+_AllOptions = dataclasses.make_dataclass(
+    "_AllOptions",
     [(name, object, None) for name in openai_options.NAMES],
     bases=(ChatOptions,),
     frozen=True,
@@ -110,10 +110,10 @@ def read(text: str, parameters: str = "") -> ChatOptions:
     """Options from the JSON object `text` (or none) and a request's parameters.
 
     Raises:
-        InvalidRequest: as `onecard.json_options.asked`, what ChatOptions refuses, or an option of
-            another server that cannot be honoured.
+        InvalidRequest: as `onecard.options.fields.decode`, what ChatOptions refuses, or an option
+            of another server that cannot be honoured.
     """
-    given = fields.asked(_Asked, text, parameters)
+    given = fields.decode(_AllOptions, text, parameters)
     others = {name: given.pop(name) for name in openai_options.NAMES if name in given}
     if given.get("continue_final_message") is True and others.get("add_generation_prompt") is False:
         del others["add_generation_prompt"]  # vLLM wants both

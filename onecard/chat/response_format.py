@@ -1,4 +1,4 @@
-"""What `response_format` asks for: OpenAI's three forms, as a guide and as a check."""
+"""Reads `response_format`: OpenAI's three forms, as a guide and as a check."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_KEPT = 64  # schemas that were read, for callers who send theirs again
 
 @dataclass(frozen=True)
 class Form:
-    """What the engine is held to, and what its answer is checked against."""
+    """A guide for the engine, and the schema that its answer is checked against."""
 
     guide: Guide
     document: Document

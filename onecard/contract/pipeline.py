@@ -1,7 +1,7 @@
 """Every pipeline model's tensors and the ensemble that connects them: one table.
 
 config.pbtxt files are generated from it, models and tests read it. Hardware is the plan's. The
-engines' contract is NVIDIA's, in `onecard.trtllm`.
+engines' contract is NVIDIA's, in `onecard.contract.trtllm`.
 
 Dims leave out the batch dimension, which is 1 on the wire. `N` samples at 16 kHz; `C` windows,
 `F` frames, `S` local speakers of the segmentation scores. JSON documents travel as one BYTES
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from onecard.contract.tensor import Tensor
 
 AUDIO = Tensor("AUDIO", "TYPE_STRING", (1,))  # the bytes of a file, or raw PCM
-OPTIONS = Tensor("OPTIONS", "TYPE_STRING", (1,))  # onecard.options.TranscribeOptions
+OPTIONS = Tensor("OPTIONS", "TYPE_STRING", (1,))  # onecard.options.transcribe
 PCM = Tensor("PCM", "TYPE_INT16", (-1,), ragged=True)  # [N] mono, 16 kHz
 CLIP = Tensor("CLIP", "TYPE_STRING", (1,))  # what the source was: duration, rate, channels
 SPEECH = Tensor("SPEECH", "TYPE_STRING", (1,))  # speech regions and the chunks made of them
@@ -35,7 +35,7 @@ MAY_HAVE_SCORES = replace(SCORES, optional=True)
 MAY_HAVE_EMBEDDINGS = replace(EMBEDDINGS, optional=True)
 MAY_HAVE_PCM = replace(PCM, optional=True)
 NUM_SAMPLES = Tensor("NUM_SAMPLES", "TYPE_INT64", (1,), optional=True)  # N
-# References of `onecard.spool`: read in place of AUDIO, written in place of PCM, then empty.
+# References of `onecard.audio.spool`: read in place of AUDIO, written in place of PCM, then empty.
 AUDIO_FILE = Tensor("AUDIO_FILE", "TYPE_STRING", (1,), optional=True)
 PCM_FILE = Tensor("PCM_FILE", "TYPE_STRING", (1,), optional=True)
 # Of an array there, in place of SCORES and EMBEDDINGS.
@@ -58,14 +58,19 @@ class Model:
 
 
 # Steps connect by tensor name. Triton starts one as soon as its inputs are there, so diarize
-# runs beside recognize and align.
+# runs at the same time as recognize and align.
 TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")
 ENSEMBLE = "transcribe"
 CALLS = "calls"  # parameter of a config.pbtxt: the models that a model calls, comma-separated
 OWNER_HEADER = "onecard-control"  # of a request, with the server's secret: all is let through
+# Parameters of a request. A failed call from model to model arrives with its message and always
+# the code INTERNAL (seen in Triton 2.51), so these calls ask for the code in the message.
+CODE_IN_MESSAGE = "code_in_message"
+# Which part of which upload a request holds, and whether it is the last one.
+UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
 TRANSCRIBE = Model((AUDIO, OPTIONS), (RESULT,))
 
-# Engines, whose tensors are NVIDIA's contract: `onecard.trtllm`. True: it is decoupled, to stream.
+# Engines, whose tensors are NVIDIA's contract (`onecard.contract.trtllm`). True: it is decoupled.
 ENGINES = {"whisper": False, "llm": True}
 
 PYTHON_MODELS: dict[str, Model] = {

@@ -1,8 +1,8 @@
-"""The documents that models of the pipeline send each other, checked as those of strangers.
+"""Shapes of the documents that pipeline models exchange; each document is checked as untrusted.
 
-A shape is a type of JSON (`float` is any number), `object` for anything at all, a list of one shape
-for any number of them, a tuple for so many, or an object of shapes by name: one whose name ends in
-`?` may be null or missing. Names beside those of a shape are let through.
+A shape is a type of JSON (`float` is any number) or `object` for anything at all. A list of one
+shape stands for any number of them, a tuple of shapes for exactly these. An object has shapes by
+name; one whose name ends in `?` may be null or missing. Other names are allowed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How one tensor of a model's interface is declared; it knows nothing of any particular model."""
+"""The declaration of one tensor of a model's interface."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What `detect_speech` does with a clip: scores, regions, chunks, and the document that tells
-them.
-"""
+"""Detects speech in a clip: scores, regions, chunks, and the document SPEECH."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class SlidingPyanNet:
         with torch.inference_mode():
             example = features(*examples)
         self._features = Compiled(
-            features, examples, [(-1, *one.shape[1:]) for one in examples],
+            features, examples, [(-1, *example.shape[1:]) for example in examples],
             precision="float32", num_threads=num_threads,
         )  # fmt: skip
         self._speakers = Compiled(
@@ -143,7 +143,7 @@ class _Features(nn.Module):
 
 
 class _Speakers(nn.Module):
-    """What follows SincNet: features -> [windows, frames, speakers]."""
+    """The layers after SincNet: features -> [windows, frames, speakers]."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """pyannote's segmentation network: 16 kHz samples to who-speaks scores, window by window.
 
 Windows are those of pyannote's SpeakerDiarization, so that the scores serve diarization as they
-are. What speech is, and where chunks end, is `onecard.vad`'s.
+are. `onecard.detection.vad` decides what is speech and where chunks end.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The served model `diarize`: speaker embeddings, their clusters, and who speaks when."""

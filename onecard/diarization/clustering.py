@@ -1,8 +1,8 @@
-"""Clustering of pyannote's whose time and memory do not grow with the square of a recording.
+"""pyannote's clustering, with time and memory that stay bounded for long recordings.
 
-Linkage's time grows at least with the square of the number of embeddings, and without fastcluster
-its memory too: six hours of a meeting would take gigabytes. What is left out of the tree is
-assigned to the nearest centroid afterwards, as pyannote does with every embedding anyway.
+Linkage takes time that grows at least with the square of the number of embeddings. Without
+fastcluster its memory does too: six hours of a meeting would take gigabytes. Embeddings that are
+left out of the tree are assigned to the nearest centroid afterwards, as pyannote does with all.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def agglomerative(metric: str, max_embeddings: int) -> Any:
     return found
 
 
-def _spread(found: Filtered, max_embeddings: int) -> Filtered:
+def _spread(filtered: Filtered, max_embeddings: int) -> Filtered:
     """At most that many rows of each, evenly."""
-    vectors, windows, speakers = found
+    vectors, windows, speakers = filtered
     if len(vectors) <= max_embeddings:
-        return found
+        return filtered
     kept = np.linspace(0, len(vectors) - 1, max_embeddings).round().astype(int)
     return vectors[kept], windows[kept], speakers[kept]

@@ -1,4 +1,4 @@
-"""Who spoke when: pyannote.audio's SpeakerDiarization, offline, from local weights."""
+"""Finds who spoke when, by pyannote.audio's SpeakerDiarization, offline, from local weights."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ class Diarizer:
 
 
 def _directory(config: Config) -> Path | None:
-    """Of the pipeline to load; None: the one from `segmentation` and `embedding`."""
+    """The directory of the pipeline; None for the one made of `segmentation` and `embedding`."""
     if config.pipeline == NO_PIPELINE:
         return None
     directory = Path(config.pipeline)
@@ -295,7 +295,7 @@ def _directory(config: Config) -> Path | None:
 
 
 def _models(config: Config, directory: Path | None) -> dict[str, Any]:
-    """What TURNS says of the networks in use."""
+    """The description of the networks in use, for TURNS."""
     about = {"backend": f"pyannote.audio {version('pyannote.audio')}"}
     if directory is not None:
         is_built = (directory / manifest.FILENAME).is_file()
@@ -319,9 +319,10 @@ def _document(
     """pyannote's DiarizeOutput as a TURNS document."""
     annotation = output.speaker_diarization
     labels, vectors = annotation.labels(), output.speaker_embeddings
+    exclusive = _tracks(output.exclusive_speaker_diarization)
     return turns.document(
-        turns.of(_tracks(annotation), duration_s),
-        turns.one_at_a_time(turns.of(_tracks(output.exclusive_speaker_diarization), duration_s)),
+        turns.from_tracks(_tracks(annotation), duration_s),
+        turns.one_at_a_time(turns.from_tracks(exclusive, duration_s)),
         {} if vectors is None else dict(zip(labels, vectors, strict=True)),
         options,
         engine,

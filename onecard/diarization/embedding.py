@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from onecard import manifest
+from onecard.audio import SAMPLE_RATE
 from onecard.networks.compiled import Compiled
 
 with warnings.catch_warnings():
@@ -31,7 +32,6 @@ with warnings.catch_warnings():
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 
-SAMPLE_RATE = 16_000
 WINDOW_SAMPLES = 400  # 25 ms
 HOP_SAMPLES = 160  # 10 ms
 NUM_MELS = 40
@@ -47,7 +47,7 @@ MAX_PARTIALS = 16  # at a time on a CPU: more take memory and little less time e
 TARGET_RMS = 10 ** (-30 / 20)  # -30 dBFS; quieter speech is raised to it, louder is left alone
 SILENCE_RMS = 1e-6
 
-ARCHITECTURE = {  # as `config.json` beside the weights states it
+ARCHITECTURE = {  # as `config.json` next to the weights states it
     "architecture": "GE2E",
     "sample_rate": SAMPLE_RATE,
     "window_ms": WINDOW_SAMPLES * 1000 // SAMPLE_RATE,
@@ -75,7 +75,7 @@ class SpeakerEncoder(nn.Module):
 
 
 class SpeakerEmbedding(BaseInference):
-    """What pyannote's SpeakerDiarization asks of an embedding, over `SpeakerEncoder`.
+    """`SpeakerEncoder` behind the interface that pyannote's SpeakerDiarization wants.
 
     An embedding is the mean over half-overlapping partial utterances of 1.6 s, cut from the
     frames that the mask keeps.

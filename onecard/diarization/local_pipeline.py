@@ -37,7 +37,7 @@ MADE = "run `make engines` again"
 
 
 class Inert:
-    """What a trainer left in a checkpoint and inference has no use for: keeps nothing."""
+    """A stand-in for a trainer's object in a checkpoint that inference does not need."""
 
     def __init__(self, *_: Any) -> None:
         """Whatever it was made of."""
@@ -138,7 +138,7 @@ def _verify_architecture(model: Any, directory: Path) -> None:
 
 @contextmanager
 def weights_only() -> Iterator[None]:
-    """What torch loads in this block is tensors and `CHECKPOINT_CLASSES`, whoever asks for more.
+    """Let torch load only tensors and `CHECKPOINT_CLASSES` in this block, whatever a caller asks.
 
     pyannote asks torch for full unpickling by argument; only this variable overrules it.
     """

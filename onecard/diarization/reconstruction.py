@@ -45,7 +45,7 @@ binarize.register(WindowScores, _binarized)
 def reconstruct(
     scores: SlidingWindowFeature, clusters: npt.NDArray[Any], count: SlidingWindowFeature
 ) -> SlidingWindowFeature:
-    """Who speaks when: in each frame as many as `count` says, the most active first.
+    """Mark who speaks in each frame: as many as `count` says, the most active first.
 
     Args:
         scores: [windows, frames, speakers]

@@ -17,7 +17,7 @@ EMBEDDING_DECIMALS = 6
 Turn = dict[str, Any]
 
 
-def of(tracks: Iterable[tuple[float, float, str]], duration_s: float) -> list[Turn]:
+def from_tracks(tracks: Iterable[tuple[float, float, str]], duration_s: float) -> list[Turn]:
     """Turns in order of time from (start_s, end_s, label), inside the audio, empty ones left out.
 
     pyannote pads the last window, so that a turn may end behind the audio.

@@ -1,7 +1,8 @@
-"""Which guides NVIDIA's executor is given: those that were compiled here first, and not too many.
+"""Admits guides to NVIDIA's executor: only those that were compiled here first, and not too many.
 
-It compiles in the thread that makes everybody's tokens, ends all requests where it fails, and keeps
-each guide for ever (NVIDIA/TensorRT-LLM, cpp/tensorrt_llm/batch_manager/guidedDecoder.cpp).
+The executor compiles in the thread that makes the tokens of all requests, ends all requests if that
+fails, and never drops a guide (NVIDIA/TensorRT-LLM,
+cpp/tensorrt_llm/batch_manager/guidedDecoder.cpp).
 """
 
 from __future__ import annotations
@@ -21,33 +22,13 @@ from onecard.guides.worker import GRAMMAR_OF_SCHEMA
 from onecard.guides.workshop import Check, Limits, Work, Workshop
 
 FACTS = "xgrammar_tokenizer_info.json"
-# The engine's own xgrammar (docker/xgrammar.lock), beside that of this environment.
+# The engine's own xgrammar (docker/xgrammar.lock), installed next to that of this environment.
 LIBRARY = Path(sys.prefix) / "share" / "onecard" / "xgrammar"
 # All streams wait while the executor compiles. It has 8 threads for that, here there are 2.
 LIMITS = Limits(max_s=6.0, max_guide_bytes=8 * 2**20)
 # Of one model's guides that the executor keeps, in the memory of the host.
 MAX_GUIDES = 1000
 MAX_KEPT_BYTES = 512 * 2**20
-
-
-def of(engine_dir: str) -> Admission | None:
-    """For the engine in `engine_dir`; None for one that limits its guides itself.
-
-    Raises ManifestError where there is none.
-    """
-    if manifest.read(Path(engine_dir)).backend != "tensorrtllm":
-        return None
-    if not LIBRARY.is_dir():
-        logging.getLogger(__name__).warning(
-            "`%s` is missing, guides are compiled with another xgrammar than the engine's: install "
-            "docker/xgrammar.lock there (`pip install --no-deps --target`)",
-            LIBRARY,
-        )
-    facts = Path(engine_dir) / FACTS
-    size = vocabulary.size(engine_dir)
-    if size is None:
-        size = len(json.loads(facts.read_text(encoding="utf-8"))["encoded_vocab"])
-    return Admission(str(facts), size, str(LIBRARY) if LIBRARY.is_dir() else "")
 
 
 class Admission:
@@ -64,6 +45,26 @@ class Admission:
         self._lock = threading.Lock()
         self._schemas: dict[str, str] = {}  # what became of them
         self._kept: dict[str, int] = {}  # bytes of guides that the engine has
+
+    @classmethod
+    def for_engine(cls, engine_dir: str) -> Admission | None:
+        """The admission to the engine in `engine_dir`; None for one that limits its guides itself.
+
+        Raises ManifestError where there is no engine.
+        """
+        if manifest.read(Path(engine_dir)).backend != "tensorrtllm":
+            return None
+        if not LIBRARY.is_dir():
+            logging.getLogger(__name__).warning(
+                "`%s` is missing, guides are compiled with another xgrammar than the engine's: "
+                "install docker/xgrammar.lock there (`pip install --no-deps --target`)",
+                LIBRARY,
+            )
+        facts = Path(engine_dir) / FACTS
+        size = vocabulary.size(engine_dir)
+        if size is None:
+            size = len(json.loads(facts.read_text(encoding="utf-8"))["encoded_vocab"])
+        return cls(str(facts), size, str(LIBRARY) if LIBRARY.is_dir() else "")
 
     def ready(self, guide: Guide, check: Check) -> Guide:
         """The guide as the engine is to have it: a schema becomes a grammar that it follows alike.

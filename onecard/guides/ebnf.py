@@ -151,7 +151,7 @@ _ONE = re.compile(r"\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\.|."
 
 
 def _written(ranges: Ranges) -> str:
-    """Of ASCII, every letter as its number but those that mean nothing else."""
+    """A character class, in which only letters and digits are written as themselves."""
 
     def letter(code: int) -> str:
         return chr(code) if chr(code).isalnum() else f"\\u{code:04x}"

@@ -1,4 +1,4 @@
-"""What a generated text is held to."""
+"""The guide that a generated text has to follow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Guide:
-    """What the generated text has to be, token by token; `text` is not read for `json`."""
+    """A form that the text has to have, token by token; `text` is not read for `json`."""
 
     kind: Literal["json", "json_schema", "regex", "ebnf_grammar"]
     text: str = ""

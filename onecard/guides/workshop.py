@@ -27,7 +27,7 @@ Check = Callable[[], None]  # raises where nobody waits for the guide any more
 
 @dataclass(frozen=True)
 class Work:
-    """What guides are compiled with.
+    """The vocabulary and the library that guides are compiled with.
 
     `facts`: NVIDIA's description of the vocabulary. `library`: where the xgrammar of the engine
     lies; empty for the one of this environment.
@@ -101,7 +101,7 @@ class Workshop:
             except GuideRefused as error:
                 _remember(self._refusals, key, str(error))
                 raise
-            if not self._serialized:  # those are large, and kept by whoever asked
+            if not self._serialized:  # those are large, and kept by the caller
                 _remember(self._known, key, found)
             return found
         finally:
@@ -220,7 +220,7 @@ class Workshop:
             process.communicate()
 
 
-def _remember(found: OrderedDict[str, Any], key: str, value: Any) -> None:
-    found[key] = value
-    if len(found) > MAX_REMEMBERED:
-        found.popitem(last=False)
+def _remember(guides: OrderedDict[str, Any], key: str, value: Any) -> None:
+    guides[key] = value
+    if len(guides) > MAX_REMEMBERED:
+        guides.popitem(last=False)

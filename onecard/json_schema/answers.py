@@ -10,7 +10,7 @@ from onecard.json_schema.document import Document
 
 
 class _Wrong(ValueError):
-    """What is wrong with a text, in words."""
+    """A fault of a text, in words."""
 
 
 def problem(text: str, document: Document) -> str | None:

@@ -58,7 +58,7 @@ class Document:
         self.validator: Any = guarded(schema, registry=referencing.Registry())
 
     def at(self, reference: str, place: str) -> Any:
-        """What `reference` names: `#`, or `#/` and a JSON pointer."""
+        """The schema that `reference` names: `#`, or `#/` and a JSON pointer."""
         found = self.root
         for step in unquote(reference).split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")

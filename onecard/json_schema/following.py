@@ -1,8 +1,8 @@
-"""A schema rewritten into one that engines follow as a whole.
+"""Rewrites a schema into one that engines follow as a whole.
 
-Engines look at one of `$ref`, `enum`, `anyOf`, `allOf` and `type`, in this order, and drop what
-stands beside it. So references, `allOf` and what stands beside a choice are merged, values of an
-`enum` are looked at one by one, and each place ends as a reference, a choice or one type.
+Engines look at one of `$ref`, `enum`, `anyOf`, `allOf` and `type`, in this order, and drop its
+sibling keywords. So references, `allOf` and the siblings of a choice are merged, and the values of
+an `enum` are checked one by one. Each place ends as a reference, a choice or one type.
 Sources: mlc-ai/xgrammar, cpp/json_schema_converter.cc (`SchemaParser`); the rest was tried.
 """
 
@@ -23,7 +23,7 @@ Schema = dict[str, Any]
 
 
 def followed(document: Document) -> Schema:
-    """What the engine is to be given in place of `document`.
+    """The schema to give to the engine in place of `document`.
 
     Raises:
         InvalidRequest: the engine cannot be held to it, or nothing fulfils it.

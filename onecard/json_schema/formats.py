@@ -1,4 +1,4 @@
-"""What values of `format` are held to."""
+"""Patterns for the values of `format`."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ def intersection(first: Ranges, second: Ranges) -> Ranges:
     return complement(union(complement(first), complement(second)))
 
 
-def of(letters: str) -> Ranges:
+def to_ranges(letters: str) -> Ranges:
+    """The ranges that hold just `letters`."""
     return union((ord(letter), ord(letter)) for letter in letters)
 
 
@@ -46,12 +47,12 @@ def of(letters: str) -> Ranges:
 # xgrammar 0.2.8 takes minutes to compile a class that has those.
 PLAIN = union(((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0xA1, 0xD7FF)))
 # What `.` is in no dialect.
-LINE_ENDS = of("\n\r\u2028\u2029")
+LINE_ENDS = to_ranges("\n\r\u2028\u2029")
 
 _DIGITS = union(((0x30, 0x39),))
-_WORD = union(_DIGITS, ((0x41, 0x5A), (0x61, 0x7A)), of("_"))
-_SPACES = union(((0x09, 0x0D),), of(" \u00a0"))
-_ANY_SPACE = union(((0x00, 0x20), (0x7F, 0xA0), (0x2000, 0x206F)), of("\u1680\u3000\ufeff"))
+_WORD = union(_DIGITS, ((0x41, 0x5A), (0x61, 0x7A)), to_ranges("_"))
+_SPACES = union(((0x09, 0x0D),), to_ranges(" \u00a0"))
+_ANY_SPACE = union(((0x00, 0x20), (0x7F, 0xA0), (0x2000, 0x206F)), to_ranges("\u1680\u3000\ufeff"))
 _FIRST_OTHER_DIGIT = 0x660  # the first decimal digit beyond ASCII is Arabic
 _NOT_ASCII = union(((0x80, LAST),))
 

@@ -1,4 +1,4 @@
-"""Two schemas as one that both allow: what stands beside `$ref`, `anyOf` and in `allOf`."""
+"""Merges two schemas into one that allows what both allow, for `$ref`, `anyOf` and `allOf`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def types_of(schema: Mapping[str, Any]) -> list[str]:
 
 
 def merged(first: Schema, second: Schema, place: str) -> Schema:
-    """What is allowed by both, which have no `$ref`, no `allOf` and no `const`.
+    """The schema of what both allow; they have no `$ref`, no `allOf` and no `const`.
 
     Raises:
         NothingFits: nothing is.

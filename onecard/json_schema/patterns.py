@@ -1,9 +1,9 @@
-"""Regular expressions of schemas, rewritten so that what an engine generates by them is JSON.
+"""Rewrites the regular expressions of schemas so that engines generate valid JSON by them.
 
-xgrammar 0.2.8 takes a pattern for the letters between the quotes as they are written in JSON: a
-quote or a backslash in it breaks the text, and anchors in the middle are dropped. It also fails on,
-or takes minutes for, high counts. So letters are escaped here, counts cut into pieces, and what
-cannot be expressed is refused. Whatever the result matches, the pattern matches.
+xgrammar 0.2.8 applies a pattern to the characters between the quotes as JSON writes them. A quote
+or a backslash in it breaks the text, and anchors in the middle are dropped. On high counts it fails
+or takes minutes. So characters are escaped here, counts are cut into pieces, and what cannot be
+expressed is refused. Every text that the result matches, the pattern matches.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _UNFOLLOWED = {
 
 
 class Unfollowed(ValueError):
-    """What of a pattern no engine can be held to, in words that go after `has`."""
+    """A part of a pattern that no engine can follow, in words that go after `has`."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def parse(pattern: str) -> list[Any]:
 
 
 def followed(pattern: str, shortest: int = 0, longest: float = math.inf) -> str:
-    """What makes an engine write the JSON of a text that `pattern` is found in.
+    """The pattern by which an engine writes the JSON of a text that `pattern` is found in.
 
     Args:
         shortest, longest: letters of the text.
@@ -92,7 +92,7 @@ def followed(pattern: str, shortest: int = 0, longest: float = math.inf) -> str:
 
 
 def lengths(shortest: int, longest: float) -> str:
-    """The pattern of any text of so many letters."""
+    """The pattern of any text that has `shortest` to `longest` characters."""
     return f"^{_repeated(_any(), shortest, longest).text}$"
 
 
@@ -114,7 +114,7 @@ def _whole(tree: Sequence[Any], shortest: int, longest: float) -> str | None:
 
 
 def _bounded(tree: Sequence[Any], parts: list[_Part], shortest: int, longest: float) -> str | None:
-    """As it is where all it matches is of such a length; else its one open end is bounded."""
+    """The pattern for texts of these lengths: unchanged, or with its one open end bounded."""
     low = sum(part.shortest for part in parts)
     high = sum(part.longest for part in parts)
     if low > longest or high < shortest:
@@ -278,7 +278,9 @@ def _letter(ranges: Ranges) -> _Part:
         ends = ("-".join(map(_written, sorted({low, high}))) for low, high in plain)
         return _Part(f"[{''.join(ends)}]", 1, 1, letter=True)
     escaped = [
-        _ESCAPES[letter] for letter in _ESCAPES if letters.intersection(ranges, letters.of(letter))
+        _ESCAPES[letter]
+        for letter in _ESCAPES
+        if letters.intersection(ranges, letters.to_ranges(letter))
     ]
     if not escaped:
         raise Unfollowed("a place where no letter can stand that JSON shows as it is")

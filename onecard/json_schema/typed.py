@@ -19,7 +19,7 @@ MAX_MULTIPLE_RANGE = 10_000
 
 
 class Rewriting(Protocol):
-    """What rewrites the places within."""
+    """A rewriter for the places inside a schema."""
 
     document: Document
 
@@ -32,7 +32,7 @@ def meant(schema: Mapping[str, Any]) -> list[str]:
 
 
 def rewritten(kind: str, schema: Schema, place: str, rewriting: Rewriting) -> Schema:
-    """Of `schema`, what is about `kind`.
+    """The part of `schema` that concerns values of type `kind`.
 
     Raises:
         NothingFits: nothing of that type is allowed.
@@ -212,12 +212,12 @@ class _Object:
         if self._required:
             found["required"] = self._required
         if self._patterns:
-            found["patternProperties"] = self._of_patterns()
+            found["patternProperties"] = self._pattern_schemas()
         elif self._extra is not False:
             place = f"{self._place}/additionalProperties"
             found["additionalProperties"] = self._rewriting.rewritten(self._extra, place) or True
         if self._names is not True and found["additionalProperties"] is not False:
-            found["propertyNames"] = self._of_names()
+            found["propertyNames"] = self._name_schema()
         return found | self._numbers(properties)
 
     def _verify(self) -> None:
@@ -259,7 +259,7 @@ class _Object:
         parts = matching if schema is None else [schema, *matching]
         return self._rewriting.rewritten(parts[0] if len(parts) == 1 else {"allOf": parts}, place)
 
-    def _of_patterns(self) -> Schema:
+    def _pattern_schemas(self) -> Schema:
         (pattern, schema), *_ = self._patterns.items()
         try:
             name = patterns.followed(pattern)
@@ -269,7 +269,7 @@ class _Object:
         place = f"{self._place}/patternProperties"
         return {name: self._rewriting.rewritten(schema, place)}
 
-    def _of_names(self) -> Schema:
+    def _name_schema(self) -> Schema:
         names = self._names
         if isinstance(names, dict) and "type" not in names and "$ref" not in names:
             names = {"type": "string", **names}

@@ -1,0 +1,1 @@
+"""The language model as `chat` and `triage` use it: tokenizers, chat template, generation."""

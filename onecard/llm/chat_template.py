@@ -20,7 +20,7 @@ import jinja2.sandbox
 from onecard.errors import MAX_SHOWN_LETTERS, InvalidRequest, clipped, named
 from onecard.llm.message import Message
 
-FILENAME = "chat_template.jinja"  # beside tokenizer_config.json, or the key `chat_template` in it
+FILENAME = "chat_template.jinja"  # next to tokenizer_config.json, or the key `chat_template` in it
 
 
 class ChatTemplate:

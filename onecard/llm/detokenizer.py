@@ -24,7 +24,7 @@ class Detokenizer:
         self._drop_space = drop_first_space
 
     def bytes_of(self, token_id: int) -> bytes:
-        """What the next token adds to the text; to be asked once for each token, in order."""
+        """The bytes that the next token adds; call this once for each token, in order."""
         data = self._bytes_of(token_id)
         if self._token_space and data:
             self._token_space = False
@@ -40,5 +40,5 @@ class Detokenizer:
         return text
 
     def flush(self) -> str:
-        """What is left at the end: U+FFFD for a character that was never completed, or nothing."""
+        """The rest at the end: U+FFFD for a character that was never completed, or nothing."""
         return self._decoder.decode(b"", final=True)

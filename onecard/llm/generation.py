@@ -68,7 +68,7 @@ class Llm(Protocol):
         Raises:
             InvalidRequest: the engine cannot follow the request.
             Unavailable: it is overloaded, or being loaded again.
-            Cancelled: whoever asked is gone, or has no time left.
+            Cancelled: the caller is gone, or has no time left.
         """
 
 
@@ -107,7 +107,7 @@ def to_tensors(generation: Generation) -> dict[str, Array]:
 
 
 def stop_tensors(generation: Generation) -> dict[str, Array]:
-    """What ends `generation` in the engine, sent with the id of the request that began it."""
+    """The tensors that end `generation`, to be sent with the id of its first request."""
     wanted = ("input_ids", "input_lengths", "request_output_len")
     found = {name: value for name, value in to_tensors(generation).items() if name in wanted}
     return found | {"stop": np.array([True])}
@@ -157,13 +157,13 @@ def _words(tokens: Sequence[int]) -> Array:
     return np.array([tokens, np.arange(1, len(tokens) + 1)], np.int32)
 
 
-def from_tensors(found: Mapping[str, Array]) -> Piece:
-    """What one response holds, with or without the batch dimension; the last may hold nothing."""
-    if "output_ids" not in found:
+def from_tensors(tensors: Mapping[str, Array]) -> Piece:
+    """The piece in one response, with or without the batch dimension; the last may be empty."""
+    if "output_ids" not in tensors:
         return Piece(())
-    num_tokens = int(found["sequence_length"].reshape(-1)[0])
-    ids = found["output_ids"].reshape(-1)[:num_tokens].tolist()
-    log_probs = found.get("output_log_probs")
+    num_tokens = int(tensors["sequence_length"].reshape(-1)[0])
+    ids = tensors["output_ids"].reshape(-1)[:num_tokens].tolist()
+    log_probs = tensors.get("output_log_probs")
     if log_probs is None or not ids:
         return Piece(tuple(ids))
     # Of the new tokens; an engine that repeats those of all before has them at the end.

@@ -191,7 +191,7 @@ def _rename(document: dict[str, Any], names: Mapping[str, str]) -> None:
 
 
 def _merged(merge: str | Sequence[str]) -> str:
-    """What a merge makes, in either of the two forms of tokenizer.json."""
+    """The result of a merge, in either of the two forms of tokenizer.json."""
     return merge.replace(" ", "") if isinstance(merge, str) else "".join(merge)
 
 
@@ -203,7 +203,7 @@ def _decoders(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _to_bytes(document: Mapping[str, Any]) -> Callable[[str], bytes]:
-    """What bytes a piece of the vocabulary stands for, by the decoder that tokenizer.json names."""
+    """The bytes that a piece of the vocabulary means, by the decoder in tokenizer.json."""
     kinds = [step["type"] for step in _decoders(document)]
     if "ByteLevel" in kinds:
         return _byte_level

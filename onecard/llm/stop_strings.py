@@ -24,7 +24,7 @@ class StopStrings:
         self.found: str | None = None
 
     def push(self, text: str) -> str:
-        """What can be let out now; nothing any more once a stop string was found."""
+        """The text that can be let out now; nothing once a stop string was found."""
         if not self._stops:
             return text
         if self.found is not None:
@@ -41,7 +41,7 @@ class StopStrings:
         return text[:start]
 
     def flush(self) -> str:
-        """What was held back, when the text has ended."""
+        """The text that was held back, when the text has ended."""
         held, self._held = self._held, ""
         return held
 

@@ -1,7 +1,6 @@
-"""What the language model's vocabulary does for its callers, and which implementation a directory
-needs.
+"""The interface of the language model's tokenizers, and the loader that picks one by its files.
 
-`llm.hf_tokenizer` and `llm.tekken_tokenizer` implement it.
+`onecard.llm.hf_tokenizer` and `onecard.llm.tekken_tokenizer` implement it.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ class Tokenizer(Protocol):
         """How many tokens `text` takes, special ones not being recognised in it."""
 
     def token(self, token_id: int) -> str:
-        """One token as callers see it, special ones included: `onecard.token_texts`."""
+        """One token as callers see it, special ones included: `onecard.llm.token_texts`."""
 
     def detokenizer(self, continued: bool = False) -> Detokenizer:
-        """For one answer; `continued`: it goes on from a text."""
+        """A detokenizer for one answer; `continued` if the answer goes on from a text."""
 
 
 def load(directory: Path | str) -> Tokenizer:

@@ -83,7 +83,7 @@ class Compiled:
             running.append(self._pool.submit(self._infer, batch))
             if len(running) > self._num_threads:
                 found.append(running.popleft().result())
-        return found + [one.result() for one in running]
+        return found + [future.result() for future in running]
 
     def _infer(self, inputs: tuple[Array, ...]) -> Array:
         request = self._requests.get()

@@ -30,7 +30,7 @@ _PLACES: tuple[tuple[Any, str], ...] = (
 _originals: dict[tuple[Any, str], Callable[..., Any]] = {}
 
 
-def of(values: Tensor) -> Tensor:
+def magnitude(values: Tensor) -> Tensor:
     """|values|, real, of any complex tensor, from its parts."""
     return torch.hypot(values.real, values.imag)
 
@@ -39,7 +39,7 @@ def bridge_where_broken(device: torch.device | str) -> bool:
     """Install the bridge if abs() cannot be compiled for `device`; whether it is installed then.
 
     To be called where a model is loaded, before the first request. Raises RuntimeError for a fault
-    that the bridge does not mend.
+    that the bridge does not fix.
     """
     if torch.device(device).type == "cuda" and fault(device):
         install()
@@ -83,10 +83,10 @@ def is_installed() -> bool:
 
 def _bridged(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
-    def magnitude(input: Any, *arguments: Any, **options: Any) -> Any:
+    def bridged(input: Any, *arguments: Any, **options: Any) -> Any:
         if not isinstance(input, Tensor) or not input.is_complex():
             return original(input, *arguments, **options)
         out = options.get("out")
-        return of(input) if out is None else out.copy_(of(input))
+        return magnitude(input) if out is None else out.copy_(magnitude(input))
 
-    return magnitude
+    return bridged

@@ -6,7 +6,7 @@ import os
 
 import torch
 
-OVERRIDE = "ONECARD_DEVICE"  # for every torch model: a plan for a card, served without one
+OVERRIDE = "ONECARD_DEVICE"  # for every torch model: a plan for a GPU, served without one
 
 
 def device(planned: str) -> torch.device:

@@ -1,0 +1,1 @@
+"""Options of requests and parameters of config.pbtxt, decoded into dataclasses."""

@@ -1,20 +1,21 @@
-"""A JSON object of options as a dataclass: names, types and ranges, in one form of message.
+"""Decodes a JSON object of options into a dataclass: names, types, ranges, one form of message.
 
-Each dataclass's fields, their types and their defaults are the options. A request may also give
-them as KServe's parameters, where TensorRT-LLM's and vLLM's users write them.
+The fields of a dataclass, their types and their defaults are the options. A request may also give
+them as KServe's parameters, where users of TensorRT-LLM and vLLM write them.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from onecard import documents
+from onecard.contract import pipeline
 from onecard.errors import InvalidRequest, named, shown
 from onecard.options import names as option_names
 
@@ -33,27 +34,26 @@ MAX_LETTERS = 2**22  # of OPTIONS; a schema, a prompt and hot words have some th
 _WANTED = "a JSON object, or `{}` for the defaults"
 
 # Parameters of a request that are no options. The first row is Triton's: it reads them itself, and
-# leaves them to the model where they come by way of `generate`. The second is ours
-# (`onecard.backend`, `onecard.uploads`).
+# leaves them to the model where they come by way of `generate`. The second is ours.
 _NO_OPTIONS = {
     "binary_data_output", "headers", "id", "priority", "timeout",
-    "code_in_message", "upload", "part", "is_last",
+    pipeline.CODE_IN_MESSAGE, pipeline.UPLOAD, pipeline.PART, pipeline.IS_LAST,
 }  # fmt: skip
 # Triton's own, and HTTP headers where an operator forwards them (`--http-header-forward-pattern`).
 _NO_OPTION_PREFIXES = ("sequence_", "triton_", "x-", "traceparent", "tracestate")
 
 
 def parse(kind: type[Options], text: str | bytes, parameters: str = "") -> Options:
-    """Options from a JSON object and from a request's parameters, as `asked`.
+    """Options from a JSON object and from a request's parameters, as `decode`.
 
     Raises:
-        InvalidRequest: as `asked`, or what `kind` itself refuses.
+        InvalidRequest: as `decode`, or what `kind` itself refuses.
     """
-    return kind(**asked(kind, text, parameters))
+    return kind(**decode(kind, text, parameters))
 
 
-def asked(kind: type[Any], text: str | bytes, parameters: str = "") -> dict[str, Any]:
-    """What a caller asks for, by name; every name is a field of the dataclass `kind`.
+def decode(kind: type[Any], text: str | bytes, parameters: str = "") -> dict[str, Any]:
+    """The caller's options by name; every name is a field of the dataclass `kind`.
 
     A whole number may be written `2.0`. Null is the default where the field cannot be null.
     Parameters that are Triton's or ours are passed over. Texts among them are read as JSON where
@@ -68,10 +68,10 @@ def asked(kind: type[Any], text: str | bytes, parameters: str = "") -> dict[str,
             option with one value in OPTIONS and another one among the parameters.
     """
     found = _object(text)
-    hints = _hints(kind)  # type: ignore[arg-type]  # mypy: `type[Any]` is not hashable
-    verify_names("OPTIONS", found, list(hints))
-    found = {name: _typed(value, _members(hints[name])) for name, value in found.items()}
-    for name, value in _beside(parameters, hints).items():
+    options = table(kind)  # type: ignore[arg-type]  # mypy: `type[Any]` is not hashable
+    verify_names("OPTIONS", found, options)
+    found = {name: options[name].number(value) for name, value in found.items()}
+    for name, value in _beside(parameters, options).items():
         if name in found and found[name] != value:
             raise InvalidRequest(
                 f"option `{name}` is {shown(found[name])} in OPTIONS and {shown(value)} among the "
@@ -81,7 +81,7 @@ def asked(kind: type[Any], text: str | bytes, parameters: str = "") -> dict[str,
     return {
         name: value
         for name, value in found.items()
-        if value is not None or type(None) in _members(hints[name])
+        if value is not None or options[name].is_nullable
     }
 
 
@@ -99,7 +99,7 @@ def _object(text: str | bytes) -> dict[str, Any]:
     return found
 
 
-def _beside(parameters: str, hints: Mapping[str, Any]) -> dict[str, Any]:
+def _beside(parameters: str, options: Mapping[str, Option]) -> dict[str, Any]:
     """The options among a request's parameters."""
     found = _parameters(parameters)
     if not _is_time(found.get("timeout", 0)):
@@ -109,17 +109,17 @@ def _beside(parameters: str, hints: Mapping[str, Any]) -> dict[str, Any]:
     given = {
         name: value
         for name, value in found.items()
-        if name in hints
+        if name in options
         or not (name in _NO_OPTIONS or name.lower().startswith(_NO_OPTION_PREFIXES))
     }
-    verify_names("the request beside OPTIONS", given, list(hints))
-    return {name: _parameter(value, _members(hints[name])) for name, value in given.items()}
+    verify_names("the request beside OPTIONS", given, options)
+    return {name: _parameter(value, options[name]) for name, value in given.items()}
 
 
 def timeout_s(parameters: str) -> float | None:
     """KServe's `timeout` where `generate` leaves it among the parameters, in microseconds there.
 
-    None is no limit. What is no time is passed over here and refused by `asked`.
+    None is no limit. What is no time is passed over here and refused by `decode`.
     """
     try:
         found = _parameters(parameters).get("timeout")
@@ -139,32 +139,18 @@ def _parameters(text: str) -> dict[str, Any]:
     return found
 
 
-def _parameter(value: Any, allowed: tuple[Any, ...]) -> Any:
-    if isinstance(value, str) and _is_json(value, allowed):
+def _parameter(value: Any, option: Option) -> Any:
+    if isinstance(value, str) and option.reads_json(value):
         try:
             value = documents.read("", value, "")
         except InvalidRequest:
             return value  # of a type that its option refuses by name
-    return _typed(value, allowed)
+    return option.number(value)
 
 
-def _is_json(text: str, allowed: tuple[Any, ...]) -> bool:
-    """Whether a text stands for something else; a list has no other form among parameters."""
-    if any(_choices(member) for member in allowed):
-        return False
-    is_list = text.lstrip().startswith("[") and any(_kind(member) is list for member in allowed)
-    return is_list or str not in allowed
-
-
-def _typed(value: Any, allowed: tuple[Any, ...]) -> Any:
-    """JSON has one kind of number: some clients write 2 as `2.0`."""
-    is_whole = isinstance(value, float) and value.is_integer()
-    return int(value) if is_whole and int in allowed and float not in allowed else value
-
-
-def verify_names(where: str, found: Iterable[str], known: list[str]) -> None:
+def verify_names(where: str, names: Iterable[str], known: Collection[str]) -> None:
     """Refuse the first name that is not known, with the nearest one that is."""
-    for name in found:
+    for name in names:
         if name not in known:
             hint = option_names.hint(name[:MAX_NAME_LETTERS], known)
             raise InvalidRequest(f"{where} has the unknown option {named(name)}; {hint}")
@@ -180,23 +166,11 @@ def wrong(name: str, value: object, wanted: str) -> InvalidRequest:
 
 def verify_types(options: Any) -> None:
     """Refuse a field of a type that its annotation does not allow; of `list[str]`, the list."""
-    hints = _hints(type(options))  # type: ignore[arg-type]  # mypy: `type[Any]` is not hashable
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        allowed = _members(hints[field.name])
-        choices = [choice for member in allowed for choice in _choices(member)]
-        if choices:
-            if value not in choices:
-                raise wrong(field.name, value, "one of " + ", ".join(f"`{c}`" for c in choices))
-        elif not any(_is_a(value, member) for member in allowed):
-            names = [_JSON_NAMES[_kind(member)] for member in allowed]
-            raise wrong(field.name, value, " or ".join(names))
-
-
-@functools.cache
-def _hints(kind: type) -> Mapping[str, Any]:
-    """Types by field, read once: that took half of what `chat` does ahead of the engine."""
-    return typing.get_type_hints(kind)
+    known = table(type(options))  # type: ignore[arg-type]  # mypy: `type[Any]` is not hashable
+    for name, option in known.items():
+        value = getattr(options, name)
+        if not option.accepts(value):
+            raise wrong(name, value, option.wanted)
 
 
 def verify_ranges(options: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
@@ -211,22 +185,53 @@ def verify_ranges(options: Any, ranges: Mapping[str, tuple[float, float]]) -> No
             raise wrong(name, value, wanted)
 
 
-def _members(hint: Any) -> tuple[Any, ...]:
-    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-    return typing.get_args(hint) if is_union else (hint,)
+@dataclass(frozen=True)
+class Option:
+    """The values that one option may have, by its field's annotation."""
+
+    types: tuple[type, ...]  # JSON's idea of them: an int is a float, a bool is neither
+    choices: tuple[Any, ...]  # of a `Literal`; empty for any value of the types
+    wanted: str  # for messages
+
+    @classmethod
+    def from_hint(cls, hint: Any) -> Option:
+        is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+        members = typing.get_args(hint) if is_union else (hint,)
+        choices = [
+            choice
+            for member in members
+            if typing.get_origin(member) is typing.Literal
+            for choice in typing.get_args(member)
+        ]
+        if choices:
+            return cls((), tuple(choices), "one of " + ", ".join(f"`{c}`" for c in choices))
+        kinds = tuple(typing.get_origin(member) or member for member in members)
+        return cls(kinds, (), " or ".join(_JSON_NAMES.get(kind, "anything") for kind in kinds))
+
+    @property
+    def is_nullable(self) -> bool:
+        return type(None) in self.types
+
+    def accepts(self, value: Any) -> bool:
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, bool):
+            return bool in self.types
+        return isinstance(value, self.types) or (float in self.types and isinstance(value, int))
+
+    def number(self, value: Any) -> Any:
+        """`value`, of which 2.0 is the whole number 2 where only that is an option."""
+        is_whole = isinstance(value, float) and value.is_integer()
+        return int(value) if is_whole and int in self.types and float not in self.types else value
+
+    def reads_json(self, text: str) -> bool:
+        """Whether a parameter's text stands for something else, such as a list."""
+        if self.choices:
+            return False
+        return str not in self.types or (list in self.types and text.lstrip().startswith("["))
 
 
-def _kind(member: Any) -> Any:
-    """The class of a hint: of `list[str]`, the list."""
-    return typing.get_origin(member) or member
-
-
-def _choices(member: Any) -> tuple[Any, ...]:
-    return typing.get_args(member) if typing.get_origin(member) is typing.Literal else ()
-
-
-def _is_a(value: object, kind: Any) -> bool:
-    """JSON's idea of types: an int is a float, a bool is neither."""
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else _kind(kind))
+@functools.cache
+def table(kind: type) -> Mapping[str, Option]:
+    """Each field's option; made once, because reading annotations takes longer than the rest."""
+    return {name: Option.from_hint(hint) for name, hint in typing.get_type_hints(kind).items()}

@@ -84,7 +84,7 @@ def _named(name: str) -> str | None:
 
 
 def nearest(code: str, known: Sequence[str]) -> str | None:
-    """Of the codes that a model knows, the one whose speakers are most likely to read `code`."""
+    """The known code whose speakers are most likely to read `code`; None if none is close."""
     tag = _tag(code)
     return _nearest(tag, _OTHER_SCRIPT, known) if tag else None
 

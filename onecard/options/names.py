@@ -1,4 +1,4 @@
-"""What somebody meant who gives an option that is not there: by meaning first, then by letters."""
+"""The option that a caller meant by an unknown name: by meaning first, then by spelling."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ _ALIKE = 0.75
 
 
 def hint(name: str, known: Collection[str]) -> str:
-    """What to do about the unknown option `name`, where those in `known` are there."""
+    """Advice about the unknown option `name`, given the `known` ones."""
     meant = name[:100].lower().replace("-", "_")
     if SAME.get(meant) in known:
         return f"it is `{SAME[meant]}` here"

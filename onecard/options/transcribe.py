@@ -1,4 +1,4 @@
-"""What a caller may ask of a transcription: names, defaults and limits, validated in one place.
+"""Options of a transcription: names, defaults and limits, validated in one place.
 
 Names and defaults are WhisperX's, where it has the option.
 """
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from onecard.audio import encodings
+from onecard.contract import whisper
 from onecard.errors import InvalidRequest
 from onecard.options import fields, languages
 
 MAX_SPEAKERS = 64
 MAX_BEAM_SIZE = 16
-# Whisper's encoder takes 30 s; a longer chunk would be cut by it (openai/whisper, audio.py).
-MAX_CHUNK_SIZE_S = 30.0
+MAX_CHUNK_SIZE_S = float(whisper.CHUNK_S)  # the encoder would cut a longer chunk
 MIN_CHUNK_SIZE_S = 1.0
 
 
@@ -68,7 +68,7 @@ class TranscribeOptions:
         fields.verify_types(self)
         fields.verify_ranges(self, _RANGES)
         _verify_speakers(self)
-        found = {"language": languages.code(self.language), **_of_telephones(self)}
+        found = {"language": languages.code(self.language), **_telephone_defaults(self)}
         for name, value in found.items():
             object.__setattr__(self, name, value)
         _verify_encoding(self)
@@ -100,7 +100,7 @@ class StreamOptions(TranscribeOptions):
     stream: bool = True
 
     def pipeline(self) -> TranscribeOptions:
-        """What the models of the pipeline are asked."""
+        """The options for the models of the pipeline."""
         names = [field.name for field in dataclasses.fields(TranscribeOptions)]
         return TranscribeOptions(**{name: getattr(self, name) for name in names})
 
@@ -164,7 +164,7 @@ def _verify_encoding(options: TranscribeOptions) -> None:
         )
 
 
-def _of_telephones(options: TranscribeOptions) -> dict[str, int]:
+def _telephone_defaults(options: TranscribeOptions) -> dict[str, int]:
     """The rate and the one channel of codings that telephones use, where none are given."""
     coding = encodings.ENCODINGS.get(options.encoding)
     if coding is None or coding.sample_rate is None:

@@ -1,0 +1,1 @@
+"""The side that faces Triton: tensors, errors, streams, uploads, calls from model to model."""

@@ -22,6 +22,7 @@ import triton_python_backend_utils as pb_utils
 from onecard import documents, errors
 from onecard.audio import Pcm, spool
 from onecard.contract import pipeline
+from onecard.contract.pipeline import CODE_IN_MESSAGE
 from onecard.errors import InvalidRequest, Unavailable
 from onecard.options import fields, parameters
 from onecard.options.fields import Options
@@ -31,9 +32,6 @@ from onecard.python_backend.streams import Event
 Request = Any
 Response = Any
 
-# A request parameter of calls from model to model: a failed BLS response arrives with its message
-# and always the code INTERNAL (seen in Triton 2.51), so these calls ask for the code in words.
-CODE_IN_MESSAGE = "code_in_message"
 MAX_LOGGED_LETTERS = 20_000
 # What Triton says of a model whose process ended, until it is loaded again.
 RESTARTING = ("is not healthy", "is not ready", "has no available versions")
@@ -96,7 +94,7 @@ def warn(message: str) -> None:
 
 
 def _log_failure(what: str, error: Exception) -> None:
-    """Where it may be the text that is wrong, or its length."""
+    """Log an error; never fails, because the text or its length may be what went wrong."""
     lines = "".join(traceback.format_exception(error)).splitlines()
     whole = "\n".join(errors.message(line) for line in (what, *lines))
     with contextlib.suppress(Exception):
@@ -188,7 +186,7 @@ def options(request: Request, kind: type[Options]) -> Options:
         kind: the dataclass whose fields are the options.
 
     Raises:
-        InvalidRequest: as `onecard.json_options.parse`.
+        InvalidRequest: as `onecard.options.fields.parse`.
     """
     document = text(request, "OPTIONS", default="")
     return fields.parse(kind, document, request_parameters(request))
@@ -222,19 +220,19 @@ def to_tensor(name: str, value: Any) -> Any:
     return pb_utils.Tensor(name, value[np.newaxis])
 
 
-def reply(**outputs: str | np.ndarray[Any, Any]) -> Response:
+def reply(**outputs: str | bytes | np.ndarray[Any, Any]) -> Response:
     return pb_utils.InferenceResponse([to_tensor(name, value) for name, value in outputs.items()])
 
 
 @dataclass(frozen=True)
 class _About:
-    """What a request says of itself; empty where it is no UTF-8."""
+    """A request's id and parameters; each is empty if it is not UTF-8."""
 
     request_id: str = ""
     parameters: str = ""
 
     @classmethod
-    def of(cls, request: Request) -> _About:
+    def from_request(cls, request: Request) -> _About:
         found = {}
         for name in ("request_id", "parameters"):
             with contextlib.suppress(Exception):  # such as UnicodeDecodeError
@@ -278,7 +276,7 @@ def answer(
             try:
                 responses.append(respond(request))
             except Exception as error:  # the boundary: nothing may escape into the stub
-                responses.append(refusal(error, *astuple(_About.of(request))))
+                responses.append(refusal(error, *astuple(_About.from_request(request))))
     malloc.trim()
     return responses
 
@@ -340,14 +338,14 @@ def call(model: str, /, outputs: Sequence[str] = (), **inputs: Any) -> dict[str,
 
 
 class Calls:
-    """The pipeline's models as one stream calls them (`onecard.streaming.Call`)."""
+    """The pipeline's models as one stream calls them (`onecard.streaming.transcription.Call`)."""
 
     def __init__(
         self,
         check: Callable[[], None],
         stopping: Callable[[Callable[[], None]], contextlib.AbstractContextManager[None]],
     ) -> None:
-        """Those of a stream (`onecard.streams.Stream`)."""
+        """Take `check` and `stopping` of a stream (`onecard.python_backend.streams.Stream`)."""
         self.check = check
         self.stopping = stopping
 
@@ -361,19 +359,19 @@ class Calls:
 
 
 class Caller:
-    """Whoever sent `request` to a decoupled model (`onecard.streams.Caller`).
+    """The sender of `request` to a decoupled model (`onecard.python_backend.streams.Caller`).
 
     The request itself is not kept: Triton holds its tensors for as long as anybody does.
     """
 
     def __init__(self, request: Request) -> None:
         self._sender = request.get_response_sender()
-        self._about = _About.of(request)
+        self._about = _About.from_request(request)
         self.timeout_s = request.timeout() / 1e6 or fields.timeout_s(self._about.parameters)
         self.is_gone = self._sender.is_cancelled
 
     def send(self, event: Event) -> None:
-        self._sender.send(reply(EVENT=documents.write(event)))
+        self._sender.send(reply(EVENT=documents.write(event).encode()))
 
     def end(self, error: Exception | None) -> None:
         """The end, with `error` if there is one; with less of it rather than not at all."""
@@ -386,7 +384,7 @@ class Caller:
             try:
                 self._sender.send(*make(), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
                 return
-            except Exception as failure:  # the boundary: whoever asked must not wait for ever
+            except Exception as failure:  # the boundary: the caller must not wait indefinitely
                 _log_failure("the end of an answer could not be sent:", failure)
 
 

@@ -34,7 +34,7 @@ def _keep(responses: Any) -> None:
 
 
 class Llm:
-    """The engine `model` for one stream (`onecard.generation.Llm`); any number of calls at once."""
+    """The engine `model` for one stream, as `onecard.llm.generation.Llm`: many calls at once."""
 
     def __init__(self, model: str, stream: Stream, guides: Admission | None = None) -> None:
         self._model = model

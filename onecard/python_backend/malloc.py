@@ -1,8 +1,8 @@
-"""Memory that was freed: kept for the next time where that is faster, and given back now and then.
+"""glibc malloc settings: reuse large freed blocks, and return free memory now and then.
 
-A process that works through a long recording frees as much as it takes, in pieces that the library
-would rather keep for later; of several processes these add up. Of blocks above 32 MiB it keeps
-none: each is mapped anew, and the kernel clears every page of it again.
+A process that works through a long recording frees as much memory as it takes. glibc keeps small
+freed blocks for later, which adds up over several processes. It keeps no block above 32 MiB: each
+is mapped again, and the kernel clears every page of it again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
-PERIOD_S = 5.0  # between two times in a process: what is given back has to be had again
+PERIOD_S = 5.0  # between two trims of a process: returned memory has to be mapped again
 # Whisper's encoder weighs all positions against each other in two blocks a layer. Those of base
 # have 69 MiB each (8 heads, 1500 by 1500 positions, 4 bytes); a larger model's stay as they were.
 KEPT = 80 << 20
@@ -40,7 +40,7 @@ def keep() -> None:
 def trim() -> None:
     """Give back what is free (malloc_trim(3)): at once, or PERIOD_S after the last time.
 
-    In a thread, so that nobody's answer waits for it. Where no thread can be had, nothing is done.
+    In a thread, so that nobody's answer waits for it. If no thread can be started, nothing is done.
     """
     if _trim is None or not _is_due.acquire(blocking=False):
         return

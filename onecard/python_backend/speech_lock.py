@@ -1,4 +1,4 @@
-"""Whether speech is being worked on, seen from any model's process of the same server.
+"""A file lock that tells every model's process of a server whether speech is being processed.
 
 Text work that can wait asks here first.
 """
@@ -27,9 +27,9 @@ def _file() -> Path:
 
 @contextlib.contextmanager
 def speech() -> Iterator[None]:
-    """Held while a speech request is being worked on; any number at a time.
+    """Hold the lock while a speech request is processed; any number of requests may.
 
-    Where the file cannot be had, the work goes on unseen: nobody's speech fails for this.
+    If the file cannot be opened, the work goes on unnoticed: no request fails for this.
     """
     try:
         file = os.open(_file(), os.O_RDWR | os.O_CREAT, 0o600)
@@ -45,7 +45,7 @@ def speech() -> Iterator[None]:
 
 
 def speech_in_flight() -> bool:
-    """Whether somebody holds `speech`, or did less than LINGER_S ago."""
+    """Whether a process holds `speech`, or did less than LINGER_S ago."""
     try:
         file = os.open(_file(), os.O_RDWR)
     except OSError:

@@ -1,4 +1,4 @@
-"""Text work held back while speech is being worked on, but no request for ever."""
+"""Text work is held back while speech is processed, up to a limit for each request."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Requests that are answered as streams of events: who runs, who waits, and who is gone.
 
-They are Triton's, which `onecard.backend` hands in as callers.
+`onecard.python_backend.backend` hands in Triton's requests as callers.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ POLL_S = 0.05  # how soon a caller that went away is noticed
 # pb_response_iterator.cc: `GetResponseIterator`, `EnqueueResponse`, `Next`). Such a process ends
 # after this time, and is started again like any other that ended.
 HUNG_S = 60.0
-# A rank is worth so much waiting: without a bound a few callers of the highest keep all others out
-# for ever.
+# A rank is worth this much waiting. Without a bound a few callers of the highest rank would keep
+# all others out indefinitely.
 RANK_S = 10.0
 
 
 class Caller(Protocol):
-    """Who asked. After `end` nothing of it is called any more."""
+    """The sender of a request. After `end` none of its methods are called."""
 
     timeout_s: float | None  # what the caller allows for the whole answer
 
@@ -41,7 +41,7 @@ class Caller(Protocol):
 def whole(
     events: Generator[E, None, None], join: Callable[[Iterator[E]], E]
 ) -> Generator[E, None, None]:
-    """One event in place of all, made by `join` when they have come; closing it closes them."""
+    """Yield one event that `join` makes of all events; closing this closes `events`."""
     with contextlib.closing(events):
         yield join(events)
 
@@ -75,10 +75,10 @@ class Stream:
 
     @contextlib.contextmanager
     def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
-        """While this is held, cancelling the stream calls `stop`, until it is let go.
+        """Call `stop` repeatedly when the stream is cancelled while this context is open.
 
-        Again and again, because the first call may come before there is anything to stop. `stop`
-        runs in another thread.
+        It is repeated because the first call may come before there is anything to stop. `stop` runs
+        in another thread.
         """
         with self._lock:
             self.check()
@@ -90,7 +90,7 @@ class Stream:
                 self._stops.remove(stop)
 
     def poll(self) -> None:
-        """See whether the caller is gone or its time has passed."""
+        """Cancel the stream if its caller has gone or its time has passed."""
         with self._lock:  # its caller must not be asked once it was told the end
             if self._has_ended or self._reason is not None:
                 return
@@ -212,12 +212,12 @@ class Streams:
         return None
 
     def _run(self, stream: Stream) -> None:
-        """Nothing may escape, or the caller would wait for ever."""
+        """Run `stream` and end it in every case, or its caller would wait indefinitely."""
         error: Exception | None = RuntimeError("the stream's thread ended early")
         try:
             error = stream.run()
         finally:
-            with self._changed:  # first: whoever has its answer may ask again at once
+            with self._changed:  # first: a caller that has its answer may ask again at once
                 self._running.remove(stream)
                 unlucky = self._start_next()
                 self._changed.notify_all()
@@ -265,7 +265,7 @@ class Streams:
                 stream.poll()
 
     def _dismiss(self) -> None:
-        """Those that wait for nobody need no turn."""
+        """End waiting streams whose caller has gone."""
         with self._changed:
             gone = [waiting for waiting in self._waiting if waiting[1].is_cancelled]
             for waiting in gone:

@@ -1,8 +1,8 @@
-"""Recordings that come in several requests, so that nobody ever holds the whole of one in memory.
+"""Recordings that come in several requests, so that no process holds a whole one in memory.
 
-The first request opens an upload, and its answer is the recording's; those that follow are answered
-with nothing. Until it is whole an upload takes nothing from those that are worked on: uploads are
-counted apart, and each has to come at a least rate and within a time.
+The first request opens an upload, and its answer is the recording's result. Those that follow are
+answered with nothing. An unfinished upload takes no place from recordings that are worked on.
+Uploads are counted separately; each has a least rate and a longest time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from onecard import documents
 from onecard.audio.spool import Spool
+from onecard.contract.pipeline import IS_LAST, PART, UPLOAD
 from onecard.errors import InvalidRequest, Unavailable, named, shown
 from onecard.python_backend.streams import POLL_S
 
@@ -26,9 +27,6 @@ MAX_UPLOAD_S = 2 * 3600.0
 MAX_UPLOADS = 64  # at a time
 MAX_SHARES = 4  # of the most that one recording may have, for all that lie on disk
 
-# Parameters of a request. The client's side of it is `onecard_client._wire`.
-UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
-
 
 @dataclass(frozen=True)
 class Part:
@@ -39,8 +37,8 @@ class Part:
     is_last: bool = True
 
     @classmethod
-    def of(cls, parameters: str) -> Part:
-        """From the parameters of a request, a JSON object as text.
+    def from_parameters(cls, parameters: str) -> Part:
+        """The part that a request with these parameters, a JSON object as text, holds.
 
         Raises InvalidRequest for less than all of them, or values of other types.
         """
@@ -98,7 +96,7 @@ class Upload:
         return self._is_whole or self._failure is not None
 
     def wait(self, check: Callable[[], None]) -> None:
-        """Until everything has come.
+        """Wait until all parts have arrived.
 
         Args:
             check: raises where nobody waits for the answer any more; called now and then.
@@ -129,7 +127,7 @@ class Upload:
             raise kind(message)
 
     def _fail(self, error: Exception) -> None:
-        """Nobody will read what has come, and nothing more is to be written."""
+        """Mark the upload as failed and delete what has arrived."""
         self._failure = type(error), str(error)
         self.spool.close()
 
@@ -176,7 +174,7 @@ class Upload:
 
 
 class Uploads:
-    """Those under way, by name; one that nobody holds any more is gone.
+    """The unfinished uploads by name; one that no request holds any more is dropped.
 
     Args:
         max_bytes: of each; of all that lie on disk, also of whole ones, MAX_SHARES times as many.
@@ -188,7 +186,7 @@ class Uploads:
         self._held: weakref.WeakSet[Upload] = weakref.WeakSet()
 
     def begin(self, part: Part, data: bytes) -> Upload:
-        """The upload whose first part this is, for whoever works on it to hold.
+        """Begin the upload whose first part this is; the caller keeps it while working on it.
 
         Raises:
             InvalidRequest, Unavailable: as `Upload.add`; also where the name is taken, or where

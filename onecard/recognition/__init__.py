@@ -1,0 +1,1 @@
+"""The served model `recognize`: chunks of speech to text, with second attempts."""

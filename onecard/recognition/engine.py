@@ -91,7 +91,7 @@ def _num_busy(futures: Iterable[Future[Decoded]]) -> int:
 
 
 def _answer(future: Future[Decoded]) -> Answer:
-    """What came of it; whose fault an error was is for the caller to judge."""
+    """The outcome of a call: its value, or the exception that it raised."""
     error = future.exception()
     return error if isinstance(error, Exception) else future.result()
 

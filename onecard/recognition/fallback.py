@@ -1,12 +1,12 @@
-"""What has been tried on a chunk of speech, whether it will do, and which attempt is the best.
+"""The attempts at a chunk of speech: whether one is good enough, and which one is the best.
 
 The criteria are OpenAI's (openai/whisper, whisper/transcribe.py); the choice among attempts that
 all failed is faster-whisper's.
 
-One criterion is narrower than OpenAI's: text that compresses too well is held against an attempt
-only where it also says something several times in a row, as a decoder does that runs in circles.
-Announcements, lists and drills compress as well (more so where UTF-8 takes two bytes a letter), and
-trying them again ended with a worse text at the highest temperature.
+One criterion is narrower than OpenAI's. Text that compresses too well counts against an attempt
+only if it also says something several times in a row, as a decoder in a loop does. Announcements,
+lists and drills compress as well, even more in scripts of two UTF-8 bytes per character. Trying
+them again ended with a worse text at the highest temperature.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Chunk:
         return self.end_s - self.start_s
 
     def entry(self, reason: str) -> Document:
-        """Of the lists `retried` and `dropped`."""
+        """An entry of the lists `retried` and `dropped`."""
         return {"start": self.start_s, "end": self.end_s, "reason": reason}
 
     def segment(self, attempt: Attempt) -> Document:
@@ -120,7 +120,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Criteria:
-    """When an attempt will do; None switches a criterion off."""
+    """The thresholds that an attempt has to meet; None switches one off."""
 
     compression_ratio_threshold: float | None
     logprob_threshold: float | None
@@ -128,7 +128,7 @@ class Criteria:
     prompt_words: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, options: TranscribeOptions) -> Criteria:
+    def from_options(cls, options: TranscribeOptions) -> Criteria:
         return cls(
             options.compression_ratio_threshold,
             options.logprob_threshold,
@@ -207,7 +207,7 @@ class Criteria:
 
 
 def temperatures(options: TranscribeOptions) -> list[float]:
-    """From `temperature` up to 1, one for each attempt."""
+    """The temperatures from `temperature` up to 1, one for each attempt."""
     step = options.temperature_increment_on_fallback
     if step is None:
         return [options.temperature]

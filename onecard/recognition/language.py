@@ -125,7 +125,7 @@ def _ask(
 
 
 def _heard(answer: Decoded, tokenizer: Tokenizer) -> Language | None:
-    """What one chunk says; None where its first token is no language (noise, for instance)."""
+    """The language of one chunk; None if its first token is no language (noise, for instance)."""
     if not answer.tokens:
         return None
     code = tokenizer.languages.get(answer.tokens[0])
@@ -133,7 +133,7 @@ def _heard(answer: Decoded, tokenizer: Tokenizer) -> Language | None:
 
 
 def probability_of(answer: Decoded) -> float:
-    """Of a single token, from its log-probability."""
+    """The probability of a single token, from its log-probability."""
     return float(min(1.0, math.exp(answer.log_prob)))
 
 

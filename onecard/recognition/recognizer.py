@@ -1,7 +1,7 @@
 """Chunks of speech to text: language, prompt, decoding, second tries, an account of each chunk.
 
 The order of things is OpenAI's (openai/whisper, whisper/transcribe.py). An engine is handed in.
-What is good enough is `onecard.attempts`'s.
+`onecard.recognition.fallback` decides what is good enough.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from onecard import manifest
 from onecard.audio import SAMPLE_RATE, Pcm
 from onecard.contract import shapes
+from onecard.contract.whisper import CHUNK_S
 from onecard.errors import InvalidRequest, Unavailable
 from onecard.options.transcribe import TranscribeOptions
 from onecard.recognition import fallback
@@ -24,7 +25,7 @@ from onecard.recognition.engine import Answer, Decode, Decoded, Engine
 from onecard.recognition.fallback import Attempt, Chunk, Criteria, Document
 from onecard.recognition.language import Language
 from onecard.whisper.abilities import Abilities
-from onecard.whisper.mel import CHUNK_S, NUM_SAMPLES, log_mel
+from onecard.whisper.mel import NUM_SAMPLES, log_mel
 from onecard.whisper.tokenizer import Tokenizer
 
 
@@ -166,7 +167,7 @@ class _Request:
     ) -> None:
         self._tokenizer = tokenizer
         self._options = options
-        self._criteria = Criteria.of(options)
+        self._criteria = Criteria.from_options(options)
         self._language = language
         self._suppressed = tokenizer.suppressed(options)
         num_prompt_tokens = len(tokenizer.prompt(language, options))
@@ -203,17 +204,19 @@ class _Request:
                 chunk.attempts.append(self._as_openai_measures(best, chunk))
 
     def _as_openai_measures(self, attempt: Attempt, chunk: Chunk) -> Attempt:
-        """What NVIDIA's engine says of a sample is measured after the temperature was applied.
+        """Replace a sample's log-probability by the one that OpenAI measures.
 
-        That is nearly 0 at a low one, whatever the model thinks, and would pass any threshold.
-        OpenAI measures before, where no sample is expected to beat the beam search of the same
-        chunk; at temperature 1 both are the same. Sources: NVIDIA/TensorRT-LLM
+        NVIDIA's engine measures after the temperature was applied. At a low one that is nearly 0,
+        whatever the model thinks, and would pass any threshold. OpenAI measures before, where no
+        sample is expected to beat the beam search; at temperature 1 both are the same.
+
+        Sources: NVIDIA/TensorRT-LLM
         cpp/tensorrt_llm/kernels/samplingTopPKernels.cu (03cff08f), openai/whisper decoding.py
         (`GreedyDecoder.update`).
         """
         if not (self._is_measured_late and 0 < attempt.temperature < 1):
             return attempt
-        searched = [one.avg_logprob for one in chunk.attempts if one.temperature == 0]
+        searched = [attempt.avg_logprob for attempt in chunk.attempts if attempt.temperature == 0]
         return replace(attempt, avg_logprob=min([attempt.avg_logprob, *searched]))
 
     def _asked(

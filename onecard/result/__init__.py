@@ -1,0 +1,1 @@
+"""The served model `label`: words and speaker turns joined to the RESULT document."""

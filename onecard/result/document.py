@@ -83,7 +83,7 @@ def assemble(
 
 
 def _other_languages(segments: Sequence[Document], usual: str) -> Iterable[str]:
-    """A warning for each language that is spoken beside the `usual` one."""
+    """A warning for each language that is spoken in addition to the `usual` one."""
     spans: dict[str, list[Document]] = {}
     for segment in segments:
         if "language" in segment:
@@ -96,7 +96,7 @@ def _other_languages(segments: Sequence[Document], usual: str) -> Iterable[str]:
 
 
 def violations(result: Document) -> list[str]:
-    """What of RESULT's promises does not hold, one sentence each; empty as it should be.
+    """RESULT's promises that do not hold, one sentence each; usually none.
 
     Times lie within the audio and do not run backwards, the words of a segment are its text, the
     flat word list is the segments' words, the seconds of the account add up.

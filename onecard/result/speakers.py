@@ -35,7 +35,7 @@ class SpeakerTimeline:
         self.max_gap_s = max_gap_s
 
     def speaker(self, start_s: float, end_s: float) -> str | None:
-        """Who speaks longest in [start_s, end_s]; else the nearest turn within `max_gap_s`."""
+        """Who speaks longest in [start_s, end_s], else the nearest speaker within `max_gap_s`."""
         overlap_s: dict[str, float] = defaultdict(float)
         nearest, nearest_gap_s = None, self.max_gap_s
         # Turns follow each other, so only those from the last start before `start_s` to the

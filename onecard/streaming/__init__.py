@@ -1,0 +1,1 @@
+"""The served model `transcribe_stream`: a recording in pieces through all other models."""

@@ -1,9 +1,8 @@
-"""Who goes next where few can go at a time: whoever has least left, and nobody is kept for ever.
+"""Admission control: shortest remaining work first; every fifth turn goes to the longest waiter.
 
-The least first is what makes the mean wait shortest (SRPT: Schrage, "A proof of the optimality of
-the shortest remaining processing time discipline", 1968); alone it would let a stream of short
-recordings hold up a long one without end, so now and then it is the turn of whoever has waited
-longest.
+This makes the mean wait shortest (SRPT: Schrage, "A proof of the optimality of the shortest
+remaining processing time discipline", 1968). Alone it would let a stream of short recordings hold
+up a long one indefinitely; hence the turns of the longest waiter.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-# Of so many turns one goes to whoever has waited longest.
+# One of this many turns goes to the longest waiter.
 _PATIENCE = 5
-_CHECK_S = 0.1  # how soon somebody who waits notices that there is no more need to
+_CHECK_S = 0.1  # how soon a waiter notices that nobody needs its work any more
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,15 @@ class _Waiting:
     left: float
 
 
-class Gate:
-    """Lets `places` through at a time, and of each lane no more than it has. Threads share one.
+class Admission:
+    """Admits `places` pieces of work at a time, and in each lane no more than the lane has.
+
+    Threads share one.
 
     Args:
-        lanes: places of each lane, by name. A lane whose work waits elsewhere, for what others use
-            too, so keeps only its own from going on.
+        places: of all lanes together.
+        lanes: places of each lane, by name, so that a lane whose work waits for something else
+            does not keep other lanes from going on.
     """
 
     def __init__(self, places: int, lanes: Mapping[str, int]) -> None:
@@ -46,8 +48,8 @@ class Gate:
         """Wait for a place and hold it.
 
         Args:
-            left: what the work is a part of, in any one unit.
-            check: raises where there is no more need to wait; called now and then.
+            left: how much is left of the whole that the work is a part of, in any one unit.
+            check: raises if there is no more need to wait; called now and then.
         """
         with self._changed:
             ticket = next(self._tickets)
@@ -73,8 +75,8 @@ class Gate:
         self._free_of[lane] -= places
 
     def _next(self) -> int | None:
-        """The ticket of whoever may go now."""
-        can_go = [n for n, one in self._waiting.items() if self._free_of[one.lane] > 0]
+        """The ticket that may go now; None if there is no place for any."""
+        can_go = [n for n, waiting in self._waiting.items() if self._free_of[waiting.lane] > 0]
         if not self._free or not can_go:
             return None
         if self._num_turns % _PATIENCE == _PATIENCE - 1:

@@ -1,7 +1,7 @@
-"""A transcription told as events while it runs: progress, segments as they are ready, the result.
+"""A transcription as a stream of events: progress, segments as they are ready, the result.
 
-`call` runs a model. Every piece passes a gate, so that a short recording never waits for the whole
-of a long one, and is cut from a file, so that memory hardly grows with its length.
+`call` runs a model. Every piece waits for admission, so that a short recording never waits for the
+whole of a long one. Pieces are cut from a file, so that memory hardly grows with the length.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import numpy.typing as npt
 from onecard.audio import SAMPLE_RATE
 from onecard.audio.spool import Rows, Spool
 from onecard.audio.windows import SEGMENTATION
+from onecard.documents import Json
 from onecard.errors import Cancelled
 from onecard.options.transcribe import TranscribeOptions
-from onecard.streaming.admission import Gate
+from onecard.streaming.admission import Admission
 
 Event = dict[str, Any]
 Document = dict[str, Any]
@@ -60,15 +61,15 @@ class Config:
             if name != "diarize_in_pieces" and value < 1:
                 raise ValueError(f"{name} is `{value}`, must be at least 1")
 
-    def gate(self) -> Gate:
-        """What the pieces of all recordings pass, with a lane for each model."""
+    def admission(self) -> Admission:
+        """Admission for the pieces of all recordings, with a lane for each model."""
         lanes = {
             "detect_speech": self.detect_places,
             "recognize": self.recognize_places,
             "align": self.align_places,
             "diarize": self.diarize_places,
         }
-        return Gate(self.places, lanes)
+        return Admission(self.places, lanes)
 
 
 class Call(Protocol):
@@ -83,14 +84,14 @@ class Call(Protocol):
         """Raises where nobody waits for the answer any more."""
 
     def stopping(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
-        """While this is held, `stop` is called, more than once, when nobody waits any more."""
+        """Call `stop`, perhaps repeatedly, when the caller leaves while this context is open."""
 
     def array(self, tensor: Any) -> Array:
-        """What such a tensor holds, without its batch dimension."""
+        """The content of such a tensor, without its batch dimension."""
 
 
 def events(
-    call: Call, audio: Spool, options: TranscribeOptions, config: Config, gate: Gate
+    call: Call, audio: Spool, options: TranscribeOptions, config: Config, admission: Admission
 ) -> Generator[Event, None, None]:
     """Events of one transcription; closing the generator ends it at the next model call.
 
@@ -104,17 +105,17 @@ def events(
     Raises:
         InvalidRequest, Unavailable: as the called models do.
     """
-    settings = options.to_json()
     yield _progress("decode_audio", 0, 1)
     with (
         Spool() as pcm,
         Rows() as scores,
         call.stopping(partial(_close, audio, pcm, scores)),
-        _Recording(call, pcm, options, config, gate) as recording,
+        _Recording(call, pcm, options, config, admission) as recording,
     ):
         with audio:
             clip = recording.decode(audio)
-        speech = yield from recording.detect(scores)
+        speech_json = yield from recording.detect(scores)
+        speech = json.loads(speech_json)
         turns = recording.pool.submit(recording.diarize, scores)
         aligned: list[Document] = []
         num_chunks = len(speech["chunks"])
@@ -128,15 +129,10 @@ def events(
         yield recording.diarized()
         while not wait((turns,), PROGRESS_S).done:
             yield recording.diarized()
-        labelled = call(
-            "label",
-            CLIP=clip,
-            SPEECH=json.dumps(speech),
-            ALIGNED=json.dumps(join(aligned)),
-            TURNS=turns.result(),
-            OPTIONS=settings,
+        result = recording.label(
+            CLIP=clip, SPEECH=speech_json, ALIGNED=json.dumps(join(aligned)), TURNS=turns.result()
         )
-        yield {"event": "result", "result": json.loads(labelled["RESULT"])}
+        yield {"event": "result", "result": result}
 
 
 def result(events: Iterator[Event]) -> Event:
@@ -146,17 +142,23 @@ def result(events: Iterator[Event]) -> Event:
 
 
 class _Recording:
-    """One recording, piece by piece through the models; when it is left, no more is begun."""
+    """Sends one recording through the models piece by piece; on exit no new piece begins."""
 
     def __init__(
-        self, call: Call, pcm: Spool, options: TranscribeOptions, config: Config, gate: Gate
+        self,
+        call: Call,
+        pcm: Spool,
+        options: TranscribeOptions,
+        config: Config,
+        admission: Admission,
     ) -> None:
         self.pool = ThreadPoolExecutor(MAX_GROUPS_IN_FLIGHT + 1)
         self._call = call
         self._pcm = pcm
         self._options = options
+        self._options_json = options.to_json()
         self._config = config
-        self._gate = gate
+        self._admission = admission
         self._is_over = False
         self._num_samples = 0
         self._length_s = 0.0
@@ -173,8 +175,7 @@ class _Recording:
     def decode(self, audio: Spool) -> str:
         """CLIP; comes before everything else."""
         files = {"AUDIO_FILE": audio.reference, "PCM_FILE": self._pcm.reference}
-        settings = self._options.to_json()
-        found = self._call("decode_audio", ("CLIP",), OPTIONS=settings, **files)
+        found = self._call("decode_audio", ("CLIP",), OPTIONS=self._options_json, **files)
         self._num_samples = self._pcm.num_samples
         self._length_s = self._num_samples / SAMPLE_RATE
         self._left_s = {"recognize": self._length_s, "diarize": self._length_s}
@@ -184,7 +185,7 @@ class _Recording:
         clip: str = found["CLIP"]
         return clip
 
-    def detect(self, scores: Rows) -> Generator[Event, None, Document]:
+    def detect(self, scores: Rows) -> Generator[Event, None, str]:
         """SPEECH of the whole, and `scores`; yields progress."""
         pieces = self._pieces()
         if len(pieces) < 2 or self._options.vad_method != "pyannote":
@@ -200,7 +201,7 @@ class _Recording:
             known: dict[str, Any] = {"NUM_SAMPLES": self._length()}
             known["SCORES_FILE"] = scores.reference
             found = self._run("detect_speech", ("SPEECH",), **known)
-        speech: Document = json.loads(found["SPEECH"])
+        speech: str = found["SPEECH"]
         return speech
 
     def diarize(self, scores: Rows) -> str:
@@ -228,6 +229,11 @@ class _Recording:
             self._left_s["diarize"] = self._length_s * (
                 1 - self._num_diarized / self._num_to_diarize
             )
+
+    def label(self, **documents: str) -> Json:
+        """RESULT, as `label` wrote it: an hour's has two million characters."""
+        found = self._call("label", OPTIONS=self._options_json, **documents)
+        return Json(found["RESULT"])
 
     def diarized(self) -> Event:
         """Progress of `diarize`."""
@@ -275,11 +281,10 @@ class _Recording:
         **inputs: Any,
     ) -> Mapping[str, Any]:
         """Call `model` when it is this recording's turn."""
-        settings = self._options.to_json()
-        with self._gate.turn(model, max(self._left_s.values()), self._check):
+        with self._admission.turn(model, max(self._left_s.values()), self._check):
             self._check()
             try:
-                return self._call(model, outputs, OPTIONS=settings, **inputs)
+                return self._call(model, outputs, OPTIONS=self._options_json, **inputs)
             except Exception:
                 self._check()  # what it was to read may be gone for that reason
                 raise
@@ -294,7 +299,7 @@ class _Recording:
         return list(SEGMENTATION.parts(self._num_samples, self._config.windows_per_piece))
 
     def _whole(self) -> Array:
-        """PCM for what cannot be had in pieces."""
+        """PCM of the whole recording, for models that cannot work in pieces."""
         return self._pcm.samples(0, self._num_samples)
 
     def _length(self) -> Array:

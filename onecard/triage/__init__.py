@@ -1,0 +1,1 @@
+"""The served model `triage`: emails to verdicts, by calls of the language model."""

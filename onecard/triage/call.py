@@ -54,7 +54,7 @@ class Call:
 
 
 class _Said:
-    """What the model said in one call so far.
+    """The model's answer in one call so far.
 
     Attributes:
         ids: its tokens, and those with which texts were closed for it.
@@ -75,7 +75,7 @@ class _Said:
             yield line
 
     def flush(self) -> Iterator[str]:
-        """What is left at the end, which may be half a line."""
+        """The rest at the end, which may be half a line."""
         yield from self.lines.push(self._text.flush())
         yield from self.lines.flush()
 
@@ -95,7 +95,7 @@ class Caller:
         """Each verdict as soon as its line is whole; an engine that fails only ends them.
 
         Raises:
-            Cancelled: whoever asked is gone.
+            Cancelled: the caller is gone.
         """
         started = time.monotonic()
         try:
@@ -115,10 +115,10 @@ class Caller:
 
     def _read(self, call: Call, is_stopped: Callable[[], bool]) -> Iterator[Verdict]:
         answer = _Said(self._tokenizer.detokenizer())
-        asked: Generation | None = self._asked(call)
-        while asked is not None:
+        generation: Generation | None = self._asked(call)
+        while generation is not None:
             outgrown = None
-            with contextlib.closing(self._tokens(call, asked)) as tokens:
+            with contextlib.closing(self._tokens(call, generation)) as tokens:
                 for token in tokens:
                     for line in answer.push([token]):
                         yield from self._judged(call, line)
@@ -131,14 +131,14 @@ class Caller:
                 break
             for line in answer.push(self._tokenizer.encode('"')):
                 yield from self._judged(call, line)
-            asked = self._asked(call, answer, outgrown)
+            generation = self._asked(call, answer, outgrown)
         for line in answer.flush():
             yield from self._judged(call, line)
 
-    def _tokens(self, call: Call, asked: Generation) -> Generator[int, None, None]:
+    def _tokens(self, call: Call, generation: Generation) -> Generator[int, None, None]:
         """What the engine writes, one by one: how many come in a piece is chance, and where a text
         ends must not be. To close it stops the engine."""
-        with contextlib.closing(self._llm.stream(asked)) as pieces:
+        with contextlib.closing(self._llm.stream(generation)) as pieces:
             for piece in pieces:
                 ids = [token for token in piece.ids if token not in self._tokenizer.end_ids]
                 call.num_tokens += len(ids)

@@ -1,10 +1,10 @@
-"""What the model may write: one line of JSON a mail, as a grammar, and how long its texts may get.
+"""A grammar of what the model may write (a line of JSON per email), and limits on its texts.
 
-A grammar and not a JSON schema, because NVIDIA's backend compiles schemas so that any amount of
-white space is JSON, in which a small model can lose itself; of a grammar both backends make the
-same. The length of a text is no part of it: xgrammar keeps a mask of the whole vocabulary for each
-letter that is counted, and NVIDIA's executor stands still meanwhile (docs/triage.md). Who reads the
-answer stops a text that has outgrown its limit, and lets the model go on behind it.
+It is a grammar because NVIDIA's backend compiles JSON schemas so that any amount of white space is
+allowed, and a small model can lose itself in that. Both backends treat a grammar alike. The grammar
+does not limit the length of texts: xgrammar would keep a mask of the whole vocabulary for each
+character that is counted, while NVIDIA's executor stands still (docs/triage.md). The reader of the
+answer stops a text that has outgrown its limit, and lets the model go on after it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ confidence ::= "0." [0-9] | "1.0"
 
 @dataclass(frozen=True)
 class Begun:
-    """What stands of an answer already: lines, and of mail `number`'s all up to one text's end."""
+    """The answer so far: lines, and that of email `number` up to the end of one text."""
 
     number: int
     text: str
@@ -60,7 +60,7 @@ class VerdictGrammar:
     """The lines of one request's calls.
 
     Attributes:
-        max_letters: of each text; whoever reads the answer sees to it (`outgrown`).
+        max_letters: of each text; the reader of the answer enforces it (`outgrown`).
         max_tokens: of one line, whatever the model writes: no token is less than a byte.
     """
 
@@ -82,7 +82,7 @@ class VerdictGrammar:
         self.max_tokens = len(bare.encode()) + text_bytes + 1  # and the end
 
     def guide(self, num_mails: int, begun: Begun | None = None) -> Guide:
-        """For mails 1 to `num_mails`, a line each, in order; the numbers are no choice.
+        """The guide for one line for each of emails 1 to `num_mails`, in order.
 
         Args:
             begun: what stands already, in place of which the rest of its line comes.
@@ -120,7 +120,7 @@ class VerdictGrammar:
         return name if len(text) > self.max_letters.get(name, len(text)) else None
 
     def _parts(self) -> dict[str, str]:
-        """What stands behind the mail's number, by the names that come first in each."""
+        """The parts after the email's number, by the name that comes first in each."""
         parts = {
             "summary": f"{_quoted(_SUMMARY)} summary",
             "category": f"{_key('category')} category",

@@ -27,7 +27,7 @@ _WANTED = 'a list of mails, as in `[{"id": "1", "subject": "Hello", "body": "...
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail; its texts are harmless to show (`onecard.mail_text`).
+    """One mail; its texts are harmless to show (`onecard.triage.sanitize`).
 
     Attributes:
         id: the caller's, which no model ever sees.
@@ -57,7 +57,7 @@ def parse(
     Raises:
         InvalidRequest: it is none of these; the first wrong index and field are named.
     """
-    found = _listed(  # not mended for the ids' sake
+    found = _listed(  # ids come back as they went in
         documents.read("EMAILS", text, _WANTED, mended=False, max_letters=MAX_LETTERS)
     )
     if len(found) > MAX_MAILS:

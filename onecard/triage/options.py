@@ -1,4 +1,4 @@
-"""What a caller may ask of a triage, over what the plan sets; validated in one place."""
+"""Options of a triage request, over the plan's; validated in one place."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class TriageOptions:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is in force for one request."""
+    """The settings in force for one request."""
 
     categories: tuple[str, ...]
     priorities: tuple[str, ...]
@@ -91,7 +91,7 @@ class Settings:
     stream: bool = True
 
 
-def settings(asked: TriageOptions, config: Config) -> Settings:
+def settings(options: TriageOptions, config: Config) -> Settings:
     """A request's options over the plan's.
 
     Raises:
@@ -109,7 +109,7 @@ def settings(asked: TriageOptions, config: Config) -> Settings:
     )
     found: dict[str, Any] = {}
     for field in fields(TriageOptions):
-        value = getattr(asked, field.name)
+        value = getattr(options, field.name)
         value = getattr(planned, field.name) if value is None else value
         found[field.name] = tuple(value) if isinstance(value, list) else value
     return Settings(**found)

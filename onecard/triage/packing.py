@@ -28,7 +28,7 @@ class Pack:
 
 
 def max_body_letters(window: int) -> int:
-    """What is longer does not fit, and is not even tokenized."""
+    """The most characters of a body that may fit; a longer one is not even tokenized."""
     return window * MAX_LETTERS_PER_TOKEN
 
 

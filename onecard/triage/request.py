@@ -1,7 +1,6 @@
 """Mails to verdicts, told as events: progress, each verdict as it is decided, a summary.
 
-What is asked and what fits is its neighbours' business; the engine is handed in
-(`onecard.generation.Llm`), and it knows nothing of Triton.
+The engine is handed in (`onecard.llm.generation.Llm`).
 """
 
 from __future__ import annotations
@@ -74,12 +73,12 @@ class Triage:
         self._facts = dict(facts)
         self._parts(self.settings(TriageOptions()))
 
-    def settings(self, asked: TriageOptions) -> Settings:
+    def settings(self, triage_options: TriageOptions) -> Settings:
         """A request's options over the plan's."""
-        return options.settings(asked, self._config)
+        return options.settings(triage_options, self._config)
 
     def mails(self, text: str, check: Check = _nothing) -> list[Mail]:
-        """Those of EMAILS, as `onecard.mail.parse` reads them."""
+        """The emails in EMAILS, as `onecard.triage.mail.parse` reads them."""
         return mail.parse(text, max_body_letters(self._config.max_seq_len), check)
 
     def events(
@@ -97,7 +96,7 @@ class Triage:
 
         Raises:
             InvalidRequest: the settings leave no room for mails.
-            Cancelled: whoever asked is gone.
+            Cancelled: the caller is gone.
         """
         packer, grammar = self._parts(settings, check)
         speech = SpeechWait(is_busy, self._config.max_speech_wait_s)
@@ -215,7 +214,7 @@ class _Request:
             self._next = None
 
     def _run(self, call: Call) -> None:
-        """In a thread of its own."""
+        """Run one call, in a thread of its own."""
         try:
             for verdict in self._caller.verdicts(call, self._is_stopped.is_set):
                 self._told.put(verdict)
@@ -224,7 +223,7 @@ class _Request:
             self._told.put(error)
 
     def _heard(self) -> Iterator[Verdict]:
-        """What the calls tell next; none for a while, if speech may end meanwhile."""
+        """The verdicts of the next message; none after POLL_S while calls wait for speech."""
         try:
             told = self._told.get(timeout=POLL_S if self._speech.is_waited_for else None)
         except queue.Empty:
@@ -238,7 +237,7 @@ class _Request:
             raise told
 
     def _ended(self, call: Call) -> Iterator[Verdict]:
-        """What a call left undecided is tried once more, a mail at a time."""
+        """Try once more, one email at a time, what a call left undecided."""
         for number, why in call.undecided.items():
             if call.is_second_try:
                 yield verdicts.undecided(call.mail(number), call.number, why)

@@ -1,7 +1,7 @@
-"""A mail's body cut down to a number of tokens, so that what matters most stays.
+"""Cuts the body of an email down to a number of tokens, so that what matters most stays.
 
-The rule: the head has half of the room, the lines at which an older mail is quoted at most a
-quarter, the tail what is left; each gap says how much was cut. What a text costs is handed in.
+The head gets half of the room. The lines at which an older email is quoted get at most a quarter,
+and the tail gets what is left. Each gap says how much was cut. The caller says what a text costs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def shorten(text: str, max_tokens: int, count: Count, gap: Gap = NO_GAP) -> str:
     left = max_tokens - mark_tokens  # between head and tail there is a gap in any case
 
     def take(order: Iterable[int], room: float, extra_tokens: int = 0) -> set[int]:
-        """Those pieces that fit `room`, from the first of `order` to the first that does not."""
+        """Take pieces in the order of `order` until one does not fit `room`."""
         taken = set()
         for index in order:
             room -= count(pieces[index]) + extra_tokens
@@ -98,7 +98,7 @@ def _boundaries(pieces: Iterable[str]) -> Iterator[int]:
 
 
 def _joined(pieces: list[str], kept: set[int], gap: int, num_missing: int) -> str:
-    """Those that are kept; `num_missing` letters are missing already before the piece `gap`."""
+    """The kept pieces as one text; `num_missing` characters are missing before piece `gap`."""
     parts = []
     num_cut = 0
     for index, piece in enumerate(pieces):

@@ -1,7 +1,7 @@
-"""What the model wrote, line by line, to verdicts; every one of them whole, or refused.
+"""Reads verdicts from what the model wrote, line by line; every one is complete, or refused.
 
-The grammar makes the lines what they should be; here they are read as if it did not, because an
-engine that ignores a guide says nothing.
+The grammar makes the lines what they should be. They are checked here all the same, because an
+engine that ignores a guide does not say so.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Verdict:
 
 
 def undecided(mail: Mail, call: int | None, why: str) -> Verdict:
-    """For a mail about which the model could not be made to say anything valid."""
+    """The verdict on an email for which the model gave no valid answer."""
     return Verdict(
         id=mail.id,
         category=NEEDS_REVIEW,
@@ -82,7 +82,7 @@ class Lines:
         yield from filter(str.strip, lines)
 
     def flush(self) -> Iterator[str]:
-        """What is left at the end, which may be half a line."""
+        """The rest at the end, which may be half a line."""
         yield from self.push("\n")
 
 
@@ -105,31 +105,31 @@ class Reader:
             InvalidVerdict: it is not a JSON object about one of them.
         """
         try:
-            found = json.loads(line)
+            document = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InvalidVerdict(f"the model's answer is not JSON ({error})") from error
-        number = found.get("mail") if isinstance(found, dict) else None
+        number = document.get("mail") if isinstance(document, dict) else None
         if type(number) is not int or not 1 <= number <= num_mails:
             raise InvalidVerdict(f"the model's answer is about mail `{number!r:.40}`")
-        return number, found
+        return number, document
 
-    def verdict(self, mail: Mail, found: Mapping[str, Any]) -> Verdict:
+    def verdict(self, mail: Mail, document: Mapping[str, Any]) -> Verdict:
         """Raises InvalidVerdict for the first field that is not what it has to be."""
         settings = self._settings
-        action = self._text(found, "action", or_null=True)
-        confidence = _confidence(found)
+        action = self._text(document, "action", or_null=True)
+        confidence = _confidence(document)
         is_doubtful = confidence < settings.confidence_threshold
         return Verdict(
             id=mail.id,
-            category=_one_of(found, "category", settings.categories),
-            priority=_one_of(found, "priority", settings.priorities),
+            category=_one_of(document, "category", settings.categories),
+            priority=_one_of(document, "priority", settings.priorities),
             needs_action=action is not None,
             action=action,
-            due=_day(found) if action is not None else None,
-            summary=self._text(found, "summary"),
-            reply_draft=self._text(found, "reply_draft", True) if settings.drafts else None,
+            due=_day(document) if action is not None else None,
+            summary=self._text(document, "summary"),
+            reply_draft=self._text(document, "reply_draft", True) if settings.drafts else None,
             confidence=confidence,
-            reason=self._text(found, "reason"),
+            reason=self._text(document, "reason"),
             needs_review=is_doubtful,
             review_reason=(
                 f"confidence {confidence} is below {settings.confidence_threshold}"
@@ -140,8 +140,8 @@ class Reader:
             call=self._call,
         )
 
-    def _text(self, found: Mapping[str, Any], name: str, or_null: bool = False) -> str | None:
-        value = found.get(name)
+    def _text(self, document: Mapping[str, Any], name: str, or_null: bool = False) -> str | None:
+        value = document.get(name)
         if value is None and or_null:
             return None
         if not isinstance(value, str):
@@ -157,22 +157,22 @@ def _wrong(name: str, value: object) -> InvalidVerdict:
     return InvalidVerdict(f"the model's `{name}` is `{value!r:.80}`")
 
 
-def _one_of(found: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
-    value = found.get(name)
+def _one_of(document: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
+    value = document.get(name)
     if not isinstance(value, str) or value not in allowed:
         raise _wrong(name, value)
     return value
 
 
-def _confidence(found: Mapping[str, Any]) -> float:
-    value = found.get("confidence")
+def _confidence(document: Mapping[str, Any]) -> float:
+    value = document.get("confidence")
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         return float(value)
     raise _wrong("confidence", value)
 
 
-def _day(found: Mapping[str, Any]) -> str | None:
-    value = found.get("due")
+def _day(document: Mapping[str, Any]) -> str | None:
+    value = document.get("due")
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a Whisper model and its engine can be asked for, known without loading either."""
+"""The abilities of a Whisper model and its engine, known without loading either."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Abilities:
-    """Of one model and its engine.
+    """The abilities of one model and its engine.
 
     Attributes:
         languages: codes that the model was trained on; none for a model of English only.
@@ -55,7 +55,7 @@ class Abilities:
 
 
 def load(config: Config) -> Abilities:
-    """Those of the engine in `config.engine_dir`, by the special tokens of its tokenizer."""
+    """The abilities of the engine in `config.engine_dir`, read from its tokenizer's tokens."""
     path = Path(config.engine_dir) / "tokenizer.json"
     document = json.loads(path.read_text(encoding="utf-8"))
     special = {token["content"]: token["id"] for token in document["added_tokens"]}

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from onecard.audio import SAMPLE_RATE, Pcm, to_float
+from onecard.contract.whisper import CHUNK_S, NUM_FRAMES
 
-CHUNK_S = 30
 NUM_SAMPLES = CHUNK_S * SAMPLE_RATE
-NUM_FRAMES = 3_000
 
 _FFT = 400
 _HOP = 160
@@ -77,7 +76,7 @@ def filters(num_mels: int) -> npt.NDArray[np.float32]:
 
 
 def _to_mel(hz: float) -> float:
-    """For frequencies above the break."""
+    """The mel of a frequency above the break between the linear and the logarithmic part."""
     return float(_BREAK_HZ / _HZ_PER_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import tokenizers
 
+from onecard.contract.whisper import NUM_TEXT_POSITIONS
 from onecard.llm import tokenizing
 from onecard.options.transcribe import TranscribeOptions
 from onecard.whisper.abilities import ENGLISH_ONLY_END, language_of, listed_tokens
 
-# Half of the decoder's context less one: what OpenAI leaves for previous text (448 // 2 - 1).
-MAX_PREVIOUS_TOKENS = 223
+# Half of the decoder's context less one: what OpenAI leaves for previous text.
+MAX_PREVIOUS_TOKENS = NUM_TEXT_POSITIONS // 2 - 1
 MAX_LETTERS_PER_TOKEN = 128  # of text; what is longer is not even encoded
 
 # Annotations rather than speech: openai/whisper, whisper/tokenizer.py, `non_speech_tokens`.
@@ -83,7 +84,7 @@ class Tokenizer:
         return str(self._tokenizer.decode([token for token in tokens if token < self.end]))
 
     def prompt(self, language: str, options: TranscribeOptions) -> list[int]:
-        """What the decoder is given before it begins: previous text, language, task.
+        """The tokens for the decoder before it begins: previous text, language, task.
 
         Hotwords come before the initial prompt; together they take at most `MAX_PREVIOUS_TOKENS`,
         of which the hotwords keep their beginning and the initial prompt its end.

@@ -64,7 +64,7 @@ def directory(tmp_path_factory, reference):
     }
     (made / "config.json").write_text(json.dumps(facts))
     says = {"model": "the model", "precision": "its own", "backend": "llama.cpp"}
-    manifest.write(made, manifest.of(made, name="llm", licence="?", **says))
+    manifest.write(made, manifest.scan(made, name="llm", licence="?", **says))
     return made
 
 

@@ -34,6 +34,8 @@ from onecard_client import (
     ServerError,
     Transcript,
 )
+from onecard_client._transport.aio_connection import AsyncConnection
+from onecard_client._transport.connection import Connection
 
 METHODS = ["transcribe", "transcribe_stream", "chat", "triage", "limits", "health", "close"]
 
@@ -43,6 +45,18 @@ def test_both_clients_have_the_same_signatures(name: str) -> None:
     blocking = inspect.signature(getattr(Client, name))
     asynchronous = inspect.signature(getattr(AsyncClient, name))
     assert list(blocking.parameters.values()) == list(asynchronous.parameters.values())
+
+
+def test_both_connections_have_the_same_methods() -> None:
+    def methods(kind: type) -> dict[str, list[inspect.Parameter]]:
+        """Of the class itself; `__aenter__` is what `__enter__` is to the other one."""
+        return {
+            name.replace("__a", "__"): list(inspect.signature(value).parameters.values())
+            for name, value in vars(kind).items()
+            if inspect.isfunction(value)
+        }
+
+    assert methods(Connection) == methods(AsyncConnection)
 
 
 def test_public_names_are_the_same() -> None:

@@ -135,7 +135,8 @@ def test_server_error_names_the_request(fake: Any, connect: Any) -> None:
 
 
 def test_docstring_tree_is_the_class_tree() -> None:
-    tree = re.findall(r"^ {4}([│├└─ ]*)(\w+)", _errors.__doc__ or "", re.MULTILINE)
+    _, _, drawn = (_errors.__doc__ or "").partition("\n\n")
+    tree = re.findall(r"^([│├└─ ]*)(\w+)", drawn, re.MULTILINE)
     ancestors: list[str] = []
     for branch, name in tree:
         depth = len(branch) // 4

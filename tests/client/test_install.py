@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,18 @@ def test_reading_mails_says_what_to_install(tmp_path: Path) -> None:
     assert "reading emails needs more packages" in done.stderr
     assert "pip install 'onecard[mail]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("package", [PACKAGE, PACKAGE.parents[1] / "onecard"])
+def test_type_checkers_of_users_read_the_annotations(package: Path) -> None:
+    """PEP 561: without this file a typed package is untyped to those who import it."""
+    assert (package / "py.typed").is_file()
+
+
+def test_the_version_is_written_in_pyproject_alone() -> None:
+    root = PACKAGE.parents[1]
+    stated = re.search(r'^version = "(.+)"$', (root / "pyproject.toml").read_text(), re.MULTILINE)
+    assert stated
+    sources = [*(root / "onecard").rglob("*.py"), *PACKAGE.rglob("*.py")]
+    assert len(sources) > 100
+    assert [path for path in sources if stated[1] in path.read_text()] == []

@@ -106,3 +106,11 @@ def test_what_a_text_says_is_no_value(text):
     longest = 100_000
     document = json.dumps([text * (longest // len(text))])
     documents.read("X", document, "JSON", max_letters=4 * longest)
+
+
+def test_what_is_json_already_is_written_as_it_is():
+    inner = documents.write({"segments": [{"start": 0.25, "text": 'Stra\u00dfe "1"'}]})
+    event = {"event": "result\udc00", "result": documents.Json(inner), "n": [1, None]}
+    written = documents.write(event)
+    assert written == documents.write({**event, "result": json.loads(inner)})
+    assert json.loads(written)["event"] == "result\ufffd"

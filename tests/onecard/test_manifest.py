@@ -23,7 +23,7 @@ def directory(tmp_path: Path) -> Path:
     (tmp_path / "model.bin").write_bytes(b"weights")
     (tmp_path / "vocabulary").mkdir()
     (tmp_path / "vocabulary" / "words.txt").write_bytes(b"a b c")
-    manifest.write(tmp_path, manifest.of(tmp_path, **FACTS))
+    manifest.write(tmp_path, manifest.scan(tmp_path, **FACTS))
     return tmp_path
 
 

@@ -1,1 +1,1 @@
-"""What every kind of answer needs: documents of JSON, and events as they come."""
+"""Shared by all kinds of answers: JSON documents, and streams of events."""

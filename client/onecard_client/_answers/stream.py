@@ -1,4 +1,4 @@
-"""Iterators over a running answer: they keep what is not an item, and cancel when they are
+"""Iterators over a running answer that keep what is not an item, and cancel it when they are
 closed.
 """
 
@@ -28,7 +28,7 @@ class Stream(Generic[T]):
 
 
 class BlockingStream(Stream[T]):
-    """For `for` loops; also a context manager that closes it."""
+    """A stream for `for` loops; also a context manager that closes it."""
 
     _events: GeneratorType[Any, None, None]
 
@@ -62,7 +62,7 @@ class BlockingStream(Stream[T]):
 
 
 class AsyncStream(Stream[T]):
-    """For `async for` loops; also an asynchronous context manager that closes it."""
+    """A stream for `async for` loops; also an asynchronous context manager that closes it."""
 
     _events: AsyncGeneratorType[Any, None]
 

@@ -1,0 +1,1 @@
+"""The commands of `onecard`: their options, and what each does."""

@@ -1,4 +1,4 @@
-"""The command line as a whole: which commands there are."""
+"""The command line as a whole, with all commands."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def layout(namespace: argparse.Namespace) -> SubtitleLayout:
 
 
 def faults(namespace: argparse.Namespace) -> Iterator[str]:
-    """What is wrong with them, a sentence each."""
+    """The faults of the options, a sentence each."""
     unaligned = not getattr(namespace, "align", True) or (
         getattr(namespace, "task", "transcribe") == "translate"
     )

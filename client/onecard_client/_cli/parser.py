@@ -1,4 +1,4 @@
-"""How every command's options are read: spelling, types, errors that name the nearest option."""
+"""Reads the options of every command; errors name the nearest option."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ _NEGATIVE_LIST = re.compile(r"-\d+(\s*,\s*-?\d+)+")
 
 
 class Parser(argparse.ArgumentParser):
-    """One command's; nothing is abbreviated, for a newer version may have a second such option."""
+    """The parser of one command; options cannot be abbreviated, so that new ones break nothing."""
 
     def __init__(self, **arguments: Any) -> None:
         arguments.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **arguments)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """As argparse does, which quotes arguments: a shell's `*` makes some of names of files."""
+        """Exits with a printable message; argparse quotes arguments, such as names of files."""
         super().exit(status, None if message is None else printable(message))
 
     def faults(self, unknown: Sequence[str]) -> list[str]:
-        """What is wrong with arguments that nobody took, a sentence for each option."""
+        """The faults of unknown arguments, a sentence for each."""
         options = [argument for argument in unknown if argument.startswith("-")]
         if unknown and not options:
             return [f"`{unknown[0]}` is one argument too many; leave it out, or quote a text"]
@@ -127,7 +127,7 @@ def add_request_options(group: Any, options: RequestOptions) -> None:
 
 
 def given(namespace: argparse.Namespace, options: RequestOptions) -> dict[str, Any]:
-    """Those of `options` that the caller gave."""
+    """The options among `options` that the caller gave."""
     return {name: value for name, value in vars(namespace).items() if name in options}
 
 
@@ -166,7 +166,7 @@ def text_or_file(text: str) -> str:
 
 
 def json_file(path: str) -> Any:
-    """What is in a file of JSON."""
+    """The content of a file of JSON."""
     try:
         return json.loads(Path(path).read_bytes())
     except (OSError, ValueError, RecursionError) as error:

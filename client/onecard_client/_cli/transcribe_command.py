@@ -39,7 +39,7 @@ _BEGINNING_BYTES = 16
 
 @dataclass(frozen=True)
 class _Recording:
-    """One that was asked for.
+    """One recording to transcribe.
 
     Attributes:
         file: a path, an address, or STDIN.
@@ -94,7 +94,7 @@ def _tell_untried(names: list[str]) -> None:
 
 
 def _recordings(options: argparse.Namespace) -> tuple[list[_Recording], int]:
-    """Those that can be read, once each, and how many cannot."""
+    """The recordings that can be read, once each, and how many cannot."""
     if options.verbose:
         for note in transcribe_options.notes(options):
             complain(note)
@@ -159,7 +159,7 @@ def _transcribe(client: Client, recording: _Recording, options: argparse.Namespa
 
 @contextmanager
 def _content(recording: _Recording, options: argparse.Namespace) -> Iterator[Content]:
-    """What is sent of a recording: of a large film the sound alone."""
+    """The content to send of a recording: of a large film only the sound."""
     with _whole(recording.file, options.timeout_s) as content:
         is_file = getattr(options, "encoding", "auto") == "auto"
         sound = soundtrack(content) if is_file else None
@@ -181,7 +181,7 @@ def _whole(file: str, timeout_s: float | None) -> Content:
 def _telephone_options(
     recording: _Recording, content: Content, given: dict[str, Any]
 ) -> dict[str, Any]:
-    """What a telephone system's extension says, unless the caller says it."""
+    """The options that a telephone system's extension implies, unless the caller gives them."""
     if "encoding" in given:
         return {}
     found = telephony.request_options(extension(recording.file), content[:_BEGINNING_BYTES])

@@ -83,7 +83,7 @@ def request_options(namespace: argparse.Namespace) -> dict[str, Any]:
 
 
 def notes(namespace: argparse.Namespace) -> list[str]:
-    """What is said of a command's options before its work begins, a line each."""
+    """Notes on a command's options to show before its work begins, a line each."""
     found = [whisperx_options.note(namespace)]
     if getattr(namespace, "chunk_size", 0.0) > MAX_CHUNK_SIZE_S:
         found.append(

@@ -1,4 +1,4 @@
-"""WhisperX's options that a request cannot decide: taken where they say what is so anyway."""
+"""WhisperX's options that a request cannot decide: each may be given only the value that holds."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Conversations with the language model at a terminal."""

@@ -1,4 +1,4 @@
-"""How an answer of the language model is shown: as it comes, what it cost, why it is not whole."""
+"""Shows an answer of the language model as it comes, its cost, and why it is incomplete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A conversation at a terminal: questions, answers as they come, what of the past still fits."""
+"""A conversation at a terminal: questions, answers, and the part of the past that still fits."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def messages(system: str | None, past: Sequence[Exchange], question: str) -> lis
 
 
 def run(client: Client, ask: Ask, system: str | None, *, usage: bool, is_json: bool) -> int:
-    """Until Ctrl-D or /quit. An error ends its answer and not the conversation."""
+    """Answers questions until Ctrl-D or /quit. An error ends its answer only."""
     limits = client.limits()
     questions = Questions(open_lines(), QUITS | HELPS)
     complain(
@@ -80,7 +80,7 @@ def run(client: Client, ask: Ask, system: str | None, *, usage: bool, is_json: b
 
 
 class Conversation:
-    """What was asked and answered."""
+    """The questions and answers so far."""
 
     def __init__(self, ask: Ask, system: str | None, *, usage: bool, is_json: bool) -> None:
         self._ask = ask

@@ -13,7 +13,7 @@ MARK = '"""'
 
 
 class Lines(Protocol):
-    """Where the lines come from: `_terminal_lines`."""
+    """The source of lines; `terminal_lines` has the implementations."""
 
     def read(self, prompt: str) -> str:
         """The next line without its end. Raises: EOFError, KeyboardInterrupt."""
@@ -99,7 +99,7 @@ def is_open(text: str) -> bool:
 
 
 def unmarked(text: str) -> str:
-    """What stands between the marks.
+    """The text between the marks.
 
     A text that goes on behind the second mark is left as it is: a program, which begins with what
     it says of itself.

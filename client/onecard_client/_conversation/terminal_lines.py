@@ -1,4 +1,4 @@
-"""Lines that somebody writes at a terminal, with readline's editing where Python has it."""
+"""Lines typed at a terminal, with readline's editing where Python has it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_lines() -> Lines:
 
 
 class EditedLines:
-    """By readline, which reads the terminal byte by byte and leaves alone what follows a line."""
+    """Lines edited by readline, which reads byte by byte and leaves what follows a line unread."""
 
     def __init__(self, readline: Any) -> None:
         self._readline = readline
@@ -76,7 +76,7 @@ class EditedLines:
 
 
 class PlainLines:
-    """As the terminal itself edits them.
+    """Lines edited by the terminal itself.
 
     What was read beyond a line is kept here, where it is seen to be waiting; Python's and C's
     buffers would hide it.
@@ -109,7 +109,7 @@ class PlainLines:
         return bool(self._held) or is_readable(self._fd)
 
     def remember(self, question: str) -> None:
-        """There is no history to put it into."""
+        """Does nothing: there is no history."""
 
     def _read_block(self) -> bytes:
         try:
@@ -119,7 +119,7 @@ class PlainLines:
 
 
 class ConsoleLines:
-    """As the console of Windows edits them, which does not tell what waits."""
+    """Lines edited by the console of Windows, which does not tell whether more is waiting."""
 
     def read(self, prompt: str) -> str:
         return input(prompt)

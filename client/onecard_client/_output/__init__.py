@@ -1,1 +1,1 @@
-"""What the command line writes: to terminals and to files."""
+"""The output of the command line, to terminals and to files."""

@@ -57,7 +57,7 @@ def base(file: str) -> str:
 
 
 def extension(file: str) -> str:
-    """In lower case and without its dot; empty for a name that has none of a recording's."""
+    """The extension in lower case without its dot; empty if it is not that of a recording."""
     stem, dot, ending = base(file).rpartition(".")
     known = ending.lower() if stem and dot else ""
     return known if known in AUDIO_EXTENSIONS | VIDEO_EXTENSIONS else ""
@@ -120,7 +120,7 @@ def fitted(stem: str, directory: Path, extensions: Sequence[str]) -> str:
 
 
 def temporary(path: Path, ending: str) -> Path:
-    """A hidden name beside `path` that ends in `ending`, and fits."""
+    """A hidden name next to `path` that ends in `ending`, and fits."""
     room = _max_name_bytes(path.parent) - len(os.fsencode(ending)) - 1
     name = os.fsencode(path.name)
     if len(name) > room:
@@ -141,7 +141,7 @@ def shown(name: str) -> str:
 
 
 def _cut(name: bytes, num_bytes: int) -> str:
-    """At most so many bytes of a name, in whole characters."""
+    """The longest beginning of a name that fits the bytes, in whole characters."""
     text = os.fsdecode(name)
     while len(os.fsencode(text)) > num_bytes:
         excess = len(os.fsencode(text)) - num_bytes
@@ -152,7 +152,7 @@ def _cut(name: bytes, num_bytes: int) -> str:
 
 
 def _max_name_bytes(directory: Path) -> int:
-    """Of the file system where `directory` is or will be."""
+    """The longest name, in bytes, in the file system of `directory`, which need not exist."""
     directory = directory.absolute()
     existing = next((path for path in (directory, *directory.parents) if path.exists()), None)
     try:

@@ -1,4 +1,4 @@
-"""Files that are made whole under another name, and then take the place of an older one."""
+"""Files that are written under another name, and replace the old file when complete."""
 
 from __future__ import annotations
 

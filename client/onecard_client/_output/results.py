@@ -1,4 +1,4 @@
-"""Result files: which, where, and complete or not at all."""
+"""Result files: their formats and places; each is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onecard_client.writers import ALL_FORMATS, WRITERS
 def verify_directory(directory: Path) -> None:
     """Makes nothing. Raises: OSError, if results could not be written into `directory`."""
     directory = directory.absolute()
-    existing = next(one for one in (directory, *directory.parents) if one.exists())
+    existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
     if not existing.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
     if not os.access(existing, os.W_OK | os.X_OK):
@@ -24,7 +24,7 @@ def verify_directory(directory: Path) -> None:
 
 
 def extensions(output_format: str) -> Sequence[str]:
-    """Of the files that a format is, or `all` are."""
+    """The extensions of the files that a format, or `all`, stands for."""
     return tuple(ALL_FORMATS) if output_format == "all" else (output_format,)
 
 
@@ -46,9 +46,9 @@ def write_results(
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8 under a temporary name beside `path`, then renames it.
+    """Writes `text` as UTF-8 under a temporary name next to `path`, then renames it.
 
-    Whoever looks sees the old file or the whole new one.
+    A reader sees the old file or the whole new one.
     """
     partial, file = create_beside(path, "partial")
     try:

@@ -67,7 +67,7 @@ def pieces(text: str, language: str) -> list[Piece]:
 
 
 def price_between(before: str, after: str, language: str) -> float:
-    """What a break costs between two texts with a space between them, by their ends."""
+    """The price of a break at the space between two texts, by their ends."""
     if not before:
         return AFTER_SENTENCE
     # the Latin words within Chinese, Arabic and so on are English
@@ -124,7 +124,7 @@ def _price_within(before: str, begins_phrase: bool) -> float:
 
 
 def _phrase_starts(token: str, text: str, language: str) -> frozenset[int]:
-    """Where phrases begin, in Japanese, Chinese and Thai; nowhere in other languages."""
+    """The places where phrases begin in Japanese, Chinese and Thai; none in other languages."""
     if scripts.is_thai(token):
         model = "th"
     elif not scripts.is_cjk(token):

@@ -1,4 +1,4 @@
-"""What a subtitle file shows at one time."""
+"""A cue: what a subtitle file shows at one time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where one cue ends and the next begins: the cheapest way to cut what one speaker says.
+"""Cuts what one speaker says into cues, in the cheapest way.
 
 A cue costs for the place where it ends, for sentences that share it, for a sentence that it cuts
 uneven, and for being too short to be read. It never has more than fits, lasts longer than it may,
@@ -34,7 +34,7 @@ _MOST_PIECES = 200  # in a cue, whatever its width
 
 @dataclass(frozen=True)
 class Stretch:
-    """What one speaker says without a long pause.
+    """Speech of one speaker without a long pause.
 
     Attributes:
         label: what stands in front of every cue.
@@ -55,7 +55,7 @@ def cut(stretch: Stretch, ruler: Ruler, layout: SubtitleLayout) -> Iterator[rang
     best = [0.0] + [math.inf] * count
     came_from = [0] * (count + 1)
     for first in range(count):
-        for last, cost in costs.of_cues_from(first):
+        for last, cost in costs.cue_ends(first):
             total = best[first] + cost
             if total < best[last]:
                 best[last], came_from[last] = total, first
@@ -74,8 +74,8 @@ class _Costs:
         self._widths = [ruler.measure(piece.text) for piece in self._pieces]
         self._joints = [ruler.measure(piece.separator) for piece in self._pieces]
 
-    def of_cues_from(self, first: int) -> Iterator[tuple[int, float]]:
-        """Where a cue that begins with piece `first` may end, with its cost."""
+    def cue_ends(self, first: int) -> Iterator[tuple[int, float]]:
+        """The places where a cue from piece `first` on may end, each with its cost."""
         pieces = self._pieces
         filling = Filling(self._ruler, self._stretch.label)
         width, within = 0, 0.0
@@ -90,7 +90,7 @@ class _Costs:
             yield index + 1, within + self._cost_of_cue(first, index + 1, width)
 
     def _cost_within(self, index: int) -> float:
-        """Of a sentence's begin or a pause before a piece, in the middle of a cue."""
+        """The cost of a sentence's begin, or of a pause, before a piece in the middle of a cue."""
         cost = _SHARED_BY_SENTENCES if self._pieces[index].price == AFTER_SENTENCE else 0.0
         pause_s = self._pause_before(index)
         return cost + (_PAUSE_WITHIN * pause_s if pause_s > _FREE_PAUSE_S else 0.0)

@@ -1,4 +1,4 @@
-"""When cues are shown: as long as they need, and never two at once."""
+"""Computes when cues are shown: as long as they need, and never two at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Span:
 
 
 def shown_spans(spans: Sequence[Span], layout: SubtitleLayout) -> list[tuple[int, int]]:
-    """From when to when each cue is shown, in ms; `spans` are in the order of their starts.
+    """The start and end of each cue in ms; `spans` are in the order of their starts.
 
     Where people talk at once a cue waits until the one before had half of the least duration.
     """

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001  (Russian has letters that look like English ones)
-"""Words that begin a clause or lead to the word behind them, for breaks that keep sense together.
+"""Words that begin a clause or belong to the next word, for breaks that keep sense together.
 
 Closed classes of grammar, only for languages in which lines are broken at spaces; elsewhere
 punctuation alone decides.

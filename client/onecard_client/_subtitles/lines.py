@@ -22,7 +22,7 @@ class Ruler:
 
     Attributes:
         width: of a line, in what `measure` counts.
-        num_lines: at most so many in a cue.
+        num_lines: the most lines of a cue.
     """
 
     width: int
@@ -113,7 +113,7 @@ def _cheapest(
 def _line_ends(
     widths: list[int], joints: list[int], start: int, used: int, limit: int
 ) -> list[tuple[int, int]]:
-    """Where a line from `start` may end, each with its width."""
+    """The places where a line from `start` may end, each with the line's width."""
     ends: list[tuple[int, int]] = []
     for index in range(start, len(widths)):
         used += widths[index] + (joints[index] if index > start else 0)
@@ -126,6 +126,6 @@ def _line_ends(
 
 
 def _cost(used: int, mean: float, limit: int, text_width: int) -> float:
-    """What a line costs for its width; a label makes no line longer that has one word."""
+    """The cost of a line for its width; whether it is an orphan is judged without the label."""
     orphan = _ORPHAN if 5 * text_width <= limit else 0.0
     return orphan + _UNEVENNESS * ((used - mean) / max(limit, 1)) ** 2

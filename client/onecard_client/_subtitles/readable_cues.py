@@ -26,7 +26,7 @@ _ENGLISH = "en"
 
 @dataclasses.dataclass(frozen=True)
 class _Block:
-    """What one cue shows."""
+    """The content of one cue."""
 
     pieces: Sequence[TimedPiece]
     label: str

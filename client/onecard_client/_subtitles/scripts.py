@@ -52,7 +52,7 @@ def is_kana(text: str) -> bool:
 
 
 def separator(before: str, after: str) -> str:
-    """What stands between two texts of which one follows the other, such as two sentences.
+    """The text between two texts that follow each other, such as two sentences.
 
     Chinese and Japanese put nothing there; Thai, Lao, Khmer, Burmese and Tibetan a space.
     """

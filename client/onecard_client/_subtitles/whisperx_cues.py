@@ -38,7 +38,7 @@ def whisperx_cues(transcript: Transcript, layout: SubtitleLayout) -> Iterator[Cu
         yield from _cues_of_plain_segments(transcript)
         return
     separator = "" if transcript.language in _LANGUAGES_WITHOUT_SPACES else " "
-    for block in _Blocks(layout).of(transcript):
+    for block in _Blocks(layout).split(transcript):
         yield from _cues_of_block(block, layout.highlight_words, separator)
 
 
@@ -65,7 +65,7 @@ class _Blocks:
         self._line_len = 0
         self._num_lines = 1
 
-    def of(self, transcript: Transcript) -> Iterator[list[_Piece]]:
+    def split(self, transcript: Transcript) -> Iterator[list[_Piece]]:
         self._last_start = transcript.segments[0].start
         for segment in transcript.segments:
             opens_block = not self._flows
@@ -129,7 +129,7 @@ def _cues_of_block(block: list[_Piece], highlight: bool, separator: str) -> Iter
 
 
 def _span_ms(block: list[_Piece]) -> tuple[int, int]:
-    """From the first word's start to the last word's end, or the segment's if no word is timed."""
+    """The span from the first word to the last, or the segment's if no word is timed."""
     starts = [piece.word.start for piece in block if piece.word.start is not None]
     ends = [piece.word.end for piece in block if piece.word.end is not None]
     if starts and ends:

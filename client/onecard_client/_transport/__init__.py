@@ -1,0 +1,1 @@
+"""Calls to a server over gRPC: connections, messages, retries, and the audio to send."""

@@ -23,7 +23,7 @@ S = TypeVar("S", bound="AsyncConnection")
 
 
 class AsyncConnection:
-    """What every call of a client shares; `AsyncClient` has the arguments' meaning."""
+    """The part of a client that all calls share; `AsyncClient` documents the arguments."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class AsyncConnection:
         return self._stub
 
     async def _ask(self, method: str, request: Any, context: CallContext) -> Any:
-        """As `Connection._ask`."""
+        """Makes one call like `Connection._ask`."""
         try:
             call = getattr(self._open_stub(), method)
             answer = await call(request, timeout=context.timeout_s, metadata=self._metadata)
@@ -91,7 +91,7 @@ class AsyncConnection:
         *,
         repeats_all: bool = False,
     ) -> AsyncGenerator[E, None]:
-        """As `Connection._stream`."""
+        """Yields events like `Connection._stream`."""
         attempts = Attempts(context, self._max_retries, acquaintance=self._acquaintance)
         # in a thread, because a pipe or a slow disk would hold up the event loop
         with content(await asyncio.to_thread(read)) as sent:
@@ -122,7 +122,7 @@ class AsyncConnection:
         attempts: Attempts,
     ) -> AsyncGenerator[E, None]:
         # Raised at the end of the stream, which follows at once. Triton 2.51 can count a request as
-        # running for ever whose stream is cancelled between its error and its end.
+        # running indefinitely whose stream is cancelled between its error and its end.
         failure: OnecardError | None = None
 
         async def sent() -> AsyncIterator[Any]:

@@ -30,7 +30,7 @@ _LOOPBACK = re.compile(r"^(localhost|127\.[\d.]+|\[::1\])(:|$)")
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is: gRPC's target and whether to talk TLS."""
+    """A server's address: gRPC's target, and whether to use TLS."""
 
     target: str
     tls: bool = False

@@ -24,7 +24,7 @@ S = TypeVar("S", bound="Connection")
 
 
 class Connection:
-    """What every call of a client shares; `Client` has the arguments' meaning."""
+    """The part of a client that all calls share; `Client` documents the arguments."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Connection:
         open_stream = self._open_stub().ModelStreamInfer
         timeout_s = attempts.remaining_s()
         # Raised at the end of the stream, which follows at once. Triton 2.51 can count a request as
-        # running for ever whose stream is cancelled between its error and its end.
+        # running indefinitely whose stream is cancelled between its error and its end.
         failure: OnecardError | None = None
         sent = takewhile(lambda _: failure is None, requests())
         with held_back():
@@ -153,7 +153,7 @@ class Connection:
 
 
 def _responses(call: Any) -> Iterator[Any]:
-    """What `call` brings. Raises: grpc.RpcError."""
+    """The responses of `call`. Raises: grpc.RpcError."""
     while True:
         with held_back(call.cancel):
             response = next(call, None)

@@ -1,4 +1,4 @@
-"""Content to send: bytes that are in memory already, or a file that is read as it is sent."""
+"""Content to send: bytes in memory, or a file that is read while it is sent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Content:
         self.failure: OSError | None = None
 
     @classmethod
-    def of(cls, data: bytes) -> Content:
+    def from_bytes(cls, data: bytes) -> Content:
         return cls(io.BytesIO(data), is_owned=True)
 
     def __len__(self) -> int:
@@ -78,4 +78,4 @@ class Content:
 
 def content(found: bytes | Content) -> Content:
     """`found` as content."""
-    return found if isinstance(found, Content) else Content.of(found)
+    return found if isinstance(found, Content) else Content.from_bytes(found)

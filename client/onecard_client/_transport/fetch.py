@@ -24,7 +24,7 @@ _PAGES = ("text/html", "application/xhtml+xml")
 
 
 def fetched(address: str, timeout_s: float | None) -> Content:
-    """What is at an http:// or https:// address, in a temporary file.
+    """The content of an http:// or https:// address, in a temporary file.
 
     Raises:
         InvalidRequest: there is no recording there, it is too large, or it does not end within
@@ -60,7 +60,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 @contextlib.contextmanager
 def _said(address: str) -> Any:
-    """What goes wrong on the web, as a refusal that names the address."""
+    """The error for a failure on the web, which names the address."""
     try:
         yield
     except urllib.error.HTTPError as error:

@@ -1,8 +1,8 @@
-"""Ctrl-C and the signals that end a process, while gRPC is at work: the call is ended first.
+"""Holds back Ctrl-C and signals that end a process until gRPC has ended its call.
 
-gRPC for Python keeps its state under locks of Python's. An exception that is raised between taking
-one and letting it go leaves it taken, and whoever cancels the call or closes the channel then waits
-for ever. So the signal is noted, and raised when gRPC has let go.
+gRPC for Python guards its state with Python's locks. An exception that is raised between taking
+one and releasing it leaves it taken. Cancelling the call or closing the channel then waits
+indefinitely. So the signal is noted, and raised when gRPC has released its locks.
 """
 
 from __future__ import annotations

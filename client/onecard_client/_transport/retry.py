@@ -1,4 +1,4 @@
-"""When to ask again after a failure, and how much time is left for it."""
+"""Decides when to ask again after a failure, and how much time is left for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NOBODY = re.compile(
 
 @dataclass
 class Acquaintance:
-    """What a connection remembers of the server at its address.
+    """A connection's memory of the server at its address.
 
     Attributes:
         has_answered: it was there once; where it is gone, it may come back.

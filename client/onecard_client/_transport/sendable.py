@@ -1,4 +1,4 @@
-"""What a request can carry: options that are JSON, ids that are UTF-8, sizes that gRPC takes."""
+"""Checks what a request can carry: options in JSON, ids in UTF-8, sizes that gRPC takes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _shown(value: object) -> str:
 
 
 def verify_size(num_bytes: int) -> None:
-    """Raises InvalidRequest if a request with so many bytes of content cannot be sent."""
+    """Raises InvalidRequest if a request with `num_bytes` of content cannot be sent."""
     if num_bytes > MAX_CONTENT_BYTES:
         raise InvalidRequest(
             f"the request has {num_bytes} bytes, must have at most {MAX_CONTENT_BYTES} (a gRPC "

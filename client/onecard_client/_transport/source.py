@@ -26,7 +26,7 @@ def read_audio(source: AudioSource) -> Content:
     if isinstance(source, Content):
         return source
     if isinstance(source, bytes | bytearray | memoryview):
-        return Content.of(bytes(source))
+        return Content.from_bytes(bytes(source))
     if isinstance(source, str | os.PathLike):
         return _at_path(Path(source))
     if not hasattr(source, "read"):
@@ -50,7 +50,7 @@ def _at_path(path: Path) -> Content:
 
 
 def copied(source: Any) -> Content:
-    """What is left of `source` in a temporary file, which is gone when it is closed."""
+    """The rest of `source` in a temporary file, which is deleted when it is closed."""
     file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the content
     try:
         while piece := source.read(_PIECE_BYTES):

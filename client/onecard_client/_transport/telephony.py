@@ -1,4 +1,4 @@
-"""Recordings of telephone systems that have no header: what their extensions say of them."""
+"""Recordings of telephone systems without a header: the encodings that their extensions mean."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Model(Generic[E]):
     """A public model that answers with events.
 
     Attributes:
-        content: the name of its input beside OPTIONS.
+        content: the name of its other input than OPTIONS.
         events: how each kind of event is read.
         last: the event that a stream has to end with, or those of which one has to.
         takes_parts: whether its content may come in several requests.
@@ -67,7 +67,7 @@ def _whole(kind: type[E]) -> Decode[E]:
 # Every transcription goes over the stream, also one whose caller wants the transcript alone. In
 # Triton 2.51 a unary gRPC request to an ensemble (`transcribe`) that is cancelled, by a deadline,
 # Ctrl-C or a cut connection, can crash the server (triton-inference-server/server issues 7368 and
-# 8034, mended upstream by its pull request 7840), and the ensemble's steps never hear of it. A
+# 8034, fixed upstream by its pull request 7840), and the ensemble's steps never hear of it. A
 # cancelled stream does not, and the work ends.
 TRANSCRIBE: Model[Event] = Model(
     "transcribe_stream",
@@ -122,14 +122,14 @@ MODELS = (
 )
 EVENT = "EVENT"
 
-# Parameters of a request that holds a part of the audio (`onecard.uploads` is their other side).
+# Parameters of a request that holds a part of the audio (read by `onecard.python_backend.uploads`).
 UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
 PART_BYTES = 2**20
 # Every BYTES element is preceded by its length: 4 bytes, little-endian (KServe v2, binary data).
 _LENGTH = struct.Struct("<I")
 # A stream carries an error's text and no status, so the models are asked to begin the text with a
-# code (`onecard.backend.refusal`). Triton has a way of its own: the metadata `triton_grpc_error`
-# ends the stream with the status. In 2.51 that can crash the server, at a few errors of a hundred.
+# code (`onecard.python_backend.backend.refusal`). Triton can end the stream with the status instead
+# (the metadata `triton_grpc_error`). In 2.51 that crashes the server at a few errors of a hundred.
 CODE_IN_MESSAGE = "code_in_message"
 
 
@@ -139,7 +139,7 @@ Requests = Callable[[], Iterator[Any]]
 def requests(
     model: Model[Any], content: bytes | Content, options: Mapping[str, Any], request_id: str
 ) -> Requests:
-    """What makes the ModelInferRequests that hand `content` and `options` to `model`, in order.
+    """A function that makes the requests which hand `content` and `options` to `model`.
 
     Audio of more than a part goes in parts, which the server writes to disk as they come, and how
     much that may be is the server's to say. Each attempt is another upload.
@@ -265,7 +265,7 @@ def limits(answer: Any) -> Limits:
     Raises:
         BadResponse: the configuration does not state them.
     """
-    parameters = {key: one.string_value for key, one in answer.config.parameters.items()}
+    parameters = {key: value.string_value for key, value in answer.config.parameters.items()}
     try:
         return Limits(int(parameters["max_seq_len"]), int(parameters["max_tokens"]))
     except (KeyError, ValueError) as error:

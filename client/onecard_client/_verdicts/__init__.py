@@ -1,0 +1,1 @@
+"""One run of `onecard triage`: judging emails, showing verdicts, keeping them on disk."""

@@ -100,11 +100,11 @@ class Appender:
 def locked(path: Path) -> Iterator[None]:
     """Keeps other processes from writing `path`; the lock ends with the process, however it ends.
 
-    It is a file beside `path`, which is replaced at the end and would take a lock of its own along.
+    The lock is a file next to `path`: `path` itself is replaced at the end, with any lock on it.
 
     Raises:
         Busy: another process has it.
-        OSError: there can be no file beside `path`.
+        OSError: there can be no file next to `path`.
     """
     beside = path.with_name(f".{path.name}.lock")
     file = _take(beside, path)
@@ -138,7 +138,7 @@ def _take(beside: Path, path: Path) -> int:
                 os.truncate(file, 0)
                 os.write(file, f"{os.getpid()}\n".encode())
             return file
-        os.close(file)  # whoever had the lock took the file away in the meantime
+        os.close(file)  # the process that had the lock has removed the file
 
 
 def _is_still(file: int, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Verdicts for any number of emails: a request after another, and an account of all of them."""
+"""Judges any number of emails, one request after another, with an account of all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of a file of verdicts: which mail each is about, what it was judged on, where it stands."""
+"""Lines of a file of verdicts: the email of each, what it was judged on, its place in the file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Scan:
 
 
 def fingerprint(email: Email, options: Mapping[str, Any]) -> str:
-    """What a verdict rests on: all of a mail but its id, and the options of the request."""
+    """A hash of what a verdict rests on: the email without its id, and the request's options."""
     mail = {name: item for name, item in email.to_dict().items() if name != "id"}
     document = json.dumps([mail, dict(options)], sort_keys=True)
     return "sha256:" + hashlib.sha256(document.encode()).hexdigest()[:DIGEST_CHARACTERS]

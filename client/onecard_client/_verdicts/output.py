@@ -1,4 +1,4 @@
-"""Where verdicts are shown: rows of a table for people, a line of JSON each for programs."""
+"""Shows verdicts: rows of a table for people, lines of JSON for programs."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def device(path: Path, *, append: bool) -> Iterator[Show]:
             line = json.dumps(verdict.to_dict(), ensure_ascii=False).encode("utf-8", "replace")
             try:
                 file.write(line + b"\n")
-            except BrokenPipeError:  # whoever reads has seen enough
+            except BrokenPipeError:  # the reader has seen enough
                 raise
             except OSError as error:
                 raise OutputFailed(

@@ -1,4 +1,4 @@
-"""One run of `onecard triage`: from the mails that are read to the verdicts that are put out."""
+"""One run of `onecard triage`, from reading emails to writing verdicts."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TriageRun:
         complain(problem)
 
     def _note(self, text: str) -> None:
-        """What is passed over as it should be."""
+        """Notes what is skipped on purpose."""
         if self._options.verbose:
             self._progress.clear()
             complain(text)
@@ -107,7 +107,7 @@ class TriageRun:
             store.num_kept = 0
 
     def _watch(self, inbox: Inbox) -> NoReturn:
-        """Until Ctrl-C or an ending signal."""
+        """Judges what arrives until Ctrl-C or a signal to end."""
         while True:
             keys: dict[str, str] = {}  # of mails that were read and have no verdict
             try:
@@ -127,7 +127,7 @@ class TriageRun:
             time.sleep(self._options.interval)
 
     def _arrivals(self, inbox: Inbox, keys: dict[str, str]) -> Iterator[Email]:
-        """What has arrived and has no verdict; `keys` gets each by its id."""
+        """The emails that have arrived and have no verdict; `keys` gets their keys by id."""
         read_keys: list[str] = []
 
         def unjudged() -> Iterator[Email]:

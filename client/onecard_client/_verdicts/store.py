@@ -1,4 +1,4 @@
-"""Verdicts of a run on the disk, with those of earlier runs: what has one is not judged again."""
+"""Verdicts on disk, of this run and earlier ones; an email that has one is not judged again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Store:
 
     Args:
         options: those of the request; a verdict for other options is another one.
-        again: judge all anew.
+        again: judge all emails again.
 
     Attributes:
         num_kept: mails that have their verdict from an earlier run, and of which nothing was said.
@@ -70,7 +70,7 @@ class Store:
 
 
 class Batch(Store):
-    """Verdicts of one run, beside the file until it is over, and then in place of it.
+    """Verdicts of one run, next to the file until it is over, and then in place of it.
 
     Made by `batch`.
     """
@@ -133,7 +133,7 @@ class Batch(Store):
             complain(f"{self._kept()}; the same command goes on from there")
 
     def _lines(self, is_whole: bool) -> tuple[list[Place], list[Place]]:
-        """Those of the file, and those beside it, that will be the file.
+        """The lines of the file, and of the one next to it that will replace it.
 
         Where something could not be read, verdicts of mails that did not come along are kept: they
         may come along next time.
@@ -172,7 +172,7 @@ class Journal(Store):
         return is_known
 
     def has_content(self, email: Email) -> bool:
-        """As `has`, for a mail whose id is not yet that of a copy (`#2`).
+        """Whether there is a verdict, like `has`, for an email whose id is not yet numbered (`#2`).
 
         Which mail of several is the copy depends on which arrived together.
         """
@@ -198,7 +198,7 @@ class Journal(Store):
         return f"{plural(self._num_added, 'verdict')} came, and are in `{self._path}`"
 
     def _adopt(self, partial: Path) -> None:
-        """Takes what an interrupted run without `--watch` left beside the file."""
+        """Takes what an interrupted run without `--watch` left next to the file."""
         found = _scanned(partial)
         missing = [place for key, place in found.places.items() if key not in self._known]
         try:

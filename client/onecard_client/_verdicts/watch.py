@@ -1,4 +1,4 @@
-"""What arrives in a Maildir, each mail once.
+"""Yields the emails that arrive in a Maildir, each once.
 
 Files are opened for reading, and nothing is changed, not even a flag.
 """
@@ -53,7 +53,7 @@ class Inbox:
                 self.mark(key)
 
     def _files(self, report: Callable[[str], None]) -> list[Path]:
-        """What lies there. A folder that cannot be read is told once; it may come back."""
+        """The files there. A folder that cannot be read is reported once; it may come back."""
         try:
             files = maildir_files(self._folder)
         except OSError as error:

@@ -4,7 +4,7 @@ from functools import partial
 
 from onecard.chat import answer
 from onecard.chat import options as chat_options
-from onecard.guides import admission
+from onecard.guides.admission import Admission
 from onecard.options import parameters
 from onecard.python_backend import backend
 from onecard.python_backend.calls import Llm
@@ -15,7 +15,7 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         config = parameters.parse(answer.Config, backend.params(args))
-        self.llm = partial(Llm, config.llm_model, guides=admission.of(config.engine_dir))
+        self.llm = partial(Llm, config.llm_model, guides=Admission.for_engine(config.engine_dir))
         self.chat = answer.load(config)
         self.streams = Streams("chats", config.max_streams, config.max_waiting)
 

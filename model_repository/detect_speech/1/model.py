@@ -15,7 +15,7 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         config = parameters.parse(detector.Config, backend.params(args))
-        # The other instance is for whoever comes while the ensemble has a long recording here.
+        # The other instance serves requests while the ensemble has a long recording in this one.
         num_threads = backend.num_threads(args, divided=False)
         torch.set_num_threads(1)  # for what `num_threads` batches share
         network = segmentation.load(config.segmentation)

@@ -30,10 +30,10 @@ class TritonPythonModel:
         options = backend.options(request, TranscribeOptions)
         speech = backend.document(request, "SPEECH", "what `detect_speech` answers")
 
-        def decode(asked):
+        def decode(decoding_request):
             if request.is_cancelled():
                 raise Unavailable("the caller cancelled the request")
-            return self._decode(asked)
+            return self._decode(decoding_request)
 
         engine = decoding.in_flight(decode, self.pool, self.max_in_flight)
         pcm = backend.tensor(request, "PCM")
@@ -45,12 +45,12 @@ class TritonPythonModel:
             found = {}  # read by nobody; why it is no error: `backend.answer`
         return backend.reply(SEGMENTS=json.dumps(found, ensure_ascii=False))
 
-    def _decode(self, asked):
-        tensors = decoding.to_tensors(asked, self.end)
+    def _decode(self, decoding_request):
+        tensors = decoding.to_tensors(decoding_request, self.end)
         call = backend.bls_request(self.model, OUTPUTS, tensors)
         outputs = backend.outputs_of(self.model, call.exec())
         arrays = {name: output.as_numpy() for name, output in outputs.items()}
-        return decoding.from_tensors(arrays, asked.prompt, self.end)
+        return decoding.from_tensors(arrays, decoding_request.prompt, self.end)
 
     def finalize(self):
         self.pool.shutdown()

@@ -8,17 +8,17 @@ from onecard.python_backend import backend, speech_lock
 from onecard.python_backend.streams import Stream, Streams, whole
 from onecard.python_backend.uploads import MAX_UPLOADS, Part, Uploads
 from onecard.streaming import transcription
-from onecard.streaming.admission import Gate
+from onecard.streaming.admission import Admission
 
 
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         self.config = parameters.parse(transcription.Config, backend.params(args))
-        self.gate = self.config.gate()
+        self.admission = self.config.admission()
         self.uploads = Uploads(self.config.max_audio_bytes)
         # Uploads have threads of their own and no place; a recording that is whole waits for one.
-        self.places = Gate(self.config.max_streams, {"work": self.config.max_streams})
+        self.places = Admission(self.config.max_streams, {"work": self.config.max_streams})
         num_threads = self.config.max_streams + MAX_UPLOADS
         self.streams = Streams("streamed transcriptions and their uploads", num_threads)
 
@@ -26,7 +26,7 @@ class TritonPythonModel:
         backend.stream(requests, self._take)
 
     def _take(self, request, caller):
-        part = Part.of(backend.request_parameters(request))
+        part = Part.from_parameters(backend.request_parameters(request))
         data = backend.data(request, "AUDIO")
         if part.number:
             self.uploads.add(part, data)
@@ -40,7 +40,7 @@ class TritonPythonModel:
         with upload.spool as audio:
             upload.wait(stream.check)
             calls = backend.Calls(stream.check, stream.stopping)
-            asked = calls, audio, options.pipeline(), self.config, self.gate
+            asked = calls, audio, options.pipeline(), self.config, self.admission
             events = transcription.events(*asked)
             with self.places.turn("work", 0.0, stream.check), speech_lock.speech():
                 yield from events if options.stream else whole(events, transcription.result)

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from onecard.guides import admission
+from onecard.guides.admission import Admission
 from onecard.options import parameters
 from onecard.python_backend import backend, speech_lock
 from onecard.python_backend.calls import Llm
@@ -16,7 +16,7 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         config = parameters.parse(options.Config, backend.params(args))
-        self.llm = partial(Llm, config.llm_model, guides=admission.of(config.engine_dir))
+        self.llm = partial(Llm, config.llm_model, guides=Admission.for_engine(config.engine_dir))
         self.triage = triage.load(config)
         self.streams = Streams("triages", config.max_streams)
 

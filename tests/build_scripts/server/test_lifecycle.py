@@ -220,7 +220,7 @@ def test_the_models_own_self_test_refuses_numpy_2(
     """What the check before the start cannot see: a model's own path."""
     code = (
         f"import sys; sys.path.insert(0, {str(numpy_2)!r})\n"
-        "from onecard import backend\n"
+        "from onecard.python_backend import backend\n"
         "class TritonPythonModel:\n"
         "    def initialize(self, args):\n"
         "        backend.self_test()\n"

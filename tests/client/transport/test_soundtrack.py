@@ -60,7 +60,7 @@ def film(container: str = "matroska", starts_s: float = 0.0, codec: str = "aac")
 
 def taken(data: bytes) -> tuple[bytes, str | None]:
     """The file that is sent for a film, and the warning."""
-    found = soundtrack(Content.of(data))
+    found = soundtrack(Content.from_bytes(data))
     assert found is not None
     with found.content as content:
         return content[:], found.warning
@@ -97,7 +97,7 @@ def test_the_language_of_a_track_comes_along() -> None:
 
 def test_a_cut_film_is_the_servers_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     cut = film()[: len(film()) // 2]
-    assert soundtrack(Content.of(cut)) is None
+    assert soundtrack(Content.from_bytes(cut)) is None
     monkeypatch.setattr(_soundtrack, "MAX_WHOLE_BYTES", 1)
     _, warning = taken(cut)
     assert warning is not None
@@ -106,17 +106,17 @@ def test_a_cut_film_is_the_servers_to_judge(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("data", [b"", b"no film", b"RIFF\x24\0\0\0WAVEfmt "])
 def test_what_is_no_film_is_sent_as_it_is(data: bytes) -> None:
-    assert soundtrack(Content.of(data)) is None
+    assert soundtrack(Content.from_bytes(data)) is None
 
 
 def test_without_pyav_the_film_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    assert soundtrack(Content.of(film())) is None
+    assert soundtrack(Content.from_bytes(film())) is None
 
 
 def test_small_films_are_sent_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_soundtrack, "MIN_BYTES", 2**26)
-    assert soundtrack(Content.of(film())) is None
+    assert soundtrack(Content.from_bytes(film())) is None
 
 
 def test_the_command_sends_the_sound(fake: Any, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def make_model(directory, labels, norm: str, seed: int = 0):
     (directory / "vocab.json").write_text(json.dumps({c: i for i, c in enumerate(labels)}))
     manifest.write(
         directory,
-        manifest.of(
+        manifest.scan(
             directory, name=directory.name, model="tiny", backend="torch", precision="float32",
             licence="none",
         ),
@@ -286,7 +286,7 @@ def test_weights_that_come_as_a_pickle_are_the_same_as_safetensors(models, tmp_p
     safetensors.convert_align(source, tmp_path / "made")
     for name in ("config.json", "vocab.json"):
         shutil.copyfile(models / "en" / name, tmp_path / "made" / name)
-    facts = manifest.of(
+    facts = manifest.scan(
         tmp_path / "made", name="en", model="tiny", backend="torch", precision="float32",
         licence="none",
     )  # fmt: skip

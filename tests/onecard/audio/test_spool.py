@@ -17,7 +17,7 @@ from tests.spools import open_spools
 
 DECODES = """
 import sys
-from onecard import spool
+from onecard.audio import spool
 with spool.opened(sys.argv[1]) as source, spool.opened(sys.argv[2]) as target:
     target.write(source.read()[::-1])
 """

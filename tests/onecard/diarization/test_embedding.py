@@ -133,7 +133,7 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
     facts = manifest.read(directory)
     config = json.loads((directory / "config.json").read_text())
     (directory / "config.json").write_text(json.dumps({**config, "num_layers": 5}))
-    written = manifest.of(
+    written = manifest.scan(
         directory, name=facts.name, model=facts.model, backend=facts.backend,
         precision=facts.precision, licence=facts.licence,
     )  # fmt: skip

@@ -133,7 +133,7 @@ def test_an_optional_pipeline_that_is_not_there_is_replaced_and_every_answer_say
 def test_a_pipeline_that_was_fetched_is_named_and_verified(directory: Path) -> None:
     write(directory, config("VBxClustering"))
     facts = {"name": "diarization", "model": "a/b (123)", "backend": "torch"}
-    made = manifest.of(directory, **facts, precision="float32", licence="cc-by-4.0")
+    made = manifest.scan(directory, **facts, precision="float32", licence="cc-by-4.0")
     manifest.write(directory, made)
     try:
         found = diarizer(directory, pipeline_is_optional="true")

@@ -71,7 +71,7 @@ def test_the_executor_is_given_so_many_guides_and_no_more(admitted, monkeypatch)
 
 
 def test_an_engine_that_limits_its_guides_itself_needs_none():
-    assert admission.of(str(ENGINE)) is None
+    assert admission.Admission.for_engine(str(ENGINE)) is None
 
 
 def test_an_engine_of_tensorrt_llm_has_one(tmp_path):
@@ -79,6 +79,6 @@ def test_an_engine_of_tensorrt_llm_has_one(tmp_path):
     text = json.dumps({**document, "backend": "tensorrtllm"})
     (tmp_path / "manifest.json").write_text(text)
     (tmp_path / admission.FACTS).write_text((ENGINE / admission.FACTS).read_text())
-    made = admission.of(str(tmp_path))
+    made = admission.Admission.for_engine(str(tmp_path))
     assert made is not None
     made.close()

@@ -47,7 +47,7 @@ def test_magnitudes_are_torchs_own(dtype: torch.dtype) -> None:
     values[0, :3] = torch.tensor([0, 1e-30, complex(3e30, 4e30)])
     for one in (values, values.conj(), values.mT, values[:, ::7]):
         wanted = one.abs()
-        found = complex_abs.of(one)
+        found = complex_abs.magnitude(one)
         assert found.dtype == wanted.dtype
         torch.testing.assert_close(
             found, wanted, rtol=1e-6 if dtype == torch.float32 else 1e-14, atol=0

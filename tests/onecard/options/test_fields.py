@@ -70,6 +70,13 @@ def test_everything_else_is_refused(text, says):
     assert len(str(refused.value)) < 400
 
 
+def test_annotations_are_read_at_the_first_request_alone(monkeypatch):
+    """To read them takes longer than everything else that is done with a request's options."""
+    json_options.parse(Options, "{}")
+    monkeypatch.setattr(typing, "get_type_hints", None)
+    assert json_options.parse(Options, '{"size": 2}', '{"share": 1}') == Options(2, 1)
+
+
 def test_a_whole_number_may_be_written_with_a_point():
     assert json_options.parse(Options, '{"size": 3.0}').size == 3
 

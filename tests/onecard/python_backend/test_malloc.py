@@ -9,14 +9,14 @@ import sys
 TRIMMED = """
 import re, threading, time
 from pathlib import Path
-from onecard import heap
+from onecard.python_backend import malloc
 
 def resident_mib():
     found = re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())
     return int(found[1]) / 1024
 
-heap.PERIOD_S = 2.0
-heap.trim()  # at once: the next ones wait
+malloc.PERIOD_S = 2.0
+malloc.trim()  # at once: the next ones wait
 time.sleep(0.5)
 kept, freed = [], []
 for _ in range(2):
@@ -26,22 +26,22 @@ for _ in range(2):
     before = resident_mib()
     freed.clear()
     for _ in range(100):
-        heap.trim()
+        malloc.trim()
     print(before, resident_mib(), threading.active_count())
     time.sleep(2)
     print(resident_mib())
 """
 KEPT = """
 import ctypes, resource, sys, threading
-from onecard import heap
+from onecard.python_backend import malloc
 
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: pages of one size
 if sys.argv[1] == "keep":
-    heap.keep()
+    malloc.keep()
 
 def work():
     for _ in range(10):
-        b"1" * (heap.KEPT - 2**20)
+        b"1" * (malloc.KEPT - 2**20)
 
 def in_a_thread():
     thread = threading.Thread(target=work)

@@ -12,8 +12,8 @@ from onecard.python_backend import speech_lock
 
 HOLD = (
     "import sys, time\n"
-    "from onecard import presence\n"
-    "with presence.speech():\n"
+    "from onecard.python_backend import speech_lock\n"
+    "with speech_lock.speech():\n"
     "    print('held', flush=True)\n"
     "    sys.stdin.read()\n"
 )

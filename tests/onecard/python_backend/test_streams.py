@@ -336,7 +336,7 @@ def test_many_at_a_time_each_end_once(make):
 def test_a_process_outlives_its_closed_streams():
     """The watchdog ends processes that hang; one that is done with its streams does not hang."""
     code = (
-        "import threading, time; from onecard import streams; streams.HUNG_S = 0.5\n"
+        "import threading, time; from onecard.python_backend import streams; streams.HUNG_S = 0.5\n"
         "class Caller:\n"
         "    timeout_s, ended = None, threading.Event()\n"
         "    def is_gone(self): return False\n"

@@ -43,7 +43,7 @@ def test_parts_join_in_order_while_somebody_waits() -> None:
 
 def test_a_request_that_says_nothing_is_whole() -> None:
     for parameters in ("", "{}", '{"code_in_message": true}'):
-        assert Part.of(parameters) == Part()
+        assert Part.from_parameters(parameters) == Part()
     upload = Uploads(max_bytes=100).begin(Part(), b"abcd")
     upload.wait(do_nothing)
     assert content(upload) == b"abcd"
@@ -51,7 +51,7 @@ def test_a_request_that_says_nothing_is_whole() -> None:
 
 def test_what_a_request_says_is_read() -> None:
     said = {"code_in_message": True, "upload": "a", "part": 3, "is_last": True}
-    assert Part.of(json.dumps(said)) == Part("a", 3, True)
+    assert Part.from_parameters(json.dumps(said)) == Part("a", 3, True)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_half_of_what_is_to_be_said_is_refused(changed: dict[str, object]) -> No
     said = {"upload": "a", "part": 0, "is_last": False, **changed}
     said = {name: value for name, value in said.items() if value is not None}
     with pytest.raises(InvalidRequest, match="or none of them"):
-        Part.of(json.dumps(said))
+        Part.from_parameters(json.dumps(said))
 
 
 @pytest.mark.parametrize("number", [2, 7])

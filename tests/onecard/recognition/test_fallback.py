@@ -12,7 +12,7 @@ from onecard.options.transcribe import TranscribeOptions
 from onecard.recognition import fallback
 from onecard.recognition.fallback import Attempt, Chunk, Criteria
 
-CRITERIA = Criteria.of(TranscribeOptions())
+CRITERIA = Criteria.from_options(TranscribeOptions())
 NO_FEATURES = partial(np.zeros, (0, 80), np.float16)
 CIRCLES = " Thank you for watching." * 12
 # Announcements repeat themselves; so does a text that no decoder ran in circles for.
@@ -132,7 +132,7 @@ def test_text_without_letters_is_no_text(text: str) -> None:
     assert attempt("はい。").has_words
 
 
-PROMPTED = Criteria.of(
+PROMPTED = Criteria.from_options(
     TranscribeOptions(initial_prompt="Glossary: Kubernetes, Triton.", hotwords="onecard")
 )
 

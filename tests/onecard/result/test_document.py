@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,8 +72,8 @@ def documents() -> dict[str, Any]:
             "warnings": ["one"],
         },
         "turns": turns.document(
-            turns.of(spoken, 10.0), turns.of(spoken, 10.0), {}, TranscribeOptions(),
-            {"backend": "p"},
+            turns.from_tracks(spoken, 10.0), turns.from_tracks(spoken, 10.0), {},
+            TranscribeOptions(), {"backend": "p"},
         ),
     }  # fmt: skip
 
@@ -236,21 +235,19 @@ def test_the_schema_refuses_what_is_wrong(documents, spoil) -> None:
 def test_the_options_schema_is_that_of_the_options() -> None:
     found = schema("options")["properties"]
     fields = {f.name: f for f in dataclasses.fields(TranscribeOptions)}
-    hints = typing.get_type_hints(TranscribeOptions)
+    options = json_options.table(TranscribeOptions)
     names = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
     assert list(found) == list(fields)
     for name, field in fields.items():
         assert found[name]["default"] == field.default, name
         limits = options_module._RANGES.get(name, (None, None))
         assert (found[name].get("minimum"), found[name].get("maximum")) == limits, name
-        members = json_options._members(hints[name])
-        choices = [choice for member in members for choice in typing.get_args(member)]
-        if choices:
-            assert found[name]["enum"] == choices
+        if options[name].choices:
+            assert found[name]["enum"] == list(options[name].choices)
         else:
             kinds = found[name]["type"]
             kinds = [kinds] if isinstance(kinds, str) else kinds
-            assert kinds == [names[member] for member in members]
+            assert kinds == [names[kind] for kind in options[name].types]
     jsonschema.validate(TranscribeOptions().to_dict(), schema("options"))
 
 

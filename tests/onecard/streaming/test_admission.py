@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from onecard.streaming.admission import Gate
+from onecard.streaming.admission import Admission
 
 
-def one(places: int = 1) -> Gate:
-    return Gate(places, {"lane": places})
+def one(places: int = 1) -> Admission:
+    return Admission(places, {"lane": places})
 
 
 def go_on() -> None:
@@ -19,24 +19,24 @@ def go_on() -> None:
 
 
 class Crowd:
-    """Threads that all want through a gate which is held meanwhile; `order`: how they got in."""
+    """Threads that all wait for a turn which is held meanwhile; `order`: how they got it."""
 
-    def __init__(self, gate: Gate, amounts: list[float]) -> None:
+    def __init__(self, admission: Admission, amounts: list[float]) -> None:
         self.order: list[float] = []
-        with gate.turn("lane", 0, go_on):
-            threads = [self._start(gate, amount) for amount in amounts]
+        with admission.turn("lane", 0, go_on):
+            threads = [self._start(admission, amount) for amount in amounts]
         for thread in threads:
             thread.join(10)
 
-    def _start(self, gate: Gate, amount: float) -> threading.Thread:
+    def _start(self, admission: Admission, amount: float) -> threading.Thread:
         def go() -> None:
-            with gate.turn("lane", amount, go_on):
+            with admission.turn("lane", amount, go_on):
                 self.order.append(amount)
 
-        num_waiting = len(gate._waiting)
+        num_waiting = len(admission._waiting)
         thread = threading.Thread(target=go)
         thread.start()
-        while len(gate._waiting) == num_waiting:
+        while len(admission._waiting) == num_waiting:
             time.sleep(0.001)
         return thread
 
@@ -56,12 +56,12 @@ def test_a_long_one_is_not_kept_for_ever() -> None:
 
 
 def test_only_so_many_are_inside_at_a_time() -> None:
-    gate, inside, most = one(places=2), 0, 0
+    admission, inside, most = one(places=2), 0, 0
     lock = threading.Lock()
 
     def go() -> None:
         nonlocal inside, most
-        with gate.turn("lane", 1, go_on):
+        with admission.turn("lane", 1, go_on):
             with lock:
                 inside += 1
                 most = max(most, inside)
@@ -78,36 +78,36 @@ def test_only_so_many_are_inside_at_a_time() -> None:
 
 
 def test_a_place_is_free_again_after_an_error() -> None:
-    gate = one()
-    with pytest.raises(ZeroDivisionError), gate.turn("lane", 1, go_on):
+    admission = one()
+    with pytest.raises(ZeroDivisionError), admission.turn("lane", 1, go_on):
         1 / 0  # noqa: B018
-    with gate.turn("lane", 1, go_on):
+    with admission.turn("lane", 1, go_on):
         pass
 
 
 def test_a_lane_that_is_full_does_not_hold_up_another() -> None:
-    gate = Gate(2, {"narrow": 1, "wide": 2})
-    with gate.turn("narrow", 5, go_on):
-        crowd = threading.Thread(target=lambda: gate.turn("narrow", 1, go_on).__enter__())
+    admission = Admission(2, {"narrow": 1, "wide": 2})
+    with admission.turn("narrow", 5, go_on):
+        crowd = threading.Thread(target=lambda: admission.turn("narrow", 1, go_on).__enter__())
         crowd.start()
-        while not gate._waiting:
+        while not admission._waiting:
             time.sleep(0.001)
-        with gate.turn("wide", 9, go_on):
-            assert len(gate._waiting) == 1
+        with admission.turn("wide", 9, go_on):
+            assert len(admission._waiting) == 1
         assert crowd.is_alive()
     crowd.join(10)
     assert not crowd.is_alive()
 
 
 def test_who_need_not_wait_any_more_leaves_the_queue() -> None:
-    gate = one()
+    admission = one()
 
     def gone() -> None:
         raise InterruptedError
 
-    with gate.turn("lane", 5, go_on):
-        with pytest.raises(InterruptedError), gate.turn("lane", 1, gone):
+    with admission.turn("lane", 5, go_on):
+        with pytest.raises(InterruptedError), admission.turn("lane", 1, gone):
             pass
-        assert not gate._waiting
-    with gate.turn("lane", 1, go_on):
+        assert not admission._waiting
+    with admission.turn("lane", 1, go_on):
         pass

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from onecard import audio
+from onecard import audio, documents
 from onecard.audio import spool, windows
 from onecard.contract import pipeline
 from onecard.errors import Cancelled, InvalidRequest
@@ -26,11 +26,11 @@ AUDIO = np.zeros(5 * audio.SAMPLE_RATE, np.int16)  # a window: one piece
 LONG = np.zeros(20 * audio.SAMPLE_RATE, np.int16)  # 31 windows
 
 
-def events(call, pcm=AUDIO, config=CONFIG, gate=None, **options):
+def events(call, pcm=AUDIO, config=CONFIG, admission=None, **options):
     sent = spool.Spool()
     sent.write(pcm.tobytes())
     options = TranscribeOptions(**options)
-    return transcription.events(call, sent, options, config, gate or config.gate())
+    return transcription.events(call, sent, options, config, admission or config.admission())
 
 
 def numbered(pcm):
@@ -108,11 +108,23 @@ def test_segments_arrive_in_order_and_add_up_to_the_result(num_chunks):
     models = Models(num_chunks)
     found = list(events(models))
     told = [s for e in found if e["event"] == "segments" for s in e["segments"]]
-    result = found[-1]["result"]
+    result = json.loads(found[-1]["result"])
     assert found[-1]["event"] == "result"
     assert told == result["segments"] == [{"text": str(float(n))} for n in range(num_chunks)]
     assert result["warnings"] == ["same"]
     assert result["aligners"] == {"ctc": num_chunks}
+
+
+def test_the_result_arrives_as_label_wrote_it():
+    """Spaces that no writer of ours makes show that nobody reads it and writes it again."""
+    text = '{"text" :  "Stra\u00dfe \u20ac",\n "score": 1.50}'
+
+    class Labelled(Models):
+        def label(self, **_):
+            return {"RESULT": text}
+
+    last = list(events(Labelled(1)))[-1]
+    assert documents.write(last) == '{"event": "result", "result": ' + text + "}"
 
 
 def test_the_first_group_tells_the_others_the_language():
@@ -183,11 +195,11 @@ def test_when_one_branch_fails_the_other_begins_nothing_more(fails):
 
 
 def test_who_goes_away_leaves_the_queue():
-    gate = CONFIG.gate()
-    with gate.turn("detect_speech", 0.0, lambda: None), pytest.raises(Cancelled):
-        list(events(Gone(1), gate=gate))
-    assert not gate._waiting
-    assert [e["event"] for e in events(Models(1), gate=gate)][-1] == "result"
+    admission = CONFIG.admission()
+    with admission.turn("detect_speech", 0.0, lambda: None), pytest.raises(Cancelled):
+        list(events(Gone(1), admission=admission))
+    assert not admission._waiting
+    assert [e["event"] for e in events(Models(1), admission=admission)][-1] == "result"
 
 
 def test_the_files_of_a_recording_are_closed_with_it():
@@ -269,10 +281,10 @@ def test_progress_counts_the_pieces_of_detection():
 
 
 class Doors:
-    """Holds whatever passes a gate until it is let on, and tells what does."""
+    """Holds every admitted piece until it is let on, and keeps the order of the pieces."""
 
-    def __init__(self, gate):
-        self.gate = gate
+    def __init__(self, admission):
+        self.admission = admission
         self.order = []
         self.may_go_on = threading.Event()
         self.is_under_way = threading.Event()
@@ -287,7 +299,7 @@ class Doors:
             return models(model, outputs, **inputs)
 
         call.array, call.check, call.stopping = models.array, models.check, models.stopping
-        list(events(call, pcm, gate=self.gate, diarize=False))
+        list(events(call, pcm, admission=self.admission, diarize=False))
 
     def start(self, *args):
         thread = threading.Thread(target=self.transcribe, args=args)
@@ -298,12 +310,12 @@ class Doors:
 @pytest.mark.parametrize("num_chunks", [1, 40], ids=["in detection", "in recognition"])
 def test_a_long_recording_lets_a_short_one_pass(num_chunks):
     """The short one waits for what is under way, not for the rest of the long one."""
-    doors = Doors(dataclasses.replace(CONFIG, places=1).gate())
+    doors = Doors(dataclasses.replace(CONFIG, places=1).admission())
     pcm = np.tile(LONG, 5) if num_chunks == 1 else AUDIO[: 4 * audio.SAMPLE_RATE]
     long = doors.start("long", Models(num_chunks), pcm)
     assert doors.is_under_way.wait(10)
     short = doors.start("short", Models(1), AUDIO[: audio.SAMPLE_RATE])
-    while not any(waiting.left == 1.0 for waiting in list(doors.gate._waiting.values())):
+    while not any(waiting.left == 1.0 for waiting in list(doors.admission._waiting.values())):
         time.sleep(0.001)
     doors.may_go_on.set()
     for thread in (short, long):

@@ -16,12 +16,13 @@ import ctranslate2
 import numpy as np
 
 from onecard import manifest
+from onecard.contract.whisper import NUM_ENCODER_POSITIONS
 from tensorrtllm_cpu.contract.answer import Answer
 from tensorrtllm_cpu.contract.request import Array, Request
 from tensorrtllm_cpu.contract.settings import Settings, SettingsError
 from tensorrtllm_cpu.whisper import limits
 from tensorrtllm_cpu.whisper.encodings import Encodings
-from tensorrtllm_cpu.whisper.limits import ENCODER_POSITIONS, Job, Limits
+from tensorrtllm_cpu.whisper.limits import Job, Limits
 from tensorrtllm_cpu.whisper.prompt import Vocabulary
 
 NOTHING = np.finfo(np.float32).min  # the logit of a token that cannot follow
@@ -92,7 +93,7 @@ class WhisperEngine:
 
     def kv_tokens(self, job: Job) -> tuple[int, int]:
         """Worst-case tokens in the self-attention and in the cross-attention cache."""
-        return job.num_kv_tokens, ENCODER_POSITIONS
+        return job.num_kv_tokens, NUM_ENCODER_POSITIONS
 
     def encode(self, job: Job) -> None:
         """Encode the job's audio ahead of its batch: one at a time is fastest on a CPU."""

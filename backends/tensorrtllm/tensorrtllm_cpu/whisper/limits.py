@@ -8,15 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from onecard.contract import trtllm
+from onecard.contract.whisper import NUM_ENCODER_POSITIONS, NUM_FRAMES, NUM_TEXT_POSITIONS
 from tensorrtllm_cpu.contract.refusal import INVALID_ARG, ExecutorRefusal, Refusal, unsupported
 from tensorrtllm_cpu.contract.request import Array, Request
 from tensorrtllm_cpu.contract.settings import Settings, SettingsError
 from tensorrtllm_cpu.whisper import prompt as whisper_prompt
 from tensorrtllm_cpu.whisper.prompt import Prompt, Vocabulary
-
-MAX_FRAMES = 3000  # 30 s, 100 a second
-ENCODER_POSITIONS = MAX_FRAMES // 2
-MAX_POSITIONS = 448  # of the decoder, in every Whisper model
 
 HONOURED = frozenset(
     {
@@ -78,10 +75,10 @@ class Limits:
         Raises:
             SettingsError: the KV cap does not hold one segment's cross-attention.
         """
-        caps = (MAX_POSITIONS, settings.max_attention_window, settings.max_kv_tokens)
-        if settings.max_kv_tokens is not None and settings.max_kv_tokens < ENCODER_POSITIONS:
+        caps = (NUM_TEXT_POSITIONS, settings.max_attention_window, settings.max_kv_tokens)
+        if settings.max_kv_tokens is not None and settings.max_kv_tokens < NUM_ENCODER_POSITIONS:
             raise SettingsError(
-                trtllm.KV_CACHE_TOO_SMALL.format(settings.max_kv_tokens, ENCODER_POSITIONS)
+                trtllm.KV_CACHE_TOO_SMALL.format(settings.max_kv_tokens, NUM_ENCODER_POSITIONS)
             )
         return cls(
             vocabulary=vocabulary,
@@ -97,7 +94,7 @@ class Limits:
 class Job:
     """A request that the engine can run.
 
-    `features` [n_mels, MAX_FRAMES] FP32; `num_new_tokens` after clamping; `suppressed` token ids.
+    `features` [n_mels, NUM_FRAMES] FP32; `num_new_tokens` after clamping; `suppressed` token ids.
     """
 
     request: Request
@@ -177,20 +174,20 @@ def _verify_end(request: Request, vocabulary: Vocabulary) -> None:
 
 
 def _padded(request: Request, limits: Limits) -> Array:
-    """Features [frames, n_mels] as the engine takes them: [n_mels, MAX_FRAMES] FP32, contiguous.
+    """Features [frames, n_mels] as the engine takes them: [n_mels, NUM_FRAMES] FP32, contiguous.
 
     Shorter ones are filled with their lowest value, which is what silence is in Whisper's log-mel.
     """
     features = request.features
     assert features is not None
     num_frames, n_mels = features.shape
-    if num_frames > MAX_FRAMES:
-        text = trtllm.ENCODER_TOO_LONG.format(num_frames, MAX_FRAMES)
+    if num_frames > NUM_FRAMES:
+        text = trtllm.ENCODER_TOO_LONG.format(num_frames, NUM_FRAMES)
         raise ExecutorRefusal(trtllm.REFUSED.format(text))
     if num_frames == 0 or n_mels != limits.n_mels:
         raise Refusal(
             f"`encoder_input_features` is {num_frames} frames of {n_mels} bins, must be 1 to "
-            f"{MAX_FRAMES} frames of {limits.n_mels}; send [1, frames, {limits.n_mels}]",
+            f"{NUM_FRAMES} frames of {limits.n_mels}; send [1, frames, {limits.n_mels}]",
             INVALID_ARG,
         )
     if request.encoder_output_length != num_frames // 2:
@@ -206,7 +203,7 @@ def _padded(request: Request, limits: Limits) -> Array:
             "which lies between -2 and 2",
             INVALID_ARG,
         )
-    padded = np.full((n_mels, MAX_FRAMES), features.min(), dtype=np.float32)
+    padded = np.full((n_mels, NUM_FRAMES), features.min(), dtype=np.float32)
     padded[:, :num_frames] = features.T
     return padded
 

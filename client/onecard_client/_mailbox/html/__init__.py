@@ -1,6 +1,6 @@
 """HTML of emails as text: what their readers see.
 
-What parses HTML is imported when the first is read, for it is of the extra `mail`.
+The parser is imported when the first HTML is read, because it comes with the extra `mail`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HOMES = {"MAX_HTML_CHARACTERS": "markup", "HtmlText": "text", "html_to_text": "
 
 
 def __getattr__(name: str) -> Any:
-    """What needs the parser."""
+    """Imports what needs the parser."""
     if name not in _HOMES:
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Where CSS puts a box: cut to nothing, or beyond the screen; and lengths in pixels."""
+"""Finds boxes that CSS cuts to nothing or moves off the screen; and lengths in pixels."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Colour(NamedTuple):
     alpha: float = 1.0
 
     def over(self, ground: Colour) -> Colour:
-        """What is seen where it lies on `ground`."""
+        """The visible colour when this one is painted on `ground`."""
         pairs = zip(self[:3], ground[:3], strict=True)
         mixed = (self.alpha * top + (1 - self.alpha) * below for top, below in pairs)
         red, green, blue = mixed
@@ -58,7 +58,7 @@ def _share(part: float | None) -> float:
 
 
 def attribute_colour(value: str) -> Colour | None:
-    """As in `bgcolor`, where the hash may be missing."""
+    """The colour of an attribute such as `bgcolor`, in which the hash may be missing."""
     value = value.strip().lower()
     if re.fullmatch("[0-9a-f]{6}|[0-9a-f]{3}", value):
         value = "#" + value
@@ -66,7 +66,7 @@ def attribute_colour(value: str) -> Colour | None:
 
 
 def gradient_colours(value: str) -> list[Colour]:
-    """Those between which a gradient lies."""
+    """The colours at the stops of a gradient."""
     colours = []
     for node in tinycss2.parse_component_value_list(value):
         if node.type == "function" and node.lower_name.endswith("gradient"):

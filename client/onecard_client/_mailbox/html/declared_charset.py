@@ -27,7 +27,7 @@ def declared_charset(content: bytes) -> str | None:
         tag = tag_at(head, match.start() + 1)
         if tag is None:
             break
-        declared = _of_meta(tag.attributes) if tag.name == "meta" and not tag.is_end else None
+        declared = _meta_charset(tag.attributes) if tag.name == "meta" and not tag.is_end else None
         if declared:
             return declared
         start = tag.end
@@ -35,7 +35,7 @@ def declared_charset(content: bytes) -> str | None:
     return xml[1] if xml else None
 
 
-def _of_meta(attributes: dict[str, str]) -> str | None:
+def _meta_charset(attributes: dict[str, str]) -> str | None:
     label = attributes.get("charset", "").strip()
     if not label and attributes.get("http-equiv", "").strip().lower() == "content-type":
         match = _CHARSET.search(attributes.get("content", ""))

@@ -1,4 +1,4 @@
-"""What is told of the target of a link."""
+"""The note on where a link leads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMED = re.compile(
 _FILES = re.compile(
     r"\.(?:pdf|docx?|xlsx?|pptx?|zip|txt|csv|html?|png|jpe?g|gif|exe|ics|eml)$", re.I
 )
-# Filters of companies that write every link anew, and the parameter that has it.
+# Filters of companies that rewrite every link, and the parameter that holds the original.
 _REWRITERS = {
     "safelinks.protection.outlook.com": "url", "www.google.com": "q", "google.com": "q",
     "urldefense.proofpoint.com": "u", "linkprotect.cudasvc.com": "a", "l.facebook.com": "u",
@@ -47,7 +47,7 @@ class Links:
         self._told: set[str] = set()
 
     def note(self, text: str, target: str) -> str:
-        """What to write behind a link's text, such as `<evil.ru>`; nothing if it says so itself."""
+        """The note after a link's text, such as `<evil.ru>`; empty if the text says it itself."""
         target = _cleaned(target)
         match = _SCHEME.match(target)
         scheme = match[1].lower() if match else ""
@@ -94,7 +94,7 @@ def _cleaned(target: str) -> str:
 
 
 def unwrapped(target: str) -> str:
-    """Where a rewritten address leads."""
+    """The address that a rewritten one leads to."""
     host = host_of(target)
     name = next((name for name in _REWRITERS if host == name or host.endswith("." + name)), "")
     try:

@@ -83,7 +83,7 @@ def bounded(html: str) -> Markup:
 
 
 class _Writer:
-    """What was read is written again, in one way to write it."""
+    """Writes the markup that was read in one canonical form."""
 
     def __init__(self, html: str) -> None:
         self.hides_text = False
@@ -136,7 +136,7 @@ class _Writer:
         return match
 
     def _after(self, pattern: re.Pattern[str], start: int) -> int:
-        """Where what ends so does; an end that is missing loses nothing."""
+        """The place after the next match of `pattern`; two characters on if there is none."""
         end = self._search(pattern, start)
         return end.end() if end else start + 2
 

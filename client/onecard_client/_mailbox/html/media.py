@@ -1,4 +1,4 @@
-"""Which media queries hold for the screen of a desktop."""
+"""Decides whether a media query holds for the screen of a desktop."""
 
 from __future__ import annotations
 

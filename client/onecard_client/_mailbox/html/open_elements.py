@@ -1,4 +1,4 @@
-"""How many elements are open at a place of a document, counted so as to bound it."""
+"""Counts the elements that are open at a place of a document, to limit their number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a text is HTML, or plain text that has angle brackets."""
+"""Decides whether a text is HTML, or plain text with angle brackets."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _FIELDS = frozenset({"", "text", "email", "tel", "number", "search", "url", "dat
 
 
 def image(attributes: Attributes, styles: dict[str, str], is_linked: bool) -> str:
-    """What an image says: its text, or that there is one if that matters."""
+    """The text of an image, or a note that there is one if that matters."""
     sizes = [attributes.get("width"), attributes.get("height")]
     sizes += [styles.get("width"), styles.get("height")]
     numbers = [_NUMBER.fullmatch(size) for size in sizes if size]
@@ -32,7 +32,7 @@ def image(attributes: Attributes, styles: dict[str, str], is_linked: bool) -> st
 
 
 def field(attributes: Attributes) -> str:
-    """What an `<input>` shows."""
+    """The text that an `<input>` shows."""
     kind = (attributes.get("type") or "").lower()
     label = attributes.get("value") or attributes.get("placeholder") or attributes.get("alt") or ""
     label = " ".join(label[:MAX_ALT_CHARACTERS].split())
@@ -48,6 +48,6 @@ def field(attributes: Attributes) -> str:
 
 
 def form(attributes: Attributes) -> str:
-    """Where a form is sent, if to another place."""
+    """A note that names the host that a form is sent to; empty if it names none."""
     host = host_of(attributes.get("action") or "")
     return f"[form sent to {host}]" if host else ""

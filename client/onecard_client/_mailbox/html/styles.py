@@ -1,4 +1,4 @@
-"""Which CSS declarations apply to an element: style sheets, then the element's own.
+"""The CSS declarations that apply to an element: style sheets, then the element's own.
 
 The cascade of https://www.w3.org/TR/css-cascade-4/#cascading, for the screen of a desktop.
 """
@@ -88,7 +88,7 @@ class Styles:
                 break
             self._apply(rule, order)
 
-    def of(self, element: LexborNode, style: str | None) -> dict[str, str]:
+    def values(self, element: LexborNode, style: str | None) -> dict[str, str]:
         """The values by name, in lower case; those of `style`, its attribute, among them."""
         declared = self._of_element.get(element.mem_id, [])
         if style:
@@ -102,7 +102,7 @@ class Styles:
         return {item.name: item.value for item in sorted(declared)}
 
     def _without_variables(self, css: str) -> str:
-        """With values in place of `var(--name)`, as if each had one in the whole document."""
+        """Replaces each `var(--name)` by its value, taken to be one in the whole document."""
         if "var(" not in css:
             return css
         return _USE.sub(lambda use: self._variables.get(use[1]) or use[2] or "", css)
@@ -117,7 +117,7 @@ class Styles:
             self._of_element.setdefault(element.mem_id, []).extend(items)
 
     def _selected(self, selector: str) -> list[LexborNode]:
-        """From left to right; a parser's own way takes a time exponential in the blanks."""
+        """Selects from left to right: the parser's own way takes time exponential in the blanks."""
         if _SLOW.search(selector):
             return []
         compounds, combinators = _taken_apart(selector)
@@ -167,7 +167,7 @@ def _taken_apart(selector: str) -> tuple[list[str], list[str]]:
 
 @lru_cache(maxsize=256)  # a mail has few styles, and each often
 def declarations(source: str) -> list[tuple[str, str, bool]]:
-    """Those of a `style` attribute that are read, shorthands taken apart."""
+    """The declarations of a `style` attribute that are read, with shorthands taken apart."""
     return list(_read(tinycss2.parse_blocks_contents(source[:MAX_CSS_CHARACTERS])))
 
 

@@ -121,7 +121,7 @@ class _Reader:
         if tag.startswith("-"):
             return None
         attributes = node.attributes
-        styles = self._styles.of(node, attributes.get("style"))
+        styles = self._styles.values(node, attributes.get("style"))
         look = look_of(tag, attributes, styles, self._open[-1].look)
         is_block = not look.is_out and self._begin(tag, styles)
         if look.shows_images:

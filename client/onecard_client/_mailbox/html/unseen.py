@@ -1,4 +1,4 @@
-"""Characters that no reader sees, though a machine reads them."""
+"""Characters that no person sees and a program reads."""
 
 from __future__ import annotations
 

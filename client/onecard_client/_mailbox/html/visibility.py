@@ -1,4 +1,4 @@
-"""Whether the text of an element is seen, from its styles and those around it."""
+"""Decides whether the text of an element is visible, by its styles and those around it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Look:
     is_indented: bool = False  # beyond the pane
     has_own_paint: bool = False  # shadows, or letters cut out of an image
     keeps_lines: bool = False
-    is_preview: bool = False  # shown in the inbox, beside the subject
+    is_preview: bool = False  # shown in the inbox, next to the subject
 
     @property
     def shows_images(self) -> bool:

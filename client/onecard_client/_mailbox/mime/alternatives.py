@@ -1,7 +1,7 @@
-"""Branches of `multipart/alternative`: told once where they say the same, else with the difference.
+"""Branches of `multipart/alternative`: shown once if they say the same, else with the difference.
 
-Most mail programs show the HTML. A harmless plain text beside it is an old way to get a mail past
-whatever reads only that.
+Most mail programs show the HTML. A harmless plain text next to it is an old way to get an email
+past filters that read only the plain text.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _lines(text: str) -> list[_Line]:
 
 
 def _only_in(lines: list[_Line], others: list[_Line]) -> list[_Line]:
-    """Those of `lines` that say what no line of `others` does, in the order of the text."""
+    """The lines that say what no line of `others` says, in the order of the text."""
     known = [word for line in others for word in line.words]
     pairs = set(pairwise(known))
     words = set(known)
@@ -159,7 +159,7 @@ def _only_in(lines: list[_Line], others: list[_Line]) -> list[_Line]:
 
 
 def _is_new(sequence: list[str], pairs: set[tuple[str, str]], words: set[str]) -> list[bool]:
-    """Of each word, whether the other text has it beside neither of its neighbours."""
+    """Whether the other text lacks a word next to either of its neighbours, for each word."""
     if len(sequence) == 1:
         return [sequence[0] not in words]
     shared = [pair in pairs for pair in pairwise(sequence)]

@@ -1,4 +1,4 @@
-"""Plain text without what only programs read: PGP and PEM armour, uuencoded files, base64."""
+"""Plain text without the parts for programs: PGP and PEM armour, uuencoded files, base64."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _uuencoded(lines: list[str], number: int, begin: re.Match[str]) -> _Block | 
 
 
 def _is_mixed(text: str) -> bool:
-    """As random bytes are in base64 or hex, unlike rows of one sign."""
+    """Whether the characters are as mixed as random bytes in base64 or hex."""
     sample = "".join(text[:10_000].split()).replace(">", "")
     characters = set(sample)
     has_both = any(map(str.isupper, characters)) and any(map(str.islower, characters))

@@ -1,4 +1,4 @@
-"""What is said of an attachment: its names, its type, its size."""
+"""The line about an attachment: its names, its type, its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the receiving server says of a mail's sender, in a few words (RFC 8601)."""
+"""The receiving server's findings about an email's sender, in a few words (RFC 8601)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says of a mail that was sent: which address, what became of it, and why."""
+"""Delivery reports: the address of a sent email, what became of the email, and why."""
 
 from __future__ import annotations
 

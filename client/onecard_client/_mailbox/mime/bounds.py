@@ -1,4 +1,4 @@
-"""How much of one mail is read, what is none, and text that can be sent."""
+"""Limits on how much of one email is read, and text that can be sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mails as they lie about, made such that a parser sees their headers and parts.
+"""Repairs damaged emails so that a parser finds their headers and parts.
 
 Only what stands in the way of a header is changed: line ends, what precedes the first header, and
 lines among headers that are none. Bodies stay as they are.
@@ -94,9 +94,9 @@ def _with_line_ends(raw: bytes) -> bytes:
 
 
 def _regions(content: bytes, boundaries: set[bytes]) -> tuple[list[int], int]:
-    """Where headers begin, and where the last part that is read ends.
+    """The places where headers begin, and where the last part that is read ends.
 
-    Every part costs kilobytes and half a millisecond, and every line is held against the
+    Every part costs kilobytes and half a millisecond, and every line is compared with the
     boundaries of all parts that are open.
     """
     regions = [0]
@@ -127,7 +127,7 @@ def _under_another_name(match: re.Match[bytes]) -> bytes:
 
 
 def _blank_line(content: bytes, start: int) -> int:
-    """Where the first empty line from `start` on begins."""
+    """The start of the first empty line from `start` on."""
     if content.startswith(b"\n", start):
         return start
     longest = MAX_PART_HEADERS_BYTES if start else MAX_HEADERS_BYTES

@@ -1,4 +1,4 @@
-"""A whole mail: its headers, and one text out of its parts."""
+"""A whole email: its headers, and one text made of its parts."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _with_line_ends(text: str) -> str:
 
 
 def _sender(part: Part) -> str:
-    """Who wrote a mail, and who sent it if that is somebody else."""
+    """The author of an email, and its sender if that is another person."""
     author, sender = part.text("from"), part.text("sender")
     addresses = _ADDRESS.findall(sender.lower())
     if author and any(address not in author.lower() for address in addresses):
@@ -92,7 +92,7 @@ def _sender(part: Part) -> str:
 
 
 def _date(part: Part) -> str:
-    """As ISO 8601, else as it stands there; of a mail without one, when its server received it."""
+    """The date in ISO 8601, else as written; without one, when the server received the email."""
     received = header_text(part.raw("received")).rpartition(";")[2].strip()
     text = header_text(part.raw("date"), *part.hints) or received
     try:

@@ -1,4 +1,4 @@
-"""The blocks of text that a mail's parts make, in their order."""
+"""The blocks of text in an email's parts, in their order."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _BITS = re.compile("[\u200b\u200c\u200d\u2060\ufeff]{16,}")
 
 
 def blocks(part: Part, depth: int = 0) -> list[Block]:
-    """What a part and those in it say."""
+    """The blocks of text of a part and of those inside it."""
     if depth > MAX_DEPTH:
         return [_note("[parts nested too deeply to be read]")]
     if part.type.value.startswith("multipart/"):
@@ -129,7 +129,7 @@ def _leaf(part: Part, depth: int) -> list[Block]:
 def _reader(
     part: Part, content: bytes, name: str
 ) -> Callable[[bytes, Part, int], list[Block]] | None:
-    """What reads a part that is more than an attachment, if something does."""
+    """The reader of a part that is more than an attachment; None if there is none."""
     kind = part.type.value
     if kind in _CALENDARS or name.endswith(".ics"):
         return _calendar

@@ -1,4 +1,4 @@
-"""The mail within an opaque S/MIME signature, which is no secret (RFC 8551, 3.5.2)."""
+"""The email inside an opaque S/MIME signature, which is not encrypted (RFC 8551, 3.5.2)."""
 
 from __future__ import annotations
 

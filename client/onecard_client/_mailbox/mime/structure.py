@@ -1,4 +1,4 @@
-"""The tree of a mail's parts, by Python's `email` as a parser of structure alone.
+"""The tree of an email's parts; Python's `email` parses the structure only.
 
 Its policy `compat32` keeps headers and bodies as the bytes that they were, and never raises.
 """

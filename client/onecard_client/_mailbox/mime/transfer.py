@@ -1,4 +1,4 @@
-"""Transfer encodings undone: base64, quoted-printable and uuencode as mails have them."""
+"""Decodes transfer encodings (base64, quoted-printable, uuencode) as emails have them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\n]*\n", re.M)
 
 
 def without_encoding(content: bytes, encoding: str) -> bytes:
-    """The bytes that `content` stands for, as far as they can be had. Never raises.
+    """The bytes that `content` stands for, as far as they can be decoded. Never raises.
 
     Args:
         encoding: Content-Transfer-Encoding, as it stands in the part's headers.
@@ -62,7 +62,7 @@ def without_encoding(content: bytes, encoding: str) -> bytes:
         return _from_quoted(content)
     if name in _UUENCODE:
         return _from_uuencode(content)
-    return content if name in _AS_IT_IS else _by_its_looks(content)
+    return content if name in _AS_IT_IS else _decoded_by_content(content)
 
 
 def _name(encoding: str) -> str:
@@ -77,8 +77,8 @@ def _first_known(name: str, known: tuple[str, ...]) -> str:
     return next((word for word in name.split() if word in known), name)
 
 
-def _by_its_looks(content: bytes) -> bytes:
-    """For an encoding that nobody knows: what the content can only be, or as it is."""
+def _decoded_by_content(content: bytes) -> bytes:
+    """Decodes content of an unknown encoding if it can be only one; else leaves it as it is."""
     if _BASE64_BODY.fullmatch(content[:1_000_000]):
         return _from_base64(content)
     return _from_quoted(content) if len(_QUOTED_SIGN.findall(content[:100_000])) > 2 else content

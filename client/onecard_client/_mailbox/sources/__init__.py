@@ -1,4 +1,4 @@
-"""Emails from wherever a user has them: files, folders, mailboxes, standard input; only read."""
+"""Emails from files, folders, mailboxes and standard input, which are never changed."""
 
 from onecard_client._mailbox.sources.files import Report, reason, shown
 from onecard_client._mailbox.sources.maildir import (

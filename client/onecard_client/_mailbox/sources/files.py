@@ -1,4 +1,4 @@
-"""Files and folders, opened for reading only, and the words for what cannot be read."""
+"""Files and folders, opened for reading only, and the messages about unreadable ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KINDS = (
 
 
 class Tell(NamedTuple):
-    """Who is told what.
+    """The callbacks for what reading has to report.
 
     Attributes:
         report: of each thing that was passed over and may be a mail, in one line.
@@ -73,7 +73,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def special(mode: int) -> str:
-    """What a path is if it is no file: `a named pipe`. Empty for a file."""
+    """The kind of a path that is not a file, such as `a named pipe`; empty for a file."""
     if stat.S_ISREG(mode):
         return ""
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")

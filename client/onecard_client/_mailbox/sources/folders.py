@@ -1,4 +1,4 @@
-"""The mails and mailboxes below a folder, and what of it is passed over."""
+"""The emails and mailboxes below a folder, and what is skipped there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from onecard_client._mailbox.sources.window import opened
 # Files by these names are mails or mailboxes, whatever is in them.
 MAIL_SUFFIXES = SINGLE_SUFFIXES | {".mbox", ".mbx", ".pst", ".ost", ".olm", ".dbx"}
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
-# What mail programs keep beside mails, and nobody misses.
+# What mail programs keep next to emails; it is skipped without a message.
 _INDEXES = re.compile(
     r"\.|dovecot[.-](?:index|uid|keywords|subscriptions|acl|list|mailbox)|courier(?:imap|pop3)"
     r"|cyrus\.(?:header|index|cache|squat)|maildir(?:folder|size|filter)$|subscriptions$"
@@ -195,7 +195,7 @@ class Folder:
 
 
 def looks_like_mail(path: Path) -> bool:
-    """By its first kilobytes. Raises: NotAMail, OSError."""
+    """Whether a file is an email by its first kilobytes. Raises: NotAMail, OSError."""
     with open_file(path) as file:
         window = opened(io.BytesIO(file.read(_HEAD_BYTES)))
     window.ensure(_HEAD_BYTES)
@@ -216,7 +216,7 @@ def looks_like_mail(path: Path) -> bool:
 
 
 def _is_named_mail(path: Path, names: set[str]) -> bool:
-    """By its name, or by the index that Thunderbird keeps beside it."""
+    """Whether a file is an email by its name or by Thunderbird's index next to it."""
     return path.suffix.lower() in MAIL_SUFFIXES or f"{path.name}.msf" in names
 
 
@@ -228,7 +228,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_link_within(path: Path, folder: Path) -> bool:
-    """What it leads to is read where it lies."""
+    """Whether a link leads into the folder, where its target is read anyway."""
     if not path.is_symlink():
         return False
     return folder.resolve() in Path(os.path.realpath(path, strict=True)).parents

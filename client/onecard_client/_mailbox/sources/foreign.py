@@ -1,4 +1,4 @@
-"""What mails come in and is not read here: its name, and how to get at the mails."""
+"""Formats of emails that are not read here: their names, and how to convert them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _CSV = re.compile(
 
 
 def foreign(head: bytes) -> Foreign | None:
-    """What a file is by its first bytes, if it is one of those that are not read."""
+    """The foreign format of a file by its first bytes, if it has one."""
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):
             return kind

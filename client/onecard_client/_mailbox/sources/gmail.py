@@ -1,4 +1,4 @@
-"""A message of Gmail's API as the mail that it was: its parts, with their bytes as they are."""
+"""Converts a message of Gmail's API into an email, with the bytes of its parts unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 _BOUNDARY = re.compile(r";\s*boundary=(?:\"[^\"]*\"|[^;\s]*)", re.IGNORECASE)
 _CHARSET = re.compile(r";\s*charset=(?:\"[^\"]*\"|[^;\s]*)", re.IGNORECASE)
 _NAME = re.compile(r"[!-9;-~]+\Z")
-# Of the bytes as they were sent; here they are sent anew.
+# Of the bytes as they were sent; here they are sent again.
 _OWN = ("content-type", "content-transfer-encoding")
 
 

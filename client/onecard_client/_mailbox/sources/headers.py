@@ -1,4 +1,4 @@
-"""What looks like the headers of a mail, by which mails are told from what is none."""
+"""Recognizes the headers of an email, to tell emails from other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The emails in JSON: whatever wraps them is taken off, and each is read by its own fields."""
+"""Emails in JSON: wrappers are removed, and each email is read by its own fields."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _unwrapped(document: Any, depth: int) -> Iterator[Any]:
 
 
 def _inner(document: Any) -> list[Any] | None:
-    """What a document is wrapped around, if it is no mail itself."""
+    """The items inside a document that wraps emails; None for an email and anything else."""
     if isinstance(document, list):
         # JMAP: ["Email/get", {...}, "call"]
         is_call = len(document) == 3 and isinstance(document[0], str)

@@ -1,4 +1,4 @@
-"""An email out of a JSON object, by whatever names mail APIs and exports give its fields."""
+"""An email from a JSON object, by the field names of mail APIs and exports."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def email_from_json(found: Any, made_up_id: str) -> Email:
     if is_bare(found):
         raise NotAMail(BARE)
     raw = _raw(plain)
-    return _overlaid(raw, plain, made_up_id) if raw else _by_fields(found, plain, made_up_id)
+    return _overlaid(raw, plain, made_up_id) if raw else _from_fields(found, plain, made_up_id)
 
 
 def _has(value: Any) -> bool:
@@ -115,7 +115,7 @@ def _raw(plain: dict[str, Any]) -> bytes:
     for key in _WHOLE:
         value = plain.get(key)
         if isinstance(value, dict) and _is_buffer(value):
-            value = _of_numbers(value["data"])
+            value = _numbers_to_base64(value["data"])
         if isinstance(value, str) and value.strip():
             if _RAW_MAIL.match(value):
                 return sound(value).encode()
@@ -123,7 +123,7 @@ def _raw(plain: dict[str, Any]) -> bytes:
     return b""
 
 
-def _of_numbers(numbers: list[Any]) -> str:
+def _numbers_to_base64(numbers: list[Any]) -> str:
     if not all(isinstance(each, int) and 0 <= each < 256 for each in numbers):
         raise NotAMail("has a `data` that are no bytes, must be numbers below 256")
     return base64.b64encode(bytes(numbers)).decode()
@@ -146,7 +146,7 @@ def _has_text(body: str) -> bool:
     return bool(body.strip()) and body != "[empty mail]"
 
 
-def _by_fields(found: dict[str, Any], plain: dict[str, Any], made_up_id: str) -> Email:
+def _from_fields(found: dict[str, Any], plain: dict[str, Any], made_up_id: str) -> Email:
     headers = _headers(plain)
     payload = plain.get("payload")
     if isinstance(payload, dict):
@@ -192,7 +192,7 @@ def _first(plain: dict[str, Any], keys: tuple[str, ...]) -> str:
 
 
 def _headers(plain: dict[str, Any]) -> dict[str, str]:
-    """Headers that stand beside the fields, as an object or as a list of names and values."""
+    """Headers in addition to the fields, as an object or as a list of names and values."""
     found: dict[str, str] = {}
     for name, value in _header_pairs(_value(plain, _HEADER_LISTS)):
         text = value if isinstance(value, str) else ""
@@ -244,14 +244,14 @@ def _text_and_markup(value: Any, key: str, plain: dict[str, Any]) -> tuple[str, 
             raise NotAMail(refused(key, value, "a text"))
         return _texts(inner)
     if isinstance(value, list) and any(isinstance(each, dict) for each in value):
-        value = _of_parts(value, key, plain)
+        value = _parts_text(value, key, plain)
     content = text_of(value, key)
     kind = text_of(_value(plain, ("contenttype", "bodytype", "mimetype", "ishtml")), key).lower()
     is_html = key in _HTMLS or (key == "body" and ("html" in kind or kind == "true"))
     return ("", content) if is_html or looks_like_html(content) else (content, "")
 
 
-def _of_parts(parts: list[Any], key: str, plain: dict[str, Any]) -> str:
+def _parts_text(parts: list[Any], key: str, plain: dict[str, Any]) -> str:
     """JMAP's bodies, whose texts stand in `bodyValues`, and lists of parts that have their own."""
     values = plain.get("bodyvalues")
     texts = []
@@ -268,7 +268,7 @@ def _preview(plain: dict[str, Any]) -> str:
 
 
 def _shown(text: str, markup: str, authentication: str) -> Email:
-    """What a reader sees of a text and its HTML, judged as in a mail that has both."""
+    """The visible text of a text and its HTML, as in an email that has both."""
     parts = [("plain", text)] if text else []
     parts += [("html", markup)] if markup else []
     lines = ["Subject: -", "MIME-Version: 1.0"]

@@ -65,7 +65,7 @@ class Documents:
         self._num_documents = self._num_problems = 0
 
     def __iter__(self) -> Iterator[Any]:
-        """What is not JSON costs a line or a document, and is reported.
+        """Yields the documents; a line or document that is not JSON is reported and skipped.
 
         Raises:
             NotAMail: nothing in it is JSON.
@@ -133,7 +133,7 @@ class Documents:
         return ""
 
     def _recovered(self, text: str) -> Iterator[Any]:
-        """What can be read of several documents, or of a list that is broken somewhere."""
+        """The readable documents of several, or of a list that is broken somewhere."""
         position = counted = 0
         num_wasted = 0
         is_in_list = False

@@ -1,4 +1,4 @@
-"""What the values of a JSON mail say: addresses, texts, dates and labels, in every usual shape."""
+"""The values of an email in JSON: addresses, texts, dates and labels, in every usual shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Maildir: which files are mails, and which of them are in the bin."""
+"""A Maildir: which files are emails, and which of them are deleted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TRASHED = "T"
 
 
 def is_maildir(path: Path) -> bool:
-    """It has `new` or `cur`."""
+    """Whether a folder has `new` or `cur`."""
     return any((path / folder).is_dir() for folder in MAIL_FOLDERS)
 
 
@@ -33,14 +33,14 @@ def maildir_names(path: Path) -> list[Path]:
 
 
 def listed(folder: Path) -> list[Path]:
-    """What is in `new` or `cur`, by name; nothing if there is no such folder. Raises: OSError."""
+    """The files in `new` or `cur`, by name; none if there is no such folder. Raises: OSError."""
     if not folder.is_dir():
         return []
     return sorted(file for file in folder.iterdir() if not file.name.startswith("."))
 
 
 def has_flags(name: str) -> bool:
-    """It is a mail of a Maildir's `cur`, wherever it lies."""
+    """Whether a name is that of an email of a Maildir's `cur`, wherever it is."""
     return _FLAGS.search(name) is not None
 
 
@@ -62,7 +62,7 @@ def lasting(file: Path) -> Path:
 
 
 def moved(file: Path) -> Path | None:
-    """Where a mail is that a mail program has flagged or seen since its folder was listed."""
+    """The path of an email that a program has renamed since its folder was listed."""
     key = maildir_key(file.name)
     for other in maildir_names(file.parent.parent):
         if maildir_key(other.name) == key and other != file and other.is_file():

@@ -1,4 +1,4 @@
-"""The mails of an mbox in any of its dialects, and of an MMDF: every byte is in a piece."""
+"""Splits an mbox of any dialect, or an MMDF, into emails; every byte is in a piece."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Splitter:
             self._is_strict = self._is_strict and not self._window.data.startswith(FROM)
 
     def _declared_length(self) -> int:
-        """Of mboxcl and mboxcl2, where Content-Length leads to the next mail or the end; else 0."""
+        """Content-Length if it leads to the next email or to the end, as in mboxcl; else 0."""
         window = self._window
         while (headers := _HEADERS_END.search(window.data, 0, _MAX_HEADERS_BYTES)) is None:
             if len(window.data) > _MAX_HEADERS_BYTES or not window.grow():

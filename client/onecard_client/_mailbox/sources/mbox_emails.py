@@ -1,4 +1,4 @@
-"""The emails of an mbox: each piece is judged, passed over with a word, or reported."""
+"""The emails of an mbox: each piece is yielded, skipped with a note, or reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Emails from wherever a user has them, by what files begin with and not by what they are called.
+"""Emails from any source; the first bytes of a file decide its format, not its name.
 
 Python's own `mailbox` is not used: it opens files for writing, and changes some.
 """
@@ -122,7 +122,7 @@ def _in_window(
             email = email_in(window, name, tell)
             yield from [email] if email is not None else []
         else:
-            yield from _by_first_bytes(window, name, tell)
+            yield from _read_by_first_bytes(window, name, tell)
     except NotAMail as error:
         if not window.failure:
             tell.report(f"{name}: {error}")
@@ -131,7 +131,7 @@ def _in_window(
         tell.report(f"{name}: ends early ({window.failure}); what came before is read")
 
 
-def _by_first_bytes(window: Window, name: str, tell: Tell) -> Iterator[Email]:
+def _read_by_first_bytes(window: Window, name: str, tell: Tell) -> Iterator[Email]:
     is_named_single = Path(name).suffix.lower() in SINGLE_SUFFIXES
     if window.is_blank():
         if is_named_single:
@@ -157,7 +157,7 @@ def _by_first_bytes(window: Window, name: str, tell: Tell) -> Iterator[Email]:
 
 
 def _is_json(window: Window, name: str) -> bool:
-    """It begins so, or goes on so behind a line that is broken."""
+    """Whether the data begins like JSON, or goes on like JSON after a broken line."""
     if window.data.lstrip(b" \t\r\n\x1e").startswith((b"[", b"{")):
         return True
     if window.data.startswith((FROM, MMDF)) or known_headers(window, 0, enough=1):

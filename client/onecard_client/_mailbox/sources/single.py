@@ -1,4 +1,4 @@
-"""A file that holds one mail: as it was sent, or as Apple Mail and Outlook keep it."""
+"""A file that holds one email: as it was sent, or in Apple Mail's or Outlook's format."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EMLX_DELETED = 1 << 1
 
 
 def is_emlx(window: Window) -> bool:
-    """It begins with the length of the mail that follows."""
+    """Whether the data begins with the length of the email that follows."""
     window.line_end(window.line_end(0, 100), 200)
     return _COUNT.match(window.data) is not None
 

@@ -28,13 +28,13 @@ _BOMS = (
 
 
 class Readable(Protocol):
-    """What a window can be opened on: a file, a pipe, or another window."""
+    """A source of a window: a file, a pipe, or another window."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 class Window:
-    """What is ahead in a stream.
+    """A view of the bytes ahead in a stream.
 
     Attributes:
         data: the bytes ahead, as far as they were looked at; it grows in place.
@@ -84,12 +84,12 @@ class Window:
         self.start += num_bytes
 
     def read(self, num_bytes: int) -> bytes:
-        """Read so many, fewer only at the end."""
+        """Reads that many bytes, fewer only at the end."""
         self.ensure(num_bytes)
         return self.take(num_bytes)
 
     def line_end(self, at: int, limit: int) -> int:
-        """Where the line after the one at `at` begins; looks no further than `limit` bytes."""
+        """The start of the line after the one at `at`; looks no further than `limit` bytes."""
         while True:
             found = _LINE.match(self.data, at)
             end = found.end() if found else at
@@ -108,7 +108,7 @@ class Window:
                 return
 
     def is_blank(self) -> bool:
-        """Nothing is left but blanks."""
+        """Whether only blanks are left."""
         return self.ended and not self.data.strip(b"\0 \t\r\n")
 
 

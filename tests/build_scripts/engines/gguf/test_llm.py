@@ -88,7 +88,7 @@ def test_llama_cpp_gets_the_file_as_it_is(tmp_path: Path) -> None:
     source = gguf_files.write(tmp_path / "tiny.gguf", weights="Q5_0")
     (tmp_path / "llm").mkdir()
     llm.make(llm.read(source, "llama.cpp"), tmp_path / "llm", "llama.cpp", print)
-    assert manifest.of(
+    assert manifest.scan(
         tmp_path / "llm", name="", model="", backend="", precision="", licence=""
     ).files.keys() == (FILES | WEIGHTS["llama.cpp"])
     assert (tmp_path / "llm" / "model.gguf").read_bytes() == source.read_bytes()

@@ -1,1 +1,1 @@
-"""Invitations and other entries of calendars that mails carry."""
+"""Invitations and other calendar entries in emails."""

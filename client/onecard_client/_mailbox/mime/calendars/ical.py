@@ -1,4 +1,4 @@
-"""Events out of calendars as they come: folded anyhow, in any charset, without an END."""
+"""Events of real calendars: with broken folds, in any charset, without an END."""
 
 from __future__ import annotations
 

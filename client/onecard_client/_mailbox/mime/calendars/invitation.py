@@ -1,4 +1,4 @@
-"""What a person sees of an invitation, an answer or a cancellation (text/calendar, RFC 5545)."""
+"""The text of an invitation, an answer or a cancellation (text/calendar, RFC 5545)."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def _repetition(component: icalendar.Component) -> str:
 
 
 def _rule(value: Any) -> str:
-    """In words where it is simple, else as it is written."""
+    """The rule in words if it is simple, else as it is written."""
     written = _shortened(_shown(value), MAX_FIELD_CHARACTERS)
     parts = dict(part.partition("=")[::2] for part in written.upper().split(";"))
     unit = _UNITS.get(parts.pop("FREQ", ""))

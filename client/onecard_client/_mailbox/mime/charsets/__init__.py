@@ -1,4 +1,4 @@
-"""Charsets of mails: by the names that they are given, and by what the bytes look like."""
+"""Charsets of emails, by their declared names and by the bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes of any charset to text: the same for headers, file names and bodies."""
+"""Decodes bytes of any charset to text, for headers, file names and bodies alike."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _by_escapes(content: bytes) -> str:
 
 
 def _candidates(content: bytes, codec: str, hints: tuple[str, ...]) -> Iterator[str]:
-    """Those worth trying, strictly: a text in UTF-8 that says otherwise is rarely anything else."""
+    """The charsets to try in order, strictly; what decodes as UTF-8 is rarely anything else."""
     if codec.startswith(("utf-16", "utf-32")) and b"\0" not in content:
         codec = "utf-8" if content.isascii() else codec
     if not codec or _LATIN.fullmatch(codec):

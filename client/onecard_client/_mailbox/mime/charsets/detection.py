@@ -1,4 +1,4 @@
-"""The charset of text that names none, by the letters that its language uses most."""
+"""Detects the charset of text that names none, by the letters that its language uses most."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def codec_of_bytes(content: bytes) -> str:
 
 
 def _sample(content: bytes) -> bytes:
-    """From the first byte that is not ASCII, with a few before it."""
+    """A sample from shortly before the first byte that is not ASCII."""
     first = _HIGH.search(content)
     start = max(0, first.start() - 64) if first else 0
     return content[start : start + MAX_SAMPLE_BYTES]
@@ -100,7 +100,7 @@ def _points(letter: str, codec: str) -> float:
 
 
 def _by_structure(sample: bytes) -> str:
-    """What `charset-normalizer` says, which reads many languages and needs long texts."""
+    """The charset by `charset-normalizer`, which knows many languages and needs long texts."""
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample, cp_exclusion=_NOT_IN_MAILS, enable_fallback=False).best()

@@ -1,4 +1,4 @@
-"""ISO-2022-JP as mails have it: with Microsoft's letters and narrow katakana."""
+"""ISO-2022-JP as emails use it: with Microsoft's characters and narrow katakana."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Headers of mails: encoded words, parameters, and what servers say of the sender."""
+"""Headers of emails: encoded words and parameters."""

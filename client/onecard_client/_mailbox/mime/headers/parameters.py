@@ -1,4 +1,4 @@
-"""A header of the form `value; name=value`: Content-Type, Content-Disposition as mails have them.
+"""A header of the form `value; name=value`, such as Content-Type, as real emails write it.
 
 RFC 2231's continued and encoded parameters are read, and what lacks its quotes or semicolons.
 """
@@ -33,7 +33,7 @@ _CHARSET = re.compile(r"([\w.:+-]*)'([\w-]*)'(.*)", re.DOTALL)
 
 @dataclass
 class Parameters:
-    """What a header says.
+    """The value and the parameters of a header.
 
     Attributes:
         value: before the first semicolon, in lower case, such as `text/plain`.

@@ -1,4 +1,4 @@
-"""Header lines to text: encoded words, raw bytes and folds (RFC 2047, as mails write it)."""
+"""Decodes header lines: encoded words, raw bytes and folds (RFC 2047, as emails write it)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _words_text(words: list[_Word]) -> str:
     texts: list[str] = []
     for charset, group in groupby(words, key=lambda word: word.charset.lower()):
         run = list(group)
-        if codec_of_label(charset).startswith(_STATEFUL):  # each word begins anew (RFC 2047, 3)
+        if codec_of_label(charset).startswith(_STATEFUL):  # each word begins again (RFC 2047, 3)
             texts.extend(decoded(_content(word), charset) for word in run)
         else:
             texts.append(decoded(_joined(run, charset), charset))

@@ -1,6 +1,6 @@
-"""Mails as Outlook keeps them: .msg files, and winmail.dat, which is TNEF.
+"""Emails in Outlook's formats: .msg files, and winmail.dat, which is TNEF.
 
-Both become MIME, so that they are read as any other mail is.
+Both are converted into MIME, so that they are read like any other email.
 """
 
 from __future__ import annotations

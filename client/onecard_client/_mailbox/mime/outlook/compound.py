@@ -82,7 +82,7 @@ class _CompoundFile(OleFileIO):
     """olefile's, without what takes a time that grows with the square of the number of entries."""
 
     def storage(self, entry: Any, budget: _Budget, depth: int) -> Storage:
-        """What is in `entry`; of two with one name, the first."""
+        """The content of the storage `entry`; of two members with one name, the first."""
         if depth > MAX_DEPTH:
             raise ValueError("storages nested too deeply")
         found = Storage({}, {})
@@ -105,4 +105,4 @@ class _CompoundFile(OleFileIO):
         return super()._load_direntry(sid)
 
     def _check_duplicate_stream(self, first_sect: int, minifat: bool = False) -> None:
-        """Nothing: it looks through a list for each stream, and the budget bounds the same."""
+        """Does nothing: the check searches a list for each stream; the budget bounds the work."""

@@ -1,4 +1,4 @@
-"""Headers made of Outlook's properties, for mails that kept none, such as those one sent."""
+"""Headers made of Outlook's properties, for emails without headers, such as sent ones."""
 
 from __future__ import annotations
 
@@ -85,6 +85,6 @@ def _reply_to(properties: Properties) -> str:
 
 
 def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
-    """Those that have a value, each in one line of UTF-8."""
+    """The headers that have a value, each in one line of UTF-8."""
     lines = (f"{name}: {' '.join(value.split())}" for name, value in headers if value.strip())
     return b"".join(line[:MAX_FIELD_CHARACTERS].encode() + b"\r\n" for line in lines)

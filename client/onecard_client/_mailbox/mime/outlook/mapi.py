@@ -33,7 +33,7 @@ _EPOCH = datetime(1601, 1, 1, tzinfo=timezone.utc)
 
 
 class Properties:
-    """What is missing or broken is empty.
+    """The properties of one object; a missing or broken one is empty.
 
     Args:
         fixed: by number and type as one (`0x0E060040`), eight bytes at most.
@@ -76,7 +76,7 @@ class Properties:
 
 
 def properties_of_storage(storage: Storage, header_size: int, codepage: int = 0) -> Properties:
-    """Those of a message, a recipient or an attachment within a .msg (MS-OXMSG, section 2.4)."""
+    """The properties of a message, recipient or attachment in a .msg (MS-OXMSG, section 2.4)."""
     content = storage.streams.get("__properties_version1.0", b"")[header_size:]
     content = content[: 16 * min(len(content) // 16, MAX_PROPERTIES)]
     fixed = {tag: value for tag, value in struct.iter_unpack("<I4x8s", content)}
@@ -96,7 +96,7 @@ def charset_of_codepage(codepage: int) -> str:
 
 
 def time_of_filetime(value: bytes) -> datetime | None:
-    """Of tenths of microseconds since 1601; None for none, and for 4501, which stands for none."""
+    """The time of 100 ns ticks since 1601; None for zero and for the year 4501, which mean none."""
     ticks = int.from_bytes(value[:8], "little")
     try:
         found = _EPOCH + timedelta(microseconds=ticks // 10)

@@ -1,4 +1,4 @@
-"""What Outlook keeps of a meeting, as the invitation that it would have been by mail."""
+"""Converts Outlook's properties of a meeting into the invitation of an email."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Outlook's .msg as the mail that it was: the same headers, texts and files in MIME.
+"""Converts Outlook's .msg into MIME, with the same headers, texts and files.
 
-So its invitations, links, hidden text and attached mails are read as those of any other mail.
+Its invitations, links, hidden text and attached emails are then read like those of any email.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _mail(storage: Storage, header_size: int, root: Storage, depth: int) -> byte
 
 
 def _headers(storage: Storage, properties: Properties) -> bytes:
-    """Those that came with the mail, then what they lack."""
+    """The headers that came with the email, then those that it lacks."""
     headers = list(_transport_headers(properties.text(_HEADERS)))
     present = {header.partition(":")[0].strip().lower() for header in headers}
     recipients = list(_recipients(storage, properties.codepage))

@@ -1,4 +1,4 @@
-"""MIME made of Outlook's properties: texts, files, and the invitation that a meeting is."""
+"""MIME parts made of Outlook's properties: texts, files, and invitations to meetings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML of the compressed RTF that Outlook keeps mails in (MS-OXRTFCP, MS-OXRTFEX)."""
+"""HTML out of the compressed RTF of Outlook's emails (MS-OXRTFCP, MS-OXRTFEX)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _CHARSETS = {
 
 @dataclass(frozen=True)
 class _State:
-    """What a group's end undoes."""
+    """The state that the end of a group restores."""
 
     is_skipped: bool = False
     is_tag: bool = False  # of HTML

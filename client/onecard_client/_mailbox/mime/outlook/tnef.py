@@ -1,8 +1,8 @@
-"""winmail.dat, which is what Exchange and Outlook make of mails in rich text (MS-OXTNEF).
+"""winmail.dat, the form that Exchange and Outlook give to emails in rich text (MS-OXTNEF).
 
-Own code, for `tnefparse` counts to whatever number of properties a file says it has, four billion,
-copies the rest of the file for each piece, and gives up all properties at one that it does not
-know.
+This is own code because `tnefparse` has three faults. It counts to the number of properties that a
+file claims, up to four billion; it copies the rest of the file for each piece; and one unknown
+property makes it lose all of them.
 """
 
 from __future__ import annotations

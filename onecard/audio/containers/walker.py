@@ -1,7 +1,7 @@
-"""The boxes and chunks that files are made of: each inside its parent, and so many in all.
+"""Walks through the boxes and chunks of a file: each inside its parent, and at most MAX_STEPS.
 
-Sizes are whatever a sender wrote: a box may say that it reaches beyond the one that holds it, and
-eight zeros are a chunk of nothing.
+Sizes come from a sender and may be wrong: a box may claim to be larger than the box that holds it,
+and eight zero bytes are an empty chunk.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from onecard.audio.walker import Data, Walker
+from onecard.audio.containers.walker import Data, Walker
 
 # More of them than this is no recording but an attack on the opener.
 MAX_PARTS = 1_000

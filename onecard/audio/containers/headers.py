@@ -1,7 +1,7 @@
-"""What the bytes of a media file say about themselves: encrypted, or cut off before the end.
+"""Reads from the headers of a media file that it is encrypted, or cut off before its end.
 
-Only headers are read. FFmpeg plays what is left of a cut file without a word, so whoever wants to
-notice has to look at the container: each rule below is stated by the format.
+Only headers are read. FFmpeg plays what is left of a cut file without a message, so that only the
+container shows the cut. Each rule below is stated by the format.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from onecard.audio.walker import MAX_STEPS, Data, Piece, Walker
+from onecard.audio.containers.walker import MAX_STEPS, Data, Piece, Walker
 from onecard.errors import InvalidRequest
 
 CUT = "send the whole file again"
@@ -61,7 +61,7 @@ class Cut:
 
 
 def cut(data: Data) -> Cut | None:
-    """What of the file is not there, where its header tells.
+    """The missing end of a file whose header declares more than is there; else None.
 
     Raises:
         InvalidRequest: the sound is encrypted, or the index without which there is none is missing.

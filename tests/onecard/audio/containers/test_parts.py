@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onecard import audio
-from onecard.audio import parts
+from onecard.audio.containers import parts
 from tests.onecard.audio.sounds import LIMITS, tone, wav, write
 
 JOINED = [

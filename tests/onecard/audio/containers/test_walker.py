@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onecard import audio
-from onecard.audio import containers, parts, walker
+from onecard.audio.containers import headers, parts, walker
 from onecard.errors import InvalidRequest
 from tests.onecard.audio.sounds import LIMITS, tone, wav, write
 
@@ -43,7 +43,7 @@ def test_boxes_that_overlap_are_gone_through_once(monkeypatch) -> None:
     steps = []
     count = walker.Walker._steps
     monkeypatch.setattr(walker.Walker, "_steps", lambda self: steps.append(1) or count(self))
-    containers.cut(data)
+    headers.cut(data)
     assert len(steps) < len(data) / 8 * 6
     assert "no sound" in refused(data)
 
@@ -53,7 +53,7 @@ def test_boxes_one_within_the_other_end_nothing(path: bytes) -> None:
     content = b""
     for _ in range(5_000):
         content = box(path, content)
-    assert containers.cut(FTYP + box(b"moov", content)) is None
+    assert headers.cut(FTYP + box(b"moov", content)) is None
     refused(FTYP + box(b"moov", content))
 
 
@@ -93,16 +93,16 @@ def test_a_long_recording_in_fragments_is_gone_through_to_its_end() -> None:
     whole = walker.Walker(data)
     assert len(list(whole.boxes(0, len(data)))) == 2 + 86_400
     assert not whole.is_tired
-    cut = containers.cut(data + box(b"mdat", b"", size=100))
+    cut = headers.cut(data + box(b"mdat", b"", size=100))
     assert cut is not None
     assert cut.num_declared == 92
 
 
 def test_a_page_of_ogg_is_looked_for_at_the_end_alone() -> None:
     data = write("ogg", "libopus", 48_000, 1, {})
-    assert containers.cut(data) is None
-    assert containers.cut(data + bytes(2 << 20)) is None
-    assert containers.cut(data[:-10]) is not None
+    assert headers.cut(data) is None
+    assert headers.cut(data + bytes(2 << 20)) is None
+    assert headers.cut(data[:-10]) is not None
 
 
 def test_what_is_in_order_decodes_as_ever() -> None:

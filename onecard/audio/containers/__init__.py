@@ -1,0 +1,1 @@
+"""The containers of media files as bytes: their boxes, what headers declare, files in one file."""
