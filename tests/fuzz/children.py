@@ -15,7 +15,7 @@ from typing import Any
 
 HANG_S = 30.0  # of CPU time
 WAIT_PER_HANG = 10  # on the clock of a machine that does other things, or waits for nothing
-MEMORY_BYTES = 4 << 30
+MEMORY_BYTES = 4 << 30  # beyond what the process has when it is warm
 MAX_GROWN_MIB = 600.0
 
 Target = Callable[[bytes], str]
@@ -96,7 +96,8 @@ class Child:
 def _serve(make: Callable[[], Target], pipe: Connection) -> None:
     target = make()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    max_bytes = _address_space() + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     pipe.send("warm")
     while True:
         try:
@@ -112,6 +113,12 @@ def _serve(make: Callable[[], Target], pipe: Connection) -> None:
         except BaseException:
             kind, told = "internal", traceback.format_exc()[-3_000:]
         pipe.send((kind, told, _peak_mib() - before_mib))
+
+
+def _address_space() -> int:
+    """Bytes, much of them of libraries that whoever made this process had loaded."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def _forget_peak() -> None:
