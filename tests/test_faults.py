@@ -121,7 +121,7 @@ def test_a_bad_request_among_good_ones_fails_alone(client, server):
         "good 3": (clip, {"beam_size": 1}),
     }
     threads = [
-        threading.Thread(target=run, args=(name, audio), kwargs=options)
+        threading.Thread(target=run, args=(name, audio), kwargs=options, daemon=True)
         for name, (audio, options) in calls.items()
     ]
     for thread in threads:
@@ -181,7 +181,7 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
         except OnecardError as error:
             outcomes.append(error)
 
-    threads = [threading.Thread(target=run) for _ in range(3)]
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
     until(lambda: in_flight(server))
@@ -213,7 +213,7 @@ def test_one_dead_process_of_several_is_replaced_once(server, is_loaded):
             while not is_over.is_set():
                 texts.append(own.transcribe(clip, timeout_s=PATIENCE_S, **BRIEF).text)
 
-    threads = [threading.Thread(target=run) for _ in range(2 * is_loaded)]
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(2 * is_loaded)]
     for thread in threads:
         thread.start()
     until(lambda: not threads or texts)

@@ -16,7 +16,7 @@ from build_scripts.plans import topology
 from onecard_client import Client, OnecardError
 from tests import chat_calls, conftest
 from tests.build_scripts.serving import needs_triton
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,12 @@ def test_a_killed_language_model_leaves_nobody_waiting_and_comes_back(spare_serv
         mails = [{"id": str(number), "body": "Lunch on Friday?"} for number in range(4)]
         return list(own.triage(mails, timeout_s=PATIENCE_S))
 
-    threads = [threading.Thread(target=run, args=(work,)) for work in (chat, triage, chat)]
+    threads = [
+        threading.Thread(target=run, args=(work,), daemon=True) for work in (chat, triage, chat)
+    ]
     for thread in threads:
         thread.start()
-    chat_calls.until_busy(server)
+    until(lambda: chat_calls.metrics(server, "nv_inference_pending_request_count", 'model="llm"'))
     server.kill(model)
     for thread in threads:
         thread.join()
