@@ -120,4 +120,10 @@ def until_idle(server: Any) -> None:
 
 def until_busy(server: Any) -> None:
     """The metrics are some tenths of a second old."""
-    until(lambda: not is_idle(server), "the engine is still idle")
+
+    def is_busy() -> bool:
+        """An engine that has not been asked for anything yet has no metrics."""
+        text = requests.get(f"http://{server.metrics_url}/metrics", timeout=PATIENCE_S).text
+        return "nv_trt_llm_kv_cache_block_metrics{" in text and not is_idle(server)
+
+    until(is_busy, "the engine is still idle")

@@ -173,18 +173,21 @@ PYTHON_MODELS = [
 def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, model):
     clip = recordings.jfk().path
     outcomes: list[str | OnecardError] = []
+    has_begun = threading.Event()
 
     def run() -> None:
+        begin = lambda progress: has_begun.set()  # noqa: E731
         try:
             with Client(server.grpc_url) as own:
-                outcomes.append(own.transcribe(clip, timeout_s=PATIENCE_S, **BRIEF).text)
+                found = own.transcribe(clip, timeout_s=PATIENCE_S, on_progress=begin, **BRIEF)
+                outcomes.append(found.text)
         except OnecardError as error:
             outcomes.append(error)
 
     threads = [threading.Thread(target=run, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
-    until(lambda: in_flight(server))
+    assert has_begun.wait(PATIENCE_S)
     server.kill(model)
     for thread in threads:
         thread.join()

@@ -16,7 +16,7 @@ from build_scripts.plans import topology
 from onecard_client import Client, OnecardError
 from tests import chat_calls, conftest
 from tests.build_scripts.serving import needs_triton
-from tests.waiting import PATIENCE_S, until
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_killed_language_model_leaves_nobody_waiting_and_comes_back(spare_serv
     ]
     for thread in threads:
         thread.start()
-    until(lambda: chat_calls.metrics(server, "nv_inference_pending_request_count", 'model="llm"'))
+    chat_calls.until_busy(server)
     server.kill(model)
     for thread in threads:
         thread.join()
