@@ -27,7 +27,7 @@ stop: ## let the requests in flight end, then stop the server
 status: ## say whether a server runs, and where
 	@$(BUILD) status
 
-test: setup samples ## set up, fetch the recordings, run every test (ARGS="-k align")
+test: setup samples ## set up, fetch the recordings, run every test (ARGS="-k align", or -m 'not server and not slow' before a commit)
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: setup ## lint, types, generated files; changes nothing

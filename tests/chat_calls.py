@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import queue
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import requests
 import tritonclient.grpc as triton
 
-TIMEOUT_S = 120
+from tests.waiting import PATIENCE_S, until
+
 # Tokens that nobody waits for: `min_tokens` keeps the model from ending by itself.
 LONG = {"max_tokens": 4000, "min_tokens": 4000}
 STORY = "Write a very long story."
@@ -46,7 +46,7 @@ class Answer:
         """Events until the last; an error is raised."""
         is_final = False
         while not is_final:
-            result, error = self._arrived.get(timeout=TIMEOUT_S)
+            result, error = self._arrived.get(timeout=PATIENCE_S)
             if error is not None:
                 self.leave()
                 raise error
@@ -96,10 +96,15 @@ def ask(server: Any, messages: Any, **options: Any) -> Answer:
 
 def metrics(server: Any, name: str, label: str = "") -> float:
     """The sum of a metric's values, of those with `label` in their labels."""
-    text = requests.get(f"http://{server.metrics_url}/metrics", timeout=10).text
+    text = requests.get(f"http://{server.metrics_url}/metrics", timeout=PATIENCE_S).text
     found = [line for line in text.splitlines() if line.startswith(name + "{") and label in line]
     assert found, f"no metric {name} {label}"
     return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+
+def steps(server: Any) -> float:
+    """How often the engine has computed something."""
+    return metrics(server, "nv_trt_llm_general_metrics", "iteration_counter")
 
 
 def is_idle(server: Any) -> bool:
@@ -110,16 +115,15 @@ def is_idle(server: Any) -> bool:
 
 
 def until_idle(server: Any) -> None:
-    _until(lambda: is_idle(server), "the engine is still busy")
+    until(lambda: is_idle(server), "the engine is still busy")
 
 
 def until_busy(server: Any) -> None:
     """The metrics are some tenths of a second old."""
-    _until(lambda: not is_idle(server), "the engine is still idle")
 
+    def is_busy() -> bool:
+        """An engine that has not been asked for anything yet has no metrics."""
+        text = requests.get(f"http://{server.metrics_url}/metrics", timeout=PATIENCE_S).text
+        return "nv_trt_llm_kv_cache_block_metrics{" in text and not is_idle(server)
 
-def _until(is_so: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not is_so():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.05)
+    until(is_busy, "the engine is still idle")

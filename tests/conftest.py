@@ -8,34 +8,35 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import tritonclient.grpc as triton
 
 from bench.serving import owner_client
-from build_scripts import paths
+from build_scripts import paths, processes
 from build_scripts.server import state as claim
 from build_scripts.server import supervisor
 from build_scripts.server.door.order import owner_headers
 from build_scripts.server.temporary import free_ports
-from tests.halves import (  # noqa: F401 (hooks)
-    pytest_collection_modifyitems,
-    pytest_runtest_setup,
-    pytest_xdist_make_scheduler,
-)
+from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / ".samples"
-READY_TIMEOUT_S = 240
+SERVER = pytest.StashKey["Server"]()
+LOST = pytest.StashKey[bool]()  # it was waited for in vain
+pytest_plugins = ["tests.halves"]
 # What tests ask of a server need not be fast, and there are many servers: they start sooner.
 os.environ.setdefault("WARMUP", "0")
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("onecard", deadline=None)
+hypothesis.settings.load_profile("onecard")
 # A shell's background jobs ignore Ctrl-C, and so would every command that a test interrupts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -49,6 +50,8 @@ class Server:
     http_url: str
     metrics_url: str
     pid: int
+    # Models and the processes that they had when a test killed some.
+    _killed: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def owner(self) -> dict[str, str]:
@@ -72,8 +75,31 @@ class Server:
 
     def kill(self, model: str) -> None:
         """`kill -9` of every process of a model."""
-        for pid in self.processes(model):
+        self.kill_some(model, self.processes(model))
+
+    def kill_some(self, model: str, pids: list[int]) -> None:
+        """`kill -9` of some processes of a model, which is then loaded again, with all of them."""
+        self._killed[model] = self.processes(model)
+        for pid in pids:
             os.kill(pid, signal.SIGKILL)
+
+    def until_well(self) -> None:
+        """Wait until it is ready, with other processes in place of those that were killed."""
+        until(self._is_well, lambda: (self._killed, self.state()))
+        self._killed.clear()
+
+    def _is_replaced(self, model: str) -> bool:
+        triton = int(self.state()["server"])  # 0 where that ended and another is not started yet
+        stubs = supervisor.stubs(triton) if triton else {}
+        before = self._killed[model]
+        now = [pid for pid, served in stubs.items() if served == model]
+        return len(now) == len(before) and not {*now} & {*before}
+
+    def _is_well(self) -> bool:
+        if not processes.is_alive(self.pid):
+            pytest.fail("`make serve` has ended")
+        are_replaced = all(map(self._is_replaced, self._killed))
+        return are_replaced and is_ready(self.http_url) and self.state()["phase"] == "ready"
 
     def state(self) -> dict[str, Any]:
         """What `serve` recorded for others to read."""
@@ -91,18 +117,42 @@ def is_ready(http_url: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def installed_triton() -> None:
+    """Skips where there is no Triton. Whatever uses it starts one, and is marked `server`."""
+    if not (paths.RUNTIME / "manifest.json").is_file():
+        pytest.skip("no Triton here: `make setup`")
+
+
+@pytest.fixture(scope="session")
+def server(
+    installed_triton: None, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[Server]:
     """`make serve` on free ports.
 
     With `ONECARD_TEST_SERVER=pid:http:grpc:metrics` a `make serve` that runs already is used.
     """
     running = os.environ.get("ONECARD_TEST_SERVER")
-    if running:
-        pid, http, grpc, metrics = (int(part) for part in running.split(":"))
-        yield Server(*(f"127.0.0.1:{port}" for port in (grpc, http, metrics)), pid)
-        return
-    with serving(tmp_path_factory.mktemp("server")) as one:
+    with contextlib.ExitStack() as stack:
+        if running:
+            pid, *ports = running.split(":")
+            http, grpc, metrics = (f"127.0.0.1:{port}" for port in ports)
+            one = Server(grpc, http, metrics, int(pid))
+        else:
+            one = stack.enter_context(serving(tmp_path_factory.mktemp("server")))
+        pytestconfig.stash[SERVER] = one
         yield one
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Nobody is handed a server that has not recovered from what the test before did to it."""
+    one = item.config.stash.get(SERVER, None)
+    if one is not None and "server" in getattr(item, "fixturenames", ()):
+        if item.config.stash.get(LOST, False):
+            pytest.fail("the server did not recover from what an earlier test did to it")
+        item.config.stash[LOST] = True
+        one.until_well()
+        item.config.stash[LOST] = False
 
 
 @contextlib.contextmanager
@@ -120,15 +170,14 @@ def serving(directory: Path, **environment: str) -> Iterator[Server]:
             stderr=subprocess.STDOUT,
         )
     url = f"127.0.0.1:{http}"
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    while not is_ready(url):
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            pytest.fail(f"the server did not become ready:\n{log.read_text()[-5000:]}")
-        time.sleep(0.5)
-    yield Server(f"127.0.0.1:{grpc}", url, f"127.0.0.1:{metrics}", process.pid)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=90) == 0, log.read_text()[-5000:]
+    try:
+        until(lambda: is_ready(url) or process.poll() is not None, log.read_text)
+        assert process.poll() is None, f"the server ended:\n{log.read_text()[-5000:]}"
+        yield Server(f"127.0.0.1:{grpc}", url, f"127.0.0.1:{metrics}", process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=PATIENCE_S) == 0, log.read_text()[-5000:]
+    finally:
+        process.kill()
 
 
 @pytest.fixture(scope="session")

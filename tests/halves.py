@@ -12,6 +12,9 @@ import os
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
+
+from build_scripts import processes
 
 # Whoever uses the fixture `server`.
 SHARED = (
@@ -31,14 +34,33 @@ SHARED = (
     "tests/client/test_live_llm.py",
     "tests/docker/test_proxy.py",
 )
-# The last one leaves a dead server and looks what becomes of it: not while that of all starts.
+# Whoever starts another Triton. The last one leaves a dead server and looks what becomes of it: not
+# while that of all starts.
 OWN = (
     "tests/test_readme.py",
     "tests/test_rehearsal.py",
     "tests/test_restarts.py",
+    "tests/build_scripts/test_survival.py",
+    "tests/build_scripts/server/monitoring/test_health.py",
+    "tests/build_scripts/server/test_supervisor.py",
+    "tests/build_scripts/server/test_warmup.py",
+    "tests/build_scripts/commands/test_measure.py",
     "tests/build_scripts/server/test_lifecycle.py",
 )
-ORDER = {file: index for index, file in enumerate((*SHARED, *OWN))}
+# Of the rest, what takes longest, which is whole models: begun first, so that both end together.
+LONG = (
+    "tests/onecard/recognition/test_recognizer.py",
+    "tests/onecard/guides/test_versions.py",
+    "tests/onecard/detection/test_segmentation.py",
+    "tests/backends/test_llm_loop.py",
+    "tests/onecard/diarization/test_diarizer.py",
+    "tests/onecard/diarization/test_local_pipeline.py",
+    "tests/backends/test_whisper_engine.py",
+    "tests/onecard/alignment/test_documents.py",
+)
+ORDER = {file: index for index, file in enumerate((*SHARED, *OWN, *LONG))}
+# Every fixture that starts a Triton asks for this one, and so does whoever starts one in a test.
+TRITON = "installed_triton"
 # Of all but the server of all, which has to answer in time; as that of its LLM.
 NICE = 10
 
@@ -50,6 +72,38 @@ class Halves(LoadScopeScheduling):
         file = nodeid.partition("::")[0]
         return "shared" if file in SHARED else "own" if file in OWN else file
 
+    def remove_node(self, node: WorkerController) -> str | None:
+        """A worker that dies ends the run: the other one ends its test and the next."""
+        crashed: str | None = super().remove_node(node)
+        if crashed:
+            self.workqueue.clear()
+            for other in self.nodes:
+                waiting = self._waiting(other)
+                if waiting:
+                    other.send_steal(waiting)
+            _end_started(node)
+        return crashed
+
+    def remove_pending_tests_from_node(self, node: WorkerController, indices: list[int]) -> None:
+        """What a worker has given back is nobody's any more."""
+        for index in indices:
+            name = self.registered_collections[node][index]
+            del self.assigned_work[node][self._split_scope(name)][name]
+
+    def _waiting(self, node: WorkerController) -> list[int]:
+        """The tests in a worker's queue, which are all but the one it runs and the next."""
+        units = self.assigned_work[node].values()
+        names = [name for unit in units for name, is_done in unit.items() if not is_done]
+        position = {name: index for index, name in enumerate(self.registered_collections[node])}
+        return [position[name] for name in names[2:]]
+
+
+def _end_started(node: WorkerController) -> None:
+    """Ends what a dead worker had started, which nobody else would."""
+    by_it = processes.with_variable("PYTEST_XDIST_WORKER", node.gateway.id)
+    in_run = processes.with_variable("PYTEST_XDIST_TESTRUNUID", node.workerinput["testrunuid"])
+    processes.end(sorted({*by_it} & {*in_run}), patience_s=30)
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Halves:
@@ -57,11 +111,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Halves:
     return Halves(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what takes longest."""
+    """First what takes longest; what needs a Triton is marked `server`, and LONG `slow`."""
     for item in items:
-        if "server" in getattr(item, "fixturenames", ()) and _file(item) not in SHARED:
+        file, fixtures = _file(item), getattr(item, "fixturenames", ())
+        if "server" in fixtures and file not in SHARED:
             raise pytest.UsageError(f"{item.nodeid} uses `server`: add its file to halves.SHARED")
+        if TRITON in fixtures and file not in (*SHARED, *OWN):
+            raise pytest.UsageError(f"{item.nodeid} starts a Triton: add its file to halves.OWN")
+        if TRITON in fixtures:
+            item.add_marker("server")
+        if file in LONG:
+            item.add_marker("slow")
     items.sort(key=lambda item: ORDER.get(_file(item), len(ORDER)))
 
 

@@ -22,9 +22,11 @@ from evaluation import recordings
 from evaluation.metrics import word_errors
 from onecard_client import Client, InvalidRequest, OnecardError
 from tests.conftest import is_ready
+from tests.waiting import PATIENCE_S, until
 
 RATE = recordings.RATE
-RECOVERY_TIMEOUT_S = 90
+# What is asked while something is killed: no more work than it takes.
+BRIEF = {"language": "en", "beam_size": 1}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def test_what_the_model_cannot_do_is_said_ahead_of_any_fault_of_the_recording(
     body = {"AUDIO": "no recording", "OPTIONS": json.dumps({**options, "stream": False})}
     if model == "transcribe":
         body["OPTIONS"] = json.dumps(options)
-    answer = requests.post(url, json=body, timeout=60)
+    answer = requests.post(url, json=body, timeout=PATIENCE_S)
     assert answer.status_code == 400, answer.text
     assert says in answer.text
 
@@ -119,7 +121,7 @@ def test_a_bad_request_among_good_ones_fails_alone(client, server):
         "good 3": (clip, {"beam_size": 1}),
     }
     threads = [
-        threading.Thread(target=run, args=(name, audio), kwargs=options)
+        threading.Thread(target=run, args=(name, audio), kwargs=options, daemon=True)
         for name, (audio, options) in calls.items()
     ]
     for thread in threads:
@@ -145,17 +147,14 @@ def test_a_caller_that_goes_away_leaves_the_server_serving(client, server, conve
 
 def in_flight(server) -> float:
     """Requests that wait for or run in any model, from the metrics."""
-    text = requests.get(f"http://{server.metrics_url}/metrics", timeout=5).text
+    text = requests.get(f"http://{server.metrics_url}/metrics", timeout=PATIENCE_S).text
     lines = [x for x in text.splitlines() if x.startswith("nv_inference_pending_request_count{")]
     assert lines
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 
 def test_nothing_waits_when_everybody_was_answered(server):
-    deadline = time.monotonic() + 30
-    while in_flight(server) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert in_flight(server) == 0
+    until(lambda: in_flight(server) == 0, "somebody waits still")
 
 
 PYTHON_MODELS = [
@@ -174,18 +173,21 @@ PYTHON_MODELS = [
 def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, model):
     clip = recordings.jfk().path
     outcomes: list[str | OnecardError] = []
+    has_begun = threading.Event()
 
     def run() -> None:
+        begin = lambda progress: has_begun.set()  # noqa: E731
         try:
             with Client(server.grpc_url) as own:
-                outcomes.append(own.transcribe(clip, timeout_s=RECOVERY_TIMEOUT_S).text)
+                found = own.transcribe(clip, timeout_s=PATIENCE_S, on_progress=begin, **BRIEF)
+                outcomes.append(found.text)
         except OnecardError as error:
             outcomes.append(error)
 
-    threads = [threading.Thread(target=run) for _ in range(3)]
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
-    time.sleep(0.3)
+    assert has_begun.wait(PATIENCE_S)
     server.kill(model)
     for thread in threads:
         thread.join()
@@ -193,12 +195,9 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
     for outcome in outcomes:
         if isinstance(outcome, str):
             assert word_errors(recordings.JFK, outcome).errors == 0
-    deadline = time.monotonic() + RECOVERY_TIMEOUT_S
+    server.until_well()
     outcomes.clear()
-    while not any(isinstance(outcome, str) for outcome in outcomes):
-        assert time.monotonic() < deadline, outcomes[-1]
-        time.sleep(0.5)
-        run()
+    run()
     assert word_errors(recordings.JFK, str(outcomes[-1])).errors == 0
 
 
@@ -206,8 +205,8 @@ SEVERAL = [model.name for model in models.models(resolve("cpu")).values() if mod
 
 
 @pytest.mark.parametrize("is_loaded", [False, True], ids=["idle", "under load"])
-@pytest.mark.parametrize("model", SEVERAL)
-def test_one_dead_process_of_several_is_replaced_once(server, model, is_loaded):
+def test_one_dead_process_of_several_is_replaced_once(server, is_loaded):
+    """One of each model that has several."""
     clip = recordings.jfk().path
     is_over = threading.Event()
     texts: list[str] = []
@@ -215,21 +214,20 @@ def test_one_dead_process_of_several_is_replaced_once(server, model, is_loaded):
     def run() -> None:
         with Client(server.grpc_url) as own:
             while not is_over.is_set():
-                texts.append(own.transcribe(clip, timeout_s=2 * RECOVERY_TIMEOUT_S).text)
+                texts.append(own.transcribe(clip, timeout_s=PATIENCE_S, **BRIEF).text)
 
-    threads = [threading.Thread(target=run) for _ in range(2 * is_loaded)]
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(2 * is_loaded)]
     for thread in threads:
         thread.start()
-    eventually(lambda: not threads or texts)
-    before = server.processes(model)
-    os.kill(before[0], signal.SIGKILL)
-    eventually(lambda: len(server.processes(model)) == len(before))
-    eventually(lambda: not {*before} & {*server.processes(model)})
-    eventually(lambda: is_ready(server.http_url))
-    replaced = server.processes(model)
+    until(lambda: not threads or texts)
+    assert len(SEVERAL) > 1
+    for model in SEVERAL:
+        server.kill_some(model, server.processes(model)[:1])
+    server.until_well()
+    replaced = [server.processes(model) for model in SEVERAL]
     for _ in range(20):  # a second reload would begin at the supervisor's next look
         time.sleep(supervisor.POLL_S)
-        assert server.processes(model) == replaced
+        assert [server.processes(model) for model in SEVERAL] == replaced
         assert is_ready(server.http_url)
     is_over.set()
     for thread in threads:
@@ -241,20 +239,12 @@ def test_one_dead_process_of_several_is_replaced_once(server, model, is_loaded):
 
 def test_a_server_with_a_stopped_process_is_not_ready_and_gets_another(server, client):
     """Triton says 200 all the while; a transcription would wait for ever."""
-    eventually(lambda: server.state()["phase"] == "ready")
     before = server.processes("decode_audio")
     for pid in before:
         os.kill(pid, signal.SIGSTOP)
-    eventually(lambda: server.state()["phase"] == "failing")
+    until(lambda: server.state()["phase"] == "failing")
     assert "`decode_audio`" in server.state()["why"]
-    eventually(lambda: server.state()["phase"] == "ready")
+    until(lambda: server.state()["phase"] == "ready")
     assert not {*before} & {*server.processes("decode_audio")}
-    found = client.transcribe(recordings.jfk().path, timeout_s=RECOVERY_TIMEOUT_S)
+    found = client.transcribe(recordings.jfk().path, timeout_s=PATIENCE_S, **BRIEF)
     assert word_errors(recordings.JFK, found.text).errors == 0
-
-
-def eventually(holds) -> None:
-    deadline = time.monotonic() + 2 * RECOVERY_TIMEOUT_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)

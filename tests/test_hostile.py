@@ -24,8 +24,8 @@ from onecard.errors import MAX_MESSAGE_LETTERS
 from onecard.options.transcribe import StreamOptions, TranscribeOptions
 from onecard.triage.mail import FIELDS
 from onecard.triage.options import TriageOptions
+from tests.waiting import PATIENCE_S, until
 
-TIMEOUT_S = 60
 SILENCE = recordings.wav(np.zeros(8000, np.int16))
 MESSAGES = '[{"role": "user", "content": "Hi"}]'
 EMAILS = '[{"id": "1", "subject": "Lunch?", "body": "Friday?"}]'
@@ -161,11 +161,11 @@ def outcome(stub, model: Model, changed: dict[str, bytes], request_id="", **para
         request.raw_input_contents.append(len(data).to_bytes(4, "little") + data)
     if model.is_unary:
         try:
-            stub.ModelInfer(request, timeout=TIMEOUT_S)
+            stub.ModelInfer(request, timeout=PATIENCE_S)
         except grpc.RpcError as error:
             return f"{error.code().name}: {error.details()}"
         return ""
-    call = stub.ModelStreamInfer(iter([request]), timeout=TIMEOUT_S)
+    call = stub.ModelStreamInfer(iter([request]), timeout=PATIENCE_S)
     for response in call:
         if response.error_message:
             return response.error_message
@@ -180,7 +180,7 @@ def verify(stub, model: Model, changed: dict[str, bytes], **parameters) -> str:
     """The outcome, which is no fault of the server's."""
     started = time.monotonic()
     said = outcome(stub, model, changed, **parameters)
-    while "which is the limit; try again" in said and time.monotonic() < started + TIMEOUT_S:
+    while "which is the limit; try again" in said and time.monotonic() < started + PATIENCE_S:
         said = outcome(stub, model, changed, **parameters)  # those who left are not gone yet
     assert "internal error" not in said
     assert "DEADLINE" not in said
@@ -242,18 +242,15 @@ def test_bytes_that_are_no_text_are_refused(stub, model):
 def test_the_server_is_well_and_nobody_waits(server, stub):
     for model in MODELS:
         url = f"http://{server.http_url}/v2/models/{model.name}/ready"
-        assert requests.get(url, timeout=10).status_code == 200
-    deadline = time.monotonic() + TIMEOUT_S
-    while waiting := pending(server):
-        assert time.monotonic() < deadline, waiting
-        time.sleep(0.2)
+        assert requests.get(url, timeout=PATIENCE_S).status_code == 200
+    until(lambda: not pending(server), lambda: pending(server))
     for model in MODELS:
         assert outcome(stub, model, {}) == ""
 
 
 def pending(server) -> list[str]:
     """Models with requests that wait or run."""
-    text = requests.get(f"http://{server.metrics_url}/metrics", timeout=10).text
+    text = requests.get(f"http://{server.metrics_url}/metrics", timeout=PATIENCE_S).text
     lines = [x for x in text.splitlines() if x.startswith("nv_inference_pending_request_count{")]
     assert lines
     return [line for line in lines if not line.endswith(" 0")]

@@ -15,7 +15,8 @@ import pytest
 import requests
 import tritonclient.grpc as triton
 
-TIMEOUT_S = 120
+from tests.waiting import PATIENCE_S
+
 MESSAGES = '[{"role": "user", "content": "Hi"}]'
 EMAILS = '[{"id": "1", "subject": "Lunch?", "body": "Friday?"}]'
 SILENCE = "\0" * 16_000  # half a second of raw PCM
@@ -31,7 +32,7 @@ CALLS = [
 def post(server: Any, path: str, **body: Any) -> tuple[int, list[dict[str, Any]], str]:
     """The status, the events, and the whole text."""
     url = f"http://{server.http_url}/v2/models/{path}"
-    answer = requests.post(url, json=body, timeout=TIMEOUT_S)
+    answer = requests.post(url, json=body, timeout=PATIENCE_S)
     lines = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
     found = [json.loads(line) for line in lines]
     return answer.status_code, [json.loads(x["EVENT"]) for x in found if "EVENT" in x], answer.text
@@ -63,7 +64,7 @@ def _streamed(client: Any, request: dict[str, Any]) -> Any:
     client.async_stream_infer(enable_empty_final_response=True, **request)
     is_final = False
     while not is_final:
-        result, error = answers.get(timeout=TIMEOUT_S)
+        result, error = answers.get(timeout=PATIENCE_S)
         yield result, error
         parameters = result.get_response().parameters if result is not None else {}
         is_final = error is not None or parameters["triton_final_response"].bool_param

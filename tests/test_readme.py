@@ -10,19 +10,31 @@ from pathlib import Path
 import pytest
 
 from build_scripts.server.temporary import free_ports
+from tests.build_scripts.serving import needs_triton
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SHELL = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+# Blocks that start a server share one: each line of theirs runs, between one start and one stop.
+START, STOP = "make serve DETACH=1\nmake wait\n", "make stop\n"
 # It is what runs this test.
 RECURSION = "make test\n"
 # How the make that runs this test hands its own variables to the makes below it.
 HANDED_DOWN = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS", "NAMES"}
 
 
-@pytest.mark.timeout(600)  # beside tests that need both cores
-@pytest.mark.parametrize("code", [code for code in SHELL if code != RECURSION])
+def scripts() -> list[str]:
+    """What the blocks say, as few scripts as do."""
+    serving = [code for code in SHELL if code.startswith(START) and code.endswith(STOP)]
+    asked = [code.removeprefix(START).removesuffix(STOP) for code in serving]
+    others = [code for code in SHELL if code not in (*serving, RECURSION)]
+    return [*others, "".join([START, *asked, STOP])]
+
+
+@needs_triton
+@pytest.mark.parametrize("code", scripts())
 def test_commands_run(code):
     http, grpc, metrics = free_ports(3)
     ports = {"HTTP_PORT": http, "GRPC_PORT": grpc, "METRICS_PORT": metrics}
@@ -33,7 +45,7 @@ def test_commands_run(code):
     }
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", code],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=570,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     if "make demo" in code:

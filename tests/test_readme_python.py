@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 README = (Path(__file__).parent.parent / "README.md").read_text()
 PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
@@ -20,7 +22,7 @@ def test_python_runs(code, server, conversation, tmp_path):
     assert "localhost:8001" in code
     ran = subprocess.run(
         [sys.executable, "-c", code.replace("localhost:8001", server.grpc_url)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert "SPEAKER_01: " in ran.stdout

@@ -25,7 +25,7 @@ from build_scripts.server.door.order import owner_headers
 from onecard.contract import pipeline
 from onecard.networks import devices
 from onecard_client import Client, InvalidRequest
-from tests.build_scripts.serving import Serving, needs_triton
+from tests.build_scripts.serving import Serving
 from tests.onecard.alignment.test_ctc import make_model
 
 PLAN = "rtx3090"
@@ -33,10 +33,7 @@ ENGINES = paths.ENGINES.with_name(PLAN)
 RECORDING = paths.SAMPLES / "conversation" / "sample.wav"
 LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
 
-pytestmark = [
-    needs_triton,
-    pytest.mark.skipif(ENGINES.exists(), reason="this machine has engines of its own"),
-]
+pytestmark = pytest.mark.skipif(ENGINES.exists(), reason="this machine has engines of its own")
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +54,11 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def served(engines: Path) -> Iterator[Serving]:
+def served(engines: Path, installed_triton: None) -> Iterator[Serving]:
     one = Serving(paths.MODEL_REPOSITORY, PLAN=PLAN, **{devices.OVERRIDE: "cpu"})
     one.output = engines / "output"
     try:
-        one.start(patience_s=280)  # its models load one after the other
+        one.start()
         yield one
     finally:
         status = one.terminate()

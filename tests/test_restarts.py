@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -15,13 +14,13 @@ from build_scripts import paths
 from build_scripts.plans import topology
 from build_scripts.server.temporary import free_ports
 from onecard_client import Client, OnecardError
-from tests import conftest
-
-RECOVERY_TIMEOUT_S = 90
+from tests import chat_calls, conftest
+from tests.build_scripts.serving import needs_triton
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
-def spare_server(tmp_path_factory):
+def spare_server(installed_triton, tmp_path_factory):
     """For what makes Triton start again, which nobody else's test should wait for.
     It has the models of text alone, which know nothing of the others and start in no time."""
     directory = tmp_path_factory.mktemp("spare")
@@ -46,30 +45,30 @@ def test_a_killed_language_model_leaves_nobody_waiting_and_comes_back(spare_serv
             outcomes.append(error)
 
     def chat(own: Client) -> object:
-        return "".join(own.chat("Hello", timeout_s=RECOVERY_TIMEOUT_S, **asked))
+        return "".join(own.chat("Hello", timeout_s=PATIENCE_S, **asked))
 
     def triage(own: Client) -> object:
         mails = [{"id": str(number), "body": "Lunch on Friday?"} for number in range(4)]
-        return list(own.triage(mails, timeout_s=RECOVERY_TIMEOUT_S))
+        return list(own.triage(mails, timeout_s=PATIENCE_S))
 
-    threads = [threading.Thread(target=run, args=(work,)) for work in (chat, triage, chat)]
+    threads = [
+        threading.Thread(target=run, args=(work,), daemon=True) for work in (chat, triage, chat)
+    ]
     for thread in threads:
         thread.start()
-    time.sleep(0.5)
+    chat_calls.until_busy(server)
     server.kill(model)
     for thread in threads:
         thread.join()
     assert len(outcomes) == 3
-    deadline = time.monotonic() + RECOVERY_TIMEOUT_S
+    server.until_well()
     asked = {"max_tokens": 5}
     for work in (chat, triage):
-        outcomes.clear()
-        while not any(isinstance(outcome, str | list) for outcome in outcomes):
-            assert time.monotonic() < deadline, outcomes
-            time.sleep(0.5)
-            run(work)
+        run(work)
+        assert isinstance(outcomes.pop(), str | list)
 
 
+@needs_triton
 @pytest.mark.parametrize("damage", ["missing", "changed"])
 def test_a_damaged_model_file_keeps_the_server_from_starting(tmp_path, damage):
     """The checksum is verified when the model loads, and the message says what to do."""
@@ -88,7 +87,7 @@ def test_a_damaged_model_file_keeps_the_server_from_starting(tmp_path, damage):
     ran = subprocess.run(
         [sys.executable, "-m", "build_scripts", "serve", "--repository", tmp_path / "models"]
         + [str(port) for port in ports],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert ran.returncode != 0
     said = ran.stdout + ran.stderr

@@ -8,7 +8,6 @@ memory, anybody registers it, and a tensor that lies there comes back (CVE-2025-
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -26,8 +25,9 @@ from build_scripts import paths
 from build_scripts.server import settings
 from build_scripts.server.door import rules
 from build_scripts.server.door.order import FILE, Order
+from onecard.contract import pipeline
+from tests.waiting import PATIENCE_S, until
 
-TIMEOUT_S = 30
 SHM = Path("/dev/shm")
 
 
@@ -51,7 +51,7 @@ def regions(run: Path) -> list[Path]:
 def asked(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> int:
     request = urllib.request.Request(f"http://{url}", body, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
             return int(reply.status)
     except urllib.error.HTTPError as refusal:
         with refusal:
@@ -104,7 +104,7 @@ def test_triton_itself_answers_nobody_without_the_secret(order: Order) -> None:
     for path in ("/v2", "/v2/health/ready", "/v2/models/chat", "/v2/models/stats", "/v2/logging",
                  "/v2/models/chat/config", "/v2/systemsharedmemory/status"):  # fmt: skip
         assert asked(http + path) == 403, path
-        assert asked(http + path, **{rules.HEADER: order.secret}) == 200, path
+        assert asked(http + path, **{pipeline.OWNER_HEADER: order.secret}) == 200, path
     assert asked(http + "/v2/models/chat/generate_stream", "POST", b"{}") == 403
     empty = service_pb2.ModelInferRequest(model_name="llm")
     with grpc.insecure_channel(f"127.0.0.1:{order.inner_grpc_port}") as channel:
@@ -126,7 +126,7 @@ def test_steps_and_engines_are_not_a_caller_s(server: Any, model: str) -> None:
     with grpc.insecure_channel(server.grpc_url) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         assert code(lambda: stub.ModelInfer(request)) is grpc.StatusCode.PERMISSION_DENIED
-        stream = stub.ModelStreamInfer(iter([request]), timeout=TIMEOUT_S)
+        stream = stub.ModelStreamInfer(iter([request]), timeout=PATIENCE_S)
         assert code(lambda: next(stream)) is grpc.StatusCode.PERMISSION_DENIED
     assert asked(f"{server.http_url}/v2/models/{model}/infer", "POST", b"{}") == 403
 
@@ -157,19 +157,14 @@ def test_what_came_is_not_sent_back(
 
 def test_the_secret_is_not_in_a_command_line(server: Any, order: Order) -> None:
     """Which every user of the machine can read."""
-    deadline = time.monotonic() + TIMEOUT_S
     path = Path(f"/proc/{server.triton_pid()}/cmdline")
-    while order.secret.encode() in path.read_bytes():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert f"{rules.HEADER}=xxx".encode() in path.read_bytes()
+    until(lambda: order.secret.encode() not in path.read_bytes())
+    assert f"{pipeline.OWNER_HEADER}=xxx".encode() in path.read_bytes()
 
 
 def test_nobody_else_can_read_what_it_keeps(run: Path, regions: list[Path]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while any(path.exists() and path.stat().st_mode & 0o077 for path in regions):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    is_open = lambda path: path.exists() and path.stat().st_mode & 0o077  # noqa: E731
+    until(lambda: not any(map(is_open, regions)))
     log = paths.LOG / f"server-{run.name}.log"
     for path in (run / FILE, run / "server.json", log):
         assert path.stat().st_mode & 0o077 == 0, path

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
-import time
-import urllib.request
+from functools import partial
 from pathlib import Path
 
 import jsonschema
@@ -14,6 +12,8 @@ import pytest
 
 from onecard_client import Client, InvalidRequest
 from onecard_client._mailbox import sources
+from tests.chat_calls import metrics
+from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "verdict.schema.json").read_text())
@@ -35,7 +35,7 @@ def mails():
 
 def judged(client, emails, **options):
     """Verdicts by id, and the summary."""
-    stream = client.triage(emails, timeout_s=200, **options)
+    stream = client.triage(emails, timeout_s=PATIENCE_S, **options)
     verdicts = list(stream)
     for verdict in verdicts:
         jsonschema.validate(verdict.to_dict(), SCHEMA)
@@ -119,7 +119,10 @@ def test_triage_waits_while_somebody_speaks_and_still_finishes(client, server, m
 
     speaker = threading.Thread(target=transcribe)
     stream = client.triage(
-        mails[:6], seed=1, timeout_s=200, on_progress=lambda one: states.append(one.waiting_for)
+        mails[:6],
+        seed=1,
+        timeout_s=PATIENCE_S,
+        on_progress=lambda one: states.append(one.waiting_for),
     )
     verdicts = [next(stream)]
     speaker.start()
@@ -132,15 +135,13 @@ def test_triage_waits_while_somebody_speaks_and_still_finishes(client, server, m
 
 
 def test_closing_the_stream_frees_the_engine(client, server, mails):
-    stream = client.triage(mails, timeout_s=200)
+    """Long before what it was asked is done."""
+    emails = [{"id": f"{mail.id}-{n}", "body": mail.body} for mail in mails for n in range(10)]
+    active = partial(metrics, server, "nv_trt_llm_request_metrics", 'request_type="active"')
+    answered = partial(metrics, server, "nv_inference_request_success", 'model="llm"')
+    before = answered()
+    stream = client.triage(emails, mails_per_call=1, timeout_s=PATIENCE_S)
     next(stream)
     stream.close()
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with urllib.request.urlopen(f"http://{server.metrics_url}/metrics", timeout=10) as reply:
-            text = reply.read().decode()
-        found = re.search(r'nv_trt_llm_request_metrics{.*request_type="active".*} (\S+)', text)
-        if float(found[1]) == 0:
-            return
-        time.sleep(0.05)
-    pytest.fail("the engine still works for nobody")
+    until(lambda: active() == 0, "the engine still works for nobody")
+    assert answered() - before < len(emails) / 2

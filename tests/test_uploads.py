@@ -11,6 +11,7 @@ import io
 import json
 import os
 import signal
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -30,8 +31,8 @@ from onecard_client import AsyncClient, Client
 from onecard_client._transport import wire
 from tests.plans import max_streams
 from tests.spools import open_spools
+from tests.waiting import PATIENCE_S, until
 
-NOTICE_TIMEOUT_S = 20
 MAX_STREAMS = max_streams("transcribe_stream")
 
 
@@ -70,10 +71,7 @@ def spools(server) -> list[str]:
 
 
 def wait_for_no_spool(server) -> None:
-    deadline = time.monotonic() + NOTICE_TIMEOUT_S
-    while spools(server):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not spools(server), lambda: spools(server))
 
 
 def last_error(stub, requests) -> str:
@@ -118,7 +116,7 @@ def test_a_recording_in_pieces_is_told_as_the_ensemble_tells_it_whole(server, co
     inputs[0].set_data_from_numpy(np.array([[content]], object))
     inputs[1].set_data_from_numpy(np.array([[b'{"language": "en"}']], object))
     with triton.InferenceServerClient(server.grpc_url) as client:
-        answer = client.infer("transcribe", inputs, client_timeout=120)
+        answer = client.infer("transcribe", inputs, client_timeout=PATIENCE_S)
     whole = json.loads(answer.as_numpy("RESULT")[0, 0])
     with Client(server.grpc_url) as client:
         in_pieces = client.transcribe(content, language="en").to_dict()
@@ -133,17 +131,17 @@ def test_who_hangs_up_in_the_middle_leaves_nothing(server, stub, large):
     first, _ = parts(large)
     wait_for_no_spool(server)
 
+    is_noticed = threading.Event()
+
     def half():
         yield first
-        time.sleep(NOTICE_TIMEOUT_S)
+        is_noticed.wait(PATIENCE_S)
 
     call = stub.ModelStreamInfer(half())
-    deadline = time.monotonic() + NOTICE_TIMEOUT_S
-    while not spools(server):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: spools(server))
     call.cancel()
     wait_for_no_spool(server)
+    is_noticed.set()
 
 
 def silence(duration_s: int) -> bytes:
@@ -181,24 +179,16 @@ def test_who_hangs_up_while_it_is_decoded_ends_that_and_leaves_nothing(server, s
     wait_for_no_spool(server)
     request = wire._request(wire.TRANSCRIBE, silence(5 * 3600), b"{}", "r-1")
     call = stub.ModelStreamInfer(iter([request]))
-    deadline = time.monotonic() + NOTICE_TIMEOUT_S
-    while not decoding(server):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: decoding(server))
     call.cancel()
-    while decoding(server):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: not decoding(server))
     wait_for_no_spool(server)
 
 
 def test_a_killed_decoder_costs_its_own_recording_alone(server, stub, conversation):
     request = wire._request(wire.TRANSCRIBE, silence(5 * 3600), b"{}", "r-1")
     answers = stub.ModelStreamInfer(iter([request]))
-    deadline = time.monotonic() + NOTICE_TIMEOUT_S
-    while not (found := decoding(server)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    found = until(lambda: decoding(server))
     os.kill(found[0], signal.SIGKILL)
     said = [answer.error_message for answer in answers][-1]
     assert said.startswith("UNAVAILABLE: the process that decoded AUDIO was killed")

@@ -17,6 +17,7 @@ TYPED = (
     "backends/tensorrtllm/tensorrtllm_cpu",
     "bench",
     "evaluation",
+    "tests",
 )
 # Every one of these is called model.py, so each is looked at by itself.
 MODELS = ("backends/*/model.py", "model_repository/*/1/model.py")

@@ -14,6 +14,7 @@ import sys
 from typing import Any, BinaryIO
 
 GRAMMAR_OF_SCHEMA = "grammar of a json_schema"  # a kind of request that compiles nothing
+NO_MEMORY = "std::bad_alloc"  # the text of a RuntimeError where xgrammar's C++ had caught it
 STACK_BYTES = 64 * 2**20  # of each thread; a server may allow a gigabyte
 
 
@@ -38,6 +39,13 @@ def _answer(library: Any, request: dict[str, Any]) -> tuple[dict[str, Any], byte
     return {"bytes": size}, data
 
 
+def _refusal(reason: str) -> dict[str, Any]:
+    """What is answered for an error of xgrammar that is no MemoryError, but may be of memory."""
+    if NO_MEMORY in reason:
+        return {"memory": True}
+    return {"refused": reason.splitlines()[0]}
+
+
 def _serve(library: Any, incoming: BinaryIO, outgoing: BinaryIO) -> None:
     for line in incoming:
         request = json.loads(line)
@@ -47,8 +55,7 @@ def _serve(library: Any, incoming: BinaryIO, outgoing: BinaryIO) -> None:
         except MemoryError:
             answer, data = {"memory": True}, b""
         except Exception as error:  # xgrammar raises RuntimeError, ValueError and its own kinds
-            reason = str(error).strip().splitlines()
-            answer, data = {"refused": reason[0] if reason else repr(error)}, b""
+            answer, data = _refusal(str(error).strip() or repr(error)), b""
         signal.alarm(0)
         outgoing.write(json.dumps({**answer, "length": len(data)}).encode() + b"\n" + data)
         outgoing.flush()

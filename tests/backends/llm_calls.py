@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from onecard.contract import trtllm
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "engines" / "cpu" / "llm"
@@ -106,7 +107,7 @@ class Receiver:
         return self.is_gone
 
     def wait(self) -> Receiver:
-        assert self.ended.wait(120), "no final response"
+        assert self.ended.wait(PATIENCE_S), "no final response"
         return self
 
     @property

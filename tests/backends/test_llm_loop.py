@@ -25,6 +25,7 @@ from tensorrtllm_cpu.llm.metrics import (
 from tensorrtllm_cpu.llm.service import LlmService
 
 from onecard.guides.workshop import Limits
+from tests.waiting import PATIENCE_S, until
 
 LONG = 1500
 
@@ -75,12 +76,8 @@ class Engine:
         return self.service._loop.load()
 
     def is_idle(self):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if self.load().num_running == self.load().num_waiting == 0:
-                return self.load().num_used_blocks == 0
-            time.sleep(0.005)
-        return False
+        until(lambda: self.load().num_running == self.load().num_waiting == 0)
+        return self.load().num_used_blocks == 0
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +197,7 @@ def test_those_that_come_together_are_read_in_one_step(engine, monkeypatch):
 
 def test_a_short_request_overtakes_a_long_one_that_runs(engine):
     long = engine.start(num_tokens=LONG, end_id=None, streaming=True)
-    long.began.wait(30)
+    long.began.wait(PATIENCE_S)
     short = engine.run(num_tokens=5)
     assert len(short.ids) == 5
     assert not long.ended.is_set()
@@ -210,7 +207,7 @@ def test_a_short_request_overtakes_a_long_one_that_runs(engine):
 
 def test_a_long_prompt_does_not_hold_up_who_generates(engine):
     talker = engine.start(num_tokens=LONG, end_id=None, streaming=True)
-    talker.began.wait(30)
+    talker.began.wait(PATIENCE_S)
     prompt = np.random.default_rng(0).integers(100, 40_000, 1800).tolist()
     reader = engine.start(prompt, 1)
     before = len(talker.responses)
@@ -224,7 +221,7 @@ def test_a_long_prompt_does_not_hold_up_who_generates(engine):
 def test_admission_reserves_prompt_and_output_and_keeps_the_order(small):
     """320 tokens of cache are 10 blocks of 32: 16 + 240 take 8, 16 + 100 four, 16 + 10 one."""
     first = small.start(num_tokens=240, end_id=None, streaming=True)
-    first.began.wait(30)
+    first.began.wait(PATIENCE_S)
     assert small.load().num_used_blocks == 8
     second = small.start(num_tokens=100, end_id=None, streaming=True)  # does not fit beside it
     third = small.start(num_tokens=10, end_id=None)
@@ -245,9 +242,9 @@ def test_a_small_request_does_not_overtake_a_large_one_that_waits_for_room(engin
             receivers[name] = engines.start(num_tokens=num_tokens, end_id=None, streaming=True)
         for name, receiver in receivers.items():
             threading.Thread(
-                target=lambda r=receiver, n=name: (r.began.wait(60), order.put(n))
+                target=lambda r=receiver, n=name: (r.began.wait(PATIENCE_S), order.put(n))
             ).start()
-        assert order.get(timeout=60) == "first"
+        assert order.get(timeout=PATIENCE_S) == "first"
         receivers["small"].wait()
         assert receivers["first"].ended.is_set()
         assert receivers["large"].began.is_set()
@@ -258,7 +255,7 @@ def test_a_small_request_does_not_overtake_a_large_one_that_waits_for_room(engin
 def test_a_full_queue_refuses_with_nvidias_message(small):
     running = [small.start(num_tokens=100, end_id=None, streaming=True) for _ in range(2)]
     for one in running:
-        one.began.wait(30)
+        one.began.wait(PATIENCE_S)
     waiting = small.start(num_tokens=10)
     refused = small.run(num_tokens=10)
     text = "Maximum queue size of 1 has been reached, please try again later"
@@ -283,7 +280,7 @@ def test_output_beyond_the_window_is_clamped_as_nvidias_and_logged(small):
 def test_cancelling_frees_the_cache_for_others(small, by):
     """The cache is full and nothing else fits: what is computed next shows that it was freed."""
     running = small.start(num_tokens=300, end_id=None, streaming=True, request_id="9")
-    running.began.wait(30)
+    running.began.wait(PATIENCE_S)
     assert small.load().num_used_blocks == 10
     waiting = small.start(num_tokens=290, end_id=None, streaming=True)
     num_before = len(running.ids)
@@ -402,7 +399,7 @@ def test_a_guide_that_takes_long_to_compile_holds_nobody_up(engine, monkeypatch)
     compile_guide = engine.service._guides.compile
 
     def slowly(text, check):
-        assert is_compiled.wait(60)
+        assert is_compiled.wait(PATIENCE_S)
         return compile_guide(text, check)
 
     monkeypatch.setattr(engine.service._guides, "compile", slowly)
@@ -509,12 +506,9 @@ def test_token_counts_and_prompt_are_given_on_request(engine):
 
 def test_metrics_tell_the_load_under_nvidias_names(small):
     running = small.start(num_tokens=250, end_id=None, streaming=True)
-    running.began.wait(30)
+    running.began.wait(PATIENCE_S)
     values = small.board.values
-    deadline = time.monotonic() + 60
-    while values.get((KV_CACHE, "used")) != 9 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert values[KV_CACHE, "used"] == 9  # 16 + 250 tokens in blocks of 32
+    until(lambda: values.get((KV_CACHE, "used")) == 9)  # 16 + 250 tokens in blocks of 32
     assert values[KV_CACHE, "max"] == 10
     assert values[KV_CACHE, "free"] == 1
     assert values[KV_CACHE, "tokens_per"] == 32
@@ -523,9 +517,7 @@ def test_metrics_tell_the_load_under_nvidias_names(small):
     assert values[KV_BYTES, "used"] == 9 * 32 * 23_040
     running.is_gone = True
     running.wait()
-    while values[KV_CACHE, "used"] != 0 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert values[KV_CACHE, "used"] == 0
+    until(lambda: values[KV_CACHE, "used"] == 0)
     assert values[REQUESTS, "active"] == 0
     assert values[INPUT_LENGTHS, "total_input_tokens"] == [len(PROMPT)]
     assert values[OUTPUT_LENGTHS, "total_output_tokens"] == [len(running.ids)]
@@ -534,7 +526,7 @@ def test_metrics_tell_the_load_under_nvidias_names(small):
 def test_closing_ends_what_runs():
     one = Engine()
     running = one.start(num_tokens=LONG, end_id=None, streaming=True)
-    running.began.wait(30)
+    running.began.wait(PATIENCE_S)
     one.service.close()
     assert running.ended.is_set()
 

@@ -3,7 +3,6 @@
 import queue
 import re
 import threading
-import time
 import urllib.request
 from collections import Counter
 
@@ -12,6 +11,9 @@ import pytest
 import tritonclient.grpc as triton
 from llm_calls import DTYPES, OUTPUTS, PROMPT, tensors
 from tritonclient.utils import InferenceServerException
+
+from tests.chat_calls import steps
+from tests.waiting import PATIENCE_S, until
 
 MODEL = "llm"
 LONG = 4000  # tokens that nobody waits for
@@ -49,7 +51,7 @@ class Stream:
 
     def next(self):
         """Token ids of the next response (None: it has none), and whether it is the last."""
-        result, error = self.answers.get(timeout=60)
+        result, error = self.answers.get(timeout=PATIENCE_S)
         if error is not None:
             raise error
         ids = result.as_numpy("output_ids")
@@ -88,10 +90,15 @@ def joined(pieces):
     return [token for piece in pieces for token in piece]
 
 
+def page(server):
+    url = f"http://{server.metrics_url}/metrics"
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as reply:
+        return reply.read().decode()
+
+
 def metrics(server, family):
     """Last label's value -> the metric, of the model's metrics in `family`."""
-    with urllib.request.urlopen(f"http://{server.metrics_url}/metrics", timeout=10) as reply:
-        text = reply.read().decode()
+    text = page(server)
     found = {}
     for labels, value in re.findall(rf"^{family}{{(.*?)}} (\S+)$", text, re.M):
         pairs = dict(re.findall(r'(\w+)="(.*?)"', labels))
@@ -102,23 +109,9 @@ def metrics(server, family):
     return found
 
 
-def become(server, family, kind, wanted, within_s=20):
-    """Seconds until the metric has the value."""
-    started = time.monotonic()
-    while metrics(server, family)[kind] != wanted:
-        assert time.monotonic() - started < within_s, metrics(server, family)
-        time.sleep(0.01)
-    return time.monotonic() - started
-
-
-def stand_still(server, within_s=20):
-    """The engine computes nothing for longer than the metrics' period; `LONG` takes more time."""
-    started = time.monotonic()
-    before, steps = -1.0, metrics(server, "nv_trt_llm_general_metrics")["iteration_counter"]
-    while steps != before:
-        assert time.monotonic() - started < within_s, steps
-        time.sleep(0.5)
-        before, steps = steps, metrics(server, "nv_trt_llm_general_metrics")["iteration_counter"]
+def become(server, family, kind, wanted):
+    """Wait until the metric has the value."""
+    until(lambda: metrics(server, family)[kind] == wanted, lambda: metrics(server, family))
 
 
 def test_streams_carry_new_tokens_and_a_final_flag(stream):
@@ -149,6 +142,7 @@ def test_stop_ends_a_request_of_another_connection(server, stream):
 @pytest.mark.parametrize("by", ["drop", "deadline"])
 def test_a_caller_who_goes_frees_the_cache(server, stream, by):
     """The iterations show that nothing more was computed for the one that left."""
+    before = steps(server)
     running = stream(timeout_s=3 if by == "deadline" else None)
     running.start(num_tokens=LONG, end_id=None, streaming=True)
     running.next()
@@ -157,8 +151,10 @@ def test_a_caller_who_goes_frees_the_cache(server, stream, by):
         running.drop()
     become(server, "nv_trt_llm_kv_cache_block_metrics", "used", 0)
     become(server, "nv_trt_llm_request_metrics", "active", 0)
-    stand_still(server)
+    after = steps(server)
+    assert after - before < LONG
     assert len(joined(stream().run(num_tokens=5, end_id=None))) == 5
+    assert steps(server) < after + 20
 
 
 def test_more_requests_than_places_all_get_their_answer(server, stream):
@@ -220,18 +216,13 @@ def test_the_cap_and_the_bytes_of_a_token_are_metrics(server):
 
 def test_lengths_of_finished_requests_are_histograms(server, stream):
     def buckets():
-        with urllib.request.urlopen(f"http://{server.metrics_url}/metrics", timeout=10) as reply:
-            text = reply.read().decode()
-        found = re.findall(r"^nv_llm_output_token_len_bucket{(.*?)} (\S+)$", text, re.M)
+        found = re.findall(r"^nv_llm_output_token_len_bucket{(.*?)} (\S+)$", page(server), re.M)
         return {dict(re.findall(r'(\w+)="(.*?)"', labels))["le"]: float(n) for labels, n in found}
 
     def counted_more_than(count):
         """The buckets once a request is counted, which it is after its response was sent."""
-        started = time.monotonic()
-        while (found := buckets()).get("+Inf", 0.0) <= count:
-            assert time.monotonic() - started < 20, found
-            time.sleep(0.05)
-        return found
+        until(lambda: buckets().get("+Inf", 0.0) > count, buckets)
+        return buckets()
 
     count = buckets().get("+Inf", 0.0)
     stream().run(num_tokens=20, end_id=None)

@@ -11,6 +11,7 @@ import whisper_calls as calls
 from tritonclient.utils import InferenceServerException
 
 from onecard.contract import trtllm
+from tests.waiting import PATIENCE_S
 
 MODEL = "whisper"
 SEEDED = {"runtime_top_p": 1.0, "temperature": 1.0}
@@ -34,7 +35,7 @@ def infer(client, features, outputs=calls.OUTPUTS, request_id="", **more):
         calls.infer_inputs(calls.tensors(features, **more)),
         outputs=calls.infer_outputs(outputs),
         request_id=request_id,
-        client_timeout=120,
+        client_timeout=PATIENCE_S,
     )
     arrays = {name: found.as_numpy(name) for name in outputs}
     return {name: None if array is None else array[0] for name, array in arrays.items()}
@@ -64,7 +65,7 @@ class Burst:
         """Tokens of the best beam, or the error, for each request."""
         found = {}
         for _ in self.handles:
-            index, result, error = self.answers.get(timeout=120)
+            index, result, error = self.answers.get(timeout=PATIENCE_S)
             if error is not None:
                 found[index] = error
                 continue

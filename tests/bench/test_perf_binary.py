@@ -6,6 +6,7 @@ import pytest
 
 from bench.perf import binary
 from build_scripts.errors import MachineError
+from build_scripts.fetch import pip
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from build_scripts.errors import MachineError
     ],
 )
 def test_the_newest_that_runs_is_chosen(
-    glibc: binary.Glibc, machine: str, package: binary.Package
+    glibc: binary.Glibc, machine: str, package: pip.Package
 ) -> None:
     choice = binary.choose(glibc, machine)
     assert choice.package is package

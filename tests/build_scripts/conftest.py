@@ -24,7 +24,7 @@ def repository(tmp_path: Path, gate: Path) -> Path:
 
 
 @pytest.fixture
-def serving(repository: Path) -> Iterator[Serving]:
+def serving(repository: Path, installed_triton: None) -> Iterator[Serving]:
     one = Serving(repository)
     yield one
     if one.process is not None and one.process.poll() is None:

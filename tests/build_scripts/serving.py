@@ -8,21 +8,21 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from build_scripts import paths, processes
 from build_scripts.server import settings
 from build_scripts.server.temporary import free_ports
+from tests.waiting import PATIENCE_S, until
 
-TIMEOUT_S = 120
-INSTALLED = (paths.RUNTIME / "manifest.json").is_file()
-needs_triton = pytest.mark.skipif(not INSTALLED, reason="no Triton here: `make setup`")
+TIMEOUT_S = PATIENCE_S
+eventually = until
+
+# Of a test that starts a Triton in its own body; what a fixture starts says so by itself.
+needs_triton = pytest.mark.usefixtures("installed_triton")
 
 ECHO = """
 import time
@@ -125,7 +125,7 @@ class Serving:
             check=False,
         )
 
-    def start(self, until: str = "ready after", patience_s: float = TIMEOUT_S) -> None:
+    def start(self, until: str = "ready after") -> None:
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "build_scripts", "serve"],
@@ -135,8 +135,8 @@ class Serving:
                 stderr=subprocess.STDOUT,
             )
         process = self.process
-        eventually(lambda: until in self.said() or process.poll() is not None, patience_s)
-        assert until in self.said()
+        eventually(lambda: until in self.said() or process.poll() is not None, self.said)
+        assert until in self.said(), self.said()
 
     def said(self) -> str:
         return self.output.read_text()
@@ -163,7 +163,7 @@ class Serving:
 
     def is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/v2/health/ready", timeout=5) as reply:
+            with urllib.request.urlopen(f"{self.url}/v2/health/ready", timeout=TIMEOUT_S) as reply:
                 return bool(reply.status == 200)
         except OSError:
             return False
@@ -175,10 +175,3 @@ class Serving:
         with urllib.request.urlopen(url, body, timeout=TIMEOUT_S) as reply:
             found: list[float] = json.load(reply)["outputs"][0]["data"]
         return found
-
-
-def eventually(holds: Callable[[], Any], patience_s: float = TIMEOUT_S) -> None:
-    deadline_s = time.monotonic() + patience_s
-    while not holds():
-        assert time.monotonic() < deadline_s, "it did not happen in time"
-        time.sleep(0.05)

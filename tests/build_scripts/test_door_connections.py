@@ -82,23 +82,23 @@ async def answer_ready() -> bool:
 
 def test_a_body_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "PIECE_S", 0.3)
-    head, left = asyncio.run(sent(*free_ports(1), [b"a", b"b"], 1000, 0.01))
+    head, left = asyncio.run(sent(free_ports(1)[0], [b"a", b"b"], 1000, 0.01))
     assert b" 408 " in head
     assert left == 0
 
 
 def test_bodies_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MAX_OPEN_BYTES", 1000)
-    head, left = asyncio.run(sent(*free_ports(1), [bytes(1000)], 1000, 0.0))
+    head, left = asyncio.run(sent(free_ports(1)[0], [bytes(1000)], 1000, 0.0))
     assert b" 200 " in head
     assert left == 0
-    head, left = asyncio.run(sent(*free_ports(1), [bytes(1001)], 1001, 0.0))
+    head, left = asyncio.run(sent(free_ports(1)[0], [bytes(1001)], 1001, 0.0))
     assert b" 503 " in head
     assert left == 0
 
 
 def test_one_that_asks_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "FIRST_REQUEST_S", 0.2)
-    ended, again = asyncio.run(compare(*free_ports(1)))
+    ended, again = asyncio.run(compare(free_ports(1)[0]))
     assert ended == b""
     assert again.endswith(b"here")

@@ -31,10 +31,10 @@ from onecard_client._errors import CallContext
 from onecard_client._transport import wire
 from onecard_client.writers import ALL_FORMATS, WRITERS
 from tests.plans import max_streams
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 PHRASE = "ask not what your country can do for you"
-TIMEOUT_S = 240
 # A file with this much in it is beyond every default limit of gRPC and of HTTP servers.
 LARGE_BYTES = 70_000_000
 # More than any plan lets run at once.
@@ -206,7 +206,7 @@ def test_command_writes_every_format(server: Any, speech: Path, tmp_path: Path) 
     folder = tmp_path / "out"
     line = ["transcribe", str(garbage), str(speech), "--language", "en", "--output_dir"]
     process = spawn(server, *line, str(folder), "--max_speakers", "2")
-    shown, errors = process.communicate(timeout=TIMEOUT_S)
+    shown, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, errors
     assert str(garbage) in errors
     assert f"{speech}: 11.0 s of audio, language en, 1 speaker" in shown
@@ -218,7 +218,7 @@ def test_command_writes_every_format(server: Any, speech: Path, tmp_path: Path) 
         text = (folder / f"jfk.{extension}").read_text()
         assert text == getattr(written, f"to_{extension}")()
     process = spawn(server, "transcribe", str(speech), "-f", "aud", "-o", str(folder))
-    assert process.communicate(timeout=TIMEOUT_S)
+    assert process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert set(WRITERS) == {path.suffix[1:] for path in folder.iterdir()}
 
@@ -229,7 +229,7 @@ def test_command_is_interrupted(server: Any, conversation: Path, tmp_path: Path)
     assert process.stderr is not None
     process.stderr.readline()  # its first stage has begun
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=TIMEOUT_S) == 130
+    assert process.wait(timeout=PATIENCE_S) == 130
     process.communicate()
     assert list(tmp_path.iterdir()) == []
 
@@ -251,7 +251,7 @@ def test_command_is_killed(
 
 def test_command_shows_the_status(server: Any) -> None:
     process = spawn(server, "status")
-    shown, _ = process.communicate(timeout=TIMEOUT_S)
+    shown, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert f"{server.grpc_url}: ready" in shown
     assert "  transcribe_stream  ready\n" in shown

@@ -15,9 +15,9 @@ import jsonschema
 import pytest
 
 from onecard_client import AsyncClient, Client, Email, InvalidRequest, TriageProgress, Verdict
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 240
 QUESTION = "What is the capital of France?"
 SCHEMA = {
     "type": "object",
@@ -96,7 +96,7 @@ def test_closed_answers_leave_room_for_others(server: Any, connect: Any) -> None
     for _ in range(12):
         answer = client.first_item("chat", "Count to a million.", gone)
         assert answer.finish_reason == "cancelled"
-    assert client.chat("Hi", max_tokens=2, timeout_s=60).usage.completion_tokens <= 2
+    assert client.chat("Hi", max_tokens=2, timeout_s=PATIENCE_S).usage.completion_tokens <= 2
 
 
 def schema() -> dict[str, Any]:
@@ -167,7 +167,7 @@ def run(server: Any, *arguments: str, piped: str = "") -> subprocess.CompletedPr
         input=piped,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=PATIENCE_S,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
 

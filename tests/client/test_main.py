@@ -283,7 +283,7 @@ def test_a_link_that_somebody_planted_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even if its name could be foreseen."""
-    monkeypatch.setattr(new_file.secrets, "token_hex", lambda num_bytes: "foreseen")
+    monkeypatch.setattr(new_file.secrets, "token_hex", lambda num_bytes: "foreseen")  # type: ignore[attr-defined]
     precious = tmp_path / "precious"
     precious.write_text("untouched")
     path = tmp_path / "a.txt"

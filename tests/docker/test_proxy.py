@@ -8,7 +8,6 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -24,9 +23,9 @@ from build_scripts.processes import is_free
 from build_scripts.server.door import rules
 from build_scripts.server.temporary import free_ports
 from onecard_client import Client
+from tests.waiting import PATIENCE_S, until
 
 CONFIGURATION = Path(__file__).parents[2] / "docker" / "nginx.conf"
-TIMEOUT_S = 60
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 pytestmark = pytest.mark.skipif(NGINX is None, reason="no nginx here: apt-get install nginx-light")
 CHAT = json.dumps({
@@ -45,7 +44,7 @@ class Proxy:
     def asked(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
         request = urllib.request.Request(f"http://{self.http_url}{path}", body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
                 return reply.status, reply.read()
         except urllib.error.HTTPError as refusal:
             with refusal:
@@ -68,16 +67,14 @@ def proxy(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pro
     (folder / "nginx.conf").write_text(text)
     command = [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
     process = subprocess.Popen(command)
-    deadline = time.monotonic() + TIMEOUT_S
-    while is_free("127.0.0.1", http) or is_free("127.0.0.1", of_grpc):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    closed = lambda: is_free("127.0.0.1", http) or is_free("127.0.0.1", of_grpc)  # noqa: E731
+    until(lambda: process.poll() is not None or not closed())
+    assert process.poll() is None
     try:
         yield Proxy(f"127.0.0.1:{http}", f"127.0.0.1:{of_grpc}", server.owner)
     finally:
         process.terminate()
-        process.wait(TIMEOUT_S)
+        process.wait(PATIENCE_S)
 
 
 @pytest.fixture
@@ -104,8 +101,8 @@ def test_health_and_public_models_pass_over_http(proxy: Proxy) -> None:
 def test_public_models_pass_over_grpc(proxy: Proxy, conversation: Path) -> None:
     with Client(proxy.grpc_url) as client:
         assert client.health().ready
-        assert "Hello" in client.transcribe(conversation, language="en", timeout_s=240).text
-        assert "".join(client.chat("Hi", max_tokens=2, timeout_s=240))
+        assert "Hello" in client.transcribe(conversation, language="en", timeout_s=PATIENCE_S).text
+        assert "".join(client.chat("Hi", max_tokens=2, timeout_s=PATIENCE_S))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +158,7 @@ def test_a_body_has_a_limit_and_chunks_go_on_whole(proxy: Proxy) -> None:
     head = "POST /v2/models/chat/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 
     def sent(text: bytes) -> bytes:
-        with socket.create_connection((host, int(port)), TIMEOUT_S) as one:
+        with socket.create_connection((host, int(port)), PATIENCE_S) as one:
             one.sendall(text)
             answer = b""
             with contextlib.suppress(ConnectionResetError):  # nginx has said all that it says

@@ -15,7 +15,7 @@ from typing import Any
 
 HANG_S = 30.0  # of CPU time
 WAIT_PER_HANG = 10  # on the clock of a machine that does other things, or waits for nothing
-MEMORY_BYTES = 4 << 30
+MEMORY_BYTES = 4 << 30  # beyond what the process has when it is warm
 MAX_GROWN_MIB = 600.0
 
 Target = Callable[[bytes], str]
@@ -96,9 +96,8 @@ class Child:
 def _serve(make: Callable[[], Target], pipe: Connection) -> None:
     target = make()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Beside what was mapped before: a process that has torch loaded begins with some GiB.
-    limit = _status_mib("VmSize") * 2**20 + MEMORY_BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))
+    max_bytes = int(_status_mib("VmSize")) * 2**20 + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     pipe.send("warm")
     while True:
         try:

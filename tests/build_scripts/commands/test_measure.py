@@ -406,7 +406,7 @@ def test_all_sections_end_within_the_time_of_the_whole(
         limits[name] = _[-1]
         return {**fake_run("kv"), "error": ""}
 
-    monkeypatch.setattr(measure.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(measure.time, "monotonic", lambda: next(clock))  # type: ignore[attr-defined]
     monkeypatch.setattr(measure, "subject", run)
     asked = ["--device", "cpu", "--within", "240", "--limit", "70"]
     assert measure.main(asked) == 1

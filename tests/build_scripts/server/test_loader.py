@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import http.server
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +15,7 @@ from build_scripts.server import launch
 from build_scripts.server.api import Api
 from build_scripts.server.launch import Launch
 from build_scripts.server.loader import Loader
+from tests.waiting import until
 
 MODELS = ("align", "chat", "llm", "transcribe", "whisper")
 
@@ -65,10 +65,7 @@ def ordered() -> Launch:
 
 
 def wait(loader: Loader) -> None:
-    deadline_s = time.monotonic() + 60
-    while not loader.is_done():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
+    until(loader.is_done)
 
 
 def test_engines_first_one_by_one_and_the_ensemble_last(api, ordered):

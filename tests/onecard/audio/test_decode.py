@@ -34,7 +34,7 @@ SILENT_ABOUT_DURATION = [("adts", "aac", 44_100, 1, {}), ("ac3", "ac3", 48_000, 
 
 def decode_raw(data: bytes, *form: object) -> tuple[np.ndarray, audio.Clip]:
     blocks = audio.Blocks()
-    clip = audio.decode_raw(data, *form, blocks)
+    clip = audio.decode_raw(data, *form, blocks)  # type: ignore[call-arg]
     return blocks.pcm(), clip
 
 

@@ -245,7 +245,7 @@ def test_the_last_step_is_pyannotes_own(
     diarizer, pyannotes_own, minutes, bounds, monkeypatch
 ) -> None:
     found = diarizer.pipeline(minutes, **bounds)
-    monkeypatch.setattr(diarization.clustering, "linkage", hierarchy.linkage)
+    monkeypatch.setattr(diarization.clustering, "linkage", hierarchy.linkage)  # type: ignore[attr-defined]
     wanted = pyannotes_own(minutes, **bounds)
     assert len(wanted.speaker_diarization.labels()) >= bounds.get("min_speakers", 1)
     assert found.serialize() == wanted.serialize()
@@ -272,6 +272,6 @@ def test_the_last_step_needs_little_memory(minutes) -> None:
 
 def test_telemetry_is_off(monkeypatch) -> None:
     monkeypatch.setenv("PYANNOTE_METRICS_ENABLED", "1")
-    assert diarization.telemetry.is_metrics_enabled()
+    assert diarization.telemetry.is_metrics_enabled()  # type: ignore[attr-defined]
     diarization.Diarizer(parameters.parse(diarization.Config, PARAMETERS), num_threads=1)
-    assert not diarization.telemetry.is_metrics_enabled()
+    assert not diarization.telemetry.is_metrics_enabled()  # type: ignore[attr-defined]

@@ -60,7 +60,7 @@ def test_one_vector_is_refused() -> None:
         linkage.linkage(voices(1, 0.5), method="centroid")
 
 
-@pytest.mark.skipif(linkage.linkage_vector is None, reason="fastcluster is not installed")
+@pytest.mark.skipif(linkage.linkage_vector is None, reason="fastcluster is not installed")  # type: ignore[attr-defined]
 def test_no_distances_are_kept() -> None:
     """By NumPy: what fastcluster itself allocates is not seen here."""
     vectors = voices(2000, 0.5)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,17 @@ def test_work_ends_when_the_caller_has_left(admitted):
         admitted.ready(Guide("json_schema", SLOW), nobody_left)
     assert admitted._writing._process is None
     assert admitted.ready(Guide("ebnf_grammar", 'root ::= "a"'), nobody_left)
+
+
+def test_a_guide_is_not_refused_for_what_others_do_to_the_machine(admitted):
+    """Its process gets no time for longer than a guide may take."""
+    admitted.ready(Guide("ebnf_grammar", 'root ::= "a"'), lambda: None)
+    process = admitted._reading._process
+    process.send_signal(signal.SIGSTOP)
+    threading.Timer(1.2 * admission.LIMITS.max_s, process.send_signal, [signal.SIGCONT]).start()
+    guide = Guide("ebnf_grammar", 'root ::= "b"')
+    assert admitted.ready(guide, lambda: None) == guide
+    assert admitted._reading._process is process
 
 
 def test_the_executor_is_given_so_many_guides_and_no_more(admitted, monkeypatch):

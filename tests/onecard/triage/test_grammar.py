@@ -374,7 +374,7 @@ def test_what_is_let_through_is_accepted(vocabulary, begin):
 
 def accept(matcher: xgrammar.GrammarMatcher, text: str) -> bool:
     """Under either name that versions have for it."""
-    method = getattr(matcher, "accept_string", None) or matcher._debug_accept_string
+    method = getattr(matcher, "accept_string", None) or matcher._debug_accept_string  # type: ignore[attr-defined]
     return bool(method(text))
 
 

@@ -20,7 +20,6 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from build_scripts import paths
-from build_scripts.server.door import rules
 from build_scripts.server.door.order import OPEN, Order
 from build_scripts.server.temporary import free_ports
 from onecard.contract import pipeline
@@ -182,7 +181,9 @@ def opened() -> Iterator[Doors]:
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
     inner = server.add_insecure_port("127.0.0.1:0")
     port = behind.server_port
-    order = Order("127.0.0.1", *free_ports(3), port, inner, port, SECRET, ("speech.example",))
+    order = Order(  # type: ignore[call-arg]
+        "127.0.0.1", *free_ports(3), port, inner, port, SECRET, ("speech.example",)
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "build_scripts.server.door.process"], cwd=paths.ROOT, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -233,7 +234,7 @@ def test_a_form_reaches_triton_as_json_with_its_length_and_the_secret(doors: Doo
     ((path, headers, body),) = doors.behind.seen
     assert (path, body) == ("/v2/models/chat/infer", b'{"a": 1}')
     assert headers["Content-Type"] == "application/json"
-    assert (headers["Content-Length"], headers[rules.HEADER]) == ("8", SECRET)
+    assert (headers["Content-Length"], headers[pipeline.OWNER_HEADER]) == ("8", SECRET)
 
 
 def test_a_body_in_binary_keeps_its_header(doors: Doors) -> None:
@@ -316,11 +317,11 @@ def test_errors_come_without_names_of_regions(doors: Doors) -> None:
 
 
 def test_the_owner_reaches_everything(doors: Doors) -> None:
-    owner = {rules.HEADER: SECRET}
+    owner = {pipeline.OWNER_HEADER: SECRET}
     for path in ("/v2/repository/index", "/v2/models/llm/infer", "/v2/systemsharedmemory/status"):
         assert doors.ask("POST", path, b"{}")[0] == 403
         assert doors.ask("POST", path, b"{}", **owner)[0] == 200
-        assert doors.ask("POST", path, b"{}", **{rules.HEADER: SECRET[:-1]})[0] == 403
+        assert doors.ask("POST", path, b"{}", **{pipeline.OWNER_HEADER: SECRET[:-1]})[0] == 403
     stub = doors.stub()
     assert code(lambda: stub.ModelInfer(infer("llm"))) is grpc.StatusCode.PERMISSION_DENIED
     assert stub.ModelInfer(infer("llm"), metadata=tuple(owner.items())).model_name == "llm"
@@ -328,7 +329,7 @@ def test_the_owner_reaches_everything(doors: Doors) -> None:
 
 
 def test_triton_s_own_name_for_the_header_opens_nothing(doors: Doors) -> None:
-    name = f"triton-grpc-protocol-{rules.HEADER}"
+    name = f"triton-grpc-protocol-{pipeline.OWNER_HEADER}"
     stub = doors.stub()
     call = lambda: stub.ModelInfer(infer("llm"), metadata=((name, SECRET),))  # noqa: E731
     assert code(call) is grpc.StatusCode.PERMISSION_DENIED
@@ -338,7 +339,7 @@ def test_only_the_secret_goes_on_of_a_caller_s_metadata(doors: Doors) -> None:
     """Triton 2.51 can crash over `triton_grpc_error`."""
     doors.stub().ModelInfer(infer("chat"), metadata=(("triton_grpc_error", "true"),))
     assert "triton_grpc_error" not in doors.service.metadata[0]
-    assert doors.service.metadata[0][f"triton-grpc-protocol-{rules.HEADER}"] == SECRET
+    assert doors.service.metadata[0][f"triton-grpc-protocol-{pipeline.OWNER_HEADER}"] == SECRET
 
 
 def test_methods_of_the_owner_are_refused_over_grpc(doors: Doors) -> None:
@@ -346,7 +347,7 @@ def test_methods_of_the_owner_are_refused_over_grpc(doors: Doors) -> None:
     request = service_pb2.SystemSharedMemoryStatusRequest()
     denied = code(lambda: stub.SystemSharedMemoryStatus(request))
     assert denied is grpc.StatusCode.PERMISSION_DENIED
-    owner = ((rules.HEADER, SECRET),)
+    owner = ((pipeline.OWNER_HEADER, SECRET),)
     assert stub.SystemSharedMemoryStatus(request, metadata=owner) is not None
 
 
@@ -445,7 +446,7 @@ def test_a_server_that_is_away_is_unavailable() -> None:
         doors.behind.shutdown()
         doors.behind.server_close()
         status, body = doors.ask("POST", "/v2/models/chat/infer", b"{}")
-        owner = ((rules.HEADER, SECRET),)
+        owner = ((pipeline.OWNER_HEADER, SECRET),)
         assert code(lambda: doors.stub().ModelInfer(infer("llm"))) is DENIED
         doors.stop_grpc()
         assert code(lambda: doors.stub().ModelInfer(infer("llm"))) is DENIED

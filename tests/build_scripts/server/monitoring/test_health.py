@@ -46,7 +46,7 @@ class Machine:
         monkeypatch.setattr(processes, "is_stopped", lambda pid: pid in self.stopped)
         monkeypatch.setattr(processes, "is_alive", lambda pid: True)
         monkeypatch.setattr(processes, "kill", lambda pid, number: self.killed.append(pid))
-        monkeypatch.setattr(health.time, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr(health.time, "monotonic", lambda: self.now_s)  # type: ignore[attr-defined]
         self.now_s = 10_000.0
         parser = ArgumentParser()
         settings.add_arguments(parser)
