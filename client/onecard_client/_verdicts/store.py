@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from onecard_client._output.console import complain, plural
-from onecard_client._transport import interrupt
 from onecard_client._verdicts.disk import (
     Appender,
     OutputFailed,
@@ -223,22 +222,20 @@ def partial_of(path: Path) -> Path:
 def batch(path: Path, options: Mapping[str, Any], *, again: bool) -> Iterator[Batch]:
     """Raises: Busy, NotVerdicts, OSError, all before anything is written; OutputFailed."""
     path = path.resolve()  # a link stays one
-    with locked(path), contextlib.ExitStack() as stack:
-        with interrupt.held_back():  # else a file is left that nobody knows to be empty
-            store = Batch(path, options, again=again)
-            stack.enter_context(_closing(store))
-        yield store
+    with locked(path):
+        store = Batch(path, options, again=again)
+        with _closing(store):
+            yield store
 
 
 @contextlib.contextmanager
 def journal(path: Path, options: Mapping[str, Any], *, again: bool) -> Iterator[Journal]:
     """Raises: Busy, NotVerdicts, OSError, all before anything is written; OutputFailed."""
     path = path.resolve()
-    with locked(path), contextlib.ExitStack() as stack:
-        with interrupt.held_back():
-            store = Journal(path, options, again=again)
-            stack.enter_context(_closing(store))
-        yield store
+    with locked(path):
+        store = Journal(path, options, again=again)
+        with _closing(store):
+            yield store
 
 
 @contextlib.contextmanager
