@@ -29,13 +29,8 @@ IDLE_PROCESSOR_S = 0.02
 
 def stubs(server_pid: int) -> dict[int, str]:
     """pid -> model of every living Python process of the server."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            model = model_of(int(folder.name), server_pid)
-            if model is not None:
-                found[int(folder.name)] = model
-    return found
+    models = {pid: model_of(pid, server_pid) for pid in processes.children(server_pid)}
+    return {pid: model for pid, model in models.items() if model is not None}
 
 
 def model_of(pid: int, server_pid: int | None = None) -> str | None:
