@@ -16,6 +16,7 @@ _SERVICE = "/inference.GRPCInferenceService/"
 _HTTP = b"HTTP"  # begins a seed that is a body of HTTP; its model follows, then a line's end
 _LATE = "DEADLINE_EXCEEDED"
 _UNDERSTOOD = "ok"
+_ANSWERED = (b'"event"', b'"segments"')  # of streams, of `transcribe`
 _TIMEOUT_S = HANG_S - 5
 _PUBLIC = ("transcribe", "transcribe_stream", "chat", "triage")
 
@@ -82,7 +83,7 @@ def _target(address: str) -> Target:
         try:
             for answer in stream(iter([data]), timeout=_TIMEOUT_S):
                 answers.append(answer)
-                if b'"event"' in answer:  # it was understood
+                if any(mark in answer for mark in _ANSWERED):  # it was understood
                     return _UNDERSTOOD
         except grpc.RpcError as error:
             return f"{error.code().name}: {error.details()}"
