@@ -205,7 +205,7 @@ def _told(treatment: Treatment) -> list[str]:
     found = [treatment.reason] if treatment.reason else []
     if treatment.correction.has_high_pass:
         found.append(
-            "a hum or an offset is as loud as the speech; what lies below 85 Hz was taken out"
+            "a hum or an offset is louder than the speech; what lies below 85 Hz was taken out"
         )
     if treatment.correction.gain_db:
         found.append(

@@ -109,14 +109,15 @@ def events(
     with (
         Spool() as pcm,
         Rows() as scores,
-        call.stopping(partial(_close, audio, pcm, scores)),
+        Rows() as embeddings,
+        call.stopping(partial(_close, audio, pcm, scores, embeddings)),
         _Recording(call, pcm, options, config, admission) as recording,
     ):
         with audio:
             clip = recording.decode(audio)
         speech_json = yield from recording.detect(scores)
         speech = json.loads(speech_json)
-        turns = recording.pool.submit(recording.diarize, scores)
+        turns = recording.pool.submit(recording.diarize, scores, embeddings)
         aligned: list[Document] = []
         num_chunks = len(speech["chunks"])
         yield _progress("recognize", 0, num_chunks)
@@ -204,18 +205,17 @@ class _Recording:
         speech: str = found["SPEECH"]
         return speech
 
-    def diarize(self, scores: Rows) -> str:
-        """TURNS of the whole."""
-        with Rows() as embeddings:
-            known: dict[str, Any] = {"SCORES_FILE": scores.reference}
-            if self._num_to_diarize > 1:
-                self._embed(scores, embeddings)
-                known["EMBEDDINGS_FILE"] = embeddings.reference
-            if self._num_to_diarize > 1 or not self._options.diarize:
-                known["NUM_SAMPLES"] = self._length()
-            else:
-                known["PCM"] = self._whole()
-            turns: str = self._run("diarize", ("TURNS",), **known)["TURNS"]
+    def diarize(self, scores: Rows, embeddings: Rows) -> str:
+        """TURNS of the whole; `embeddings`, which may stay empty, are of its pieces."""
+        known: dict[str, Any] = {"SCORES_FILE": scores.reference}
+        if self._num_to_diarize > 1:
+            self._embed(scores, embeddings)
+            known["EMBEDDINGS_FILE"] = embeddings.reference
+        if self._num_to_diarize > 1 or not self._options.diarize:
+            known["NUM_SAMPLES"] = self._length()
+        else:
+            known["PCM"] = self._whole()
+        turns: str = self._run("diarize", ("TURNS",), **known)["TURNS"]
         self._left_s["diarize"] = 0.0
         return turns
 

@@ -455,10 +455,24 @@ def test_only_so_much_of_compiled_guides_is_kept(engine):
     try:
         texts = [GuideText("regex", f"x{number}") for number in range(4)]
         kept.compile(texts[0])
-        kept._max_kept_bytes = 2 * kept._known(texts[0]).memory_size_bytes
+        kept._max_kept_bytes = 2 * kept._kept[texts[0]][1]
         for text in texts[1:]:
             kept.compile(text)
         assert [kept._known(text) is not None for text in texts] == [False, False, True, True]
+    finally:
+        kept.close()
+
+
+def test_a_guide_counts_with_its_automata(engine):
+    """xgrammar tells 0.1 MiB of this one, which takes 3."""
+    kept = guides.Guides(engine.settings.tokenizer_info, 49152, 1)
+    try:
+        names = [f"field_{number}" for number in range(20)]
+        schema = {"type": "object", "required": names}
+        schema["properties"] = {name: {"type": "string"} for name in names}
+        kept.compile(GuideText("json_schema", json.dumps(schema)))
+        [(compiled, num_bytes)] = kept._kept.values()
+        assert num_bytes > 2**20 > compiled.memory_size_bytes
     finally:
         kept.close()
 

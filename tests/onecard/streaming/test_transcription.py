@@ -224,7 +224,7 @@ class Left(Models):
 
     def __call__(self, model, /, outputs=(), **inputs):
         found = super().__call__(model, outputs, **inputs)
-        if model == self.model:
+        if model == self.model and not self.has_left:
             self.has_left = True
             self.stop()
             self.spools = open_spools()
@@ -240,12 +240,14 @@ class Left(Models):
         yield
 
 
-@pytest.mark.parametrize("model", ["decode_audio", "detect_speech", "recognize", "align"])
+@pytest.mark.parametrize(
+    "model", ["decode_audio", "detect_speech", "recognize", "align", "diarize"]
+)
 def test_who_leaves_gives_room_back_while_a_model_still_works(model):
     before = open_spools()
     models = Left(model)
     with pytest.raises(Cancelled):
-        list(events(models))
+        list(events(models, LONG))
     assert models.spools == before
 
 

@@ -24,7 +24,9 @@ from tensorrtllm_cpu.contract.refusal import INVALID_ARG, ExecutorRefusal, Refus
 from tensorrtllm_cpu.contract.request import Array, GuideText
 from tensorrtllm_cpu.contract.settings import SettingsError
 
-MAX_KEPT_BYTES = 128 * 2**20  # of compiled guides; those that nobody asked for longest go first
+# Of compiled guides; those that nobody asked for longest go first. A guide takes about what it is
+# long when serialized: xgrammar's `memory_size_bytes` leaves out its automata, 0.4 MiB of 9.
+MAX_KEPT_BYTES = 128 * 2**20
 LIMITS = Limits()  # of each guide
 LANES = (("ebnf_grammar",), ("json", "json_schema", "regex"))
 
@@ -76,7 +78,7 @@ class Guides:
             ) from error
         self._vocab_size = vocab_size
         self._max_kept_bytes = max_kept_bytes
-        self._kept: OrderedDict[GuideText, Any] = OrderedDict()
+        self._kept: OrderedDict[GuideText, tuple[Any, int]] = OrderedDict()  # and its bytes
         self._lock = threading.Lock()
         work = Work(str(tokenizer_info), vocab_size, num_threads=num_threads)
         self._workshops = [Workshop(work, LIMITS, serialized=True) for _ in LANES]
@@ -112,16 +114,17 @@ class Guides:
 
     def _known(self, guide: GuideText) -> Any:
         with self._lock:
-            if guide in self._kept:
-                self._kept.move_to_end(guide)
-            return self._kept.get(guide)
+            if guide not in self._kept:
+                return None
+            self._kept.move_to_end(guide)
+            return self._kept[guide][0]
 
     def _made(self, guide: GuideText, check: Callable[[], None]) -> Any:
         made = self._workshops[_lane(guide)].made(guide.kind, guide.text, check)
         compiled = xgrammar.CompiledGrammar.deserialize_json(made.serialized, self._info)
         with self._lock:
-            self._kept[guide] = compiled
-            while sum(one.memory_size_bytes for one in self._kept.values()) > self._max_kept_bytes:
+            self._kept[guide] = compiled, max(made.num_bytes, len(made.serialized))
+            while sum(size for _, size in self._kept.values()) > self._max_kept_bytes:
                 self._kept.popitem(last=False)
         return compiled
 
