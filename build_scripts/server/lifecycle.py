@@ -20,20 +20,11 @@ from typing import Any
 from build_scripts import child_process, console, paths, processes
 from build_scripts.bootstrap import triton
 from build_scripts.errors import BuildError, ServerError
-from build_scripts.server import (
-    api,
-    concealment,
-    crashes,
-    preflight,
-    regions,
-    served,
-    settings,
-)
+from build_scripts.server import api, preflight, served, settings
 from build_scripts.server import (
     state as claim,
 )
 from build_scripts.server.api import Api
-from build_scripts.server.crashes import Crashes
 from build_scripts.server.door.door import Door
 from build_scripts.server.drain import Drain
 from build_scripts.server.launch import Launch, triton_command, triton_environment
@@ -43,10 +34,12 @@ from build_scripts.server.logs.engine import EngineLog
 from build_scripts.server.monitoring import health, vram
 from build_scripts.server.monitoring.health import Health
 from build_scripts.server.monitoring.vram import Watch
-from build_scripts.server.scratch import Scratch
 from build_scripts.server.served import Served
 from build_scripts.server.settings import Settings
 from build_scripts.server.supervisor import Supervisor
+from build_scripts.server.triton import concealment, crashes, regions
+from build_scripts.server.triton.crashes import Crashes
+from build_scripts.server.triton.scratch import Scratch
 from build_scripts.server.warmup import Warmup
 from onecard.python_backend import speech_lock
 

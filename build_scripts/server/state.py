@@ -16,8 +16,9 @@ from typing import IO, Any
 
 from build_scripts import paths, processes
 from build_scripts.errors import ServerError
-from build_scripts.server import scratch, settings
+from build_scripts.server import settings
 from build_scripts.server.settings import Settings
+from build_scripts.server.triton import scratch
 
 STATE = "server.json"
 MAX_AGE_S = 60.0  # of what is recorded every few seconds

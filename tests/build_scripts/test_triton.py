@@ -14,8 +14,9 @@ from build_scripts.bootstrap import triton
 from build_scripts.commands import serve
 from build_scripts.errors import InstallError, ServerError
 from build_scripts.plans import plan
-from build_scripts.server import api, launch, preflight, regions, running, settings
+from build_scripts.server import api, launch, preflight, running, settings
 from build_scripts.server.logs import reader
+from build_scripts.server.triton import regions
 
 CPU = launch.launch(plan.load("cpu"))
 STUBS = "pytriton/tritonserver/python_backend_stubs"

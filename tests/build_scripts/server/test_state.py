@@ -20,8 +20,9 @@ import pytest
 
 from build_scripts import paths, processes
 from build_scripts.errors import ServerError
-from build_scripts.server import scratch, settings, state
+from build_scripts.server import settings, state
 from build_scripts.server.settings import Settings
+from build_scripts.server.triton import scratch
 
 
 @pytest.fixture

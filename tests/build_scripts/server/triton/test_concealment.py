@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts.server.concealment import conceal
+from build_scripts.server.triton.concealment import conceal
 
 SECRET = "a-secret-of-this-test"
 SCRIPT = "import sys; print(sys.argv[1], flush=True); sys.stdin.readline(); print(sys.argv[1])"
