@@ -75,7 +75,7 @@ def run(names: Sequence[str], found: dict[str, Any], keep: Callable[[], object])
         try:
             if name in NEED_PEER:
                 _set_up_peer()
-            found[name] = importlib.import_module(f"bench.{name}").measure()
+            found[name] = importlib.import_module(f"bench.measures.{name}").measure()
         except KeyboardInterrupt:
             found[name] = {"error": "interrupted"}
             status = INTERRUPTED

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-# Name of the module in this package -> what it does, for `--list`. They run in this order.
+# Name of the module in bench/measures -> what it does, for `--list`. They run in this order.
 BENCHMARKS = {
     "speech": "P1: speech to words, times and speakers, over gRPC, WhisperX in process",
     "whisper_speed": "P2: the chunks of a file, `whisper` over gRPC, CTranslate2 called directly",

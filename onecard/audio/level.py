@@ -29,7 +29,8 @@ SILENCE_DB = -86.0
 # 1 is full scale; mixers of floats go beyond it, by far less than this.
 LOUDEST = 1e6
 # Power below LOW_HZ relative to the power above it. Clean speech has about 0.01. Rooms and handled
-# microphones have up to 1, and models hear them better as they are. From 7 on no speech is detected.
+# microphones have up to 1, and models hear them better as they are. From 7 on, no speech is
+# detected.
 MAX_LOW_SHARE = 2.0
 # A Butterworth filter: 50 Hz loses 37 dB, 60 Hz 24 dB, 120 Hz nothing.
 _HIGH_PASS_ORDER, _HIGH_PASS_HZ = 8, 85.0

@@ -25,7 +25,7 @@ def stand_in(monkeypatch):
     """Put a function in the place of a benchmark's `measure`."""
 
     def put(name, measure):
-        monkeypatch.setitem(sys.modules, f"bench.{name}", SimpleNamespace(measure=measure))
+        monkeypatch.setitem(sys.modules, f"bench.measures.{name}", SimpleNamespace(measure=measure))
 
     return put
 

@@ -28,7 +28,7 @@ from onecard.llm.message import Message
 from onecard.python_backend import threads
 from onecard_client import Client
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "backends" / "tensorrtllm"))
 
 from tensorrtllm_cpu.contract import settings  # noqa: E402  (found where the line above points)

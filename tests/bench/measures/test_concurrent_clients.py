@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import concurrent_clients
+from bench.measures import concurrent_clients
 from onecard_client import Progress
 
 COSTS = {"detect_speech": 1.0, "recognize": 5.0, "align": 1.0, "diarize": 3.0, "whisper": 4.0}

@@ -20,7 +20,7 @@ from bench.mails import labelled
 from build_scripts.server.temporary import running
 from onecard_client import Client
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EMBEDDED = "engines/cpu/llm"  # as the plan spells it
 TIMEOUT_S = 4 * 3600.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import align_speed
+from bench.measures import align_speed
 
 
 def test_starts_are_compared_word_by_word():

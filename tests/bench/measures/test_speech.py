@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from bench import speech
+from bench.measures import speech
 from build_scripts import paths
 from evaluation.metrics import Counts
 from evaluation.peers import ctc_repository

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from bench import memory
+from bench.measures import memory
 
 MIB = memory.MIB
 BLOCK_MIB = 64
