@@ -19,7 +19,7 @@ from build_scripts.console import MIB
 from build_scripts.doctor import gpu as doctor_gpu
 from build_scripts.doctor import host
 from build_scripts.errors import PlanError
-from build_scripts.memory import deployment, ledger
+from build_scripts.memory import deployment, ledger, measured
 from build_scripts.memory.deployment import deploy, resolve
 from build_scripts.memory.ledger import Ledger
 from build_scripts.memory.measured import Figure
@@ -44,7 +44,7 @@ class Counted:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ledgers: list[Ledger] = []
         self.num_reads = 0
-        read = deployment.read_figures
+        read = measured.read_figures
 
         def make(*fields: Any) -> Ledger:
             self.ledgers.append(Ledger(*fields))

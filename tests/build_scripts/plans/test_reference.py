@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from build_scripts import paths
 from build_scripts.errors import PlanError
 from build_scripts.plans import plan, reference
 
@@ -82,7 +83,7 @@ def test_what_differs_is_named_with_the_cure_and_then_written(
     page.write_text(f"before\n{reference.BEGIN}\nold\n{reference.END}\nafter\n")
     monkeypatch.setattr(reference, "DOCS", page)
     monkeypatch.setattr(reference, "SCHEMA", tmp_path / "plan.schema.json")
-    monkeypatch.setattr(reference.paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
     with pytest.raises(PlanError, match=r"^plan\.schema\.json, plans\.md differ.*make repository"):
         reference.main(["--check"])
     reference.main([])
