@@ -25,8 +25,8 @@ from build_scripts.engines.step import (
     scratch,
 )
 from build_scripts.memory.engines import BLOCK_TOKENS
-from build_scripts.memory.shapes import AUDIO_FRAMES, TEXT_POSITIONS
 from build_scripts.plans.schema import Plan
+from onecard.contract.whisper import NUM_FRAMES, NUM_TEXT_POSITIONS
 
 EXAMPLE = f"{container.EXAMPLES}/models/core/whisper"
 DTYPE = "float16"  # the converter casts everything to it first, so bfloat16 would gain nothing
@@ -91,11 +91,11 @@ def _encoder(plan: Plan) -> Step:
     limits = {
         "max_batch_size": batch,
         # Frames, although half as many positions come out.
-        "max_input_len": AUDIO_FRAMES,
-        "max_seq_len": AUDIO_FRAMES,
+        "max_input_len": NUM_FRAMES,
+        "max_seq_len": NUM_FRAMES,
         # Its scheduler takes no more frames a step than this, whatever the batch size says
         # (cpp/tensorrt_llm/batch_manager/trtEncoderModel.cpp); the default, 8192, is two chunks.
-        "max_num_tokens": batch * AUDIO_FRAMES,
+        "max_num_tokens": batch * NUM_FRAMES,
     }
     options: Options = {
         "gemm_plugin": False,
@@ -113,10 +113,10 @@ def _decoder(plan: Plan) -> Step:
         "max_beam_width": plan.speech.beam_width,
         # `max_input_len` times the batch bounds the engine's packed tokens (enc_dec/model.py,
         # decoder_num_tokens_range): NVIDIA's 14 would refuse prompts that carry previous text.
-        "max_input_len": TEXT_POSITIONS,
-        "max_seq_len": TEXT_POSITIONS,  # prompt and output; NVIDIA's example has 114
-        "max_num_tokens": batch * TEXT_POSITIONS,
-        "max_encoder_input_len": AUDIO_FRAMES,
+        "max_input_len": NUM_TEXT_POSITIONS,
+        "max_seq_len": NUM_TEXT_POSITIONS,  # prompt and output; NVIDIA's example has 114
+        "max_num_tokens": batch * NUM_TEXT_POSITIONS,
+        "max_encoder_input_len": NUM_FRAMES,
     }
     options: Options = {
         "gemm_plugin": DTYPE,

@@ -18,9 +18,10 @@ from build_scripts.measure import meter as measure_meter
 from build_scripts.measure.meter import Meter
 from build_scripts.memory import shapes
 from build_scripts.memory.engines import in_blocks, whisper_kv_tokens
-from build_scripts.memory.processes import SAMPLE_RATE, SEGMENT_S
+from build_scripts.memory.processes import SEGMENT_S
 from build_scripts.plans import plan as plans
 from build_scripts.plans.schema import Plan
+from onecard.contract.whisper import SAMPLE_RATE
 
 SUBJECTS = ("align", "diarize", "kv")
 WINDOW_S = 10  # of pyannote's segmentation and of what it embeds

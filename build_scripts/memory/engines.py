@@ -10,9 +10,10 @@ import dataclasses
 from build_scripts.console import MIB
 from build_scripts.memory import shapes
 from build_scripts.memory.line import Line
-from build_scripts.memory.shapes import AUDIO_FRAMES, AUDIO_POSITIONS, HALF, TEXT_POSITIONS
+from build_scripts.memory.shapes import HALF
 from build_scripts.plans.schema import Plan
 from build_scripts.plans.topology import llm_process, whisper_process
+from onecard.contract.whisper import NUM_ENCODER_POSITIONS, NUM_FRAMES, NUM_TEXT_POSITIONS
 
 BLOCK_TOKENS = 32  # --tokens_per_block
 
@@ -46,8 +47,8 @@ def whisper_kv_tokens(plan: Plan) -> int:
     1.0 refuse a pool that is smaller than that (sherpa issue #688), so it never is.
     """
     beams = plan.speech.beam_width
-    a_chunk = max(in_blocks(AUDIO_POSITIONS), in_blocks(TEXT_POSITIONS) * beams)
-    return max(plan.speech.chunks_in_flight * a_chunk, in_blocks(AUDIO_FRAMES))
+    a_chunk = max(in_blocks(NUM_ENCODER_POSITIONS), in_blocks(NUM_TEXT_POSITIONS) * beams)
+    return max(plan.speech.chunks_in_flight * a_chunk, in_blocks(NUM_FRAMES))
 
 
 def whisper_lines(plan: Plan, kv_tokens: int | None = None) -> list[Line]:
@@ -86,10 +87,10 @@ def _whisper(plan: Plan, kv_tokens: int | None) -> list[Line]:
 def _whisper_activations(plan: Plan, process: str) -> list[Line]:
     shape = shapes.whisper(plan.speech.model)
     chunks, beams = plan.speech.chunks_in_flight, plan.speech.beam_width
-    tensor = AUDIO_FRAMES * shape.width * HALF
+    tensor = NUM_FRAMES * shape.width * HALF
     encoder = int(chunks * ENCODER_TENSORS_PER_CHUNK * tensor)
     decoder = int(chunks * DECODER_TENSORS_PER_CHUNK * tensor) + PLUGIN_WORKSPACE_BYTES
-    output = chunks * AUDIO_FRAMES * (shape.width + shape.num_mels) * HALF
+    output = chunks * NUM_FRAMES * (shape.width + shape.num_mels) * HALF
     return [
         Line("encoder execution context", process, "activations", encoder, "sourced",
              "sherpa issue #605, large-v3 with 8 chunks; scaled"),

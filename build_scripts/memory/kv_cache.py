@@ -12,10 +12,10 @@ from build_scripts.errors import PlanError
 from build_scripts.memory.engines import in_blocks, whisper_kv_tokens
 from build_scripts.memory.ledger import Ledger, compute_ledger
 from build_scripts.memory.measured import Figures
-from build_scripts.memory.shapes import AUDIO_FRAMES, TEXT_POSITIONS
 from build_scripts.plans import topology
 from build_scripts.plans.schema import Plan
 from build_scripts.plans.topology import llm_process, whisper_process
+from onecard.contract.whisper import NUM_FRAMES, NUM_TEXT_POSITIONS
 
 KvCaps = Mapping[str, Mapping[str, int | float]]  # engine -> name of the cap -> value
 
@@ -40,7 +40,7 @@ def planned_caps(plan: Plan, ledger: Ledger | None) -> KvCaps:
 
     Raises PlanError.
     """
-    window = {"whisper": TEXT_POSITIONS, "llm": plan.llm.context_tokens}
+    window = {"whisper": NUM_TEXT_POSITIONS, "llm": plan.llm.context_tokens}
     if ledger is None:
         whisper = plan.speech.chunks_in_flight * CPU_CHUNK_TOKENS
         return {
@@ -119,9 +119,9 @@ def _number(key: str, text: str, is_fraction: bool) -> int | float:
 def _verify_windows(plan: Plan, caps: KvCaps) -> None:
     """Check the windows against the engines, and that a whole sequence fits its pool."""
     whisper, llm = caps["whisper"], caps["llm"]
-    if whisper[WINDOW] != TEXT_POSITIONS:
+    if whisper[WINDOW] != NUM_TEXT_POSITIONS:
         raise PlanError(
-            f"WHISPER_{WINDOW} is {whisper[WINDOW]}, must be {TEXT_POSITIONS}: a prompt and a "
+            f"WHISPER_{WINDOW} is {whisper[WINDOW]}, must be {NUM_TEXT_POSITIONS}: a prompt and a "
             "chunk's text may take all of it, and Whisper has no more positions; unset it"
         )
     if llm[WINDOW] > plan.llm.context_tokens:
@@ -134,9 +134,9 @@ def _verify_windows(plan: Plan, caps: KvCaps) -> None:
             f"{TOKENS} is {llm[TOKENS]}, must be at least {WINDOW}, {llm[WINDOW]}: TensorRT-LLM "
             "would shorten the window without an error; lower the window as well"
         )
-    if whisper[TOKENS] < in_blocks(AUDIO_FRAMES):
+    if whisper[TOKENS] < in_blocks(NUM_FRAMES):
         raise PlanError(
-            f"WHISPER_{TOKENS} is {whisper[TOKENS]}, must be at least {in_blocks(AUDIO_FRAMES)}, "
+            f"WHISPER_{TOKENS} is {whisper[TOKENS]}, must be at least {in_blocks(NUM_FRAMES)}, "
             "which is the window of the cross pool; lower speech.chunks_in_flight instead"
         )
 

@@ -9,6 +9,7 @@ from build_scripts.memory.measured import Figure, Figures
 from build_scripts.memory.shapes import ALIGN_BASE, ALIGN_LARGE
 from build_scripts.plans.schema import Card, Plan
 from build_scripts.plans.topology import llm_process, whisper_process
+from onecard.contract.whisper import CHUNK_S, SAMPLE_RATE
 
 # What CUDA shows is less than what the driver says: 24,259 of 24,576 MiB of an RTX 3090, 23.64 of
 # 23.99 GiB of a 4090, 31.37 of 31.84 of a 5090, 44.35 of 44.99 of an A40: at most 1.5 %.
@@ -24,8 +25,7 @@ ENGINE_CONTEXT_BYTES = 590 * MIB
 TORCH_CONTEXT_BYTES = 350 * MIB
 POOL_BYTES = 64 * MIB  # --cuda-memory-pool-byte-size, its default
 
-SEGMENT_S = 30  # the longest that is aligned at a time
-SAMPLE_RATE = 16000
+SEGMENT_S = CHUNK_S  # the longest that is aligned at a time
 # Of the first convolution's output while its norm runs, and cuDNN's workspace for it.
 ALIGN_TENSORS = 3
 # Per window of 10 s, in float32. Segmentation: three tensors of 80 x 15,975 behind sinc filters.

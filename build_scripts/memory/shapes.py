@@ -11,15 +11,13 @@ from build_scripts.errors import PlanError
 from build_scripts.plans.languages import MODELS, Size
 from build_scripts.plans.schema import Quantisation, SpeechPrecision
 from build_scripts.plans.values import verify_known
+from onecard.contract.whisper import NUM_ENCODER_POSITIONS, NUM_TEXT_POSITIONS
 
 # Of the checkpoints that `make engines` can build.
 ARCHITECTURES = ("MistralForCausalLM", "LlamaForCausalLM")
 
 HALF = 2  # bytes of a float16
 GROUP = 128  # weights that share a scale, in the 4 bit checkpoints which TensorRT-LLM reads
-TEXT_POSITIONS = 448  # Whisper's n_text_ctx
-AUDIO_POSITIONS = 1500  # its n_audio_ctx: what the encoder makes of 30 s
-AUDIO_FRAMES = 3000  # what the encoder is given for 30 s
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class WhisperShape:
             embedding=0,
             lm_head=0,
             other=convolutions
-            + AUDIO_POSITIONS * width
+            + NUM_ENCODER_POSITIONS * width
             + self.encoder_layers * of_layer
             + 2 * width,
         )
@@ -136,7 +134,7 @@ class WhisperShape:
             linear_outputs=self.decoder_layers * 13 * width,
             embedding=self.vocab * width,
             lm_head=self.vocab * width,
-            other=TEXT_POSITIONS * width + self.decoder_layers * of_layer + 2 * width,
+            other=NUM_TEXT_POSITIONS * width + self.decoder_layers * of_layer + 2 * width,
         )
 
     @property

@@ -14,13 +14,13 @@ from build_scripts.errors import PlanError
 from build_scripts.memory import kv_cache
 from build_scripts.memory.deployment import Deployment
 from build_scripts.memory.kv_cache import KvCaps
-from build_scripts.memory.shapes import TEXT_POSITIONS
 from build_scripts.plans import speaker_pipeline, values
 from build_scripts.plans.schema import Plan
 from build_scripts.plans.values import verify_known
+from onecard.contract.whisper import NUM_TEXT_POSITIONS
 
 # A chunk is decoded once, so dense speech may need more than OpenAI's 224; four are the prompt's.
-WHISPER_NEW_TOKENS = TEXT_POSITIONS - 4
+WHISPER_NEW_TOKENS = NUM_TEXT_POSITIONS - 4
 
 MAX_AUDIO_BYTES = 2_000_000_000  # of one recording as it is sent
 MAX_QUEUED = 64  # requests that may wait for a model; more are refused
@@ -224,7 +224,7 @@ def _recognize(plan: Plan) -> dict[str, str]:
         beam_size=plan.speech.beam_width,
         max_beam_size=plan.speech.beam_width,
         max_new_tokens=WHISPER_NEW_TOKENS,
-        max_seq_len=TEXT_POSITIONS,
+        max_seq_len=NUM_TEXT_POSITIONS,
     )
 
 

@@ -16,7 +16,8 @@ from build_scripts.memory.shapes import HALF, Wav2Vec2Shape
 from build_scripts.plans.schema import Plan
 from build_scripts.roofline import peaks, work
 from build_scripts.roofline.peaks import Peak
-from build_scripts.roofline.work import CHUNK_S, TEXT_TOKENS, Work
+from build_scripts.roofline.work import TEXT_TOKENS, Work
+from onecard.contract.whisper import CHUNK_S
 
 CHAT_TOKENS = 1024  # of a short conversation
 

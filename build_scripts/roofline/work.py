@@ -15,8 +15,6 @@ from dataclasses import dataclass
 
 from build_scripts.memory.shapes import (
     ALIGN_BASE,
-    AUDIO_FRAMES,
-    AUDIO_POSITIONS,
     HALF,
     SPEAKER_ENCODER_PARAMETERS,
     LlmShape,
@@ -25,9 +23,8 @@ from build_scripts.memory.shapes import (
     WhisperShape,
 )
 from build_scripts.plans.schema import Quantisation, SpeechPrecision
+from onecard.contract.whisper import CHUNK_S, NUM_ENCODER_POSITIONS, NUM_FRAMES, SAMPLE_RATE
 
-CHUNK_S = 30
-SAMPLE_RATE = 16_000
 # Whisper's tokens of 30 s of speech at 150 words a minute: counted with its tokenizer over the two
 # dictations cold_corpus and cold_corpus3, 142 tokens in 50.4 s; and those that ask for them.
 TEXT_TOKENS = 85
@@ -109,12 +106,12 @@ def decode(
 def encode(shape: WhisperShape, precision: SpeechPrecision, chunks: int) -> Work:
     """Whisper's encoder over chunks of 30 s. Without weight-only kernels TensorRT chooses how the
     products are summed, so the faster way is counted."""
-    width, positions = shape.width, AUDIO_POSITIONS
+    width, positions = shape.width, NUM_ENCODER_POSITIONS
     linear = 2 * positions * shape.encoder.linear * chunks
-    convolutions = 2 * 3 * width * (shape.num_mels * AUDIO_FRAMES + width * positions) * chunks
+    convolutions = 2 * 3 * width * (shape.num_mels * NUM_FRAMES + width * positions) * chunks
     attention = 4 * shape.encoder_layers * width * positions**2 * chunks
     weights = shape.encoder.linear_bytes(precision) + shape.encoder.rest_bytes
-    moved = (AUDIO_FRAMES * shape.num_mels + positions * width) * HALF * chunks
+    moved = (NUM_FRAMES * shape.num_mels + positions * width) * HALF * chunks
     rest = convolutions + attention
     if precision == "float16":
         return Work(half_flops=linear + rest, bytes=weights + moved)
@@ -130,7 +127,7 @@ def _cross(shape: WhisperShape) -> Parameters:
 def cross_attention(shape: WhisperShape, precision: SpeechPrecision, chunks: int) -> Work:
     """Keys and values of the audio, made once for each chunk and kept."""
     projections = _cross(shape)
-    positions = AUDIO_POSITIONS * chunks
+    positions = NUM_ENCODER_POSITIONS * chunks
     return Work(
         flops=2 * positions * projections.linear,
         bytes=projections.linear_bytes(precision)
@@ -154,8 +151,8 @@ def transcribe_tokens(
     weights = read.linear_bytes(precision) + (read.lm_head + read.other) * HALF
     context = PROMPT_TOKENS + TEXT_TOKENS / 2
     rows = chunks * beams
-    keys = AUDIO_POSITIONS * chunks + context * rows
-    attention = 4 * shape.decoder_layers * shape.width * (AUDIO_POSITIONS + context) * rows
+    keys = NUM_ENCODER_POSITIONS * chunks + context * rows
+    attention = 4 * shape.decoder_layers * shape.width * (NUM_ENCODER_POSITIONS + context) * rows
     return Work(
         flops=2 * rows * (read.linear + read.lm_head) * steps,
         half_flops=attention * steps,

@@ -12,7 +12,6 @@ from onecard.audio.clip import Choice, Clip, Form, Limits
 from onecard.audio.pcm import (
     NO_SAMPLES,
     PCM_SCALE,
-    SAMPLE_RATE,
     Blocks,
     FileSink,
     Pcm,
@@ -21,6 +20,7 @@ from onecard.audio.pcm import (
     needed,
     to_float,
 )
+from onecard.contract.whisper import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from onecard.audio.decoding import Source, decode, decode_into, decode_raw

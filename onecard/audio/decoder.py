@@ -24,7 +24,8 @@ from onecard import interpreter
 from onecard.audio import order as orders
 from onecard.audio.clip import Clip
 from onecard.audio.order import Order
-from onecard.audio.pcm import NO_SAMPLES, SAMPLE_RATE, Pcm
+from onecard.audio.pcm import NO_SAMPLES, Pcm
+from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
 
 _MODULE = "onecard.audio.nursery"

@@ -25,7 +25,8 @@ from onecard.audio.level import NO_CORRECTION
 from onecard.audio.media import Media, Pass
 from onecard.audio.mixdown import Mixdown, Treatment
 from onecard.audio.order import CONVERT
-from onecard.audio.pcm import SAMPLE_RATE, Blocks, Pcm, Sink, verify_duration
+from onecard.audio.pcm import Blocks, Pcm, Sink, verify_duration
+from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest
 
 # What a file may lack at its end and still be whole: encoder delay, a last partial packet, and

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onecard.audio.pcm import PCM_SCALE, SAMPLE_RATE, Pcm
+from onecard.audio.pcm import PCM_SCALE, Pcm
+from onecard.contract.whisper import SAMPLE_RATE
 
 _BLOCK = SAMPLE_RATE // 2  # samples of which the level is one
 _NUM_AT_ONCE = 20  # blocks, so that little is done for each frame

@@ -13,8 +13,9 @@ from onecard.audio.containers import headers, parts
 from onecard.audio.containers.parts import Part
 from onecard.audio.containers.walker import Data
 from onecard.audio.mixdown import Mixdown, Seen, Treatment
-from onecard.audio.pcm import SAMPLE_RATE, Sink, verify_duration
+from onecard.audio.pcm import Sink, verify_duration
 from onecard.audio.timeline import Timeline, origin_s
+from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest, clipped
 
 # Demuxers that open other files or addresses which the bytes name, and capture devices: the sender

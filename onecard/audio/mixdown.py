@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from onecard.audio.level import NO_CORRECTION, Correction, Corrector, Floats, Meter, finite
-from onecard.audio.pcm import SAMPLE_RATE, Pcm, Sink, verify_rate
+from onecard.audio.pcm import Pcm, Sink, verify_rate
+from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest
 
 # Of the loudest channel's power: below it a channel has crosstalk and hiss.

@@ -26,7 +26,8 @@ from typing import Any
 from onecard import audio
 from onecard.audio import decoding
 from onecard.audio.order import CONVERT, Order, allow, confine
-from onecard.audio.pcm import SAMPLE_RATE, FileSink, Pcm
+from onecard.audio.pcm import FileSink, Pcm
+from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest, Unavailable
 
 MAX_ORDER_BYTES = 1 << 16

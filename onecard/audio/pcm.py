@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from onecard.errors import InvalidRequest
 
-SAMPLE_RATE = 16_000
 PCM_SCALE = 32_768.0
 # An eighth of the telephone's, and the highest that sound cards have.
 MIN_RATE, MAX_RATE = 1_000, 768_000

@@ -1,5 +1,6 @@
 """The sizes that every Whisper model has (openai/whisper: whisper/audio.py, whisper/model.py)."""
 
+SAMPLE_RATE = 16_000  # of all audio, mono
 CHUNK_S = 30  # audio that the encoder takes at a time
 NUM_FRAMES = 3_000  # of a chunk's mel features: 100 a second
 NUM_ENCODER_POSITIONS = NUM_FRAMES // 2
