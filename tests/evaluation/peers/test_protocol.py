@@ -31,13 +31,13 @@ def answers(*lines: str) -> list[dict]:
 
 SERVING = """
     import sys
-    from bench import peer_protocol
+    from evaluation.peers import protocol
     def fail():
         raise ValueError("no such file")
     def double(number):
         return {"twice": 2 * number}
     verbs = {"double": double, "fail": fail, "leave": lambda: sys.exit(3)}
-    peer_protocol.serve({"name": "adder"}, verbs, sys.stdin, sys.stdout)
+    protocol.serve({"name": "adder"}, verbs, sys.stdin, sys.stdout)
 """
 
 
