@@ -130,26 +130,28 @@ class _Passage:
                 raise
             raise self._refusal from None
         finally:
-            sending.cancel()
             # A call that has ended is not cancelled: Triton 2.51 can count a request as running
             # for ever whose stream is cancelled between its error and its end.
-            if not call.done():
-                self._abandon(call)
+            if call.done():
+                sending.cancel()
+            else:
+                self._abandon(call, sending)
 
     async def _read(self, call: Any) -> Any:
         """The next answer, or EOF; a caller who goes away meanwhile does not cancel `call`."""
         self._reading = asyncio.ensure_future(call.read())
         return await asyncio.shield(self._reading)
 
-    def _abandon(self, call: Any) -> None:
+    def _abandon(self, call: Any, sending: asyncio.Future[None]) -> None:
         """End a call that nobody waits for; an ensemble's unary one is left to end by itself,
         for cancelling several crashes Triton 2.51 (server issues #7368 and #8034)."""
         if not (self._is_for_ensemble and self._method.endswith("/ModelInfer")):
+            sending.cancel()
             call.cancel()
             if self._reading is not None:
                 self._reading.add_done_callback(_heard)
             return
-        task = asyncio.ensure_future(_drained(call, self._reading))
+        task = asyncio.ensure_future(_drained(call, self._reading, sending))
         _abandoned.add(task)
         task.add_done_callback(_abandoned.discard)
 
@@ -173,12 +175,17 @@ def _heard(reading: asyncio.Future[Any]) -> None:
         reading.exception()
 
 
-async def _drained(call: Any, reading: asyncio.Future[Any] | None) -> None:
+async def _drained(
+    call: Any, reading: asyncio.Future[Any] | None, sending: asyncio.Future[None]
+) -> None:
+    """Read a call to its end. What is still being sent goes on: a write that is cancelled cancels
+    its call (grpc.aio)."""
     with contextlib.suppress(grpc.RpcError, asyncio.CancelledError):
         if reading is not None:
             await reading
         while await call.read() is not grpc.aio.EOF:
             pass
+    sending.cancel()
 
 
 def _scrubbed(method: str, answer: bytes) -> bytes:
