@@ -39,9 +39,15 @@ class Outcome:
 class Child:
     """Runs the target that `make` gives, in a process that is made anew after it ended."""
 
-    def __init__(self, make: Callable[[], Target], hang_s: float = HANG_S) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Target],
+        hang_s: float = HANG_S,
+        max_grown_mib: float = MAX_GROWN_MIB,
+    ) -> None:
         self._make = make
         self._hang_s = hang_s
+        self._max_grown_mib = max_grown_mib
         self._process: Any = None
 
     def __enter__(self) -> Child:
@@ -68,7 +74,7 @@ class Child:
             code = self._process.exitcode
             self._end()
             return Outcome("crash", f"the process ended with {code}", seconds, 0.0)
-        if kind != "internal" and grown_mib > MAX_GROWN_MIB:
+        if kind != "internal" and grown_mib > self._max_grown_mib:
             kind, told = "memory", f"{grown_mib:.0f} MiB; {told}"
         return Outcome(kind, told, seconds, grown_mib, self._cpu_s() - used_s)
 

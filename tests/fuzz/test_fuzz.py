@@ -34,12 +34,13 @@ def _misbehaving(data: bytes) -> str:
         while True:
             pass
     if data == b"grow":
-        return f"{len(bytearray(1500 << 20))} bytes"  # more than is reclaimed meanwhile
+        return f"{len(bytearray(300 << 20))} bytes"
     return "refused: no" if data == b"refuse" else "fine"
 
 
 def test_every_way_to_fail_is_noticed_and_the_next_input_served() -> None:
-    with Child(lambda: _misbehaving, hang_s=1.0) as child:
+    # The kernel may take back other pages while it grows: the limit is far below what it takes.
+    with Child(lambda: _misbehaving, hang_s=3.0, max_grown_mib=50.0) as child:
         found = {}
         for word in (b"fine", b"raise", b"exit", b"refuse", b"hang", b"grow", b"fine"):
             found[word] = child.run(word)
