@@ -31,37 +31,37 @@ def main(verb: str, arguments: Sequence[str]) -> None:
         help_text = f"seconds, default {running.WAIT_TIMEOUT_S}; or TIMEOUT="
         parser.add_argument("--timeout", type=float, help=help_text)
     parsed = parser.parse_args(arguments)
-    one = settings.from_arguments(parsed)
+    server_settings = settings.from_arguments(parsed)
     if verb == "serve":
         os.umask(0o077)  # logs say who asked what
     if verb == "serve" and (parsed.detach or os.environ.get("DETACH") == "1"):
-        detach(one, arguments)
+        detach(server_settings, arguments)
     elif verb == "serve":
-        lifecycle.Server(one, say).run()
+        lifecycle.Server(server_settings, say).run()
     elif verb == "wait":
         limit = os.environ.get("TIMEOUT") or str(running.WAIT_TIMEOUT_S)
-        running.wait(one, parsed.timeout or _seconds(limit))
+        running.wait(server_settings, parsed.timeout or _seconds(limit))
     elif verb == "stop":
-        running.stop(one)
+        running.stop(server_settings)
     else:
-        status(one)
+        status(server_settings)
 
 
-def detach(one: Settings, arguments: Sequence[str]) -> None:
+def detach(settings: Settings, arguments: Sequence[str]) -> None:
     """Start `serve` in the background; returns when Triton is started, not when it is ready.
 
     Raises PortTaken or ServerError for what keeps it from being started.
     """
-    if state.is_held(one.run):
-        with state.locked(one):  # says who runs; taken only if that one ended just now
+    if state.is_held(settings.run):
+        with state.locked(settings):  # says who runs; taken only if that one ended just now
             pass
-    preflight.check(one, served.read(one, say))
-    one.messages.parent.mkdir(parents=True, exist_ok=True)
+    preflight.check(settings, served.read(settings, say))
+    settings.messages.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "build_scripts", "serve"]
     command += [argument for argument in arguments if argument != "--detach"]
-    one.messages.unlink(missing_ok=True)
+    settings.messages.unlink(missing_ok=True)
     # To its end, wherever that is: what grows too long is begun anew.
-    with open(one.messages, "ab", opener=partial(os.open, mode=0o600)) as file:
+    with open(settings.messages, "ab", opener=partial(os.open, mode=0o600)) as file:
         process = subprocess.Popen(
             command,
             cwd=paths.ROOT,
@@ -71,22 +71,23 @@ def detach(one: Settings, arguments: Sequence[str]) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    while process.poll() is None and state.state(one).get("supervisor") != process.pid:
+    while process.poll() is None and state.state(settings).get("supervisor") != process.pid:
         time.sleep(running.POLL_S)
     if process.poll() is not None:
-        raise ServerError(running.messages(one))
+        raise ServerError(running.messages(settings))
     say(f"serving in the background (pid {process.pid}); `make wait` waits until it is ready")
 
 
-def status(one: Settings) -> None:
+def status(settings: Settings) -> None:
     """Print whether a server runs, and where. Raises ServerError when none is ready."""
-    if not state.is_held(one.run):
-        raise ServerError(f"no server runs on port `{one.http_port}`: `make serve`")
-    found = state.state(one)
-    say(f"{found.get('phase', 'starting')} (Triton pid {found.get('server', '?')}) at {one.url}")
+    if not state.is_held(settings.run):
+        raise ServerError(f"no server runs on port `{settings.http_port}`: `make serve`")
+    found = state.state(settings)
+    phase, pid = found.get("phase", "starting"), found.get("server", "?")
+    say(f"{phase} (Triton pid {pid}) at {settings.url}")
     if why := state.trouble(found):
-        raise ServerError(f"not ready ({why}): `make wait` waits, `{one.messages}` has more")
-    if not Api(one.url).is_ready():
+        raise ServerError(f"not ready ({why}): `make wait` waits, `{settings.messages}` has more")
+    if not Api(settings.url).is_ready():
         raise ServerError("not every model is ready: `make wait`")
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from build_scripts import processes
+
 HANG_S = 30.0  # of CPU time
 WAIT_PER_HANG = 10  # on the clock of a machine that does other things, or waits for nothing
 MEMORY_BYTES = 4 << 30  # beyond what the process has when it is warm
@@ -59,11 +61,14 @@ class Child:
     def run(self, data: bytes) -> Outcome:
         if self._process is None:
             self._start()
-        started_s, used_s = time.monotonic(), self._cpu_s()
+        started_s, used_s = time.monotonic(), processes.processor_s(self._process.pid)
         self._pipe.send_bytes(data)
         while not self._pipe.poll(0.5):
             seconds = time.monotonic() - started_s
-            if self._cpu_s() - used_s > self._hang_s or seconds > WAIT_PER_HANG * self._hang_s:
+            if (
+                processes.processor_s(self._process.pid) - used_s > self._hang_s
+                or seconds > WAIT_PER_HANG * self._hang_s
+            ):
                 self._end()
                 return Outcome("hang", f"no end within {self._hang_s:g} s", seconds, 0.0)
         seconds = time.monotonic() - started_s
@@ -76,12 +81,9 @@ class Child:
             return Outcome("crash", f"the process ended with {code}", seconds, 0.0)
         if kind != "internal" and grown_mib > self._max_grown_mib:
             kind, told = "memory", f"{grown_mib:.0f} MiB; {told}"
-        return Outcome(kind, told, seconds, grown_mib, self._cpu_s() - used_s)
-
-    def _cpu_s(self) -> float:
-        with open(f"/proc/{self._process.pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return Outcome(
+            kind, told, seconds, grown_mib, processes.processor_s(self._process.pid) - used_s
+        )
 
     def _start(self) -> None:
         context = multiprocessing.get_context("fork")
