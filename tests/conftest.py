@@ -34,6 +34,8 @@ LOST = pytest.StashKey[bool]()  # it was waited for in vain
 pytest_plugins = ["tests.halves"]
 # What tests ask of a server need not be fast, and there are many servers: they start sooner.
 os.environ.setdefault("WARMUP", "0")
+# Other work on the machine would leave nothing for a language model that lets everybody go first.
+os.environ.setdefault("ONECARD_CPU_NICE", "0")
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("onecard", deadline=None)
 hypothesis.settings.load_profile("onecard")

@@ -7,7 +7,7 @@ together; a file of tests is never divided.
 
 from __future__ import annotations
 
-import os
+import time
 
 import pytest
 from xdist.remote import Producer
@@ -23,6 +23,7 @@ SHARED = (
     "tests/test_hostile.py",
     "tests/test_parameters.py",
     "tests/test_quality.py",
+    "tests/test_readme.py",
     "tests/test_readme_python.py",
     "tests/test_security.py",
     "tests/test_triage.py",
@@ -37,7 +38,6 @@ SHARED = (
 # Whoever starts another Triton. The last one leaves a dead server and looks what becomes of it: not
 # while that of all starts.
 OWN = (
-    "tests/test_readme.py",
     "tests/test_rehearsal.py",
     "tests/test_restarts.py",
     "tests/build_scripts/test_survival.py",
@@ -61,8 +61,8 @@ LONG = (
 ORDER = {file: index for index, file in enumerate((*SHARED, *OWN, *LONG))}
 # Every fixture that starts a Triton asks for this one, and so does whoever starts one in a test.
 TRITON = "installed_triton"
-# Of all but the server of all, which has to answer in time; as that of its LLM.
-NICE = 10
+# Of what takes longer, a line says how long while the run goes on.
+SLOW_S = 30.0
 
 
 class Halves(LoadScopeScheduling):
@@ -127,9 +127,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.get(_file(item), len(ORDER)))
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    if "PYTEST_XDIST_WORKER" in os.environ and _file(item) not in SHARED and os.nice(0) < NICE:
-        os.nice(NICE)
+class Slow:
+    """Says of every test that took long how long it took, on the process that prints."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.duration > SLOW_S:
+            terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+            now = time.strftime("%H:%M:%S")
+            took = f"{now}  {report.duration:.0f} s  {report.nodeid} ({report.when})"
+            terminal.write_line(took)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Slow(config))
 
 
 def _file(item: pytest.Item) -> str:

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts.server.temporary import free_ports
-from tests.build_scripts.serving import needs_triton
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SHELL = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-# Blocks that start a server share one: each line of theirs runs, between one start and one stop.
+# Around every block that asks a server; test_lifecycle.py runs these lines.
 START, STOP = "make serve DETACH=1\nmake wait\n", "make stop\n"
 # It is what runs this test.
 RECURSION = "make test\n"
@@ -25,30 +23,26 @@ RECURSION = "make test\n"
 HANDED_DOWN = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS", "NAMES"}
 
 
-def scripts() -> list[str]:
-    """What the blocks say, as few scripts as do."""
-    serving = [code for code in SHELL if code.startswith(START) and code.endswith(STOP)]
-    asked = [code.removeprefix(START).removesuffix(STOP) for code in serving]
-    others = [code for code in SHELL if code not in (*serving, RECURSION)]
-    return [*others, "".join([START, *asked, STOP])]
-
-
-@needs_triton
-@pytest.mark.parametrize("code", scripts())
-def test_commands_run(code):
-    http, grpc, metrics = free_ports(3)
+@pytest.mark.parametrize("code", [code for code in SHELL if code != RECURSION])
+def test_commands_run(server, code):
+    """On the server of all, which `make demo` finds, and the blocks without their own start."""
+    urls = (server.http_url, server.grpc_url, server.metrics_url)
+    http, grpc, metrics = (url.rpartition(":")[2] for url in urls)
     ports = {"HTTP_PORT": http, "GRPC_PORT": grpc, "METRICS_PORT": metrics}
     environment = {
         **{name: value for name, value in os.environ.items() if name not in HANDED_DOWN},
-        **{name: str(port) for name, port in ports.items()},
-        "ONECARD_URL": f"127.0.0.1:{grpc}",
+        **ports,
+        "ONECARD_URL": server.grpc_url,
     }
+    asked = code.removeprefix(START).removesuffix(STOP)
+    assert "make serve" not in asked
     ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", code],
+        ["bash", "-euo", "pipefail", "-c", asked],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     if "make demo" in code:
+        assert f"using the server that runs on port {http}" in ran.stdout
         shown = [line for line in README.splitlines() if re.match(r" +\d+\.\d\d - ", line)]
         assert shown
         for line in shown:

@@ -16,7 +16,7 @@ from build_scripts.commands import demo, setup
 from build_scripts.console import say
 from build_scripts.errors import ServerError
 from build_scripts.plans import plan
-from build_scripts.server.temporary import running
+from build_scripts.server.temporary import at_hand
 from onecard_client import Client, OnecardError, Transcript, TriageSummary, Verdict
 from onecard_client._mailbox import sources
 
@@ -25,13 +25,13 @@ EMBEDDED = "embedded"  # llm.checkpoint of the small model that comes in a packa
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Play it on a server of its own. Raises BuildError."""
+    """Play it on the server that runs, else on one of its own. Raises BuildError."""
     parser = argparse.ArgumentParser(prog="python -m build_scripts play")
     demo.add_arguments(parser)
     shows_verdicts = parser.parse_args(arguments).verdicts
     recording = samples.folder(setup.CONVERSATION) / "sample.wav"
     signal.signal(signal.SIGTERM, _interrupt)
-    with running() as server, Client(f"{server.reachable_address}:{server.grpc_port}") as client:
+    with at_hand() as server, Client(f"{server.reachable_address}:{server.grpc_port}") as client:
         checkpoint = plan.load(server.plan).llm.checkpoint
         try:
             transcript = play(client, recording, checkpoint == EMBEDDED, shows_verdicts)

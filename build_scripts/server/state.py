@@ -86,6 +86,7 @@ def record(server: Settings, pid: int, phase: str, why: str = "") -> None:
     document = {
         "phase": phase,
         "why": why,
+        "plan": server.plan,
         "supervisor": os.getpid(),
         "server": pid,
         "looked_s": round(time.monotonic(), 1),

@@ -1,9 +1,10 @@
-"""A server of one's own on free ports, for the demo, benchmarks and tests."""
+"""A server for the demo, benchmarks and tests: one of its own, or the one that runs already."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import itertools
 import os
 import random
@@ -15,11 +16,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from build_scripts import child_process, paths, processes
+from build_scripts.console import say
 from build_scripts.server import running as waiting
 from build_scripts.server import settings, state
 from build_scripts.server.settings import Settings
 
 _HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+@contextlib.contextmanager
+def at_hand() -> Iterator[Settings]:
+    """The server that runs on the usual ports, which goes on running, else `running()`.
+
+    Two would not fit on one GPU. Raises ServerError where it does not become ready.
+    """
+    usual = _settings([])
+    if not state.is_held(usual.run):
+        with running() as own:
+            yield own
+        return
+    say(f"\nusing the server that runs on port {usual.http_port}")
+    if state.trouble(state.state(usual)):
+        waiting.wait(usual, waiting.WAIT_TIMEOUT_S)
+    yield dataclasses.replace(usual, plan=state.state(usual)["plan"])
 
 
 @contextlib.contextmanager
@@ -32,9 +51,7 @@ def running() -> Iterator[Settings]:
     names = ("--http-port", "--grpc-port", "--metrics-port")
     for name, port in zip(names, free_ports(len(names)), strict=True):
         flags += [name, str(port)]
-    parser = argparse.ArgumentParser()
-    settings.add_arguments(parser)
-    server = settings.from_arguments(parser.parse_args(flags))
+    server = _settings(flags)
     server.messages.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "build_scripts", "serve", *flags]
     with server.messages.open("wb") as file:
@@ -68,6 +85,12 @@ def free_ports(count: int) -> list[int]:
     free = (port for port in shuffled if processes.is_free("127.0.0.1", port))
     ports = list(itertools.islice(free, count))
     return ports if len(ports) == count else _handed_out(count)
+
+
+def _settings(flags: list[str]) -> Settings:
+    parser = argparse.ArgumentParser()
+    settings.add_arguments(parser)
+    return settings.from_arguments(parser.parse_args(flags))
 
 
 def _handed_out(count: int) -> list[int]:

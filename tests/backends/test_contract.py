@@ -46,6 +46,17 @@ def test_a_configuration_that_cannot_be_served_does_not_load(config, change, mes
         settings.read(changed(config, **change), 1)
 
 
+def test_the_machine_s_owner_decides_whom_it_yields_to(config, monkeypatch):
+    polite = changed(config, cpu_nice="10")
+    monkeypatch.delenv(settings.NICE, raising=False)
+    assert settings.read(polite, 1).nice == 10
+    monkeypatch.setenv(settings.NICE, "0")
+    assert settings.read(polite, 1).nice == 0
+    monkeypatch.setenv(settings.NICE, "high")
+    with pytest.raises(settings.SettingsError, match="`ONECARD_CPU_NICE` is `high`"):
+        settings.read(polite, 1)
+
+
 def test_settings_follow_nvidias_syntax_and_defaults(config):
     texts = {
         "max_attention_window_size": "448,300", "exclude_input_in_output": "1",

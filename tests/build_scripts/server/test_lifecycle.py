@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import processes
+from build_scripts import paths, processes
+from build_scripts.server import temporary
+from build_scripts.server.api import Api
 from tests.build_scripts.serving import (
     SLOW_START,
     TIMEOUT_S,
@@ -91,6 +93,39 @@ def test_detach_wait_status_stop(serving: Serving) -> None:
     assert serving.verb("stop").returncode == 0
     assert serving.left() == []
     assert "no server runs" in serving.verb("stop").stdout
+
+
+def test_the_readme_s_start_and_stop(serving: Serving) -> None:
+    """As they stand, with tiny models."""
+    lines = ("make serve DETACH=1", "make wait", "make stop")
+    readme = (paths.ROOT / "README.md").read_text()
+    assert all(f"\n{line}\n" in readme for line in lines)
+    ran = subprocess.run(
+        ["bash", "-euc", "\n".join(lines)], cwd=paths.ROOT, env=serving.environment,
+        capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "ready after" in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "stopped"
+    assert serving.left() == []
+
+
+def test_the_server_at_hand_is_the_one_that_runs_else_one_of_its_own(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in serving.environment.items():
+        monkeypatch.setenv(name, text)
+    with temporary.at_hand() as own:
+        assert own.http_port != serving.ports["HTTP_PORT"]
+        assert Api(own.url).is_ready()
+    assert not Api(own.url).is_ready()
+    serving.start("starting Triton")
+    with temporary.at_hand() as found:
+        assert found.url == serving.url
+        assert found.plan == "cpu"
+        assert serving.is_ready()
+    assert serving.is_ready()
+    assert serving.terminate() == 0
 
 
 def test_sigterm_lets_inner_requests_of_a_request_in_flight_through(
