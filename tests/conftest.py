@@ -25,12 +25,14 @@ from build_scripts.server import state as claim
 from build_scripts.server import supervisor
 from build_scripts.server.door.order import owner_headers
 from build_scripts.server.temporary import free_ports
+from evaluation import recordings
 from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / ".samples"
 SERVER = pytest.StashKey["Server"]()
 LOST = pytest.StashKey[bool]()  # it was waited for in vain
+FEW_WORDS = "And so my fellow Americans"
 pytest_plugins = ["tests.halves"]
 # What tests ask of a server need not be fast, and there are many servers: they start sooner.
 os.environ.setdefault("WARMUP", "0")
@@ -186,3 +188,9 @@ def serving(directory: Path, **environment: str) -> Iterator[Server]:
 def conversation() -> Path:
     """30 s of telephone talk, two speakers, English; its reference turns lie beside it (.rttm)."""
     return SAMPLES / "conversation" / "sample.wav"
+
+
+@pytest.fixture(scope="session")
+def few_words() -> bytes:
+    """3 s of speech as WAV, whose words are `FEW_WORDS`: for what is asked many times."""
+    return recordings.wav(recordings.jfk().samples[: 3 * recordings.RATE])

@@ -21,7 +21,7 @@ from build_scripts.server import supervisor
 from evaluation import recordings
 from evaluation.metrics import word_errors
 from onecard_client import Client, InvalidRequest, OnecardError
-from tests.conftest import is_ready
+from tests.conftest import FEW_WORDS, is_ready
 from tests.waiting import PATIENCE_S, until
 
 RATE = recordings.RATE
@@ -102,8 +102,7 @@ def test_audio_without_speech_has_a_transcript_without_words(client, pcm):
     assert account.silence_s + account.dropped_s == pytest.approx(found.duration_s, abs=0.01)
 
 
-def test_a_bad_request_among_good_ones_fails_alone(client, server):
-    clip = recordings.jfk().path
+def test_a_bad_request_among_good_ones_fails_alone(client, server, few_words):
     outcomes: dict[str, object] = {}
 
     def run(name: str, audio: object, **options: object) -> None:
@@ -114,11 +113,11 @@ def test_a_bad_request_among_good_ones_fails_alone(client, server):
             outcomes[name] = error
 
     calls = {
-        "good 1": (clip, {}),
+        "good 1": (few_words, {}),
         "garbage": (b"x" * 1000, {}),
-        "good 2": (clip, {"language": "en"}),
-        "bad option": (clip, {"beam_size": -1}),
-        "good 3": (clip, {"beam_size": 1}),
+        "good 2": (few_words, {"language": "en"}),
+        "bad option": (few_words, {"beam_size": -1}),
+        "good 3": (few_words, {"beam_size": 1}),
     }
     threads = [
         threading.Thread(target=run, args=(name, audio), kwargs=options, daemon=True)
@@ -130,19 +129,19 @@ def test_a_bad_request_among_good_ones_fails_alone(client, server):
         thread.join()
     for name, outcome in outcomes.items():
         if name.startswith("good"):
-            assert word_errors(recordings.JFK, str(outcome)).errors == 0, name
+            assert word_errors(FEW_WORDS, str(outcome)).errors == 0, name
         else:
             assert isinstance(outcome, InvalidRequest), name
 
 
-def test_a_caller_that_goes_away_leaves_the_server_serving(client, server, conversation):
+def test_a_caller_that_goes_away_leaves_the_server_serving(client, server, conversation, few_words):
     with Client(server.grpc_url) as gone:
         events = gone.transcribe_stream(conversation)
         next(events)
         events.close()
     with Client(server.grpc_url) as gone, pytest.raises(OnecardError):
         gone.transcribe(conversation, timeout_s=0.3)
-    assert word_errors(recordings.JFK, client.transcribe(recordings.jfk().path).text).errors == 0
+    assert word_errors(FEW_WORDS, client.transcribe(few_words).text).errors == 0
 
 
 def in_flight(server) -> float:
@@ -170,8 +169,7 @@ PYTHON_MODELS = [
 
 
 @pytest.mark.parametrize("model", PYTHON_MODELS)
-def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, model):
-    clip = recordings.jfk().path
+def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, model, few_words):
     outcomes: list[str | OnecardError] = []
     has_begun = threading.Event()
 
@@ -179,7 +177,7 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
         begin = lambda progress: has_begun.set()  # noqa: E731
         try:
             with Client(server.grpc_url) as own:
-                found = own.transcribe(clip, timeout_s=PATIENCE_S, on_progress=begin, **BRIEF)
+                found = own.transcribe(few_words, timeout_s=PATIENCE_S, on_progress=begin, **BRIEF)
                 outcomes.append(found.text)
         except OnecardError as error:
             outcomes.append(error)
@@ -194,27 +192,26 @@ def test_a_killed_process_comes_back_and_nobody_gets_a_wrong_answer(server, mode
     assert len(outcomes) == 3  # answered or refused, and none hangs
     for outcome in outcomes:
         if isinstance(outcome, str):
-            assert word_errors(recordings.JFK, outcome).errors == 0
+            assert word_errors(FEW_WORDS, outcome).errors == 0
     server.until_well()
     outcomes.clear()
     run()
-    assert word_errors(recordings.JFK, str(outcomes[-1])).errors == 0
+    assert word_errors(FEW_WORDS, str(outcomes[-1])).errors == 0
 
 
 SEVERAL = [model.name for model in models.models(resolve("cpu")).values() if model.instances > 1]
 
 
 @pytest.mark.parametrize("is_loaded", [False, True], ids=["idle", "under load"])
-def test_one_dead_process_of_several_is_replaced_once(server, is_loaded):
+def test_one_dead_process_of_several_is_replaced_once(server, is_loaded, few_words):
     """One of each model that has several."""
-    clip = recordings.jfk().path
     is_over = threading.Event()
     texts: list[str] = []
 
     def run() -> None:
         with Client(server.grpc_url) as own:
             while not is_over.is_set():
-                texts.append(own.transcribe(clip, timeout_s=PATIENCE_S, **BRIEF).text)
+                texts.append(own.transcribe(few_words, timeout_s=PATIENCE_S, **BRIEF).text)
 
     threads = [threading.Thread(target=run, daemon=True) for _ in range(2 * is_loaded)]
     for thread in threads:
@@ -234,10 +231,10 @@ def test_one_dead_process_of_several_is_replaced_once(server, is_loaded):
         thread.join()
     assert len(texts) >= len(threads)  # the client tries again: nobody's request is lost
     for text in texts:
-        assert word_errors(recordings.JFK, text).errors == 0
+        assert word_errors(FEW_WORDS, text).errors == 0
 
 
-def test_a_server_with_a_stopped_process_is_not_ready_and_gets_another(server, client):
+def test_a_server_with_a_stopped_process_is_not_ready_and_gets_another(server, client, few_words):
     """Triton says 200 all the while; a transcription would wait for ever."""
     before = server.processes("decode_audio")
     for pid in before:
@@ -246,5 +243,5 @@ def test_a_server_with_a_stopped_process_is_not_ready_and_gets_another(server, c
     assert "`decode_audio`" in server.state()["why"]
     until(lambda: server.state()["phase"] == "ready")
     assert not {*before} & {*server.processes("decode_audio")}
-    found = client.transcribe(recordings.jfk().path, timeout_s=PATIENCE_S, **BRIEF)
-    assert word_errors(recordings.JFK, found.text).errors == 0
+    found = client.transcribe(few_words, timeout_s=PATIENCE_S, **BRIEF)
+    assert word_errors(FEW_WORDS, found.text).errors == 0

@@ -34,7 +34,7 @@ def spare_server(installed_triton, tmp_path_factory):
 def test_a_killed_language_model_leaves_nobody_waiting_and_comes_back(spare_server, model):
     """A stream whose process died is cut off, not left open; afterwards all is as before."""
     server = spare_server
-    asked = {"max_tokens": 400, "min_tokens": 400, "temperature": 0.0}
+    asked = {"max_tokens": 200, "min_tokens": 200, "temperature": 0.0}
     outcomes: list[object] = []
 
     def run(work: Callable[[Client], object]) -> None:
@@ -48,7 +48,7 @@ def test_a_killed_language_model_leaves_nobody_waiting_and_comes_back(spare_serv
         return "".join(own.chat("Hello", timeout_s=PATIENCE_S, **asked))
 
     def triage(own: Client) -> object:
-        mails = [{"id": str(number), "body": "Lunch on Friday?"} for number in range(4)]
+        mails = [{"id": str(number), "body": "Lunch on Friday?"} for number in range(2)]
         return list(own.triage(mails, timeout_s=PATIENCE_S))
 
     threads = [
