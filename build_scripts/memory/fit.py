@@ -94,20 +94,25 @@ def _shrinking(plan: Plan, fit: Fit) -> Iterator[Plan]:
 
 
 def _grown(fitted: Fitted, fit: Fit, figures: Figures) -> Fitted:
+    """The context doubled as often as fits, then the chunks in flight."""
     plan, ledger = fitted.plan, fitted.ledger
-    while plan.llm.context_tokens * 2 <= fit.max_context_tokens:
-        larger = with_context(plan, plan.llm.context_tokens * 2)
-        larger_ledger = compute_ledger(larger, figures)
-        if not larger_ledger.fits:
-            break
-        plan, ledger = larger, larger_ledger
-    while plan.speech.chunks_in_flight * 2 <= fit.max_chunks_in_flight:
-        larger = with_chunks(plan, plan.speech.chunks_in_flight * 2)
-        larger_ledger = compute_ledger(larger, figures)
-        if not larger_ledger.fits:
-            break
-        plan, ledger = larger, larger_ledger
+    for doubled in (_doubled_context, _doubled_chunks):
+        while larger := doubled(plan, fit):
+            larger_ledger = compute_ledger(larger, figures)
+            if not larger_ledger.fits:
+                break
+            plan, ledger = larger, larger_ledger
     return Fitted(plan, ledger, _changes(fitted.plan, plan))
+
+
+def _doubled_context(plan: Plan, fit: Fit) -> Plan | None:
+    tokens = plan.llm.context_tokens * 2
+    return with_context(plan, tokens) if tokens <= fit.max_context_tokens else None
+
+
+def _doubled_chunks(plan: Plan, fit: Fit) -> Plan | None:
+    chunks = plan.speech.chunks_in_flight * 2
+    return with_chunks(plan, chunks) if chunks <= fit.max_chunks_in_flight else None
 
 
 def _changes(before: Plan, after: Plan) -> tuple[str, ...]:
