@@ -90,10 +90,10 @@ def engine():
 
 @pytest.fixture
 def small():
-    """Two places, room for 320 tokens, one may wait."""
+    """Two places, room for 192 tokens, one may wait."""
     one = Engine(
-        max_batch_size=2, max_queue_size=1, max_tokens_in_paged_kv_cache="320",
-        max_attention_window_size="320",
+        max_batch_size=2, max_queue_size=1, max_tokens_in_paged_kv_cache="192",
+        max_attention_window_size="192",
     )  # fmt: skip
     yield one
     one.service.close()
@@ -137,14 +137,14 @@ def test_a_stream_carries_new_tokens_only_and_ends_once(engine):
 
 
 def test_generation_ends_at_the_end_token_without_it(engine):
-    free = engine.run(num_tokens=200, end_id=None)
-    assert len(free.ids) == 200
-    ended = engine.run(num_tokens=200)
+    free = engine.run(num_tokens=60, end_id=None)
+    assert len(free.ids) == 60
+    ended = engine.run(num_tokens=60)
     assert END not in ended.ids
     if END in free.ids:
         assert ended.ids == free.ids[: free.ids.index(END)]
     some = free.ids[9]  # any token can be the end
-    assert engine.run(num_tokens=200, end_id=some).ids == free.ids[: free.ids.index(some)]
+    assert engine.run(num_tokens=60, end_id=some).ids == free.ids[: free.ids.index(some)]
 
 
 def test_stop_words_end_it_and_are_part_of_it(engine):
@@ -219,26 +219,26 @@ def test_a_long_prompt_does_not_hold_up_who_generates(engine):
 
 
 def test_admission_reserves_prompt_and_output_and_keeps_the_order(small):
-    """320 tokens of cache are 10 blocks of 32: 16 + 240 take 8, 16 + 100 four, 16 + 10 one."""
-    first = small.start(num_tokens=240, end_id=None, streaming=True)
+    """192 tokens of cache are 6 blocks of 32: 16 + 130 take 5, 16 + 40 two, 16 + 10 one."""
+    first = small.start(num_tokens=130, end_id=None, streaming=True)
     first.began.wait(PATIENCE_S)
-    assert small.load().num_used_blocks == 8
-    second = small.start(num_tokens=100, end_id=None, streaming=True)  # does not fit beside it
+    assert small.load().num_used_blocks == 5
+    second = small.start(num_tokens=40, end_id=None, streaming=True)  # does not fit beside it
     third = small.start(num_tokens=10, end_id=None)
     assert third.error is not None  # one waits already
     second.wait()
     assert first.ended.is_set()
-    assert len(first.ids) == 240
-    assert len(second.ids) == 100
+    assert len(first.ids) == 130
+    assert len(second.ids) == 40
     assert small.is_idle()
 
 
 def test_a_small_request_does_not_overtake_a_large_one_that_waits_for_room(engine):
     order = queue.SimpleQueue()
-    engines = Engine(max_tokens_in_paged_kv_cache="640", max_attention_window_size="640")
+    engines = Engine(max_tokens_in_paged_kv_cache="192", max_attention_window_size="192")
     try:
         receivers = {}
-        for name, num_tokens in (("first", 400), ("large", 500), ("small", 8)):
+        for name, num_tokens in (("first", 130), ("large", 140), ("small", 8)):
             receivers[name] = engines.start(num_tokens=num_tokens, end_id=None, streaming=True)
         for name, receiver in receivers.items():
             threading.Thread(
@@ -253,7 +253,7 @@ def test_a_small_request_does_not_overtake_a_large_one_that_waits_for_room(engin
 
 
 def test_a_full_queue_refuses_with_nvidias_message(small):
-    running = [small.start(num_tokens=100, end_id=None, streaming=True) for _ in range(2)]
+    running = [small.start(num_tokens=60, end_id=None, streaming=True) for _ in range(2)]
     for one in running:
         one.began.wait(PATIENCE_S)
     waiting = small.start(num_tokens=10)
@@ -261,28 +261,28 @@ def test_a_full_queue_refuses_with_nvidias_message(small):
     text = "Maximum queue size of 1 has been reached, please try again later"
     assert str(refused.error) == text
     assert len(waiting.wait().ids) == 10  # nobody else noticed
-    assert [len(one.wait().ids) for one in running] == [100, 100]
+    assert [len(one.wait().ids) for one in running] == [60, 60]
 
 
 def test_what_the_cache_can_never_hold_is_refused(small):
     found = small.run(list(PROMPT) * 30, 5)
-    assert "Prompt length (480) exceeds maximum input length (319)" in str(found.error)
+    assert "Prompt length (480) exceeds maximum input length (191)" in str(found.error)
     assert str(found.error).startswith("Executor failed process requestId ")
 
 
 def test_output_beyond_the_window_is_clamped_as_nvidias_and_logged(small):
     found = small.run(num_tokens=1000, end_id=None)
-    assert len(found.ids) == 320 - len(PROMPT)
-    assert any("1000 tokens exceed the longest sequence, 320" in line for line in small.log)
+    assert len(found.ids) == 192 - len(PROMPT)
+    assert any("1000 tokens exceed the longest sequence, 192" in line for line in small.log)
 
 
 @pytest.mark.parametrize("by", ["stop", "drop"])
 def test_cancelling_frees_the_cache_for_others(small, by):
     """The cache is full and nothing else fits: what is computed next shows that it was freed."""
-    running = small.start(num_tokens=300, end_id=None, streaming=True, request_id="9")
+    running = small.start(num_tokens=176, end_id=None, streaming=True, request_id="9")
     running.began.wait(PATIENCE_S)
-    assert small.load().num_used_blocks == 10
-    waiting = small.start(num_tokens=290, end_id=None, streaming=True)
+    assert small.load().num_used_blocks == 6
+    waiting = small.start(num_tokens=60, end_id=None, streaming=True)
     num_before = len(running.ids)
     if by == "stop":
         stop = small.run(num_tokens=1, request_id="9", stop=True)
@@ -295,9 +295,9 @@ def test_cancelling_frees_the_cache_for_others(small, by):
     assert running.error is None
     # It ends at the next token boundary, or once its caller has been looked at (every 20 ms).
     assert len(running.ids) - num_before <= (3 if by == "stop" else 30)
-    assert len(waiting.wait().ids) == 290
+    assert len(waiting.wait().ids) == 60
     # One step a token (the prompt's gives the first): nothing was computed for the one that left.
-    assert small.load().num_steps - num_steps <= 290 + 1
+    assert small.load().num_steps - num_steps <= 60 + 1
     assert small.is_idle()
 
 
@@ -519,16 +519,16 @@ def test_token_counts_and_prompt_are_given_on_request(engine):
 
 
 def test_metrics_tell_the_load_under_nvidias_names(small):
-    running = small.start(num_tokens=250, end_id=None, streaming=True)
+    running = small.start(num_tokens=120, end_id=None, streaming=True)
     running.began.wait(PATIENCE_S)
     values = small.board.values
-    until(lambda: values.get((KV_CACHE, "used")) == 9)  # 16 + 250 tokens in blocks of 32
-    assert values[KV_CACHE, "max"] == 10
+    until(lambda: values.get((KV_CACHE, "used")) == 5)  # 16 + 120 tokens in blocks of 32
+    assert values[KV_CACHE, "max"] == 6
     assert values[KV_CACHE, "free"] == 1
     assert values[KV_CACHE, "tokens_per"] == 32
     assert values[REQUESTS, "active"] == values[REQUESTS, "scheduled"] == 1
     assert values[KV_BYTES, "per_token"] == 23_040
-    assert values[KV_BYTES, "used"] == 9 * 32 * 23_040
+    assert values[KV_BYTES, "used"] == 5 * 32 * 23_040
     running.is_gone = True
     running.wait()
     until(lambda: values[KV_CACHE, "used"] == 0)
