@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gguf import GGUFReader
-
 from build_scripts.engines.gguf import precision as gguf_precision
 from build_scripts.errors import CheckpointError
 
@@ -108,6 +106,8 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"`{path}` begins with `{magic!r}`, wanted `{MAGIC!r}`: it is not a GGUF file"
         )
+    from gguf import GGUFReader  # not by whoever reads none: see `gguf_precision`
+
     try:
         reader = GGUFReader(path)
         metadata = {key: field.contents() for key, field in reader.fields.items()}

@@ -1,6 +1,7 @@
 """Rewrites a GGUF file in the types of weights that OpenVINO reads without loss and runs fast.
 
-Runs in the environment's interpreter.
+Runs in the environment's interpreter. `gguf` takes as long to import as all else together, and
+most verbs read no file: it is imported where one is read.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType
-from gguf import GGMLQuantizationType as Kind
-from gguf.gguf_reader import ReaderTensor
-from gguf.quants import dequantize, quant_shape_to_byte_shape, quantize
+
+if TYPE_CHECKING:
+    from gguf import GGMLQuantizationType as Kind
+    from gguf.gguf_reader import ReaderTensor
 
 # openvino.genai makes of a block's minimum a whole number of its scales, by rounding it
 # (src/cpp/src/gguf_utils/building_blocks.cpp). It is a whole number in these types; in Q4_1 and
@@ -24,7 +25,7 @@ from gguf.quants import dequantize, quant_shape_to_byte_shape, quantize
 KEPT = ("F16", "Q8_0", "Q4_0")
 REPLACEMENT = "Q8_0"
 UNBLOCKED = "F16"  # where a row is no whole number of the replacement's blocks
-BLOCK = GGML_QUANT_SIZES[Kind[REPLACEMENT]][0]
+BLOCK = 32  # weights of the replacement's, gguf.GGML_QUANT_SIZES
 FILE_TYPE = "general.file_type"
 # The writer has a key for the first from its constructor, and its own value of the second.
 _NOT_COPIED = ("general.architecture", "general.alignment", FILE_TYPE)
@@ -41,6 +42,10 @@ def target(kind: str, width: int) -> str:
 
 def is_readable(kind: str) -> bool:
     """Whether weights of the type `kind` can be rewritten."""
+    from gguf import GGML_QUANT_SIZES
+    from gguf import GGMLQuantizationType as Kind
+    from gguf.quants import dequantize
+
     num_bytes = GGML_QUANT_SIZES[Kind[kind]][1]
     try:
         dequantize(np.zeros((1, num_bytes), np.uint8), Kind[kind])
@@ -51,6 +56,9 @@ def is_readable(kind: str) -> bool:
 
 def rewrite(source: Path, into: Path, say: Callable[[str], None]) -> None:
     """Write the model in `source` to `into`, every matrix in its `target`; one is in memory."""
+    from gguf import GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType
+    from gguf.quants import quant_shape_to_byte_shape
+
     reader = GGUFReader(source)
     writer = GGUFWriter(into, reader.fields["general.architecture"].contents())
     writer.add_file_type(LlamaFileType.MOSTLY_Q8_0)
@@ -84,6 +92,8 @@ def rewrite(source: Path, into: Path, say: Callable[[str], None]) -> None:
 
 
 def _target(tensor: ReaderTensor) -> Kind:
+    from gguf import GGMLQuantizationType as Kind
+
     # A vector is a norm or a bias, which the reader takes as it is.
     if len(tensor.shape) == 1:
         return tensor.tensor_type
@@ -93,6 +103,8 @@ def _target(tensor: ReaderTensor) -> Kind:
 def _rewritten(tensor: ReaderTensor, kind: Kind) -> np.ndarray[Any, Any]:
     if kind == tensor.tensor_type:
         return tensor.data
+    from gguf.quants import dequantize, quantize
+
     rows = tensor.data.reshape(-1, tensor.data.shape[-1])
     num_parts = min(len(rows), math.ceil(tensor.n_elements / _CHUNK))
     parts = np.array_split(rows, num_parts)

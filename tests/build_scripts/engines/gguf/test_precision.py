@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from gguf import GGUFReader, LlamaFileType
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, LlamaFileType
 from gguf.quants import dequantize
 
+from build_scripts import paths
 from build_scripts.engines.gguf import precision
 from tests.build_scripts import gguf_files
 
@@ -84,3 +87,12 @@ def test_types_that_can_be_rewritten(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["Q8_1", "Q8_K", "I32", "F64"])
 def test_types_that_cannot(kind: str) -> None:
     assert not precision.is_readable(kind)
+
+
+def test_the_block_is_the_package_s() -> None:
+    assert precision.BLOCK == GGML_QUANT_SIZES[GGMLQuantizationType[precision.REPLACEMENT]][0]
+
+
+def test_verbs_that_read_no_file_do_not_wait_for_the_package() -> None:
+    code = "import build_scripts.server.lifecycle, sys; assert 'gguf' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, check=True)
