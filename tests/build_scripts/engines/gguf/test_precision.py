@@ -90,7 +90,7 @@ def test_types_that_cannot(kind: str) -> None:
 
 
 def test_the_block_is_the_package_s() -> None:
-    assert precision.BLOCK == GGML_QUANT_SIZES[GGMLQuantizationType[precision.REPLACEMENT]][0]
+    assert GGML_QUANT_SIZES[GGMLQuantizationType[precision.REPLACEMENT]][0] == precision.BLOCK
 
 
 def test_verbs_that_read_no_file_do_not_wait_for_the_package() -> None:
