@@ -13,6 +13,7 @@ from onecard_client import ConnectionFailed
 from onecard_client.__main__ import main
 from onecard_client._errors import CallContext
 from onecard_client._transport.retry import MAX_CONNECTION_RETRIES, Acquaintance, Attempts, Backoff
+from tests.waiting import PATIENCE_S
 
 REFUSED = ConnectionFailed("failed to connect to all addresses; last error: Connection refused")
 BROKEN = ConnectionFailed("Socket closed")
@@ -24,6 +25,7 @@ class Dying:
     def __init__(self, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.num_waits = 0
         self.comes_back_at = 0  # the wait at which there is another server; 0 for never
+        self.is_too_late_at = 0  # the wait that would reach beyond the deadline; 0 for never
         self.other: FakeServer | None = None
         self._fake = fake
         self.server = fake(self._die)
@@ -38,7 +40,7 @@ class Dying:
         self.num_waits += 1
         if self.num_waits == self.comes_back_at:
             self.other = self._fake(events(FINISHED), port=self.server.port)
-        return 0.05
+        return float("inf") if self.num_waits == self.is_too_late_at else 0.05
 
 
 @pytest.fixture
@@ -69,8 +71,8 @@ def test_a_batch_goes_on_when_the_server_is_back(
 def test_a_server_that_stays_away_ends_the_batch_with_a_list(
     dying: Dying, line: list[str], tmp_path: Path, capsys: Any
 ) -> None:
-    assert main([*line, "--timeout-s", "3"]) == 3
-    assert dying.num_waits > MAX_CONNECTION_RETRIES
+    dying.is_too_late_at = 3 * MAX_CONNECTION_RETRIES
+    assert main([*line, "--timeout-s", str(PATIENCE_S)]) == 3
     errors = capsys.readouterr().err
     assert errors.count("waiting for it to come back") == 1
     assert f"not tried: {tmp_path / 'b.wav'}" in errors
@@ -80,7 +82,7 @@ def test_the_library_waits_as_well(dying: Dying, connect: Any) -> None:
     dying.comes_back_at = 3 * MAX_CONNECTION_RETRIES
     told: list[Any] = []
     client = connect(dying.server.url, on_outage=told.append)
-    assert client.transcribe(b"audio", timeout_s=60).text == "Hello there."
+    assert client.transcribe(b"audio", timeout_s=PATIENCE_S).text == "Hello there."
     assert [type(error) for error in told] == [ConnectionFailed]
 
 
