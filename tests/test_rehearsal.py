@@ -27,6 +27,7 @@ from onecard.networks import devices
 from onecard_client import Client, InvalidRequest
 from tests.build_scripts.serving import Serving
 from tests.onecard.alignment.test_ctc import make_model
+from tests.waiting import PATIENCE_S
 
 PLAN = "rtx3090"
 ENGINES = paths.ENGINES.with_name(PLAN)
@@ -76,7 +77,8 @@ def test_it_is_the_card_s_configuration_that_is_served(served: Serving, name: st
     assert "rehearsal: plan rtx3090 is served without its card" in served.said()
     url = f"{served.url}/v2/models/{name}/config"
     owner = owner_headers(served.url)
-    with urllib.request.urlopen(urllib.request.Request(url, headers=owner), timeout=10) as reply:
+    request = urllib.request.Request(url, headers=owner)
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
         found = json.load(reply)
     text = (paths.MODEL_REPOSITORY / name / "configs" / f"{PLAN}.pbtxt").read_text()
     wanted = text_format.Parse(text, pb.ModelConfig())

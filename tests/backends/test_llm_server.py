@@ -143,7 +143,7 @@ def test_stop_ends_a_request_of_another_connection(server, stream):
 def test_a_caller_who_goes_frees_the_cache(server, stream, by):
     """The iterations show that nothing more was computed for the one that left."""
     before = steps(server)
-    running = stream(timeout_s=3 if by == "deadline" else None)
+    running = stream(timeout_s=10 if by == "deadline" else None)
     running.start(num_tokens=LONG, end_id=None, streaming=True)
     running.next()
     become(server, "nv_trt_llm_kv_cache_block_metrics", "used", NUM_BLOCKS)

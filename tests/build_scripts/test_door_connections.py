@@ -11,8 +11,7 @@ from build_scripts.server.door import http, process, rules
 from build_scripts.server.door.http import HttpDoor
 from build_scripts.server.door.rules import Rules
 from build_scripts.server.temporary import free_ports
-
-TIMEOUT_S = 30
+from tests.waiting import PATIENCE_S
 
 
 async def answer(request: web.BaseRequest) -> web.StreamResponse:
@@ -33,11 +32,11 @@ async def compare(port: int) -> tuple[bytes, bytes]:
     silent, drips = await asyncio.open_connection("127.0.0.1", port)
     drips.write(b"GET / HTTP/1.1\r\nHost")
     try:
-        ended = await asyncio.wait_for(silent.read(), TIMEOUT_S)
+        ended = await asyncio.wait_for(silent.read(), PATIENCE_S)
     except ConnectionResetError:
         ended = b""
     writes.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    again = await asyncio.wait_for(asks.readuntil(b"here"), TIMEOUT_S)
+    again = await asyncio.wait_for(asks.readuntil(b"here"), PATIENCE_S)
     for one in (writes, drips):
         one.close()
     watching.cancel()
@@ -63,7 +62,7 @@ async def sent(port: int, pieces: list[bytes], length: int, pause_s: float) -> t
     for piece in pieces:
         writes.write(piece)
         await asyncio.sleep(pause_s)
-    found = await asyncio.wait_for(reads.readline(), TIMEOUT_S)
+    found = await asyncio.wait_for(reads.readline(), PATIENCE_S)
     writes.close()
     await outer.cleanup()
     await door.close()

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from build_scripts import processes
+from tests.waiting import PATIENCE_S
 
 NOBODY = 2**22 + 1  # above the highest pid that Linux gives
 MARK = "ONECARD_TEST_OF_PROCESSES"
-PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-# How long the fake waits for something that a test is sure to cause.
-PATIENCE_S = 60.0
+from tests.waiting import PATIENCE_S
 
 RESULT: dict[str, Any] = {
     "version": "1",

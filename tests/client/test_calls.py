@@ -104,7 +104,7 @@ def test_retries_end(fake: Any, connect: Any) -> None:
 def test_retries_end_with_the_deadline(fake: Any, connect: Any) -> None:
     server = fake(BUSY)
     with pytest.raises((Unavailable, DeadlineExceeded)):  # the latter if it comes amid a call
-        connect(server.url).transcribe(b"audio", timeout_s=0.5)
+        connect(server.url).transcribe(b"audio", timeout_s=2)
     assert 1 < len(server.requests) < 10
 
 
@@ -160,8 +160,8 @@ def test_no_verdicts_at_once(fake: Any, connect: Any) -> None:
 
 def test_deadline_ends_the_call_on_both_sides(fake: Any, connect: Any) -> None:
     server = fake(hangs)
-    with pytest.raises(DeadlineExceeded, match=r"within `0\.3` s"):
-        connect(server.url).transcribe(b"audio", timeout_s=0.3)
+    with pytest.raises(DeadlineExceeded, match=r"within `2` s"):
+        connect(server.url).transcribe(b"audio", timeout_s=2)
     assert server.cancelled.wait(PATIENCE_S)
     assert len(server.requests) == 1
 
@@ -170,7 +170,7 @@ def test_deadline_ends_a_stream(fake: Any, connect: Any) -> None:
     server = fake(events(PROGRESS, then=hangs))
     seen: list[Any] = []
     with pytest.raises(DeadlineExceeded):
-        connect(server.url).stream(b"audio", seen, timeout_s=0.5)
+        connect(server.url).stream(b"audio", seen, timeout_s=2)
     assert len(seen) == 1
     assert server.cancelled.wait(PATIENCE_S)
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "clients.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TIMEOUT_S = 120
 
 # grpcurl is in no package registry, so this stands in for it: the same JSON through the same
 # protobuf rules. It takes the arguments that the page gives.
@@ -109,7 +110,7 @@ def test_block_runs(language: str, code: str, server: Any, folder: Path) -> None
         },
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
     expected = next(expected for word, expected in EXPECTED.items() if word in code)

@@ -21,6 +21,7 @@ from build_scripts.errors import (
     MachineError,
 )
 from build_scripts.fetch import pip
+from tests.waiting import PATIENCE_S
 
 
 def sentence(lack: requirements.Lack | None) -> str:
@@ -166,7 +167,7 @@ def test_a_second_setup_waits_for_the_first(tmp_path: Path) -> None:
         assert second.stdout is not None
         assert "waiting" in second.stdout.readline()
         assert second.poll() is None
-    rest, _ = second.communicate(timeout=60)
+    rest, _ = second.communicate(timeout=PATIENCE_S)
     assert rest == "in\n"
 
 

@@ -23,6 +23,7 @@ from build_scripts.errors import ServerError
 from build_scripts.server import settings, state
 from build_scripts.server.settings import Settings
 from build_scripts.server.triton import scratch
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_what_a_server_started_is_ended_and_a_search_for_its_name_is_not(
     with started(prefix + "in its arguments") as search, started(ONECARD_SERVER=prefix) as left:
         try:
             assert state.reclaim(one.run) == 1
-            assert left.wait(10) == -signal.SIGTERM
+            assert left.wait(PATIENCE_S) == -signal.SIGTERM
             assert search.poll() is None
         finally:
             search.kill()

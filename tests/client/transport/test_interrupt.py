@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.waiting import PATIENCE_S
+
 
 def test_interrupts() -> None:
     tests = Path(__file__).parents[1] / "interrupts.py"
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", str(tests)],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert " passed" in ran.stdout

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts import container
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
@@ -30,7 +31,10 @@ def library(version: str) -> Path:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
         command += ["--require-hashes", "--only-binary=:all:", "--target", str(target)]
         done = subprocess.run(
-            [*command, "-r", str(LOCKS[version])], capture_output=True, text=True, timeout=240
+            [*command, "-r", str(LOCKS[version])],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
         )
         if done.returncode:
             pytest.skip(f"xgrammar {version} cannot be installed: {done.stderr.strip()[-200:]}")

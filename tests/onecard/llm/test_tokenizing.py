@@ -10,6 +10,7 @@ import tokenizers
 
 from onecard.errors import InvalidRequest
 from onecard.llm import tokenizing
+from tests.waiting import PATIENCE_S
 
 ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "llm"
 
@@ -36,7 +37,7 @@ def test_others_go_on_while_a_text_is_tokenized(tokenizer):
 
     other = threading.Thread(target=work)
     other.start()
-    assert has_begun.wait(60)
+    assert has_begun.wait(PATIENCE_S)
     before = len(turns)
     tokenizing.ids(tokenizer, "1" * 300_000)
     after = len(turns)

@@ -12,8 +12,7 @@ import pytest
 
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
 from onecard.python_backend.streams import Stream, Streams, whole
-
-TIMEOUT_S = 60
+from tests.waiting import PATIENCE_S
 
 
 class FakeCaller:
@@ -39,7 +38,7 @@ class FakeCaller:
         self.has_ended.set()
 
     def wait(self) -> FakeCaller:
-        assert self.has_ended.wait(TIMEOUT_S), "the stream was left open"
+        assert self.has_ended.wait(PATIENCE_S), "the stream was left open"
         return self
 
 
@@ -142,7 +141,7 @@ def test_all_events_may_be_told_as_one(make):
     assert failed.events == []
     assert isinstance(failed.ends[0], InvalidRequest)
     left = add(streams, folded(gate.answer))
-    assert gate.has_begun.wait(TIMEOUT_S)
+    assert gate.has_begun.wait(PATIENCE_S)
     left.has_left = True
     assert isinstance(left.wait().ends[0], Cancelled)
     assert gate.was_closed
@@ -227,7 +226,7 @@ def test_whoever_has_its_end_may_ask_again_at_once(make):
 def test_a_caller_that_leaves_cancels_its_stream(make):
     gate = Gate()
     caller = add(make(), gate.answer)
-    assert gate.has_begun.wait(TIMEOUT_S)
+    assert gate.has_begun.wait(PATIENCE_S)
     caller.has_left = True
     assert isinstance(caller.wait().ends[0], Cancelled)
     assert gate.was_closed
@@ -260,7 +259,7 @@ def test_what_blocks_is_stopped_until_it_lets_go(make):
     def answer(stream):
         with stream.stopping(stopped.release):
             for _ in range(3):
-                assert stopped.acquire(timeout=TIMEOUT_S)
+                assert stopped.acquire(timeout=PATIENCE_S)
         stream.check()
         yield {}
 
@@ -283,7 +282,7 @@ def test_a_stop_that_fails_is_tried_again(make):
             over.set()
 
         with stream.stopping(stop):
-            assert over.wait(TIMEOUT_S)
+            assert over.wait(PATIENCE_S)
         yield {}
 
     caller = add(make(), answer)
@@ -316,7 +315,7 @@ def test_closing_waits_for_all(make):
     closing.join(0.1)
     assert closing.is_alive()
     gate.is_open.set()
-    closing.join(TIMEOUT_S)
+    closing.join(PATIENCE_S)
     assert not closing.is_alive()
     assert [caller.ends for caller in callers] == [[None]] * 4
 
@@ -350,4 +349,4 @@ def test_a_process_outlives_its_closed_streams():
         "Caller.ended.wait()\n"
         "talks.close(); time.sleep(1)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=TIMEOUT_S)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_S)

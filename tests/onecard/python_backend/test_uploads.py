@@ -14,6 +14,7 @@ from onecard.errors import Cancelled, InvalidRequest, Unavailable
 from onecard.python_backend import uploads
 from onecard.python_backend.uploads import Part, Uploads
 from tests.spools import open_spools
+from tests.waiting import PATIENCE_S
 
 
 def part(number: int, is_last: bool = False, upload: str = "a") -> Part:
@@ -36,7 +37,7 @@ def test_parts_join_in_order_while_somebody_waits() -> None:
     under_way.add(part(1), b"cd")
     assert waiting.is_alive()
     under_way.add(part(2, is_last=True), b"ef")
-    waiting.join(10)
+    waiting.join(PATIENCE_S)
     assert not waiting.is_alive()
     assert content(upload) == b"abcdef"
 
@@ -177,7 +178,7 @@ def test_who_drips_is_given_up_while_who_is_slow_is_not(monkeypatch) -> None:
     waiting = threading.Thread(target=slow.wait, args=(do_nothing,))
     waiting.start()
     under_way.add(part(1, is_last=True, upload="slow"), b"b")
-    waiting.join(10)
+    waiting.join(PATIENCE_S)
     assert not waiting.is_alive()
     assert slow.spool.size == 1_000_001
 

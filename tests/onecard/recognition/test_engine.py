@@ -12,6 +12,7 @@ import pytest
 from onecard.contract import trtllm
 from onecard.recognition import engine as decoding
 from onecard.recognition.engine import Decode, Decoded
+from tests.waiting import PATIENCE_S
 
 FEATURES = np.zeros((3_000, 80), np.float16)
 END = 50_257
@@ -84,7 +85,7 @@ def test_what_half_precision_has_no_number_for_is_a_number_and_fails_thresholds(
 def test_answers_come_in_order_and_no_more_run_than_may() -> None:
     lock = threading.Lock()
     running = highest = 0
-    gate = threading.Barrier(3, timeout=60)  # three have to be in flight together to pass
+    gate = threading.Barrier(3, timeout=PATIENCE_S)  # three have to be in flight together to pass
 
     def decode(request: Decode) -> Decoded:
         nonlocal running, highest

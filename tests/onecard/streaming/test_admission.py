@@ -8,6 +8,7 @@ import time
 import pytest
 
 from onecard.streaming.admission import Admission
+from tests.waiting import PATIENCE_S
 
 
 def one(places: int = 1) -> Admission:
@@ -26,7 +27,7 @@ class Crowd:
         with admission.turn("lane", 0, go_on):
             threads = [self._start(admission, amount) for amount in amounts]
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE_S)
 
     def _start(self, admission: Admission, amount: float) -> threading.Thread:
         def go() -> None:
@@ -73,7 +74,7 @@ def test_only_so_many_are_inside_at_a_time() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert most == 2
 
 
@@ -95,7 +96,7 @@ def test_a_lane_that_is_full_does_not_hold_up_another() -> None:
         with admission.turn("wide", 9, go_on):
             assert len(admission._waiting) == 1
         assert crowd.is_alive()
-    crowd.join(10)
+    crowd.join(PATIENCE_S)
     assert not crowd.is_alive()
 
 

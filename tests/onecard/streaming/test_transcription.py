@@ -16,6 +16,7 @@ from onecard.errors import Cancelled, InvalidRequest
 from onecard.options.transcribe import TranscribeOptions
 from onecard.streaming import transcription
 from tests.spools import open_spools
+from tests.waiting import PATIENCE_S
 
 CONFIG = transcription.Config(
     max_streams=1, max_audio_bytes=1, windows_per_piece=4, chunks_per_piece=2,
@@ -181,7 +182,7 @@ def test_when_one_branch_fails_the_other_begins_nothing_more(fails):
 
     def call(model, /, outputs=(), **inputs):
         if model == fails:
-            assert is_under_way.wait(10)
+            assert is_under_way.wait(PATIENCE_S)
             raise InvalidRequest("no")
         if model == other:
             is_under_way.set()
@@ -297,7 +298,7 @@ class Doors:
                 self.order.append(name)
                 if len(self.order) == 3:
                     self.is_under_way.set()
-                    self.may_go_on.wait(10)
+                    self.may_go_on.wait(PATIENCE_S)
             return models(model, outputs, **inputs)
 
         call.array, call.check, call.stopping = models.array, models.check, models.stopping
@@ -315,13 +316,13 @@ def test_a_long_recording_lets_a_short_one_pass(num_chunks):
     doors = Doors(dataclasses.replace(CONFIG, places=1).admission())
     pcm = np.tile(LONG, 5) if num_chunks == 1 else AUDIO[: 4 * audio.SAMPLE_RATE]
     long = doors.start("long", Models(num_chunks), pcm)
-    assert doors.is_under_way.wait(10)
+    assert doors.is_under_way.wait(PATIENCE_S)
     short = doors.start("short", Models(1), AUDIO[: audio.SAMPLE_RATE])
     while not any(waiting.left == 1.0 for waiting in list(doors.admission._waiting.values())):
         time.sleep(0.001)
     doors.may_go_on.set()
     for thread in (short, long):
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert len(doors.order) > 20
     # The next turn, or the one after it where that was the turn of whoever had waited longest.
     assert doors.order.index("short") <= 4

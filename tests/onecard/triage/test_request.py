@@ -25,6 +25,7 @@ from onecard.options import fields as json_options
 from onecard.triage import mail
 from onecard.triage.options import Config, TriageOptions
 from onecard.triage.request import Triage, joined
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
 DIRECTORY = ROOT / "engines" / "cpu" / "llm" / "tokenizer"
@@ -144,7 +145,7 @@ def test_as_many_calls_at_once_as_the_plan_says():
     two = threading.Barrier(2)
 
     def says(call, num_mails):
-        two.wait(20)
+        two.wait(PATIENCE_S)
         yield from obedient(call, num_mails)
 
     llm = FakeLlm(says)
@@ -163,7 +164,7 @@ def test_a_verdict_goes_out_while_the_next_one_is_written():
 
     def says(call, num_mails):
         yield line(1)
-        assert said.wait(20)
+        assert said.wait(PATIENCE_S)
         yield line(2)
 
     made = triage()
@@ -313,7 +314,7 @@ def test_a_caller_that_is_gone_ends_everything():
 
     def says(call, num_mails):
         yield line(1)
-        started.wait(20)
+        started.wait(PATIENCE_S)
         if call == 0:
             yield Cancelled("the caller cancelled the request")
         while True:

@@ -23,10 +23,10 @@ from build_scripts import paths
 from build_scripts.server.door.order import OPEN, Order
 from build_scripts.server.temporary import free_ports
 from onecard.contract import pipeline
+from tests.waiting import PATIENCE_S
 
 SECRET = "a secret of this test"
 REGION = "onecard_4c06138192_8121_02660dcf-ee47-42af-aca1-50ec4fe7210c"
-TIMEOUT_S = 30
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 
 
@@ -43,7 +43,7 @@ class Http(BaseHTTPRequestHandler):
             self._stream()
             return
         if body == b"waits":
-            self.server.goes_on.wait(TIMEOUT_S)  # type: ignore[attr-defined]
+            self.server.goes_on.wait(PATIENCE_S)  # type: ignore[attr-defined]
             self.server.left.append(self._is_left())  # type: ignore[attr-defined]
         status, answer = 200, b'{"outputs": []}'
         if self.path.endswith("broken/infer"):
@@ -72,7 +72,7 @@ class Http(BaseHTTPRequestHandler):
         for event in ('data: {"EVENT": "1"}\n\n', f'data: {{"error": "no room in {REGION}"}}\n\n'):
             self.wfile.write(f"{len(event):x}\r\n{event}\r\n".encode())
             self.wfile.flush()
-            self.server.goes_on.wait(TIMEOUT_S)  # type: ignore[attr-defined]
+            self.server.goes_on.wait(PATIENCE_S)  # type: ignore[attr-defined]
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: Any) -> None:
@@ -103,7 +103,7 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
         self.metadata.append(dict(context.invocation_metadata()))
         if request.id == "waits":
             context.add_callback(self.cancelled.set)
-            self.goes_on.wait(TIMEOUT_S)
+            self.goes_on.wait(PATIENCE_S)
             self.finished.set()
         if request.id == "broken":
             context.abort(grpc.StatusCode.INTERNAL, f"no room for key '{REGION}'")
@@ -153,7 +153,7 @@ class Doors:
         self, method: str, path: str, body: bytes = b"", port: int | None = None, **headers: str
     ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(
-            "127.0.0.1", port or self.order.http_port, timeout=TIMEOUT_S
+            "127.0.0.1", port or self.order.http_port, timeout=PATIENCE_S
         )
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with contextlib.closing(connection):
@@ -163,7 +163,7 @@ class Doors:
 
     def sent(self, text: bytes) -> bytes:
         """What comes back for bytes that no library would send."""
-        with socket.create_connection(("127.0.0.1", self.order.http_port), TIMEOUT_S) as one:
+        with socket.create_connection(("127.0.0.1", self.order.http_port), PATIENCE_S) as one:
             one.sendall(text)
             return one.recv(65536)
 
@@ -198,7 +198,7 @@ def opened() -> Iterator[Doors]:
         server.start()
         yield Doors(order, behind, service, lambda: server.stop(0).wait())
         process.terminate()
-        assert process.wait(TIMEOUT_S) == 0
+        assert process.wait(PATIENCE_S) == 0
         server.stop(0).wait()
         behind.shutdown()
 
@@ -292,7 +292,7 @@ def test_chunks_of_one_byte_get_an_answer_before_they_are_all_sent(doors: Doors)
 
 
 def test_events_come_one_by_one_and_without_names_of_regions(doors: Doors) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", doors.order.http_port, timeout=TIMEOUT_S)
+    connection = http.client.HTTPConnection("127.0.0.1", doors.order.http_port, timeout=PATIENCE_S)
     connection.request("POST", "/v2/models/chat/generate_stream", b"{}")
     answer = connection.getresponse()
     assert answer.getheader("Content-Type") == "text/event-stream"
@@ -357,15 +357,15 @@ def test_each_request_of_a_stream_is_looked_at(doors: Doors) -> None:
 
     def requests() -> Iterator[Any]:
         yield infer("chat", "1")
-        had.wait(TIMEOUT_S)
+        had.wait(PATIENCE_S)
         yield infer("llm", "2")
 
-    call = stub.ModelStreamInfer(requests(), timeout=TIMEOUT_S)
+    call = stub.ModelStreamInfer(requests(), timeout=PATIENCE_S)
     assert next(call).infer_response.id == "1"
     had.set()
     assert code(lambda: next(call)) is grpc.StatusCode.PERMISSION_DENIED
     assert doors.service.seen == [("ModelStreamInfer", "chat")]
-    assert doors.service.cancelled.wait(TIMEOUT_S)
+    assert doors.service.cancelled.wait(PATIENCE_S)
 
 
 def test_a_stream_that_triton_ends_is_ended_for_a_caller_who_says_no_more(doors: Doors) -> None:
@@ -374,9 +374,9 @@ def test_a_stream_that_triton_ends_is_ended_for_a_caller_who_says_no_more(doors:
     def requests() -> Iterator[Any]:
         yield infer("chat", "1")
         yield infer("chat", "last")
-        ended.wait(TIMEOUT_S)
+        ended.wait(PATIENCE_S)
 
-    call = doors.stub().ModelStreamInfer(requests(), timeout=TIMEOUT_S)
+    call = doors.stub().ModelStreamInfer(requests(), timeout=PATIENCE_S)
     assert [response.infer_response.id for response in call] == ["1"]
     ended.set()
 
@@ -385,13 +385,13 @@ def test_who_hangs_up_is_seen_behind_the_door(doors: Doors) -> None:
     call = doors.stub().ModelStreamInfer(iter([infer("chat", "1")]))
     next(call)
     call.cancel()
-    assert doors.service.cancelled.wait(TIMEOUT_S)
+    assert doors.service.cancelled.wait(PATIENCE_S)
     doors.service.cancelled.clear()
     unary = doors.stub().ModelInfer.future(infer("chat", "waits"))
     while not doors.service.metadata:
         time.sleep(0.01)
     unary.cancel()
-    assert doors.service.cancelled.wait(TIMEOUT_S)
+    assert doors.service.cancelled.wait(PATIENCE_S)
     doors.service.goes_on.set()
 
 
@@ -405,12 +405,12 @@ def test_an_ensemble_s_unary_call_is_not_cancelled_behind_the_door(doors: Doors)
     assert doors.stub().ModelInfer(infer("chat")).model_name == "chat"
     assert not doors.service.cancelled.is_set()
     doors.service.goes_on.set()
-    assert doors.service.finished.wait(TIMEOUT_S)
+    assert doors.service.finished.wait(PATIENCE_S)
 
 
 @pytest.mark.parametrize("model", ["stranger", pipeline.ENSEMBLE])
 def test_nor_is_one_over_http(doors: Doors, model: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", doors.order.http_port, timeout=TIMEOUT_S)
+    connection = http.client.HTTPConnection("127.0.0.1", doors.order.http_port, timeout=PATIENCE_S)
     connection.request("POST", f"/v2/models/{model}/infer", b"waits")
     while not doors.behind.seen:
         time.sleep(0.01)
@@ -460,7 +460,7 @@ def test_a_server_that_is_away_is_unavailable() -> None:
 def test_a_port_that_is_taken_is_said(doors: Doors) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "build_scripts.server.door.process"], cwd=paths.ROOT, text=True,
-        input=doors.order.write() + "\n", capture_output=True, timeout=TIMEOUT_S, check=False,
+        input=doors.order.write() + "\n", capture_output=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert ran.returncode == 1
     assert str(doors.order.grpc_port) in ran.stdout

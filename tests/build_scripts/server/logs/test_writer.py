@@ -16,6 +16,7 @@ from build_scripts import paths
 from build_scripts.server.logs import reader as server_log
 from build_scripts.server.logs import writer as log_writer
 from build_scripts.server.logs.writer import Repeats, Rotated
+from tests.waiting import PATIENCE_S
 
 STAMPED = b'E1121 05:12:13.%06d 13141 http_server.cc:1] "Too many open files"'
 
@@ -138,8 +139,8 @@ def test_a_server_with_much_to_say_is_not_kept_waiting_and_not_lost(tmp_path: Pa
         "print('the last line')\n"
     )
     with writer.stdin as output:
-        subprocess.run([sys.executable, "-c", code], stdout=output, check=True, timeout=60)
-    assert writer.wait(60) == 0
+        subprocess.run([sys.executable, "-c", code], stdout=output, check=True, timeout=PATIENCE_S)
+    assert writer.wait(PATIENCE_S) == 0
     lines = path.read_text().splitlines()
     assert lines[0] == "[warn] Error from accept() call"
     assert lines[-1] == "the last line"

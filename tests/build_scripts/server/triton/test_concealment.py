@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts.server.triton.concealment import conceal
+from tests.waiting import PATIENCE_S
 
 SECRET = "a-secret-of-this-test"
 SCRIPT = "import sys; print(sys.argv[1], flush=True); sys.stdin.readline(); print(sys.argv[1])"
@@ -35,7 +36,7 @@ def test_the_secret_is_gone_and_the_rest_is_as_it_was(process: subprocess.Popen[
         pytest.skip("this kernel lets no process write to its children's memory")
     assert cmdline.read_bytes() == before.replace(SECRET.encode(), b"x" * len(SECRET))
     assert conceal(process.pid, SECRET)
-    said, _ = process.communicate("go on\n", timeout=30)
+    said, _ = process.communicate("go on\n", timeout=PATIENCE_S)
     assert SECRET in said  # the process itself has its copy
 
 

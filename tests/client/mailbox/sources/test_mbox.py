@@ -22,6 +22,7 @@ from onecard_client import Email
 from onecard_client._mailbox.sources import mbox, mbox_emails, read, single
 from onecard_client._mailbox.sources.mbox import MMDF, Splitter
 from onecard_client._mailbox.sources.window import Window
+from tests.waiting import PATIENCE_S
 
 FROM = b"From a@x.de Tue Jul  1 10:00:00 2025\n"
 ONE = b"From: a@x.de\nSubject: One\n\n"
@@ -291,7 +292,7 @@ def test_the_first_mail_comes_before_the_rest_is_read(monkeypatch: pytest.Monkey
         first: list[Email] = []
         thread = threading.Thread(target=lambda: first.append(next(emails)), daemon=True)
         thread.start()
-        thread.join(timeout=60)
+        thread.join(timeout=PATIENCE_S)
         assert subjects(first) == ["One"]
         os.close(writer)
         assert subjects(list(emails)) == ["Two"]
