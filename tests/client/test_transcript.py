@@ -66,8 +66,8 @@ def test_figures_of_the_decoding_are_kept_and_what_was_not_told_is_none() -> Non
     (segment,) = transcript.segments
     assert (segment.temperature, segment.tokens, segment.no_speech_prob) == (0.0, (7, 8), None)
     assert json.loads(transcript.to_json()) == document
+    document["segments"][0]["tokens"] = [7, 8.5]
     with pytest.raises(InvalidTranscript, match=r"segments\.0\.tokens\.1"):
-        document["segments"][0]["tokens"] = [7, 8.5]
         Transcript.from_dict(document)
 
 
