@@ -27,8 +27,9 @@ _UNSAFE_FORMATS = {
 }  # fmt: skip
 # Formats of bare frames whose time stamps FFmpeg counts, and which hand over what is no frame.
 _COUNTED = {"mp3"}
-# Formats whose stamps count the samples of every packet, so that a gap is a loss, however short.
-_EXACT = {"aac", "flac"}
+# Formats whose stamps count samples, so that a gap is a loss however short. Those of raw AAC do as
+# well, but by a rate that its header need not tell (SBR): there, only behind a lost packet.
+_EXACT, _EXACT_IF_TORN = {"flac"}, {"aac"}
 _OPEN_OPTIONS = {
     "format_whitelist": ",".join(sorted(av.formats_available - _UNSAFE_FORMATS)),
     "protocol_whitelist": "none",
@@ -162,10 +163,10 @@ class Media:
         base_s = mixdown.seen.num_samples / SAMPLE_RATE
         origin = origin_s(container, stream)
         done.is_exact = container.format.name in _EXACT
-        end_s = None if declared_s is None else origin + declared_s
-        timeline = Timeline(origin, end_s, MIN_EXACT_GAP_S if done.is_exact else MIN_GAP_S)
+        timeline = Timeline(origin, None if declared_s is None else origin + declared_s)
         reading = _Frames(container, stream)
         for frame in reading.frames():
+            timeline.min_gap_s = reading.min_gap_s
             if gap_s := timeline.gap_s(frame, reading.late_s):
                 heard_s = mixdown.seen.num_samples / SAMPLE_RATE
                 verify_duration(heard_s + gap_s, self._max_audio_s)  # ahead of making it
@@ -220,11 +221,18 @@ class _Frames:
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container, self._stream = container, stream
-        self._is_counted = container.format.name in _COUNTED
+        self._format = container.format.name
+        self._is_torn = False  # the packet ahead of the frames that come now cannot be decoded
         self._num_bytes = self._num_packets = 0
         self.reached_s = 0.0
         self.late_s = 0.0
         self.num_bad = 0
+
+    @property
+    def min_gap_s(self) -> float:
+        """The shortest gap ahead of the frames that come now."""
+        names = _EXACT | _EXACT_IF_TORN if self._is_torn else _EXACT
+        return MIN_EXACT_GAP_S if self._format in names else MIN_GAP_S
 
     def frames(self) -> Iterator[Any]:
         packets = self._container.demux()
@@ -241,11 +249,13 @@ class _Frames:
                 continue
             try:
                 yield from packet.decode()
+                self._is_torn = False
                 self._reach(packet)
                 self._num_bytes += packet.size
                 self._num_packets += packet.size > 0
             except av.error.FFmpegError:
                 self.num_bad += 1
+                self._is_torn = True
                 self.late_s += self._uncounted_s(packet)
 
     def _reach(self, packet: Any) -> None:
@@ -255,7 +265,7 @@ class _Frames:
 
     def _uncounted_s(self, packet: Any) -> float:
         """Seconds that the bytes of a packet without a frame lasted, and its stamp does not say."""
-        if not self._is_counted or not self._num_packets or packet.duration is None:
+        if self._format not in _COUNTED or not self._num_packets or packet.duration is None:
             return 0.0
         num_frames = round(packet.size * self._num_packets / self._num_bytes)
         return float(max(0, num_frames - 1) * packet.duration * packet.time_base)

@@ -17,6 +17,7 @@ from onecard.audio.containers.walker import Data
 _MAX_FRAMES = 1_100_000
 _HEADER_BYTES = 7
 _HEADER = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")  # MPEG-2 or MPEG-4, with a checksum or without
+_FORM = 0xFFFFFDC  # of the 28 fixed bits all but those for private use, original and home
 _TAGS = (b"TAG", b"APE")  # at the end, ID3v1 and APE
 _RATES = (
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
@@ -68,16 +69,16 @@ def holes(data: Data) -> list[Hole]:
 def _torn(data: Data, sizes: array[int]) -> Iterator[tuple[int, int, int]]:
     """(start, end, number of frames ahead of it) of each stretch; fills `sizes`."""
     at = after_tag(data, 0)
-    fixed, _ = _header(data, at)
+    form, _ = _header(data, at)
     while at + _HEADER_BYTES <= len(data) and len(sizes) < _MAX_FRAMES:
         found, size = _header(data, at)
-        if found == fixed and size >= _HEADER_BYTES:
+        if found == form and size >= _HEADER_BYTES:
             sizes.append(size)
             at += size
             continue
         if _is_run(data, at):
             yield at, at, len(sizes)
-            fixed = found
+            form = found
         elif data[at : at + 3] in _TAGS:
             return
         elif after_tag(data, at) > at:
@@ -86,7 +87,7 @@ def _torn(data: Data, sizes: array[int]) -> Iterator[tuple[int, int, int]]:
             start = at - sizes.pop() if sizes else at
             at = _next_run(data, start + 1)
             yield start, at, len(sizes)
-            fixed, _ = _header(data, at)
+            form, _ = _header(data, at)
 
 
 def _merged(torn: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
@@ -118,9 +119,9 @@ def _rate(data: Data, at: int) -> int:
 
 
 def _header(data: Data, at: int) -> tuple[int, int]:
-    """The fixed part of a frame's header, 28 bits, and the size of the frame."""
+    """The form that a frame's header tells, and the size of the frame."""
     head = int.from_bytes(data[at : at + _HEADER_BYTES], "big")
-    return head >> 28, (head >> 13) & 0x1FFF
+    return head >> 28 & _FORM, (head >> 13) & 0x1FFF
 
 
 def _next_run(data: Data, start: int) -> int:
@@ -135,10 +136,10 @@ def _is_run(data: Data, at: int) -> bool:
     """Whether _MIN_RUN frames of the same form follow each other from `at` on."""
     if not _HEADER.match(data, at) or not _rate(data, at):
         return False
-    fixed, _ = _header(data, at)
+    form, _ = _header(data, at)
     for _ in range(_MIN_RUN):
         found, size = _header(data, at)
-        if at + _HEADER_BYTES > len(data) or found != fixed or size < _HEADER_BYTES:
+        if at + _HEADER_BYTES > len(data) or found != form or size < _HEADER_BYTES:
             return False
         at += size
     return True
