@@ -108,6 +108,10 @@ def test_a_recording_is_transcribed_and_the_result_says_by_what(client: Client) 
     assert engine["recognize"]["beam_size"] == plan.load(PLAN).speech.beam_width == 5
     assert engine["diarize"]["device"] == "cpu"
     assert found.speakers
+    for segment in found.segments:
+        assert segment.tokens
+        assert (segment.compression_ratio or 0) > 0.5
+        assert segment.no_speech_prob is None  # NVIDIA's backend does not tell
 
 
 def test_more_beams_than_the_engine_has_are_refused(client: Client) -> None:

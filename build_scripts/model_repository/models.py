@@ -17,6 +17,8 @@ from build_scripts.memory.kv_cache import KvCaps
 from build_scripts.plans import speaker_pipeline, values
 from build_scripts.plans.schema import Plan
 from build_scripts.plans.values import verify_known
+from onecard.contract import trtllm
+from onecard.contract.tensor import Tensor
 from onecard.contract.whisper import NUM_TEXT_POSITIONS
 
 # A chunk is decoded once, so dense speech may need more than OpenAI's 224; four are the prompt's.
@@ -64,7 +66,8 @@ TENSORRT_LLM = "tensorrtllm"
 class ModelPlan:
     """How one model is served.
 
-    `parameters` become config.pbtxt's `parameters` of the same names.
+    `parameters` become config.pbtxt's `parameters` of the same names. An engine has `more_outputs`
+    than NVIDIA's backend gives.
     """
 
     name: str
@@ -74,6 +77,7 @@ class ModelPlan:
     max_queue_delay_us: int | None = None
     default_timeout_us: int | None = None
     parameters: dict[str, str] = field(default_factory=dict)
+    more_outputs: tuple[Tensor, ...] = ()
 
 
 # The environment's names of the caps, and NVIDIA's names in config.pbtxt.
@@ -93,7 +97,7 @@ def models(deployment: Deployment) -> dict[str, ModelPlan]:
     # twice and can crash (server issues #7368, #8034, mended later). So `align` gets one request at
     # a time there; its forward is batched over that request's segments, and over requests where the
     # server is newer.
-    queued = {} if plan.card is None else {"max_queue_size": MAX_QUEUED}
+    queued: dict[str, Any] = {} if plan.card is None else {"max_queue_size": MAX_QUEUED}
     table = [
         ModelPlan("transcribe"),
         ModelPlan("transcribe_stream", parameters=_transcribe_stream(plan)),
@@ -114,6 +118,7 @@ def models(deployment: Deployment) -> dict[str, ModelPlan]:
             max_queue_delay_us=5000,  # a batch waits this long for company
             default_timeout_us=600000000,
             parameters=_whisper(plan, caps),
+            more_outputs=(trtllm.NO_SPEECH_PROB,) if plan.card is None else (),
         ),
         ModelPlan(
             "align",

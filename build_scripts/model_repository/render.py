@@ -53,7 +53,7 @@ def _config(model: ModelPlan) -> pb.ModelConfig:
         _ensemble(config)
         return config
     if model.name in pipeline.ENGINES:
-        _engine(config)
+        _engine(config, model)
     else:
         _python(config)
     config.instance_group.add(count=model.instances, kind=pb.ModelInstanceGroup.KIND_CPU)
@@ -73,9 +73,9 @@ def _python(config: pb.ModelConfig) -> None:
         config.parameters[pipeline.CALLS].string_value = ",".join(interface.calls)
 
 
-def _engine(config: pb.ModelConfig) -> None:
+def _engine(config: pb.ModelConfig, model: ModelPlan) -> None:
     config.backend = "tensorrtllm"
-    _tensors(config, trtllm.INPUTS, trtllm.OUTPUTS)
+    _tensors(config, trtllm.INPUTS, (*trtllm.OUTPUTS, *model.more_outputs))
     config.model_transaction_policy.decoupled = pipeline.ENGINES[config.name]
 
 

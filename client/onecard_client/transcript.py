@@ -40,10 +40,18 @@ class Word:
 class Segment:
     """One sentence (with alignment) or one chunk of speech (without); times in seconds.
 
+    Whisper decodes a chunk at once, so that its sentences share `avg_logprob`, `compression_ratio`,
+    `no_speech_prob` and `temperature`. What the server's engine does not tell is None.
+
     Attributes:
         aligner: which aligner timed the words: ctc, pocketsphinx, attention, proportional or none.
         chars: times of single characters, as WhisperX has them; only with `return_char_alignments`.
         language: where it is not the transcript's.
+        avg_logprob: mean log-probability of the chunk's tokens, the end token included.
+        compression_ratio: bytes of the chunk's text by those of its zlib form.
+        no_speech_prob: how probable it is that nobody speaks in the chunk, from 0 to 1.
+        temperature: at which the chunk was decoded; 0 is a beam search, above it a sample.
+        tokens: of Whisper's vocabulary, of this segment's text alone.
     """
 
     start: float
@@ -55,6 +63,10 @@ class Segment:
     aligner: str | None = None
     chars: tuple[Mapping[str, Any], ...] | None = None
     language: str | None = None
+    compression_ratio: float | None = None
+    no_speech_prob: float | None = None
+    temperature: float | None = None
+    tokens: tuple[int, ...] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 

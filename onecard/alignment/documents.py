@@ -14,7 +14,7 @@ from typing import Any
 from onecard.alignment import sentences, text
 from onecard.alignment.units import Aligner, Alignment, Failure, Utterance
 from onecard.audio import SAMPLE_RATE, Pcm
-from onecard.contract import shapes
+from onecard.contract import figures, shapes
 from onecard.errors import InvalidRequest
 from onecard.options.transcribe import TranscribeOptions
 
@@ -159,9 +159,9 @@ def _sentences(item: _Pending, options: TranscribeOptions) -> list[Document]:
                 "words": words if is_wanted else [],
             }
         ]
-    for sentence in found:
-        if item.segment.get("avg_logprob") is not None:
-            sentence["avg_logprob"] = item.segment["avg_logprob"]
+    parts = figures.of_parts(item.segment, [sentence["text"] for sentence in found])
+    for sentence, part in zip(found, parts, strict=True):
+        sentence.update(part)
         if "language" in item.segment:
             sentence["language"] = item.segment["language"]
         sentence["aligner"] = item.aligner

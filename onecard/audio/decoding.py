@@ -26,6 +26,7 @@ from onecard.audio.media import Media, Pass
 from onecard.audio.mixdown import Mixdown, Treatment
 from onecard.audio.order import CONVERT
 from onecard.audio.pcm import Blocks, Pcm, Sink, verify_duration
+from onecard.audio.timeline import MIN_EXACT_GAP_S
 from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest
 
@@ -235,7 +236,8 @@ def _missing_s(media: Media, done: Pass, choice: Choice, warnings: list[str]) ->
     if media.cut is not None and media.cut.is_even:
         declared_s = max(declared_s, duration_s * media.cut.num_declared / media.cut.num_found)
     missing_s = declared_s - reached_s
-    if missing_s <= (0 if media.cut else _SHORTFALL_S):
+    tolerance_s = MIN_EXACT_GAP_S if done.is_exact else _SHORTFALL_S
+    if missing_s <= (0 if media.cut else tolerance_s):
         missing_s = 0.0
     what = [str(media.cut)] if media.cut else []
     if missing_s:
@@ -247,12 +249,11 @@ def _missing_s(media: Media, done: Pass, choice: Choice, warnings: list[str]) ->
         raise InvalidRequest(f"AUDIO is cut off: {', '.join(what)}; {headers.CUT}")
     if what:
         warnings.append(f"the file is cut off: {', '.join(what)}; what is there was taken")
-    if done.num_bad:
-        found = f"{done.num_bad} packets cannot be decoded"
+    if done.damage:
         if choice.is_strict and (done.gaps or duration_s < declared_s - _SHORTFALL_S):
             raise InvalidRequest(
-                f"AUDIO is damaged: {found}, which leaves {duration_s:.2f} of {declared_s:.2f} s; "
-                f"{headers.CUT}"
+                f"AUDIO is damaged: {done.damage}, which leaves {duration_s:.2f} of "
+                f"{declared_s:.2f} s; {headers.CUT}"
             )
-        warnings.append(f"the file is damaged: {found}")
+        warnings.append(f"the file is damaged: {done.damage}")
     return round(missing_s, 3)

@@ -9,12 +9,12 @@ from typing import Any, BinaryIO
 import av
 import langcodes
 
-from onecard.audio.containers import headers, parts
+from onecard.audio.containers import asf, headers, parts
 from onecard.audio.containers.parts import Part
 from onecard.audio.containers.walker import Data
 from onecard.audio.mixdown import Mixdown, Seen, Treatment
 from onecard.audio.pcm import Sink, verify_duration
-from onecard.audio.timeline import Timeline, origin_s
+from onecard.audio.timeline import MIN_EXACT_GAP_S, MIN_GAP_S, Timeline, origin_s
 from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest, clipped
 
@@ -27,6 +27,9 @@ _UNSAFE_FORMATS = {
 }  # fmt: skip
 # Formats of bare frames whose time stamps FFmpeg counts, and which hand over what is no frame.
 _COUNTED = {"mp3"}
+# Formats whose stamps count samples, so that a gap is a loss however short. Those of raw AAC do as
+# well, but by a rate that its header need not tell (SBR): there, only behind a lost packet.
+_EXACT, _EXACT_IF_TORN = {"flac"}, {"aac"}
 _OPEN_OPTIONS = {
     "format_whitelist": ",".join(sorted(av.formats_available - _UNSAFE_FORMATS)),
     "protocol_whitelist": "none",
@@ -43,11 +46,19 @@ class Pass:
     gaps: list[tuple[float, float]] = field(default_factory=list)
     reached_s: float = 0.0  # where the last packet of any stream ends
     declared_s: float | None = 0.0
+    is_exact: bool = False  # its times and its declared length count samples
     num_bad: int = 0  # packets that cannot be decoded
     sample_rate: int = 0
     channels: int = 0
     container: str = ""
     codec: str = ""
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with the sound that is there, in words; empty where nothing is."""
+        if self.num_bad:
+            return f"{self.num_bad} packets cannot be decoded"
+        return "some of its samples are lost" if self.is_exact and self.gaps else ""
 
 
 class Media:
@@ -80,8 +91,9 @@ class Media:
     def warnings(self) -> list[str]:
         """Warnings about the file as a whole."""
         found = []
-        if len(self._parts) > 1:
-            found.append(f"the file holds {len(self._parts)} recordings, one behind the other")
+        num_recordings = sum(not part.lost_s for part in self._parts)
+        if num_recordings > 1:
+            found.append(f"the file holds {num_recordings} recordings, one behind the other")
         for part in self._parts:
             if part.num_unsaid:
                 found.append(
@@ -123,22 +135,38 @@ class Media:
         done = Pass(track)
         mixdown = Mixdown(treatment, sink)
         for part in self._parts:
+            if part.lost_s:
+                self._silence(part.lost_s, done, mixdown)
+            if part.start == part.end:
+                continue
             with self._opened(part) as container:
                 self._run_part(container, done, mixdown)
         done.seen = mixdown.end()
         return done
 
+    def _silence(self, duration_s: float, done: Pass, mixdown: Mixdown) -> None:
+        """What was lost between two parts."""
+        start_s = mixdown.seen.num_samples / SAMPLE_RATE
+        verify_duration(start_s + duration_s, self._max_audio_s)
+        mixdown.silence(duration_s)
+        done.gaps.append((start_s, start_s + duration_s))
+        done.num_bad += 1
+
     def _run_part(self, container: Any, done: Pass, mixdown: Mixdown) -> None:
         stream = container.streams.audio[min(done.track, len(container.streams.audio) - 1)]
         _verify_codec(stream)
+        if container.format.name == "flac":  # else a frame that fails its checksum is noise
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
         declared_s = self._declared_s(container)
         if self.cut is None:
             verify_duration(declared_s or 0.0, self._max_audio_s)
         base_s = mixdown.seen.num_samples / SAMPLE_RATE
         origin = origin_s(container, stream)
+        done.is_exact = container.format.name in _EXACT
         timeline = Timeline(origin, None if declared_s is None else origin + declared_s)
         reading = _Frames(container, stream)
         for frame in reading.frames():
+            timeline.min_gap_s = reading.min_gap_s
             if gap_s := timeline.gap_s(frame, reading.late_s):
                 heard_s = mixdown.seen.num_samples / SAMPLE_RATE
                 verify_duration(heard_s + gap_s, self._max_audio_s)  # ahead of making it
@@ -155,15 +183,14 @@ class Media:
         done.container, done.codec = container.format.name, codec.name
 
     def _opened(self, part: Part) -> Any:
-        file: Any = (
-            self._file
-        )  # whose bytes, unlike those of the map, take no memory of this process
-        if len(self._parts) > 1:
+        # Its bytes, unlike those of the map, take no memory of this process.
+        file: Any = self._file
+        if (part.start, part.end) != (0, len(self._data)):
             file = parts.window(self._data, part)
         file.seek(0)
         try:
             return av.open(
-                file, options=_OPEN_OPTIONS | part.options,
+                file, format=part.format, options=_OPEN_OPTIONS | part.options,
                 metadata_errors="ignore",
             )  # fmt: skip
         except (av.error.FFmpegError, ValueError) as error:
@@ -176,6 +203,8 @@ class Media:
 
     def _declared_s(self, container: Any) -> float | None:
         name = container.format.name
+        if name == "asf":
+            return asf.declared(self._data).duration_s or None
         if container.duration is None or not headers.declares_duration(name, self._data):
             return None
         return float(container.duration / av.time_base)
@@ -192,11 +221,18 @@ class _Frames:
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container, self._stream = container, stream
-        self._is_counted = container.format.name in _COUNTED
+        self._format = container.format.name
+        self._is_torn = False  # the packet ahead of the frames that come now cannot be decoded
         self._num_bytes = self._num_packets = 0
         self.reached_s = 0.0
         self.late_s = 0.0
         self.num_bad = 0
+
+    @property
+    def min_gap_s(self) -> float:
+        """The shortest gap ahead of the frames that come now."""
+        names = _EXACT | _EXACT_IF_TORN if self._is_torn else _EXACT
+        return MIN_EXACT_GAP_S if self._format in names else MIN_GAP_S
 
     def frames(self) -> Iterator[Any]:
         packets = self._container.demux()
@@ -208,22 +244,28 @@ class _Frames:
             except av.error.FFmpegError:  # the container ends in the middle of something
                 self.num_bad += 1
                 return
-            if packet.pts is not None:
-                end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                self.reached_s = max(self.reached_s, float(end) + self.late_s)
             if packet.stream is not self._stream:
+                self._reach(packet)
                 continue
             try:
                 yield from packet.decode()
+                self._is_torn = False
+                self._reach(packet)
                 self._num_bytes += packet.size
                 self._num_packets += packet.size > 0
             except av.error.FFmpegError:
                 self.num_bad += 1
+                self._is_torn = True
                 self.late_s += self._uncounted_s(packet)
+
+    def _reach(self, packet: Any) -> None:
+        if packet.pts is not None:
+            end = (packet.pts + (packet.duration or 0)) * packet.time_base
+            self.reached_s = max(self.reached_s, float(end) + self.late_s)
 
     def _uncounted_s(self, packet: Any) -> float:
         """Seconds that the bytes of a packet without a frame lasted, and its stamp does not say."""
-        if not self._is_counted or not self._num_packets or packet.duration is None:
+        if self._format not in _COUNTED or not self._num_packets or packet.duration is None:
             return 0.0
         num_frames = round(packet.size * self._num_packets / self._num_bytes)
         return float(max(0, num_frames - 1) * packet.duration * packet.time_base)

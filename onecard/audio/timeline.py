@@ -14,6 +14,7 @@ from av.stream import Disposition
 # Shorter gaps are the rounding of time stamps (1 ms in Matroska) and encoders' delay (AAC's is
 # 46 ms at 44.1 kHz).
 MIN_GAP_S = 0.1
+MIN_EXACT_GAP_S = 0.001  # where stamps count samples and encoders have no delay
 # Where nothing says how long a recording is, a longer gap is a clock that was set.
 MAX_GAP_S = 600.0
 
@@ -25,6 +26,7 @@ class Timeline:
     Args:
         origin_s: the first presented moment of the recording, on the stream's clock.
         end_s: its declared end on that clock, where there is one.
+        min_gap_s: what is shorter is no gap.
 
     Attributes:
         gaps: [start, end) in seconds from the origin of all silence that was put in.
@@ -32,6 +34,7 @@ class Timeline:
 
     origin_s: float
     end_s: float | None
+    min_gap_s: float = MIN_GAP_S
     gaps: list[tuple[float, float]] = field(default_factory=list)
     _heard_s: float = 0.0  # of sound and silence so far
     _shift_s: float = 0.0  # by which the stream's clock is off
@@ -46,7 +49,7 @@ class Timeline:
             at_s = frame.time + late_s - self.origin_s - self._shift_s
             gap_s = at_s - self._heard_s
             if not self._is_gap(gap_s, at_s):
-                if abs(gap_s) > MIN_GAP_S:  # the clock jumped: joined streams begin again at 0
+                if abs(gap_s) > self.min_gap_s:  # the clock jumped: joined streams begin again at 0
                     self._shift_s += gap_s
                 gap_s = 0.0
         if gap_s:
@@ -55,7 +58,7 @@ class Timeline:
         return gap_s
 
     def _is_gap(self, gap_s: float, at_s: float) -> bool:
-        if gap_s < MIN_GAP_S:
+        if gap_s < self.min_gap_s:
             return False
         if self.end_s is not None and self._shift_s == 0:
             return at_s <= self.end_s - self.origin_s + MIN_GAP_S

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from onecard import documents
+from onecard.contract.figures import FIGURES
 from onecard.errors import InvalidRequest, named, shown
 
 Shape = Any
@@ -26,6 +27,8 @@ _TYPES: Mapping[type, str] = {
 }
 
 _SPAN = {"start": float, "end": float}
+_TOKENS = {"tokens?": [int], "token_letters?": [int]}
+_FIGURES = {**_TOKENS, **{f"{name}?": float for name in FIGURES}}
 _WARNINGS = {"warnings?": [str]}
 SPEECH = {
     "chunks": [_SPAN],
@@ -36,7 +39,7 @@ SPEECH = {
 SEGMENTS = {
     "language": str,
     "first_sample?": int,
-    "segments": [{**_SPAN, "text": str, "language?": str, "avg_logprob?": float}],
+    "segments": [{**_SPAN, "text": str, "language?": str, **_FIGURES}],
     **_WARNINGS,
 }
 # What `label` puts together.
@@ -59,6 +62,7 @@ PARTS: Mapping[str, Shape] = {
                 "text": str,
                 "language?": str,
                 "aligner?": str,
+                **_FIGURES,
                 "speaker?": str,
                 "words?": [{"word": str, "start?": float, "end?": float, "speaker?": str}],
                 "chars?": [{"char": str, "start?": float, "end?": float}],

@@ -129,6 +129,9 @@ OUTPUTS: tuple[Tensor, ...] = (
     Tensor("num_output_tokens", INT32, (1,)),
 )
 
+# Ours, of which NVIDIA's backend knows nothing: the CPU engine for Whisper gives it in addition.
+NO_SPEECH_PROB = Tensor("no_speech_prob", FP32, (1,))  # of <|nospeech|> behind the start token
+
 PADDING = -1  # fills the rows of `output_ids` that are shorter than the longest beam's
 REQUIRED_OUTPUTS = ("output_ids", "sequence_length")
 

@@ -44,7 +44,8 @@ class Work:
 
 @dataclass(frozen=True)
 class Limits:
-    """`max_s`: of one guide. `max_bytes`: of the process. `max_guide_bytes`: once compiled.
+    """`max_s`: of one guide. `max_bytes`: of the process. `max_guide_bytes`: once compiled, or
+    serialized where that is asked for.
 
     A guide that has had less CPU time than `max_s` may take up to `CLOCK_PER_S` times as long: how
     busy the machine is says nothing of the guide.

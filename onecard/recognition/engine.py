@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onecard.contract import trtllm
 from onecard.whisper.mel import Features
 
+TENSORRT_LLM = "tensorrtllm"  # what the manifests of NVIDIA's engines call their backend
 # Whisper's encoder halves the frames (its second convolution has stride 2).
 _FRAMES_PER_STATE = 2
 # NVIDIA's sampling kernel adds up logs of probabilities in the precision of the logits, and in half
@@ -45,11 +47,13 @@ class Decode:
 class Decoded:
     """The engine's best answer: tokens without prompt and end, and the log-probability of them all.
 
-    The end token counts in `log_prob` where it was reached.
+    The end token counts in `log_prob` where it was reached. `no_speech_prob` is that of the first
+    token, over the whole vocabulary; None where the engine does not tell.
     """
 
     tokens: tuple[int, ...]
     log_prob: float
+    no_speech_prob: float | None = None
 
     @property
     def avg_log_prob(self) -> float:
@@ -94,6 +98,16 @@ def _answer(future: Future[Decoded]) -> Answer:
     """The outcome of a call: its value, or the exception that it raised."""
     error = future.exception()
     return error if isinstance(error, Exception) else future.result()
+
+
+def outputs(engine_backend: str) -> tuple[str, ...]:
+    """The engine's output tensors to ask for; NVIDIA's cannot tell the probability of no speech.
+
+    It is the first step's, of which NVIDIA's has logits only if they are gathered for the whole
+    prompt: engines would be built for that, and 0.2 MB a token would be copied.
+    """
+    known = ("output_ids", "sequence_length", "cum_log_probs")
+    return known if engine_backend == TENSORRT_LLM else (*known, trtllm.NO_SPEECH_PROB.name)
 
 
 def to_tensors(request: Decode, end: int) -> dict[str, npt.NDArray[Any]]:
@@ -149,6 +163,11 @@ def from_tensors(
     if end in tokens:
         tokens = tokens[: tokens.index(end)]
     log_prob = float(outputs["cum_log_probs"].reshape(-1)[0])
+    if not math.isfinite(log_prob):
+        log_prob = LEAST_LOG_PROB * (len(tokens) + 1)
+    silence = outputs.get(trtllm.NO_SPEECH_PROB.name)
     return Decoded(
-        tuple(tokens), log_prob if math.isfinite(log_prob) else LEAST_LOG_PROB * (len(tokens) + 1)
+        tuple(tokens),
+        log_prob,
+        None if silence is None else min(1.0, float(silence.reshape(-1)[0])),
     )

@@ -37,12 +37,17 @@ _PUNCTUATION = re.compile(r"[^\w\s]+")
 
 @dataclass(frozen=True)
 class Attempt:
-    """One decoding of one chunk. `is_full`: it ended by the limit on new tokens."""
+    """One decoding of one chunk. `is_full`: it ended by the limit on new tokens.
+
+    `tokens` are those of the text. `no_speech_prob` is None where the engine does not tell it.
+    """
 
     text: str
     avg_logprob: float
     temperature: float
     is_full: bool
+    tokens: tuple[int, ...] = ()
+    no_speech_prob: float | None = None
 
     @property
     def compression_ratio(self) -> float:
@@ -75,10 +80,10 @@ def words_of(text: str) -> set[str]:
 class Chunk:
     """A chunk and all that has been tried on it.
 
-    `error` is the engine's when it was last asked. `no_speech_prob` is measured only where the text
-    is doubtful; `starts_silent` says that the token for no speech came first, `is_silence` that it
-    is above the threshold as well. `vad_score` is speech detection's highest, from 0 to 1, where
-    its method gives one.
+    `error` is the engine's when it was last asked. `no_speech_prob` is asked for only where the
+    text is doubtful, and is an upper bound unless the token for no speech came first
+    (`starts_silent`); `is_silence` says that it is above the threshold as well. `vad_score` is
+    speech detection's highest, from 0 to 1, where its method gives one.
     """
 
     start_s: float
@@ -106,14 +111,18 @@ class Chunk:
         return {"start": self.start_s, "end": self.end_s, "reason": reason}
 
     def segment(self, attempt: Attempt) -> Document:
+        silence = attempt.no_speech_prob
+        if silence is None and self.starts_silent:
+            silence = self.no_speech_prob
         return {
             "start": self.start_s,
             "end": self.end_s,
             "text": attempt.text,
             "avg_logprob": attempt.avg_logprob,
             "compression_ratio": attempt.compression_ratio,
-            "no_speech_prob": self.no_speech_prob,
+            "no_speech_prob": silence,
             "temperature": attempt.temperature,
+            "tokens": list(attempt.tokens),
             **({"language": self.language} if self.language else {}),
         }
 

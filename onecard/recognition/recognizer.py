@@ -21,7 +21,7 @@ from onecard.errors import InvalidRequest, Unavailable
 from onecard.options.transcribe import TranscribeOptions
 from onecard.recognition import fallback
 from onecard.recognition import language as languages
-from onecard.recognition.engine import Answer, Decode, Decoded, Engine
+from onecard.recognition.engine import TENSORRT_LLM, Answer, Decode, Decoded, Engine
 from onecard.recognition.fallback import Attempt, Chunk, Criteria, Document
 from onecard.recognition.language import Language
 from onecard.whisper.abilities import Abilities
@@ -172,7 +172,7 @@ class _Request:
         self._suppressed = tokenizer.suppressed(options)
         num_prompt_tokens = len(tokenizer.prompt(language, options))
         self._max_new_tokens = min(config.max_new_tokens, config.max_seq_len - num_prompt_tokens)
-        self._is_measured_late = config.engine_backend == "tensorrtllm"
+        self._is_measured_late = config.engine_backend == TENSORRT_LLM
         self.beam_size = options.beam_size or config.beam_size
         self.retried: list[Document] = []
         self.warnings: list[str] = []
@@ -249,6 +249,8 @@ class _Request:
             avg_logprob=answer.avg_log_prob,
             temperature=temperature,
             is_full=len(answer.tokens) >= self._max_new_tokens,
+            tokens=self._tokenizer.of_text(answer.tokens),
+            no_speech_prob=answer.no_speech_prob,
         )
 
     def _decode_again(self, chunks: Sequence[Chunk], temperature: float, engine: Engine) -> None:
@@ -309,7 +311,8 @@ class _Request:
             elif self._criteria.is_invented(chunk, best):
                 dropped.append(chunk.entry(f"no speech, but `{best.text.strip():.40}`"))
             else:
-                segments.append(chunk.segment(best))
+                letters = self._tokenizer.num_letters(best.tokens)
+                segments.append({**chunk.segment(best), "token_letters": letters})
                 self._warn_if_full(chunk, best)
         return {"segments": segments, "retried": self.retried, "dropped": dropped}
 

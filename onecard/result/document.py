@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from onecard.contract import shapes
+from onecard.contract import figures, shapes
 from onecard.options.transcribe import TranscribeOptions
 from onecard.result.speakers import Config, Document, is_timed, label
 
@@ -48,7 +48,8 @@ def assemble(
     segments = sentences
     if turns.get("turns") is not None:
         segments = label(sentences, turns.get("exclusive") or [], config)
-    segments = sorted(segments, key=lambda segment: (segment["start"], segment["end"]))
+    segments = figures.told(segments)
+    segments.sort(key=lambda segment: (segment["start"], segment["end"]))
     # The account does not depend on where speakers cut the sentences.
     dropped = _dropped(speech["chunks"], sentences, aligned["dropped"])
     result = {

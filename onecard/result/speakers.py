@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from onecard.contract import figures
+
 Document = dict[str, Any]
 
 
@@ -158,7 +160,8 @@ def _split(segment: Document, config: Config) -> list[Document]:
         if segment.get("chars"):
             part["chars"] = segment["chars"][chars[i] : chars[i + 1]]
         parts.append(part)
-    return parts
+    found = figures.of_parts(segment, [part["text"] for part in parts])
+    return [{**part, **known} for part, known in zip(parts, found, strict=True)]
 
 
 def _cut(characters: Sequence[str], words: Sequence[Document], bounds: Sequence[int]) -> list[int]:

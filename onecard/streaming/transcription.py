@@ -21,6 +21,7 @@ import numpy.typing as npt
 from onecard.audio import SAMPLE_RATE
 from onecard.audio.spool import Rows, Spool
 from onecard.audio.windows import SEGMENTATION
+from onecard.contract import figures
 from onecard.documents import Json
 from onecard.errors import Cancelled
 from onecard.options.transcribe import TranscribeOptions
@@ -123,7 +124,7 @@ def events(
         yield _progress("recognize", 0, num_chunks)
         for num_done, part in recording.recognize(speech):
             aligned.append(part)
-            yield {"event": "segments", "segments": part["segments"]}
+            yield {"event": "segments", "segments": figures.told(part["segments"])}
             yield _progress("recognize", num_done, num_chunks)
             if turns.done():
                 turns.result()  # where that failed, nothing more is recognized

@@ -6,6 +6,7 @@ Face's.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from onecard.whisper.abilities import ENGLISH_ONLY_END, language_of, listed_toke
 # Half of the decoder's context less one: what OpenAI leaves for previous text.
 MAX_PREVIOUS_TOKENS = NUM_TEXT_POSITIONS // 2 - 1
 MAX_LETTERS_PER_TOKEN = 128  # of text; what is longer is not even encoded
+_MAX_TOKENS_PER_CHARACTER = 4  # a token has a byte at least
+_INCOMPLETE = "\ufffd"
 
 # Annotations rather than speech: openai/whisper, whisper/tokenizer.py, `non_speech_tokens`.
 _SYMBOLS = (
@@ -81,7 +84,27 @@ class Tokenizer:
 
     def decode(self, tokens: list[int]) -> str:
         """The text of `tokens`; special tokens say nothing."""
-        return str(self._tokenizer.decode([token for token in tokens if token < self.end]))
+        return str(self._tokenizer.decode(list(self.of_text(tokens))))
+
+    def of_text(self, tokens: Iterable[int]) -> tuple[int, ...]:
+        """Those of `tokens` that are no special ones."""
+        return tuple(token for token in tokens if token < self.end)
+
+    def num_letters(self, tokens: Sequence[int]) -> list[int]:
+        """How many characters end in each token, white space not counted.
+
+        A character may take up to four tokens, which say nothing by themselves.
+        """
+        found, begun = [], []
+        for token in tokens:
+            begun.append(token)
+            text = str(self._tokenizer.decode(begun))
+            if text.endswith(_INCOMPLETE) and len(begun) < _MAX_TOKENS_PER_CHARACTER:
+                found.append(0)
+            else:
+                found.append(len("".join(text.split())))
+                begun = []
+        return found
 
     def prompt(self, language: str, options: TranscribeOptions) -> list[int]:
         """The tokens for the decoder before it begins: previous text, language, task.

@@ -1,5 +1,6 @@
 """In-flight batching over the real model: who runs when, and that company changes nothing."""
 
+import dataclasses
 import json
 import queue
 import re
@@ -24,7 +25,6 @@ from tensorrtllm_cpu.llm.metrics import (
 )
 from tensorrtllm_cpu.llm.service import LlmService
 
-from onecard.guides.workshop import Limits
 from tests.waiting import PATIENCE_S, until
 
 LONG = 1500
@@ -426,7 +426,8 @@ CHAIN = json.dumps(
 @pytest.fixture
 def strict(monkeypatch):
     """An engine that gives a guide two seconds and half a gigabyte."""
-    monkeypatch.setattr(guides, "LIMITS", Limits(max_s=2.0, max_bytes=2**29))
+    limits = dataclasses.replace(guides.LIMITS, max_s=2.0, max_bytes=2**29)
+    monkeypatch.setattr(guides, "LIMITS", limits)
     one = Engine()
     yield one
     one.service.close()
@@ -454,9 +455,10 @@ def test_only_so_much_of_compiled_guides_is_kept(engine):
     kept = guides.Guides(engine.settings.tokenizer_info, 49152, 1)
     try:
         texts = [GuideText("regex", f"x{number}") for number in range(4)]
-        kept.compile(texts[0])
-        kept._max_kept_bytes = 2 * kept._kept[texts[0]][1]
-        for text in texts[1:]:
+        for text in texts[:2]:
+            kept.compile(text)
+        kept._max_kept_bytes = int(2.5 * kept._kept[texts[1]][1])
+        for text in texts[2:]:
             kept.compile(text)
         assert [kept._known(text) is not None for text in texts] == [False, False, True, True]
     finally:

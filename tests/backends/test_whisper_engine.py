@@ -213,6 +213,26 @@ def test_silence_is_no_speech(service):
     assert np.exp(found["generation_logits"][0, 0, calls.NO_SPEECH]) > 0.5
 
 
+def test_the_probability_of_no_speech_is_ctranslate2s(service, speech, model):
+    silent = np.full((3000, calls.N_MELS), -1.5, np.float16)
+    told = (*calls.OUTPUTS, "no_speech_prob")
+    wanted = [
+        generate(model, features, return_no_speech_prob=True, max_length=8).no_speech_prob
+        for features in (speech[1], silent)
+    ]
+    assert wanted[0] < 0.2 < 0.5 < wanted[1]
+    asked = [
+        calls.Incoming(calls.tensors(features, request_output_len=4), outputs=outputs)
+        for features, outputs in ((speech[1], told), (silent, told), (speech[1], calls.OUTPUTS))
+    ]
+    first, second, third = service.answer(asked)
+    assert first["no_speech_prob"].shape == (1,)
+    assert first["no_speech_prob"][0] == pytest.approx(wanted[0], abs=1e-4)
+    assert second["no_speech_prob"][0] == pytest.approx(wanted[1], abs=1e-4)
+    assert set(third) == {"output_ids", "sequence_length"}
+    assert tokens(third) == tokens(first)
+
+
 def test_forced_text_is_neither_repeated_nor_counted(service, speech):
     prompt = [*calls.PROMPT, *HELLO]
     found = alone(service, speech[1], decoder_input_ids=prompt, return_num_output_tokens=True,

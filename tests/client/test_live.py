@@ -17,6 +17,7 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2_grpc
 
+from onecard.whisper.tokenizer import Tokenizer
 from onecard_client import (
     AsyncClient,
     Client,
@@ -35,6 +36,7 @@ from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 PHRASE = "ask not what your country can do for you"
+TOKENIZER = Tokenizer(ROOT / "engines" / "cpu" / "whisper" / "tokenizer.json")
 # A file with this much in it is beyond every default limit of gRPC and of HTTP servers.
 LARGE_BYTES = 70_000_000
 # More than any plan lets run at once.
@@ -73,6 +75,17 @@ def test_transcript_holds_together(transcript: Transcript) -> None:
         spoken = "".join(word.word for word in segment.words)
         assert "".join(spoken.split()) == "".join(segment.text.split())
     assert Transcript.from_json(transcript.to_json()) == transcript
+
+
+def test_segments_have_the_figures_of_their_decoding(transcript: Transcript) -> None:
+    for segment in transcript.segments:
+        assert -1 < (segment.avg_logprob or 0) < 0
+        assert 0.8 < (segment.compression_ratio or 0) < 2.4
+        assert 0 < (segment.no_speech_prob or 0) < 0.2
+        assert segment.temperature == 0.0
+        tokens = TOKENIZER.decode(list(segment.tokens or ()))
+        assert tokens.split() == segment.text.split()
+        assert not segment.extra
 
 
 def test_bytes_and_file_objects(

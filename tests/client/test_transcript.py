@@ -57,6 +57,20 @@ def test_untimed_word_has_no_times_in_the_json() -> None:
     assert transcript.to_dict()["word_segments"] == words
 
 
+def test_figures_of_the_decoding_are_kept_and_what_was_not_told_is_none() -> None:
+    known = {"avg_logprob": -0.25, "compression_ratio": 1.1, "temperature": 0.0, "tokens": [7, 8]}
+    document = changed()
+    document["segments"][0].update(known)
+    document["word_segments"] = document["segments"][0]["words"]
+    transcript = Transcript.from_dict(document)
+    (segment,) = transcript.segments
+    assert (segment.temperature, segment.tokens, segment.no_speech_prob) == (0.0, (7, 8), None)
+    assert json.loads(transcript.to_json()) == document
+    document["segments"][0]["tokens"] = [7, 8.5]
+    with pytest.raises(InvalidTranscript, match=r"segments\.0\.tokens\.1"):
+        Transcript.from_dict(document)
+
+
 def test_what_may_be_null() -> None:
     document = changed(turns=None, language_probability=None, speaker_embeddings={"A": [1, 0.5]})
     transcript = Transcript.from_dict(document)

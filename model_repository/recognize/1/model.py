@@ -10,14 +10,13 @@ from onecard.python_backend import backend
 from onecard.recognition import engine as decoding
 from onecard.recognition import recognizer
 
-OUTPUTS = ("output_ids", "sequence_length", "cum_log_probs")
-
 
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
         config = parameters.parse(recognizer.Config, backend.params(args))
         self.model = config.whisper_model
+        self.outputs = decoding.outputs(config.engine_backend)
         self.max_in_flight = config.max_chunks_in_flight
         self.recognizer = recognizer.load(config)
         self.end = self.recognizer.tokenizer.end
@@ -47,7 +46,7 @@ class TritonPythonModel:
 
     def _decode(self, decoding_request):
         tensors = decoding.to_tensors(decoding_request, self.end)
-        call = backend.bls_request(self.model, OUTPUTS, tensors)
+        call = backend.bls_request(self.model, self.outputs, tensors)
         outputs = backend.outputs_of(self.model, call.exec())
         arrays = {name: output.as_numpy() for name, output in outputs.items()}
         return decoding.from_tensors(arrays, decoding_request.prompt, self.end)

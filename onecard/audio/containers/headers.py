@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from onecard.audio.containers import asf
 from onecard.audio.containers.walker import MAX_STEPS, Data, Piece, Walker
 from onecard.errors import InvalidRequest
 
@@ -27,7 +28,6 @@ _PATH_TO_ENTRIES = (b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 # `enca`: ISO common encryption. `drms`: iTunes FairPlay. `aavd`: Audible.
 _ENCRYPTED_ENTRIES = (b"enca", b"drms", b"aavd")
 # Content Encryption and Extended Content Encryption objects (ASF specification, 3.14 and 3.15).
-_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_ENCRYPTED = (
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
@@ -72,8 +72,8 @@ def cut(data: Data) -> Cut | None:
         return _cut_riff(data)
     if data[:4] == b"OggS":
         return _cut_ogg(data)
-    if data[:16] == _ASF_HEADER and any(guid in data[: 1 << 16] for guid in _ASF_ENCRYPTED):
-        raise _encrypted("a Windows Media file with rights management")
+    if data[:16] == asf.HEADER:
+        return _cut_asf(data)
     return None
 
 
@@ -160,6 +160,13 @@ def _cut_ogg(data: Data) -> Cut | None:
     if page + size > len(data):
         return Cut("its last Ogg page", size, len(data) - page)
     return None
+
+
+def _cut_asf(data: Data) -> Cut | None:
+    if any(guid in data[: asf.HEADER_BYTES] for guid in _ASF_ENCRYPTED):
+        raise _encrypted("a Windows Media file with rights management")
+    num_bytes = asf.declared(data).num_bytes
+    return Cut("its header", num_bytes, len(data)) if num_bytes > len(data) else None
 
 
 def _has_xing(data: Data) -> bool:

@@ -1,7 +1,8 @@
 """Recordings one behind the other in a file, as `cat`, uploads and capture programs leave them.
 
 FFmpeg reads on by itself in streams of frames (MP3, ADTS, Ogg, MPEG-TS). Where a header says how
-much there is (WAV, AIFF, MP4, Matroska, FLAC), it stops after the first recording.
+much there is (WAV, AIFF, MP4, Matroska, FLAC), it stops after the first recording. ADTS is divided
+where it is damaged or changes its form.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from onecard.audio.containers import adts
 from onecard.audio.containers.walker import Data, Walker
 
+FORMAT_ADTS = "aac"
 # More of them than this is no recording but an attack on the opener.
 MAX_PARTS = 1_000
 # Looked through at once, and the most that a signature has.
@@ -39,11 +42,15 @@ class Part:
 
     Attributes:
         num_unsaid: bytes of samples that a WAV has beyond what its header says.
+        lost_s: damaged sound between the part before and this one, which may hold no sound itself.
+        format: FFmpeg's name of it, where a short part may look like something else.
     """
 
     start: int
     end: int
     num_unsaid: int = 0
+    lost_s: float = 0.0
+    format: str | None = None
 
     @property
     def options(self) -> dict[str, str]:
@@ -57,12 +64,27 @@ def split(data: Data) -> list[Part]:
     A start within a box or a chunk of samples counts as well: what a signature of twelve bytes
     begins is no sound.
     """
+    if adts.is_adts(data):
+        return _undamaged(data)
     starts = list(_starts(data))
     parts = [Part(a, b) for a, b in zip(starts, [*starts[1:], len(data)], strict=True)]
     if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
         walker = Walker(data)
         return [_unsaid(walker, data, part) for part in parts]
     return parts
+
+
+def _undamaged(data: Data) -> list[Part]:
+    """What lies between the damaged stretches of raw AAC, all of one form in each part.
+
+    The tag ahead is left out: FFmpeg does not recognize a file whose tag has megabytes of pictures.
+    """
+    holes = adts.holes(data)[: MAX_PARTS - 1]
+    ends = [*(hole.start for hole in holes), len(data)]
+    found = [Part(adts.after_tag(data, 0), ends[0], format=FORMAT_ADTS)]
+    for hole, end in zip(holes, ends[1:], strict=True):
+        found.append(Part(hole.end, end, lost_s=hole.duration_s, format=FORMAT_ADTS))
+    return found
 
 
 def window(data: Data, part: Part) -> io.RawIOBase:

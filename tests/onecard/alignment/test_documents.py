@@ -17,6 +17,7 @@ from onecard.alignment.sphinx import Sphinx
 from onecard.alignment.units import Failure
 from onecard.errors import InvalidRequest
 from onecard.options.transcribe import TranscribeOptions
+from onecard.whisper.tokenizer import Tokenizer
 from tests.onecard.alignment import recorded
 
 CONFIG = alignment.Config(
@@ -109,6 +110,25 @@ def test_sentences_carry_what_whisperx_gives_them(aligners):
     assert {sentence["avg_logprob"] for sentence in sentences} == {-0.2}
     assert found["aligners"] == {"pocketsphinx": 1}
     assert found["warnings"] == []
+
+
+@pytest.mark.parametrize("name", ["cold_corpus3", "common_voice_ja_24511055"])
+def test_sentences_have_the_figures_of_their_chunk_and_tokens_of_their_own(aligners, name):
+    tokenizer = Tokenizer("engines/cpu/whisper/tokenizer.json")
+    text = recorded.SEGMENTS[name][3]
+    tokens = tokenizer.encode(text)
+    letters = tokenizer.num_letters(tokens)
+    document = recorded.document(name, tokens=tokens, token_letters=letters)
+    for task in ("transcribe", "translate"):
+        job = alignment.Job(recorded.pcm(name), document, TranscribeOptions(task=task))
+        (found,) = alignment.align([job], aligners[1:])
+        sentences = found["segments"]
+        assert len(sentences) == (6 if (task, name) == ("transcribe", "cold_corpus3") else 1)
+        for sentence in sentences:
+            assert tokenizer.decode(sentence["tokens"]).strip() == sentence["text"].strip()
+            assert (sentence["compression_ratio"], sentence["temperature"]) == (1.5, 0.0)
+            assert "no_speech_prob" not in sentence  # the engine did not tell
+        assert [token for sentence in sentences for token in sentence["tokens"]] == tokens
 
 
 @pytest.mark.parametrize("name", ["common_voice_ja_24511055", "13697_11991_000000"])

@@ -42,6 +42,8 @@ def _write(
         # Every stream has to be there before the first packet is.
         video = add_video(file) if video_s else None
         sound = file.add_stream(codec, rate=rate, layout=LAYOUTS[channels]) if codec else None
+        if codec == "wmav2":  # which has no usual one
+            sound.bit_rate = 128_000
         if video is not None:
             for index in range(int(video_s * VIDEO_RATE)):
                 frame = av.VideoFrame(64, 64, "yuv420p")

@@ -71,6 +71,24 @@ def test_the_best_beam_is_read_without_prompt_end_and_padding(prompt, tail) -> N
     assert found.avg_log_prob == -0.5  # the end counts
 
 
+@pytest.mark.parametrize(("told", "wanted"), [([[0.25]], 0.25), ([[1.0000001]], 1.0), (None, None)])
+def test_no_speech_is_as_probable_as_the_engine_says_if_it_does(told, wanted) -> None:
+    outputs = {
+        "output_ids": np.array([[[11, 12]]], np.int32),
+        "sequence_length": np.array([[2]], np.int32),
+        "cum_log_probs": np.array([[-1.5]], np.float32),
+    }
+    if told is not None:
+        outputs["no_speech_prob"] = np.array(told, np.float32)
+    assert decoding.from_tensors(outputs, [], END).no_speech_prob == wanted
+
+
+def test_what_nvidias_backend_does_not_have_is_not_asked_of_it() -> None:
+    declared = {tensor.name for tensor in trtllm.OUTPUTS}
+    assert set(decoding.outputs("tensorrtllm")) <= declared
+    assert set(decoding.outputs("ctranslate2")) - declared == {"no_speech_prob"}
+
+
 @pytest.mark.parametrize("log_prob", [-np.inf, np.nan, np.inf])
 def test_what_half_precision_has_no_number_for_is_a_number_and_fails_thresholds(log_prob) -> None:
     outputs = {

@@ -48,6 +48,14 @@ def whisper() -> WhisperModel:
 
 
 @pytest.fixture(scope="module")
+def exact() -> WhisperModel:
+    """In float32: int8 scales activations by their largest, which turns the rounding of features to
+    FP16 (1e-6 of the score here) into differences of 0.01, other ones on another CPU.
+    """
+    return WhisperModel(str(DIRECTORY), device="cpu", compute_type="float32", cpu_threads=2)
+
+
+@pytest.fixture(scope="module")
 def detector() -> detection.Detector:
     network = segmentation.load(DIRECTORY.parent / "segmentation")
     return detection.Detector(segmentation.Segmenter(network, batch_size=8), silero.Silero())
@@ -92,10 +100,11 @@ class CTranslate2:
             max_length=len(request.prompt) + request.max_new_tokens,
             length_penalty=request.length_penalty, repetition_penalty=request.repetition_penalty,
             suppress_tokens=list(request.suppressed), suppress_blank=request.min_tokens > 0,
-            return_scores=True, **sampling,
+            return_scores=True, return_no_speech_prob=True, **sampling,
         )  # fmt: skip
         tokens = tuple(found.sequences_ids[0])
-        return Decoded(tokens, found.scores[0] * len(tokens) ** request.length_penalty)
+        log_prob = found.scores[0] * len(tokens) ** request.length_penalty
+        return Decoded(tokens, log_prob, found.no_speech_prob)
 
 
 class Script:
@@ -156,22 +165,17 @@ def english(recognizer, probability: float = 0.9) -> Decoded:
 # On real speech
 
 
-def test_text_and_scores_equal_whisperxs_decoding(recognizer) -> None:
-    """Greedy, so that nothing but the request decides: same features, prompt and suppression.
-
-    In float32: int8 scales activations by their largest, which turns the rounding of the features
-    to FP16 (1e-6 of the score here) into differences of 0.01, other ones on another CPU.
-    """
-    whisper = WhisperModel(str(DIRECTORY), device="cpu", compute_type="float32", cpu_threads=2)
+def test_text_and_scores_equal_whisperxs_decoding(recognizer, exact) -> None:
+    """Greedy, so that nothing but the request decides: same features, prompt and suppression."""
     clip = recordings.jfk()
     found = recognizer.recognize(
         clip.samples, speech_of(clip.samples), TranscribeOptions(language="en", beam_size=1),
-        CTranslate2(whisper.model, recognizer.tokenizer),
+        CTranslate2(exact.model, recognizer.tokenizer),
     )  # fmt: skip
-    reference = ReferenceTokenizer(whisper.hf_tokenizer, True, "transcribe", "en")
+    reference = ReferenceTokenizer(exact.hf_tokenizer, True, "transcribe", "en")
     padded = np.pad(to_float(clip.samples), (0, 480_000 - len(clip.samples)))
-    features = whisper.feature_extractor(padded, padding=0)
-    (wanted,) = whisper.model.generate(
+    features = exact.feature_extractor(padded, padding=0)
+    (wanted,) = exact.model.generate(
         ctranslate2.StorageView.from_array(features[None]), [[*reference.sot_sequence, 50_363]],
         beam_size=1, suppress_tokens=list(get_suppressed_tokens(reference, [-1])),
         return_scores=True,
@@ -183,6 +187,27 @@ def test_text_and_scores_equal_whisperxs_decoding(recognizer) -> None:
         wanted.scores[0] * len(tokens) / (len(tokens) + 1), abs=1e-4
     )
     assert word_errors(clip.text, segment["text"]).errors == 0
+
+
+@pytest.mark.parametrize("options", [{"beam_size": 5}, {"beam_size": 1, "initial_prompt": "Oh."}])
+def test_figures_are_faster_whispers(recognizer, exact, options) -> None:
+    """Of a whole window: a shorter one it fills up with the features 0, which is no silence."""
+    clip = recordings.jfk()
+    found = recognizer.recognize(
+        clip.samples, speech_of(clip.samples), TranscribeOptions(language="en", **options),
+        CTranslate2(exact.model, recognizer.tokenizer),
+    )  # fmt: skip
+    padded = np.pad(to_float(clip.samples), (0, 480_000 - len(clip.samples)))
+    segments, _ = exact.transcribe(padded, language="en", without_timestamps=True, **options)
+    (wanted,) = segments
+    (segment,) = found["segments"]
+    assert segment["tokens"] == [token for token in wanted.tokens if token < 50_257]
+    assert len(segment["token_letters"]) == len(segment["tokens"])
+    assert segment["temperature"] == wanted.temperature == 0.0
+    assert segment["compression_ratio"] == pytest.approx(wanted.compression_ratio)
+    assert segment["avg_logprob"] == pytest.approx(wanted.avg_logprob, abs=1e-3)
+    assert segment["no_speech_prob"] == pytest.approx(wanted.no_speech_prob, abs=1e-3)
+    assert 0 < segment["no_speech_prob"] < 0.2
 
 
 def test_word_errors_are_no_more_than_faster_whispers(recognizer, whisper, detector) -> None:
@@ -358,8 +383,28 @@ def test_improbable_text_is_measured_for_silence(recognizer, noise) -> None:
     assert found["dropped"] == [{"start": 0.0, "end": 3.0, "reason": "no speech, probability 0.90"}]
     doubt = Script(improbable, english(recognizer, 0.8))
     found = recognizer.recognize(noise, speech_of(noise), NO_FALLBACK, doubt)
-    assert found["segments"][0]["no_speech_prob"] == pytest.approx(0.2)
+    assert found["segments"][0]["no_speech_prob"] is None  # no more than 0.2, but how much?
     assert (silence.num_probes, doubt.num_probes) == (1, 1)
+
+
+@pytest.mark.parametrize(("told", "wanted"), [(0.03, 0.03), (None, 0.5), (0.0, 0.0)])
+def test_the_engines_own_probability_of_no_speech_is_told_first(
+    recognizer, noise, told, wanted
+) -> None:
+    def improbable(chunk: int, request: Decode, times: int) -> Answer:
+        return dataclasses.replace(said(recognizer, " you know", -1.5), no_speech_prob=told)
+
+    half = Script(improbable, Decoded((recognizer.tokenizer.no_speech,), math.log(0.5)))
+    options = TranscribeOptions(
+        language="en", temperature_increment_on_fallback=None, logprob_threshold=-2.0,
+        initial_prompt="you know it",
+    )  # fmt: skip
+    lenient = {"chunks": [{**speech_of(noise)["chunks"][0], "score": 0.1}]}
+    (dropped,) = recognizer.recognize(noise, lenient, options, half)["dropped"]
+    assert dropped["reason"] == "no speech, but `you know`"
+    options = dataclasses.replace(options, initial_prompt=None)
+    (segment,) = recognizer.recognize(noise, lenient, options, half)["segments"]
+    assert segment["no_speech_prob"] == pytest.approx(wanted)
 
 
 def test_what_no_detector_hears_is_silence_however_probable_its_text(recognizer, noise) -> None:

@@ -142,6 +142,14 @@ def test_characters_are_cut_with_their_words() -> None:
     assert [part["text"] for part in found] == ["ab c", "d ef"]
 
 
+def test_tokens_are_cut_with_their_words() -> None:
+    words = [word("ab", 0, 1), word("c.", 1, 2), word("d", 2, 3), word("ef", 3, 4)]
+    known = {"tokens": [5, 6, 7, 8, 9], "token_letters": [2, 1, 1, 2, 1], "temperature": 0.2}
+    found = label([segment(*words, **known)], [turn(0, 2, A), turn(2, 4, B)], CONFIG)
+    assert [part["tokens"] for part in found] == [[5, 6, 7], [8, 9]]
+    assert [part["temperature"] for part in found] == [0.2, 0.2]
+
+
 def test_a_word_without_a_time_goes_with_its_neighbour() -> None:
     turns = [turn(0, 1, A), turn(1, 3, B)]
     words = [word("7"), word("a", 0, 0.9), word("8"), word("b", 1.1, 2), word("c", 2, 2.9)]

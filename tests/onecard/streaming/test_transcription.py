@@ -98,7 +98,9 @@ class Models:
 
     def align(self, PCM, SEGMENTS, OPTIONS):
         document = json.loads(SEGMENTS)
-        return {"ALIGNED": json.dumps({**document, "aligners": {"ctc": len(document["segments"])}})}
+        cut = [{**segment, "tokens": [1], "token_letters": [1]} for segment in document["segments"]]
+        aligners = {"ctc": len(cut)}
+        return {"ALIGNED": json.dumps({**document, "segments": cut, "aligners": aligners})}
 
     def label(self, CLIP, SPEECH, ALIGNED, TURNS, OPTIONS):
         return {"RESULT": ALIGNED}
@@ -111,7 +113,8 @@ def test_segments_arrive_in_order_and_add_up_to_the_result(num_chunks):
     told = [s for e in found if e["event"] == "segments" for s in e["segments"]]
     result = json.loads(found[-1]["result"])
     assert found[-1]["event"] == "result"
-    assert told == result["segments"] == [{"text": str(float(n))} for n in range(num_chunks)]
+    assert told == [{"text": str(float(n)), "tokens": [1]} for n in range(num_chunks)]
+    assert result["segments"] == [{**segment, "token_letters": [1]} for segment in told]
     assert result["warnings"] == ["same"]
     assert result["aligners"] == {"ctc": num_chunks}
 

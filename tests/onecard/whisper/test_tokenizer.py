@@ -35,6 +35,34 @@ def test_languages_are_the_models(tokenizer: Tokenizer) -> None:
     assert set(tokenizer.languages.values()) <= set(faster_whisper.tokenizer._LANGUAGE_CODES)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        " So this is the sick corpus.  I have a cold 🙂, á é.",
+        "マッピルマナのぎ、キャンプの外れの伝注に、電球が止まっていた。",
+        " 한국어는 띄어쓰기가 있다.", " ไม่มีช่องว่าง", "👩\u200d👩\u200d👧🏽 \u3000x", "",
+    ],
+)  # fmt: skip
+def test_letters_of_tokens_are_those_of_the_text_up_to_each(
+    tokenizer: Tokenizer, text: str
+) -> None:
+    tokens = tokenizer.encode(text)
+    letters = tokenizer.num_letters(tokens)
+    assert len(letters) == len(tokens)
+    for index in range(len(tokens) + 1):
+        begun = tokenizer.decode(tokens[:index])
+        if not begun.endswith("\ufffd"):  # else a character has not ended there
+            assert sum(letters[:index]) == len("".join(begun.split()))
+
+
+def test_letters_of_bytes_that_are_no_text_end_somewhere(tokenizer: Tokenizer) -> None:
+    byte = tokenizer.encode("伝")[0]  # begins a character
+    assert tokenizer.decode([byte]) == "\ufffd"
+    letters = tokenizer.num_letters([byte] * 9)
+    assert len(letters) == 9
+    assert sum(letters) >= 8
+
+
 def test_prompts(tokenizer: Tokenizer) -> None:
     plain = tokenizer.prompt("de", TranscribeOptions(task="translate"))
     assert plain == [50_258, 50_261, 50_358, 50_363]

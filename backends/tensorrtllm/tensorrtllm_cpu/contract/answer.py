@@ -18,12 +18,14 @@ class Answer:
 
     `sequences` hold new tokens only, without the end token. `cum_log_probs` [beams] count the end
     token, as NVIDIA's do. `token_log_probs` has one list a beam; `logits` [beams, steps, vocab].
+    `no_speech_prob` is the probability of <|nospeech|> right behind the start token.
     """
 
     sequences: tuple[tuple[int, ...], ...]
     cum_log_probs: tuple[float, ...]
     token_log_probs: tuple[tuple[float, ...], ...] | None = None
     logits: Array | None = None
+    no_speech_prob: float | None = None
 
 
 def outputs(answer: Answer, request: Request) -> dict[str, Array]:
@@ -45,6 +47,9 @@ def outputs(answer: Answer, request: Request) -> dict[str, Array]:
             found["output_log_probs"] = padded(answer.token_log_probs, np.float32)
     if request.return_generation_logits and answer.logits is not None:
         found["generation_logits"] = answer.logits.astype(np.float32, copy=False)
+    if answer.no_speech_prob is not None:
+        name = trtllm.NO_SPEECH_PROB.name
+        found[name] = np.array([answer.no_speech_prob], dtype=np.float32)
     if request.return_num_input_tokens:
         found["num_input_tokens"] = np.array([len(request.prompt)], dtype=np.int32)
     if request.return_num_output_tokens:

@@ -25,9 +25,9 @@ from tensorrtllm_cpu.contract.request import Array, GuideText
 from tensorrtllm_cpu.contract.settings import SettingsError
 
 # Of compiled guides; those that nobody asked for longest go first. A guide takes about what it is
-# long when serialized: xgrammar's `memory_size_bytes` leaves out its automata, 0.4 MiB of 9.
+# long when serialized.
 MAX_KEPT_BYTES = 128 * 2**20
-LIMITS = Limits()  # of each guide
+LIMITS = Limits(max_guide_bytes=MAX_KEPT_BYTES)  # of each guide: one that would be kept alone
 LANES = (("ebnf_grammar",), ("json", "json_schema", "regex"))
 
 
@@ -123,7 +123,7 @@ class Guides:
         made = self._workshops[_lane(guide)].made(guide.kind, guide.text, check)
         compiled = xgrammar.CompiledGrammar.deserialize_json(made.serialized, self._info)
         with self._lock:
-            self._kept[guide] = compiled, max(made.num_bytes, len(made.serialized))
+            self._kept[guide] = compiled, made.num_bytes
             while sum(size for _, size in self._kept.values()) > self._max_kept_bytes:
                 self._kept.popitem(last=False)
         return compiled

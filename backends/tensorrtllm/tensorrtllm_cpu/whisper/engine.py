@@ -6,6 +6,7 @@ Where CTranslate2 decides more than the contract says, and how that is put to us
 - Its only minimum length is OpenAI's `suppress_blank`: no end and no blank as the first token.
   `min_tokens` 1 asks for it.
 - It reports log-probabilities before temperature, as OpenAI does.
+- It knows the probability of no speech after one pass over the prompt: an output of our own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import ctranslate2
 import numpy as np
 
 from onecard import manifest
+from onecard.contract import trtllm
 from onecard.contract.whisper import NUM_ENCODER_POSITIONS
 from tensorrtllm_cpu.contract.answer import Answer
 from tensorrtllm_cpu.contract.request import Array, Request
@@ -118,6 +120,7 @@ class WhisperEngine:
             max_length=first.max_length,
             return_scores=True,
             return_logits_vocab=first.needs_logits,
+            return_no_speech_prob=any(_wants_no_speech_prob(job) for job in jobs),
             suppress_blank=sampling.min_tokens > 0,
             suppress_tokens=list(first.suppressed),
             sampling_topk=first.top_k,
@@ -174,10 +177,15 @@ class WhisperEngine:
             logits[list(job.suppressed)] = NOTHING
             best = int(logits.argmax())
             log_prob = float(logits[best])
+            steps = logits[np.newaxis, np.newaxis]
             answers.append(
-                Answer(((best,),), (log_prob,), ((log_prob,),), logits[np.newaxis, np.newaxis])
+                Answer(((best,),), (log_prob,), ((log_prob,),), steps, silence.no_speech_prob)
             )
         return answers
+
+
+def _wants_no_speech_prob(job: Job) -> bool:
+    return trtllm.NO_SPEECH_PROB.name in job.request.output_names
 
 
 def _answer(result: ctranslate2.models.WhisperGenerationResult, job: Job) -> Answer:
@@ -195,7 +203,8 @@ def _answer(result: ctranslate2.models.WhisperGenerationResult, job: Job) -> Ans
     if job.needs_logits:
         logits = np.stack([np.array(step) for step in result.logits[0][forced:]])[np.newaxis]
         token_log_probs = (_log_probs(logits[0], sequences[0]),)
-    return Answer(tuple(sequences), tuple(scores), token_log_probs, logits)
+    silence = result.no_speech_prob if _wants_no_speech_prob(job) else None
+    return Answer(tuple(sequences), tuple(scores), token_log_probs, logits, silence)
 
 
 def _log_probs(logits: Array, tokens: Sequence[int]) -> tuple[float, ...]:
