@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,11 @@ class Segment:
     chars: tuple[Mapping[str, Any], ...] | None = None
     language: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def text_of(segments: Iterable[Segment]) -> str:
+    """What is said in segments that follow one another, in one line, without speakers or times."""
+    return joined(segment.text for segment in segments)
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ class Transcript:
     @property
     def text(self) -> str:
         """Everything that was said, in one line, without speakers or times."""
-        return joined(segment.text for segment in self.segments)
+        return text_of(self.segments)
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 from onecard_client import AsyncClient, ConnectionFailed
 from onecard_gateway.settings import Settings
 
@@ -30,6 +32,7 @@ class Servers:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.timeout_s = settings.timeout_s  # for one request
         headers = {"authorization": f"Bearer {settings.token}"} if settings.token else None
         self._servers = [
             _Server(
@@ -60,6 +63,12 @@ class Servers:
         """Ends every connection."""
         for server in self._servers:
             await server.client.close()
+
+
+def servers(request: Request) -> Servers:
+    """Those of the gateway that a request came to."""
+    found: Servers = request.app.state.servers
+    return found
 
 
 def _load(server: _Server) -> tuple[bool, int]:

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from onecard_client import Health, OnecardError, __version__
 from onecard_gateway.metrics import CONTENT_TYPE, Metrics
-from onecard_gateway.servers import Servers
+from onecard_gateway.servers import servers
 
 router = APIRouter(tags=["health"])
 _API = {
@@ -65,9 +65,8 @@ async def root() -> dict[str, Any]:
 
 
 async def _asked(request: Request) -> Health | OnecardError:
-    servers: Servers = request.app.state.servers
     try:
-        with servers.turn() as client:
+        with servers(request).turn() as client:
             return await client.health()
     except OnecardError as error:
         return error
