@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 
@@ -33,6 +34,7 @@ class Servers:
 
     def __init__(self, settings: Settings) -> None:
         self.timeout_s = settings.timeout_s  # for one request
+        self.engines: dict[str, Any] = {}  # by model, as the last results told
         headers = {"authorization": f"Bearer {settings.token}"} if settings.token else None
         self._servers = [
             _Server(

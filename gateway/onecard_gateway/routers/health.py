@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -28,14 +29,26 @@ async def health(request: Request) -> Response:
     if isinstance(found, OnecardError):
         return JSONResponse({"status": "unreachable", "detail": str(found)}, 503)
     status = "healthy" if found.ready else "loading"
-    document = {"status": status, "service": "onecard", "version": __version__, **_server(found)}
+    document = {
+        "status": status,
+        "service": "onecard",
+        "version": __version__,
+        "server": f"{found.server_name} {found.server_version}",
+        "models": {model.name: model.ready for model in found.models},
+        **_engines(servers(request).engines),
+    }
     return JSONResponse(document, 200 if found.ready else 503)
 
 
-def _server(found: Health) -> dict[str, Any]:
+def _engines(engines: Mapping[str, Any]) -> dict[str, Any]:
+    """What results have told of the engines behind the server; a device is null until then."""
+    device = engines.get("diarize", {}).get("device")
     return {
-        "server": f"{found.server_name} {found.server_version}",
-        "models": {model.name: model.ready for model in found.models},
+        "device": device,
+        "diarization_device": device,
+        "gpu": None,  # neither is told by a server
+        "compute_capability": None,
+        "engines": dict(engines),
     }
 
 

@@ -26,6 +26,7 @@ async def transcribed(
             audio, timeout_s=found.timeout_s, request_id=known.request_id, **options
         )
     known.audio_s = transcript.duration_s
+    found.engines |= transcript.engine
     return transcript
 
 
@@ -45,4 +46,5 @@ async def events(
             async for event in stream:
                 if isinstance(event, Transcript):
                     known.audio_s = event.duration_s
+                    found.engines |= event.engine
                 yield event
