@@ -20,7 +20,7 @@ from onecard_gateway.guards.departures import Departures
 from onecard_gateway.guards.hosts import HostGuard
 from onecard_gateway.guards.request_log import CLIENT_LEFT, ID_HEADER, RequestLog, facts
 from onecard_gateway.metrics import Metrics
-from onecard_gateway.routers import asr, health, openai_audio, openai_chat, openai_models
+from onecard_gateway.routers import asr, health, ollama, openai_audio, openai_chat, openai_models
 from onecard_gateway.servers import Servers
 from onecard_gateway.settings import Settings
 
@@ -29,6 +29,7 @@ ROUTERS = (
     openai_chat.router,
     openai_models.router,
     asr.router,
+    ollama.router,
     health.router,
 )
 

@@ -23,6 +23,7 @@ _API = {
 
 
 @router.get("/health")
+@router.head("/health", include_in_schema=False)
 async def health(request: Request) -> Response:
     """The server's state, with the device where a result has told it; 503 while it is not ready."""
     found = await _asked(request)
@@ -53,6 +54,7 @@ def _engines(engines: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @router.get("/readyz")
+@router.head("/readyz", include_in_schema=False)
 async def readyz(request: Request) -> Response:
     """`ready`, or 503 with the reason in a line."""
     found = await _asked(request)
@@ -72,6 +74,7 @@ async def figures(request: Request) -> Response:
 
 
 @router.get("/")
+@router.head("/", include_in_schema=False)
 async def root() -> dict[str, Any]:
     """What answers here."""
     return {"service": "onecard-gateway", "version": __version__, "api": _API}
