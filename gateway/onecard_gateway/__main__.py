@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # uvicorn raises the signal again that ended it, for whoever waits for that: nobody here.
     for wanted in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wanted, lambda number, frame: sys.exit(0))
-    server.run()
+    with contextlib.suppress(SystemExit):  # also uvicorn's own, whose codes are others
+        server.run()
     return 0 if server.started else 1
 
 
