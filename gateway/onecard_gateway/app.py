@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -94,7 +94,7 @@ def _add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        return answer(request, _of_http(request, error))
+        return answer(request, _of_http(request, error), error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -111,9 +111,10 @@ def _add_handlers(app: FastAPI) -> None:
         return answer(request, Refusal(500, text))
 
 
-def answer(request: Request, found: Refusal) -> Response:
+def answer(request: Request, found: Refusal, headers: Mapping[str, str] | None = None) -> Response:
     """A refusal in the form of the API that was asked."""
-    return JSONResponse(found.body(request.url.path), found.status, found.headers)
+    given = {**found.headers, **(headers or {})}
+    return JSONResponse(found.body(request.url.path), found.status, given)
 
 
 def _of_http(request: Request, error: HTTPException) -> Refusal:

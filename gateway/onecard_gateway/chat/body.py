@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +14,7 @@ from onecard_gateway.errors import Refusal
 # As much as the door of a server takes; a conversation that fits any context is far smaller.
 MAX_JSON_BYTES = 64 * 2**20
 _MAX_SHOWN = 80
+_HALVES = re.compile("[\ud800-\udfff]")  # of a character, which UTF-8 cannot carry
 
 
 async def read_object(request: Request) -> dict[str, Any]:
@@ -56,10 +59,10 @@ def text(found: dict[str, Any], name: str, default: str) -> str:
         return default
     if not isinstance(value, str):
         raise wrong(name, value, "a text")
-    return value
+    return _HALVES.sub("\ufffd", value)
 
 
 def wrong(name: str, value: object, wanted: str) -> Refusal:
     """The refusal of a value."""
-    shown = repr(value)[:_MAX_SHOWN]
+    shown = reprlib.repr(value)[:_MAX_SHOWN]  # also of what is nested deeply
     return Refusal(400, f"`{name}` is `{shown}`, must be {wanted}; correct it", name)

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from onecard_client import AsyncChatStream, OnecardError
+from onecard_gateway import ignored
 from onecard_gateway.chat import ollama_request
 from onecard_gateway.chat.answering import answering, ended
 from onecard_gateway.chat.body import read_object
@@ -20,7 +21,6 @@ from onecard_gateway.chat.ollama_request import Asked
 from onecard_gateway.errors import Refusal, refusal
 from onecard_gateway.models import CHAT
 from onecard_gateway.servers import servers
-from onecard_gateway.speech.form import IGNORED_HEADER
 from onecard_gateway.streams import Stream
 
 router = APIRouter(prefix="/api", tags=["Ollama"])
@@ -159,7 +159,7 @@ def _ns(seconds: float) -> int:
 
 
 async def _answer(request: Request, asked: Asked, documents: _Chat) -> Response:
-    headers = {IGNORED_HEADER: ", ".join(asked.ignored)} if asked.ignored else {}
+    headers = ignored.headers(asked.ignored)
     if not asked.has_turn:
         return JSONResponse(documents.last("", "load"), headers=headers)
     await _verify_context(request, asked.context_tokens)

@@ -8,9 +8,9 @@ from typing import Any
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from onecard_gateway import ignored
 from onecard_gateway.errors import Refusal
 
-IGNORED_HEADER = "x-onecard-ignored"
 MAX_FIELDS = 200
 MAX_FILES = 20
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
@@ -32,9 +32,7 @@ class Fields:
 
     def headers(self) -> dict[str, str]:
         """A header that names the ignored ones, if there are any."""
-        names = [name.encode("ascii", "replace").decode()[:_MAX_SHOWN] for name in self.ignored]
-        shown = ["".join(char if char.isprintable() else "?" for char in name) for name in names]
-        return {IGNORED_HEADER: ", ".join(shown)} if shown else {}
+        return ignored.headers(self.ignored)
 
     def text(self, name: str) -> str | None:
         """The last value; None for an empty one, which is how forms say nothing."""

@@ -59,11 +59,12 @@ def test_options(client: Any, behind: Any) -> None:
         "num_gpu": 1,
         "stop": ["x"],
         "mirostat": 0,
+        "\r\nset-cookie: \U0001f600": 1,
     }
     body = {"messages": MESSAGES, "options": settings, "keep_alive": -1, "stream": False}
     found = client.post("/api/chat", json=body)
     assert found.status_code == 200
-    assert found.headers["x-onecard-ignored"] == "num_gpu, mirostat"
+    assert found.headers["x-onecard-ignored"] == "num_gpu, mirostat, ??set-cookie: ?"
     assert behind.options() == {"temperature": 0, "repetition_penalty": 1.1, "stop": ["x"]}
 
 
