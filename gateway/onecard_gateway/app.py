@@ -20,13 +20,22 @@ from onecard_gateway.guards.departures import Departures
 from onecard_gateway.guards.hosts import HostGuard
 from onecard_gateway.guards.request_log import CLIENT_LEFT, ID_HEADER, RequestLog, facts
 from onecard_gateway.metrics import Metrics
-from onecard_gateway.routers import asr, health, ollama, openai_audio, openai_chat, openai_models
+from onecard_gateway.routers import (
+    asr,
+    health,
+    ollama,
+    openai_audio,
+    openai_chat,
+    openai_models,
+    openai_responses,
+)
 from onecard_gateway.servers import Servers
 from onecard_gateway.settings import Settings
 
 ROUTERS = (
     openai_audio.router,
     openai_chat.router,
+    openai_responses.router,
     openai_models.router,
     asr.router,
     ollama.router,

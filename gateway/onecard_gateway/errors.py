@@ -26,7 +26,10 @@ _TYPES = {
 }
 _CODES = {503: "unavailable", 504: "timeout"}
 _OVERFLOW = re.compile(r"context holds \d+ tokens|more than the model's context", re.IGNORECASE)
-_OPTION = re.compile(r"(?:option )?`([\w.\[\]]{1,64})` (?:is|has|must|and)\b")
+_OPTION = re.compile(
+    r"(?:OPTIONS has the unknown option `(?P<unknown>\w{1,64})`"
+    r"|(?:option )?`(?P<known>\w{1,64})` (?:is|has|must|and)\b)"
+)
 
 
 @dataclass
@@ -96,4 +99,4 @@ def _invalid(message: str) -> Refusal:
     if _OVERFLOW.search(message):
         return Refusal(400, message, "messages", "context_length_exceeded")
     option = _OPTION.match(message)
-    return Refusal(400, message, option[1] if option else None)
+    return Refusal(400, message, option["unknown"] or option["known"] if option else None)

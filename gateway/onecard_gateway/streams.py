@@ -36,22 +36,37 @@ class Stream(StreamingResponse):
 
 
 class Events(Stream):
-    """Server-sent events, which end with `[DONE]`; an error is one of them."""
+    """Server-sent events; an error is one of them.
+
+    Args:
+        is_named: events have their `type` as a name and just end; else they end with `[DONE]`.
+    """
 
     def __init__(
         self,
         documents: AsyncIterator[Mapping[str, Any]],
         held: AsyncExitStack,
         headers: Mapping[str, str] | None = None,
+        *,
+        is_named: bool = False,
     ) -> None:
-        super().__init__(_events(documents), held, "text/event-stream", headers)
+        super().__init__(_events(documents, is_named), held, "text/event-stream", headers)
 
 
-async def _events(documents: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[str]:
+async def _events(
+    documents: AsyncIterator[Mapping[str, Any]], is_named: bool
+) -> AsyncIterator[str]:
     try:
         async for document in documents:
-            yield f"data: {json.dumps(document, ensure_ascii=False)}\n\n"
+            yield _event(document, is_named)
     except (OnecardError, Refusal) as error:
-        found = error if isinstance(error, Refusal) else refusal(error)
-        yield f"data: {json.dumps({'type': 'error', **found.openai()}, ensure_ascii=False)}\n\n"
-    yield DONE
+        found = (error if isinstance(error, Refusal) else refusal(error)).openai()
+        told = found["error"] if is_named else found
+        yield _event({**told, "type": "error"}, is_named)
+    if not is_named:
+        yield DONE
+
+
+def _event(document: Mapping[str, Any], is_named: bool) -> str:
+    name = f"event: {document['type']}\n" if is_named else ""
+    return f"{name}data: {json.dumps(document, ensure_ascii=False)}\n\n"

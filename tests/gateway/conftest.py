@@ -22,9 +22,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "client"))
 
 from fake_server import FakeServer, Step
 
-SPEECH = Path(__file__).parents[2] / ".samples" / "jfk" / "jfk.wav"
-PHRASE = "ask not what your country can do for you"
-
 
 class Gateway(uvicorn.Server):
     """A gateway in a thread of its own. `url`: where it listens."""

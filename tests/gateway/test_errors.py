@@ -55,6 +55,11 @@ def test_status(kind: type[OnecardError]) -> None:
         ),
         ("option `n` is `2`, must be left out or `1`", "n", None),
         ("`temperature` is `7`, must be 0 to 1", "temperature", None),
+        (
+            "OPTIONS has the unknown option `temprature`; did you mean `temperature`?",
+            "temprature",
+            None,
+        ),
         ("AUDIO is empty", None, None),
     ],
 )

@@ -17,11 +17,14 @@ JSON = st.recursive(
     max_leaves=8,
 )
 NAMES = (
-    "messages", "prompt", "model", "stream", "stream_options", "options", "format", "think",
-    "system", "logprobs", "self", "request_id", "num_ctx",
+    "include", "input", "instructions", "logprobs", "messages", "model", "num_ctx", "options",
+    "prompt", "reasoning", "request_id", "self", "stream", "stream_options", "system", "text",
+    "think", "format",
 )  # fmt: skip
 BODIES = st.dictionaries(st.sampled_from(NAMES) | st.text(), JSON, max_size=5)
-CHATS = ("/v1/chat/completions", "/v1/completions", "/api/chat", "/api/generate")
+CHATS = (
+    "/v1/chat/completions", "/v1/completions", "/v1/responses", "/api/chat", "/api/generate",
+)  # fmt: skip
 FORMS = ("/v1/audio/transcriptions", "/asr", "/detect-language", "/transcribe")
 FIELDS = st.dictionaries(
     st.sampled_from(("response_format", "temperature", "stream", "output", "encode", "language"))
