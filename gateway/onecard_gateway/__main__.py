@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     form = "%(message)s" if settings.log_json else "%(asctime)s %(message)s"
     logging.basicConfig(level=logging.INFO, format=form, stream=sys.stderr)
+    # It tells of each form that is none, which is answered.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     server = uvicorn.Server(_config(app, settings))
     # uvicorn raises the signal again that ended it, for whoever waits for that: nobody here.
     for wanted in (signal.SIGINT, signal.SIGTERM):

@@ -45,17 +45,29 @@ class Gateway(uvicorn.Server):
 
     def stop(self) -> None:
         self.should_exit = True
+
+    def wait(self) -> None:
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
 
+@pytest.fixture(scope="session")
+def stopped() -> Iterator[list[Gateway]]:
+    """Those that were told to stop, which takes a while; waited for at the end."""
+    found: list[Gateway] = []
+    yield found
+    for one in found:
+        one.wait()
+
+
 @pytest.fixture
-def gateway() -> Iterator[Callable[..., Gateway]]:
+def gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
     """`gateway(url, ...)` starts one in front of these servers; keywords are settings."""
     with contextlib.ExitStack() as stack:
 
         def start(*urls: str, **settings: Any) -> Gateway:
             one = Gateway(Settings(urls=urls or ("127.0.0.1:1",), port=0, **settings))
+            stopped.append(one)
             stack.callback(one.stop)
             return one
 
@@ -81,3 +93,4 @@ def live(server: Any) -> Iterator[Gateway]:
     one = Gateway(Settings(urls=(server.grpc_url,), port=0))
     yield one
     one.stop()
+    one.wait()

@@ -12,6 +12,7 @@ def test_stated_and_unstated_lengths(gateway: Any, fake: Any) -> None:
     one = gateway(fake(events(FINISHED)).url, max_body_bytes=1000)
 
     def pieces() -> Iterator[bytes]:
+        yield b'--b\r\ncontent-disposition: form-data; name="a"\r\n\r\n'
         for _ in range(11):
             yield b"x" * 100
 
