@@ -25,7 +25,8 @@ _TYPES = {
     429: "rate_limit_error",
 }
 _CODES = {503: "unavailable", 504: "timeout"}
-_OVERFLOW = re.compile(r"context holds \d+ tokens|more than the model's context", re.IGNORECASE)
+# A conversation that does not fit, by its tokens, its letters, or the letters of its JSON.
+_OVERFLOW = re.compile(r"context holds \d+ tokens|^MESSAGES has \d+ letters")
 _OPTION = re.compile(
     r"(?:OPTIONS has the unknown option `(?P<unknown>\w{1,64})`"
     r"|(?:option )?`(?P<known>\w{1,64})` (?:is|has|must|and)\b)"

@@ -53,6 +53,11 @@ def test_status(kind: type[OnecardError]) -> None:
             "messages",
             "context_length_exceeded",
         ),
+        (
+            "MESSAGES has 9000 letters, must have at most 8192; send less at a time",
+            "messages",
+            "context_length_exceeded",
+        ),
         ("option `n` is `2`, must be left out or `1`", "n", None),
         ("`temperature` is `7`, must be 0 to 1", "temperature", None),
         (

@@ -13,13 +13,6 @@ from onecard_gateway.metrics import CONTENT_TYPE, Metrics
 from onecard_gateway.servers import servers
 
 router = APIRouter(tags=["health"])
-_API = {
-    "openai": ["/v1/models", "/v1/audio/transcriptions", "/v1/chat/completions"],
-    "whisper-asr-webservice": ["/asr", "/detect-language"],
-    "whisperx-blackwell": ["/transcribe"],
-    "ollama": ["/api/chat", "/api/generate"],
-    "health": ["/health", "/readyz", "/metrics"],
-}
 
 
 @router.get("/health")
@@ -75,9 +68,10 @@ async def figures(request: Request) -> Response:
 
 @router.get("/")
 @router.head("/", include_in_schema=False)
-async def root() -> dict[str, Any]:
+async def root(request: Request) -> dict[str, Any]:
     """What answers here."""
-    return {"service": "onecard-gateway", "version": __version__, "api": _API}
+    paths = sorted(request.app.openapi()["paths"])
+    return {"service": "onecard-gateway", "version": __version__, "paths": paths}
 
 
 async def _asked(request: Request) -> Health | OnecardError:

@@ -23,6 +23,12 @@ def test_a_model_is_not_ready(gateway: Any, fake: Any) -> None:
     assert health.json()["models"]["align"] is False
 
 
+def test_what_there_is(gateway: Any) -> None:
+    with gateway().client() as client:
+        paths = client.get("/").json()["paths"]
+    assert {"/asr", "/api/chat", "/v1/responses", "/v1/models/{model_id}"} <= {*paths}
+
+
 def test_what_is_not_there(gateway: Any) -> None:
     with gateway().client() as client:
         found = client.get("/v2/none")
