@@ -15,7 +15,7 @@ setup: ## everything that serving needs: .venv, Triton, models (PYTHON=python3.1
 demo: ## set up, start a server, transcribe a conversation beside a triage, stop (ARGS=--verdicts)
 	@$(BUILD) demo $(ARGS)
 
-serve: ## run the server until Ctrl-C (HTTP_PORT, GRPC_PORT, METRICS_PORT, ADDRESS, PLAN, VRAM_GIB, DETACH=1, WARMUP=0)
+serve: ## run the server until Ctrl-C (HTTP_PORT, GRPC_PORT, METRICS_PORT, GATEWAY_PORT, GATEWAY=0, ADDRESS, PLAN, VRAM_GIB, DETACH=1, WARMUP=0)
 	@$(BUILD) serve
 
 wait: ## return when the server is ready (TIMEOUT=300)

@@ -18,6 +18,7 @@ BENCHMARKS = {
     "concurrent_clients": "P6: eight clients at once, one of them with an hour of speech",
     "speech_beside_text": "P7: a transcription beside a triage, a triage beside transcriptions",
     "start": "P8: cold start to ready, and the first request after it",
+    "gateway": "P9: a recording and a chat through the gateway, the same over gRPC",
     "triage_quality": "category and priority of 60 labelled mails",
 }
 
@@ -135,5 +136,13 @@ TARGETS = (
             "later ones", "at most", 1.1,
         )
         for request in ("transcribe", "chat", "triage")
+    ),
+    Target(
+        "P9", "gateway", "speech_ratio", "5 minutes of speech through the gateway",
+        "the client over gRPC", "at most", 1.03,
+    ),
+    Target(
+        "P9", "gateway", "first_token_later_ms", "first token through the gateway, later by",
+        "the client over gRPC", "at most", 10.0, "ms",
     ),
 )  # fmt: skip

@@ -34,6 +34,8 @@ SHARED = (
     "tests/client/test_live.py",
     "tests/client/test_live_llm.py",
     "tests/docker/test_proxy.py",
+    "tests/gateway/test_docs.py",
+    "tests/gateway/test_live.py",
 )
 # Whoever starts another Triton. The last one leaves a dead server and looks what becomes of it: not
 # while that of all starts.

@@ -13,6 +13,7 @@ from build_scripts.errors import BuildError
 TYPED = (
     "onecard",
     "client/onecard_client",
+    "gateway/onecard_gateway",
     "build_scripts",
     "backends/tensorrtllm/tensorrtllm_cpu",
     "bench",
@@ -43,8 +44,8 @@ def checks() -> list[tuple[str, list[str]]]:
     for path in models():
         name = str(path.relative_to(paths.ROOT))
         found.append((f"mypy {name}", [python, "-m", "mypy", name]))
-    # It is told where the client and the CPU engines lie, as mypy is by its settings.
-    where = "PYTHONPATH=client:backends/tensorrtllm"
+    # It is told where packages lie that are not at the top, as mypy is by its settings.
+    where = "PYTHONPATH=client:gateway:backends/tensorrtllm"
     imports = [str(paths.VENV / "bin" / "lint-imports"), "--no-logo", "--no-cache"]
     found.append(("imports", ["env", where, *imports]))
     found.append(("repository", [python, "-m", "build_scripts", "repository", "--check"]))

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _project() -> None:
     target = str(paths.LOCK.relative_to(paths.ROOT))
-    extras = [part for name in ("server", "mail", "dev") for part in ("--extra", name)]
+    extras = [part for name in ("server", "gateway", "mail", "dev") for part in ("--extra", name)]
     _uv([str(paths.PROJECT), *extras, "--output-file", target], "")
     say(f"wrote {target}")
 

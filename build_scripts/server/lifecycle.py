@@ -27,6 +27,7 @@ from build_scripts.server import (
 from build_scripts.server.api import Api
 from build_scripts.server.door.door import Door
 from build_scripts.server.drain import Drain
+from build_scripts.server.gateway import Gateway
 from build_scripts.server.launch import Launch, triton_command, triton_environment
 from build_scripts.server.loader import Loader
 from build_scripts.server.logs import engine, load_faults, reader, writer
@@ -60,6 +61,7 @@ class Server:
         self._say = console.undisturbed(say)
         secret = secrets.token_urlsafe(24)
         self._door = Door(server, secret, self._say)
+        self._gateway = Gateway(server, self._say)
         self._api = Api(self._door.inner.url, secret, self._door.inner.metrics_url)
         self._signals = 0
         self._tail = reader.Tail(server.log)
@@ -87,6 +89,7 @@ class Server:
                 signal.signal(number, self._on_signal)
             self._door.open()
             try:
+                self._gateway.open()
                 while not self._signals:
                     process = self._started(found, watch)
                     if process is not None:
@@ -95,6 +98,7 @@ class Server:
                     self._pause()
                 self._say("stopped")
             finally:
+                self._gateway.close()
                 self._door.close()
                 claim.reclaim(self._settings.run)
                 shutil.rmtree(self._settings.run, ignore_errors=True)
@@ -204,6 +208,7 @@ class Server:
             if not is_concealed and self._has_logged():
                 is_concealed = concealment.conceal(process.pid, self._api.secret)
             self._door.keep()
+            self._gateway.keep()
             regions.hide(self._settings.shm_prefix)
             if supervisor is None and self._is_stuck(process.pid):
                 process.kill()
@@ -215,7 +220,7 @@ class Server:
                 # Before the first requests: a model may end on one of them.
                 supervisor = self._supervise(process.pid)
                 warmup = Warmup(self._settings, self._configs, self._say)
-            elif warmup is not None and ready_s is None and warmup.is_done():
+            elif warmup is not None and ready_s is None and self._is_open(warmup):
                 ready_s = time.monotonic()
                 self._announce(process.pid, ready_s - started_s)
                 doctor = Health(self._settings, self._api, self._configs, process.pid, self._say)
@@ -232,6 +237,7 @@ class Server:
             self._survive(process.returncode, ready_s)
             return
         self._record(process.pid, "draining")
+        self._gateway.drain()
         if ready_s is not None and process.poll() is None:
             self._drain(process.pid)
         self._end(process)
@@ -268,6 +274,10 @@ class Server:
         for line in table.lines() if table is not None else ():
             self._say(line)
 
+    def _is_open(self, warmup: Warmup) -> bool:
+        """Whether the first requests are answered, and the gateway takes those of applications."""
+        return warmup.is_done() and self._gateway.is_settled()
+
     def _is_stuck(self, pid: int) -> bool:
         """Whether a model's process died so early that Triton will never be ready."""
         now_s = time.monotonic()
@@ -286,7 +296,7 @@ class Server:
         self._say(
             f"ready after {seconds:.0f} s: {len(self._configs)} models, "
             f"HTTP {where}:{self._settings.http_port}, gRPC {where}:{self._settings.grpc_port}, "
-            f"metrics {where}:{self._settings.metrics_port}"
+            f"metrics {where}:{self._settings.metrics_port}{self._gateway.shown}"
         )
 
     def _drain(self, pid: int) -> None:

@@ -18,6 +18,7 @@ from build_scripts.plans.schema import DEFAULT_PLAN
 from build_scripts.plans.topology import Part
 
 DEFAULT_PORTS = {"HTTP_PORT": 8000, "GRPC_PORT": 8001, "METRICS_PORT": 8002}
+GATEWAY_PORT = 8080
 DRAIN_TIMEOUT_S = 300
 SERVER = "ONECARD_SERVER"  # in the environment of everything that one server starts
 # Triton 2.51 parses a body that is sent as `application/x-www-form-urlencoded` (what curl and
@@ -42,6 +43,8 @@ class Settings:
     vram_gib: float | None = None  # the memory to fit the plan to; None for its own
     warmup: bool = True  # make the first request of each kind before it is ready
     allowed_hosts: tuple[str, ...] = ()  # names, beside addresses, that callers may know it by
+    gateway_port: int | None = None  # of the HTTP service for applications; None for none
+    is_gateway_asked: bool = False  # by its port; then there is no serving without it
 
     @property
     def ports(self) -> dict[str, int]:
@@ -81,6 +84,11 @@ class Settings:
     def messages(self) -> Path:
         """The file of what a detached `serve` would have printed."""
         return layout.LOG / f"serve-{self.http_port}.log"
+
+    @property
+    def gateway_log(self) -> Path:
+        """The file of the gateway's whole output."""
+        return layout.LOG / f"gateway-{self.http_port}.log"
 
     @property
     def shm_prefix(self) -> str:
@@ -141,6 +149,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="names, with commas, that HTTP callers may use beside addresses and localhost; or "
         "ALLOWED_HOSTS=",
     )
+    parser.add_argument(
+        "--gateway",
+        choices=("0", "1"),
+        help="serve applications that speak OpenAI's HTTP and others, default 1 beside HTTP port "
+        f"{DEFAULT_PORTS['HTTP_PORT']}; or GATEWAY=",
+    )
+    parser.add_argument("--gateway-port", help=f"default {GATEWAY_PORT}; or GATEWAY_PORT=")
 
 
 def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -155,6 +170,10 @@ def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.env
     if len(set(ports)) < len(ports):
         raise ServerError(f"the ports are `{ports}`, wanted three different ones")
     http_port, grpc_port, metrics_port = ports
+    gateway_port = chosen("gateway_port", "")
+    # One that stands beside the first server leaves the first one's gateway alone.
+    is_usual = http_port == DEFAULT_PORTS["HTTP_PORT"] or gateway_port != ""
+    has_gateway = _flag("GATEWAY", chosen("gateway", "1" if is_usual else "0"))
     return Settings(
         address=chosen("address", "127.0.0.1"),
         http_port=http_port,
@@ -167,6 +186,10 @@ def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.env
         vram_gib=dial.read(arguments.vram, environment) if "vram" in arguments else None,
         warmup=_flag("WARMUP", chosen("warmup", "1")),
         allowed_hosts=_names(chosen("allowed_hosts", "")),
+        gateway_port=_port("GATEWAY_PORT", gateway_port or str(GATEWAY_PORT))
+        if has_gateway
+        else None,
+        is_gateway_asked=gateway_port != "",
     )
 
 

@@ -27,6 +27,7 @@ from onecard_client.transcript import (
     Transcript,
     Turn,
     Word,
+    text_of,
 )
 from onecard_client.triage import (
     AsyncTriageStream,
@@ -79,4 +80,5 @@ __all__ = [
     "Verdict",
     "Word",
     "__version__",
+    "text_of",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,11 @@ class Segment:
     temperature: float | None = None
     tokens: tuple[int, ...] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def text_of(segments: Iterable[Segment]) -> str:
+    """What is said in segments that follow one another, in one line, without speakers or times."""
+    return joined(segment.text for segment in segments)
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ class Transcript:
     @property
     def text(self) -> str:
         """Everything that was said, in one line, without speakers or times."""
-        return joined(segment.text for segment in self.segments)
+        return text_of(self.segments)
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -124,7 +124,8 @@ def events(
         yield _progress("recognize", 0, num_chunks)
         for num_done, part in recording.recognize(speech):
             aligned.append(part)
-            yield {"event": "segments", "segments": figures.told(part["segments"])}
+            segments = figures.told(part["segments"])
+            yield {"event": "segments", "segments": segments, **_language(part)}
             yield _progress("recognize", num_done, num_chunks)
             if turns.done():
                 turns.result()  # where that failed, nothing more is recognized
@@ -135,6 +136,11 @@ def events(
             CLIP=clip, SPEECH=speech_json, ALIGNED=json.dumps(join(aligned)), TURNS=turns.result()
         )
         yield {"event": "result", "result": result}
+
+
+def _language(part: Document) -> Document:
+    """What a part of a transcript tells of its language, for who waits for nothing else."""
+    return {key: part.get(key) for key in ("language", "language_probability")}
 
 
 def result(events: Iterator[Event]) -> Event:

@@ -162,7 +162,7 @@ def prune(
 
     `in_use`: the names of the servers that run, whose logs stay however long they are silent.
     """
-    names = {f"{kind}-{server}.log" for kind in ("serve", "server") for server in in_use}
+    names = {f"{kind}-{server}.log" for kind in ("gateway", "serve", "server") for server in in_use}
     found = {path: path.stat() for path in folder.glob("*.log*") if path.name not in names}
     total = 0
     for number, path in enumerate(sorted(found, key=lambda path: -found[path].st_mtime)):

@@ -111,6 +111,7 @@ def test_segments_arrive_in_order_and_add_up_to_the_result(num_chunks):
     models = Models(num_chunks)
     found = list(events(models))
     told = [s for e in found if e["event"] == "segments" for s in e["segments"]]
+    assert {e["language"] for e in found if e["event"] == "segments"} == {"fr"}
     result = json.loads(found[-1]["result"])
     assert found[-1]["event"] == "result"
     assert told == [{"text": str(float(n)), "tokens": [1]} for n in range(num_chunks)]

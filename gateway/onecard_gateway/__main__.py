@@ -1,0 +1,58 @@
+"""`onecard-gateway`: serves until it is told to stop, then lets the requests in flight end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from onecard_gateway.app import create_app
+from onecard_gateway.settings import Settings, SettingsError, from_command_line
+
+KEEP_ALIVE_S = 75
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 stopped, 1 the port cannot be had, 2 wrong settings."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        settings = from_command_line(given, os.environ)
+        app = create_app(settings)
+    except (SettingsError, ValueError, OSError) as error:
+        print(f"onecard-gateway: {error}", file=sys.stderr)
+        return 2
+    form = "%(message)s" if settings.log_json else "%(asctime)s %(message)s"
+    logging.basicConfig(level=logging.INFO, format=form, stream=sys.stderr)
+    # It tells of each form that is none, which is answered.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    server = uvicorn.Server(_config(app, settings))
+    # uvicorn raises the signal again that ended it, for whoever waits for that: nobody here.
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(wanted, lambda number, frame: sys.exit(0))
+    with contextlib.suppress(SystemExit):  # also uvicorn's own, whose codes are others
+        server.run()
+    return 0 if server.started else 1
+
+
+def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,  # a line of it has the path, and so perhaps content
+        log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+        server_header=False,
+        lifespan="on",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

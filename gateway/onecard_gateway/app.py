@@ -1,0 +1,141 @@
+"""The application: guards around routers, and the servers behind them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from onecard_client import OnecardError, __version__
+from onecard_gateway.errors import Refusal, refusal
+from onecard_gateway.guards.body_limit import BodyLimit
+from onecard_gateway.guards.departures import Departures
+from onecard_gateway.guards.hosts import HostGuard
+from onecard_gateway.guards.request_log import CLIENT_LEFT, ID_HEADER, RequestLog, facts
+from onecard_gateway.metrics import Metrics
+from onecard_gateway.routers import (
+    asr,
+    health,
+    ollama,
+    openai_audio,
+    openai_chat,
+    openai_models,
+    openai_responses,
+)
+from onecard_gateway.servers import Servers
+from onecard_gateway.settings import Settings
+
+ROUTERS = (
+    openai_audio.router,
+    openai_chat.router,
+    openai_responses.router,
+    openai_models.router,
+    asr.router,
+    ollama.router,
+    health.router,
+)
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The application with these settings; its servers are asked when requests come.
+
+    Raises ValueError for an address that is none.
+    """
+    metrics = Metrics()
+    return _guarded(_routed(settings, metrics), settings, metrics)
+
+
+def _routed(settings: Settings, metrics: Metrics) -> FastAPI:
+    servers = Servers(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await servers.close()
+
+    app = FastAPI(
+        title="onecard gateway",
+        version=__version__,
+        description="Speech to text with words and speakers, and a language model.",
+        lifespan=lifespan,
+        docs_url=None,  # its page would load code from elsewhere
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.servers = servers
+    app.state.metrics = metrics
+    for router in ROUTERS:
+        app.include_router(router)
+    _add_handlers(app)
+    return app
+
+
+def _guarded(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
+    """The guards, innermost first."""
+    app = BodyLimit(Departures(app), settings.max_body_bytes)
+    if settings.allowed_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=sorted(settings.allowed_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=[ID_HEADER],
+        )
+    app = HostGuard(app, settings.allowed_hosts, settings.allowed_origins)
+    return RequestLog(app, metrics, settings.log_json)
+
+
+def _add_handlers(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, found: Refusal) -> Response:
+        return answer(request, found)
+
+    @app.exception_handler(OnecardError)
+    async def failed(request: Request, error: OnecardError) -> Response:
+        return answer(request, refusal(error))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        return answer(request, _of_http(request, error), error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return answer(request, _of_validation(error))
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=CLIENT_LEFT)  # nobody reads it but the log
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> Response:
+        request_id = facts(request).request_id
+        text = f"internal error; look for the request id `{request_id}` in the gateway's log"
+        return answer(request, Refusal(500, text))
+
+
+def answer(request: Request, found: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+    """A refusal in the form of the API that was asked."""
+    given = {**found.headers, **(headers or {})}
+    return JSONResponse(found.body(request.url.path), found.status, given)
+
+
+def _of_http(request: Request, error: HTTPException) -> Refusal:
+    where = f"`{request.method} {request.url.path[:100]}`"
+    if error.status_code == 404:
+        return Refusal(404, f"{where} is nothing here; `/` lists what there is")
+    if error.status_code == 405:
+        return Refusal(405, f"{where} is asked with another method; `/openapi.json` says which")
+    return Refusal(error.status_code, str(error.detail))
+
+
+def _of_validation(error: RequestValidationError) -> Refusal:
+    first = error.errors()[0]
+    name = ".".join(str(step) for step in first["loc"][1:]) or "the body"
+    return Refusal(422, f"`{name}`: {first['msg']}; correct it, or leave it out", name)

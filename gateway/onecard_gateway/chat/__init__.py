@@ -1,0 +1,1 @@
+"""Conversations on their way in, and answers on their way out."""

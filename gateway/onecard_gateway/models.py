@@ -1,0 +1,12 @@
+"""The ids of models that applications choose from; any other id means the same models."""
+
+from __future__ import annotations
+
+CHAT = "onecard-chat"
+# Applications look for these among all ids to know what transcribes, and with speakers.
+SPEECH = ("whisper-1", "gpt-4o-transcribe-diarize")
+
+
+def names_speakers(model: str) -> bool:
+    """Whether who asks for this model wants to know who speaks."""
+    return "diari" in model.lower()

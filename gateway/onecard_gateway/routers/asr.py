@@ -1,0 +1,161 @@
+"""whisper-asr-webservice's API, and that of whisperx-blackwell."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import UploadFile
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from onecard_client import Segments, Transcript
+from onecard_gateway.speech import formats, languages, options
+from onecard_gateway.speech.form import Fields, read_form
+from onecard_gateway.speech.work import events, transcribed
+
+router = APIRouter(tags=["whisper-asr-webservice"])
+ENGINE = {"asr-engine": "onecard"}
+OUTPUTS = ("txt", "vtt", "srt", "tsv", "json")
+# What `encode=false` means: samples without a header.
+RAW = {"encoding": "pcm_s16le", "sample_rate": 16_000, "channels": 1}
+# A language is detected by the first half minute, as Whisper does it.
+_DETECTION_BYTES = 30 * 16_000 * 2
+
+
+@asynccontextmanager
+async def _form(request: Request, name: str) -> AsyncIterator[tuple[Fields, UploadFile]]:
+    form = await read_form(request)
+    try:
+        yield form.fields, form.fields.file(name)
+    finally:
+        await form.close()
+
+
+@router.post("/asr")
+async def asr(request: Request) -> Response:
+    """A recording's transcript as txt, vtt, srt, tsv or json (`output`).
+
+    A form with `audio_file`; the rest may be in the query or the form: `encode` (false: raw 16-bit
+    samples at 16 kHz), `task`, `language`, `initial_prompt`, `vad_filter`, `word_timestamps`,
+    `output`, `diarize`, `min_speakers`, `max_speakers`, `return_speaker_embeddings`.
+    """
+    async with _form(request, "audio_file") as (fields, upload):
+        output = fields.choice("output", OUTPUTS, "txt")
+        has_words = fields.flag("word_timestamps") or False
+        given = _options(fields, output, has_words)
+        fields.text("model")  # the server has one
+        headers = {**ENGINE, **fields.headers(), **_attachment(upload.filename, output)}
+        transcript = await transcribed(request, upload.file, given)
+    if output == "json":
+        has_words = has_words or transcript.turns is not None
+        return JSONResponse(_document(transcript, has_words), headers=headers)
+    return PlainTextResponse(_text(transcript, output), headers=headers)
+
+
+def _options(fields: Fields, output: str, has_words: bool) -> dict[str, Any]:
+    """Raises Refusal for fields that cannot be followed."""
+    given: dict[str, Any] = {
+        "task": fields.text("task") or "transcribe",
+        "language": fields.text("language"),
+        "initial_prompt": fields.text("initial_prompt"),
+        "speaker_embeddings": fields.flag("return_speaker_embeddings"),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    given |= _encoding(fields) | options.own(fields)
+    has_speakers = options.wants_speakers(fields, given) or False
+    needs_times = has_words or output not in ("txt", "json")
+    return given | {"diarize": has_speakers, "align": has_speakers or needs_times}
+
+
+def _encoding(fields: Fields) -> dict[str, Any]:
+    return dict(RAW) if fields.flag("encode") is False else {}
+
+
+def _attachment(name: str | None, output: str) -> dict[str, str]:
+    named = quote(PurePath(name or "audio").name)
+    return {"content-disposition": f'attachment; filename="{named}.{output}"'}
+
+
+def _text(transcript: Transcript, output: str) -> str:
+    if output == "vtt":
+        return formats.vtt(transcript)
+    texts = {"txt": transcript.to_txt, "srt": transcript.to_srt, "tsv": transcript.to_tsv}
+    return texts[output]()
+
+
+def _document(transcript: Transcript, has_words: bool) -> dict[str, Any]:
+    document = formats.verbose(transcript, formats.Form("verbose_json", "transcribe", has_words))
+    document |= {"language": transcript.language}  # a code, other than in OpenAI's
+    if transcript.speaker_embeddings is not None:
+        embeddings = transcript.speaker_embeddings.items()
+        document["speaker_embeddings"] = {name: list(vector) for name, vector in embeddings}
+    return document
+
+
+@router.post("/detect-language")
+async def detect_language(request: Request) -> Response:
+    """The language that is spoken first in a recording: its name, its code, how probable it is."""
+    async with _form(request, "audio_file") as (fields, upload):
+        given = {"diarize": False, "align": False, **_encoding(fields)}
+        is_raw = "encoding" in given
+        audio = await upload.read(_DETECTION_BYTES) if is_raw else upload.file
+        headers = {**ENGINE, **fields.headers()}
+        async with aclosing(events(request, audio, given)) as stream:
+            async for event in stream:
+                found = _language(event)
+                if found is not None:
+                    break
+    return JSONResponse(found, headers=headers)
+
+
+def _language(event: Any) -> dict[str, Any] | None:
+    """What an event tells of the language: the first segments of a newer server, or the result."""
+    if isinstance(event, Transcript):
+        code, probability = event.language, event.language_probability
+    elif isinstance(event, Segments) and "language" in event.extra:
+        code = str(event.extra["language"])
+        probability = event.extra.get("language_probability")
+    else:
+        return None
+    return {
+        "detected_language": languages.name(code),
+        "language_code": code,
+        "confidence": probability,
+    }
+
+
+@router.post("/transcribe", tags=["whisperx-blackwell"])
+async def transcribe(request: Request) -> Response:
+    """Segments, words and speakers of `file`; `language` is a code or `auto`."""
+    async with _form(request, "file") as (fields, upload):
+        language = fields.text("language")
+        given = options.own(fields) | ({} if language is None else {"language": language})
+        headers = fields.headers()
+        transcript = await transcribed(request, upload.file, given)
+    found = transcript.to_dict()
+    document = {
+        "status": "success",
+        "language": transcript.language,
+        "segments": found["segments"],
+        "word_segments": found["word_segments"],
+        "speakers": _speakers(found["segments"]),
+        "num_speakers": len(transcript.speakers),
+        "diarization_device": transcript.engine.get("diarize", {}).get("device"),
+        "dropped": found["account"]["dropped"],
+    }
+    return JSONResponse(document, headers=headers)
+
+
+def _speakers(segments: list[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Seconds and number of the segments of each speaker."""
+    speakers: dict[str, dict[str, float]] = {}
+    for segment in segments:
+        name = segment.get("speaker") or "UNKNOWN"
+        one = speakers.setdefault(name, {"duration": 0.0, "segments": 0})
+        one["duration"] = round(one["duration"] + segment["end"] - segment["start"], 3)
+        one["segments"] += 1
+    return speakers

@@ -1,0 +1,1 @@
+"""Recordings on their way in, and transcripts on their way out."""

@@ -1,0 +1,125 @@
+"""Forms with a recording and fields, in the spellings that applications use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from onecard_gateway import ignored
+from onecard_gateway.errors import Refusal
+
+MAX_FIELDS = 200
+MAX_FILES = 20
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+_MAX_SHOWN = 80
+
+
+class Fields:
+    """Fields by name, where `name[]` is `name`; those that nobody asked for are `ignored`."""
+
+    def __init__(self, items: Iterable[tuple[str, Any]]) -> None:
+        self._found: dict[str, list[Any]] = {}
+        self._asked: set[str] = set()
+        for name, value in items:
+            self._found.setdefault(name.removesuffix("[]"), []).append(value)
+
+    @property
+    def ignored(self) -> list[str]:
+        return [name for name in self._found if name not in self._asked]
+
+    def headers(self) -> dict[str, str]:
+        """A header that names the ignored ones, if there are any."""
+        return ignored.headers(self.ignored)
+
+    def text(self, name: str) -> str | None:
+        """The last value; None for an empty one, which is how forms say nothing."""
+        given = [value for value in self.texts(name) if value]
+        return given[-1] if given else None
+
+    def texts(self, name: str) -> list[str]:
+        """Every value, in order."""
+        self._asked.add(name)
+        return [value for value in self._found.get(name, ()) if isinstance(value, str)]
+
+    def number(self, name: str) -> float | None:
+        """Raises Refusal for a value that is no number."""
+        text = self.text(name)
+        try:
+            return None if text is None else float(text)
+        except ValueError as error:
+            raise _wrong(name, text, "a number") from error
+
+    def whole(self, name: str) -> int | None:
+        """Raises Refusal for a value that is no whole number."""
+        text = self.text(name)
+        try:
+            return None if text is None else int(text)
+        except ValueError as error:
+            raise _wrong(name, text, "a whole number") from error
+
+    def flag(self, name: str) -> bool | None:
+        """Raises Refusal for a value that is neither true nor false."""
+        text = self.text(name)
+        if text is None or text.lower() in _TRUE:
+            return None if text is None else True
+        if text.lower() not in _FALSE:
+            raise _wrong(name, text, "`true` or `false`")
+        return False
+
+    def choice(self, name: str, allowed: Iterable[str], default: str) -> str:
+        """Raises Refusal for a value that is not allowed."""
+        text = self.text(name) or default
+        if text not in allowed:
+            raise _wrong(name, text, f"one of {', '.join(allowed)}")
+        return text
+
+    def file(self, name: str) -> UploadFile:
+        """The one file of that name. Raises Refusal for none, several, and a text in its place."""
+        self._asked.add(name)
+        found = self._found.get(name, [])
+        if len(found) == 1 and isinstance(found[0], UploadFile):
+            return found[0]
+        what = "is missing" if not found else f"is there {len(found)} times"
+        if len(found) == 1:
+            what = "has no file name, and so is a text"
+        raise Refusal(400, f"`{name}` {what}, must be one file; send the recording as a file", name)
+
+
+def _wrong(name: str, text: str | None, wanted: str) -> Refusal:
+    shown = (text or "")[:_MAX_SHOWN]
+    return Refusal(
+        400, f"`{name}` is `{shown}`, must be {wanted}; correct it or leave it out", name
+    )
+
+
+class Form:
+    """A form that has come, with its files on disk where they are larger than a megabyte."""
+
+    def __init__(self, data: FormData, others: Iterable[tuple[str, str]]) -> None:
+        self._data = data
+        self.fields = Fields([*others, *data.multi_items()])
+
+    async def close(self) -> None:
+        """Deletes its files."""
+        await self._data.close()
+
+
+async def read_form(request: Request) -> Form:
+    """The whole form of a request, and its query, whose names come first.
+
+    Raises:
+        Refusal: the body is of another kind, or is no form.
+        ClientDisconnect: its sender left before the end.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise Refusal(
+            415,
+            f"the content type is `{kind[:_MAX_SHOWN]}`, must be multipart/form-data; send the "
+            "recording as a file of a form",
+        )
+    data = await request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS)
+    return Form(data, request.query_params.multi_items())

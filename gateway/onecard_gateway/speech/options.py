@@ -1,0 +1,46 @@
+"""A server's options for a transcription, from the fields of a form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from onecard_gateway.speech.form import Fields
+
+# Of onecard itself; what an application does not send is the server's to decide.
+_OWN: dict[str, Callable[[Fields, str], Any]] = {
+    "hotwords": Fields.text,
+    "num_speakers": Fields.whole,
+    "min_speakers": Fields.whole,
+    "max_speakers": Fields.whole,
+    "vad_filter": Fields.flag,
+    "suppress_numerals": Fields.flag,
+    "beam_size": Fields.whole,
+    "strict": Fields.flag,
+}
+_SPEAKERS = ("num_speakers", "min_speakers", "max_speakers")
+
+
+def own(fields: Fields) -> dict[str, Any]:
+    """The options that onecard has and others do not, as far as they are given."""
+    found = {name: read(fields, name) for name, read in _OWN.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def openai(fields: Fields, task: str) -> dict[str, Any]:
+    """OpenAI's fields, and onecard's."""
+    found: dict[str, Any] = {
+        "task": task,
+        "language": fields.text("language"),
+        "initial_prompt": fields.text("prompt"),
+        "temperature": fields.number("temperature"),
+    }
+    return {name: value for name, value in found.items() if value is not None} | own(fields)
+
+
+def wants_speakers(fields: Fields, given: dict[str, Any]) -> bool | None:
+    """Whether speakers shall be told apart; None where nothing is said of them."""
+    wanted = [fields.flag(name) for name in ("diarize", "enable_diarization")]
+    if any(name in given for name in _SPEAKERS) or True in wanted:
+        return True
+    return False if False in wanted else None

@@ -1,0 +1,50 @@
+"""Recordings sent to a server under the name of the request that they came with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, BinaryIO
+
+from starlette.requests import Request
+
+from onecard_client import Event, Transcript
+from onecard_gateway.guards.request_log import facts
+from onecard_gateway.servers import servers
+
+
+async def transcribed(
+    request: Request, audio: BinaryIO | bytes, options: Mapping[str, Any]
+) -> Transcript:
+    """The transcript of a recording; cancelling ends the work on it.
+
+    Raises OnecardError as `onecard_client.AsyncClient.transcribe` does.
+    """
+    known, found = facts(request), servers(request)
+    with found.turn() as client:
+        transcript = await client.transcribe(
+            audio, timeout_s=found.timeout_s, request_id=known.request_id, **options
+        )
+    known.audio_s = transcript.duration_s
+    found.engines |= transcript.engine
+    return transcript
+
+
+async def events(
+    request: Request, audio: BinaryIO | bytes, options: Mapping[str, Any]
+) -> AsyncGenerator[Event, None]:
+    """The same as events; closing the generator ends the work.
+
+    Raises OnecardError as `onecard_client.AsyncClient.transcribe_stream` does.
+    """
+    known, found = facts(request), servers(request)
+    with found.turn() as client:
+        stream = client.transcribe_stream(
+            audio, timeout_s=found.timeout_s, request_id=known.request_id, **options
+        )
+        async with aclosing(stream):
+            async for event in stream:
+                if isinstance(event, Transcript):
+                    known.audio_s = event.duration_s
+                    found.engines |= event.engine
+                yield event

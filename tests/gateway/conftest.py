@@ -1,0 +1,96 @@
+"""A gateway on a free port, in front of whatever server a test has."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from onecard_gateway.__main__ import _config
+from onecard_gateway.app import create_app
+from onecard_gateway.settings import Settings
+from tests.waiting import PATIENCE_S, until
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "client"))
+
+from fake_server import FakeServer, Step
+
+
+class Gateway(uvicorn.Server):
+    """A gateway in a thread of its own. `url`: where it listens."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(_config(create_app(settings), settings))
+        self._thread = threading.Thread(target=self.run)
+        self._thread.start()
+        until(lambda: self.started or not self._thread.is_alive())
+        port = self.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+
+    def client(self, **arguments: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=PATIENCE_S, **arguments)
+
+    def figure(self, name: str) -> float:
+        """The sum of a figure of /metrics over its labels."""
+        with self.client() as client:
+            lines = client.get("/metrics").text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+    def wait(self) -> None:
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def stopped() -> Iterator[list[Gateway]]:
+    """Those that were told to stop, which takes a while; waited for at the end."""
+    found: list[Gateway] = []
+    yield found
+    for one in found:
+        one.wait()
+
+
+@pytest.fixture
+def gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
+    """`gateway(url, ...)` starts one in front of these servers; keywords are settings."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*urls: str, **settings: Any) -> Gateway:
+            one = Gateway(Settings(urls=urls or ("127.0.0.1:1",), port=0, **settings))
+            stopped.append(one)
+            stack.callback(one.stop)
+            return one
+
+        yield start
+
+
+@pytest.fixture
+def fake() -> Iterator[Callable[..., FakeServer]]:
+    """`fake(step, ...)` starts a fake onecard server with that script."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*script: Step) -> FakeServer:
+            one = FakeServer(*script)
+            stack.callback(one.stop)
+            return one
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def live(server: Any) -> Iterator[Gateway]:
+    """A gateway in front of the server of all tests."""
+    one = Gateway(Settings(urls=(server.grpc_url,), port=0))
+    yield one
+    one.stop()
+    one.wait()

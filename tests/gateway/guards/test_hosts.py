@@ -1,0 +1,47 @@
+"""Web pages of others do not reach a gateway, neither by DNS rebinding nor by a form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def client(gateway: Any) -> Any:
+    one = gateway(
+        allowed_hosts=frozenset({"box.lan"}), allowed_origins=frozenset({"app://notes.md"})
+    )
+    with one.client() as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:80", "[::1]:8080", "localhost", "LOCALHOST:1", "a.localhost", "box.lan"]
+)
+def test_own_names(client: Any, host: str) -> None:
+    assert client.get("/", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example:8080", "box.lan.evil", ""]
+)
+def test_names_of_others(client: Any, host: str) -> None:
+    found = client.get("/", headers={"host": host})
+    assert found.status_code == 403
+    assert "--allowed-hosts" in found.json()["error"]["message"]
+
+
+def test_origins(client: Any) -> None:
+    def status(origin: str) -> int:
+        return client.post("/v1/none", headers={"origin": origin}).status_code
+
+    own = str(client.base_url).rstrip("/")
+    assert [status(own), status("app://notes.md")] == [404, 404]
+    assert [status("https://evil.example"), status("null")] == [403, 403]
+
+
+def test_a_named_origin_is_told_that_it_may(client: Any) -> None:
+    headers = {"origin": "app://notes.md", "access-control-request-method": "POST"}
+    found = client.options("/v1/chat/completions", headers=headers)
+    assert found.headers["access-control-allow-origin"] == "app://notes.md"

@@ -1,0 +1,131 @@
+"""Ollama's API by its own package and by hand, in front of a server with a script."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import ollama
+import pytest
+from fake_server import ANSWER, DELTAS, INVALID, USAGE, events, hangs, says
+
+MESSAGES = [{"role": "user", "content": "Hello?"}]
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+@pytest.fixture
+def behind(fake: Any) -> Any:
+    return fake(events(*ANSWER))
+
+
+@pytest.fixture
+def client(gateway: Any, behind: Any) -> Any:
+    with gateway(behind.url).client() as client:
+        yield client
+
+
+@pytest.fixture
+def package(gateway: Any, behind: Any) -> Any:
+    with ollama.Client(host=gateway(behind.url).url) as client:
+        yield client
+
+
+def test_by_its_package(package: Any, behind: Any) -> None:
+    client = package
+    assert [model.model for model in client.list().models] == ["onecard-chat:latest"]
+    shown = client.show("onecard-chat")
+    assert shown.modelinfo == {"general.architecture": "onecard", "onecard.context_length": 64}
+    assert client.ps().models[0].context_length == 64
+    answer = client.chat(
+        "mistral", MESSAGES, options={"num_predict": 5, "num_ctx": 64}, think=False
+    )
+    assert answer.message.content == "Good day."
+    assert (answer.done_reason, answer.prompt_eval_count, answer.eval_count) == ("stop", 12, 3)
+    assert answer.total_duration >= answer.prompt_eval_duration > 0
+    assert behind.options() == {"max_tokens": 5, "tools": []}
+    pieces = list(client.chat("mistral", MESSAGES, stream=True))
+    assert [piece.message.content for piece in pieces] == ["Good ", "day.", ""]
+    assert [piece.done for piece in pieces] == [False, False, True]
+    text = client.generate("mistral", "Hello?", system="Be brief.")
+    assert text.response == "Good day."
+    assert behind.document() == [{"role": "system", "content": "Be brief."}, *MESSAGES]
+
+
+def test_options(client: Any, behind: Any) -> None:
+    settings = {
+        "temperature": 0,
+        "repeat_penalty": 1.1,
+        "num_predict": -1,
+        "num_gpu": 1,
+        "stop": ["x"],
+        "mirostat": 0,
+        "\r\nset-cookie: \U0001f600": 1,
+    }
+    body = {"messages": MESSAGES, "options": settings, "keep_alive": -1, "stream": False}
+    found = client.post("/api/chat", json=body)
+    assert found.status_code == 200
+    assert found.headers["x-onecard-ignored"] == "num_gpu, mirostat, ??set-cookie: ?"
+    assert behind.options() == {"temperature": 0, "repetition_penalty": 1.1, "stop": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("form", "wanted"),
+    [
+        ("json", {"type": "json_object"}),
+        (SCHEMA, {"type": "json_schema", "json_schema": SCHEMA}),
+        ("", None),
+    ],
+)
+def test_format(client: Any, behind: Any, form: Any, wanted: Any) -> None:
+    client.post("/api/chat", json={"messages": MESSAGES, "format": form})
+    assert behind.options().get("response_format") == wanted
+
+
+def test_nothing_to_answer_loads_a_model(client: Any, behind: Any) -> None:
+    found = client.post("/api/generate", json={"model": "mistral"}).json()
+    assert (found["done"], found["done_reason"], found["response"]) == (True, "load", "")
+    assert client.head("/").status_code == 200
+    assert client.get("/api/version").json()["version"]
+    assert behind.requests == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"messages": MESSAGES, "options": {"num_ctx": 65}}, "must be at most 64"),
+        ({"messages": MESSAGES, "options": {"num_ctx": "many"}}, "must be a whole number"),
+        ({"messages": MESSAGES, "options": [1]}, "must be an object"),
+        ({"messages": MESSAGES, "format": "yaml"}, "a JSON schema"),
+        ({"messages": MESSAGES, "think": True}, "must be false"),
+        ({"messages": "Hello?"}, "a list of objects"),
+    ],
+)
+def test_refusals(client: Any, behind: Any, body: Any, reason: str) -> None:
+    found = client.post("/api/chat", json=body)
+    assert found.status_code == 400
+    assert reason in found.json()["error"]
+    assert behind.requests == []
+
+
+def test_a_prompt_is_no_continuation(client: Any) -> None:
+    found = client.post("/api/generate", json={"prompt": "a", "suffix": "b"})
+    assert (found.status_code, "`suffix`" in found.json()["error"]) == (400, True)
+
+
+def test_errors(gateway: Any, fake: Any) -> None:
+    refused = says("INVALID_ARG: option `tools` is `[...]`, must be left out")
+    behind = fake(refused, events(*DELTAS, USAGE, INVALID))
+    with gateway(behind.url).client() as client:
+        early = client.post("/api/chat", json={"messages": MESSAGES, "tools": [{}]})
+        late = client.post("/api/chat", json={"messages": MESSAGES})
+    assert (early.status_code, "`tools`" in early.json()["error"]) == (400, True)
+    assert "`age` is 200" in json.loads(late.text.splitlines()[-1])["error"]
+
+
+def test_who_leaves_ends_the_work(gateway: Any, fake: Any) -> None:
+    behind = fake(events(DELTAS[0], then=hangs))
+    with ollama.Client(host=gateway(behind.url).url) as client:
+        stream: Any = client.chat("mistral", MESSAGES, stream=True)
+        next(stream)
+        stream.close()
+        assert behind.cancelled.wait(10)

@@ -1,0 +1,214 @@
+"""OpenAI's transcriptions in front of a server with a script: fields, formats, events, errors."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from fake_server import FINISHED, PROGRESS, RESULT, SEGMENTS, events, says
+
+URL = "/v1/audio/transcriptions"
+FILE = {"file": ("file.mp3", b"RIFF of some kind")}
+DECODING = {"event": "progress", "stage": "decode_audio", "done": 0, "total": 1}
+
+
+@pytest.fixture
+def behind(fake: Any) -> Any:
+    return fake(events(DECODING, PROGRESS, SEGMENTS, FINISHED))
+
+
+@pytest.fixture
+def client(gateway: Any, behind: Any) -> Any:
+    with gateway(behind.url).client() as client:
+        yield client
+
+
+def options(behind: Any) -> dict[str, Any]:
+    return dict(behind.options())
+
+
+def test_json_and_text(client: Any, behind: Any) -> None:
+    found = client.post(URL, files=FILE, data={"model": "whisper-1"})
+    usage = {"type": "duration", "seconds": 2.0}
+    assert (found.status_code, found.json()) == (200, {"text": "Hello there.", "usage": usage})
+    assert "x-onecard-ignored" not in found.headers
+    assert behind.audio() == b"RIFF of some kind"
+    assert options(behind) == {"task": "transcribe", "diarize": False, "align": False}
+    found = client.post(URL, files=FILE, data={"response_format": "text"})
+    assert found.text == "Hello there.\n"
+    assert found.headers["content-type"].startswith("text/plain")
+
+
+def test_fields(client: Any, behind: Any) -> None:
+    found = client.post(
+        URL,
+        files=FILE,
+        data={
+            "language": "en-US",
+            "prompt": "Names: Ann.",
+            "temperature": "0.20",
+            "timestamp_granularities[]": ["word", "segment"],
+            "response_format": "verbose_json",
+            "known_speaker_names[]": "Ann",
+            "min_silence_duration_ms": "300",
+            "max_speakers": "3",
+            "vad_filter": "true",
+            "hotwords": "",
+        },
+    )
+    assert found.status_code == 200
+    assert found.headers["x-onecard-ignored"] == "known_speaker_names, min_silence_duration_ms"
+    assert options(behind) == {
+        "task": "transcribe",
+        "language": "en-US",
+        "initial_prompt": "Names: Ann.",
+        "temperature": 0.2,
+        "max_speakers": 3,
+        "vad_filter": True,
+        "diarize": True,
+        "align": True,
+    }
+
+
+def test_verbose(client: Any) -> None:
+    data = {"response_format": "verbose_json", "timestamp_granularities": "word,segment"}
+    found = client.post(URL, files=FILE, data=data).json()
+    assert (found["task"], found["language"], found["duration"]) == ("transcribe", "english", 2.0)
+    [segment] = found["segments"]
+    assert (segment["id"], segment["avg_logprob"], segment["speaker"]) == (0, -0.25, "SPEAKER_00")
+    # what the server does not tell is not there: a zero would be taken for a figure
+    assert not {"tokens", "temperature", "no_speech_prob", "compression_ratio"} & segment.keys()
+    assert found["words"] == segment["words"]
+    assert found["words"][0]["probability"] == found["words"][0]["score"] == 0.9
+    assert found["speakers"] == ["SPEAKER_00"]
+
+
+def test_verbose_has_the_figures_of_a_server_that_tells_them(gateway: Any, fake: Any) -> None:
+    result = copy.deepcopy(RESULT)
+    figures = {
+        "tokens": [1, 2],
+        "temperature": 0.0,
+        "compression_ratio": 1.2,
+        "no_speech_prob": 0.0,
+    }
+    result["segments"][0] |= figures
+    with gateway(fake(events({"event": "result", "result": result})).url).client() as client:
+        found = client.post(URL, files=FILE, data={"response_format": "verbose_json"}).json()
+    assert found["segments"][0].items() >= figures.items()
+    assert "words" not in found
+
+
+def test_subtitles(client: Any) -> None:
+    vtt = client.post(URL, files=FILE, data={"response_format": "vtt"})
+    assert vtt.text.startswith("WEBVTT\n\n00:00:00.100 --> 00:00:0")
+    assert vtt.headers["content-type"].startswith("text/vtt")
+    srt = client.post(URL, files=FILE, data={"response_format": "srt"})
+    assert srt.text.startswith("1\n00:00:00,100 --> ")
+
+
+@pytest.mark.parametrize(
+    "data", [{"model": "gpt-4o-transcribe-diarize"}, {"response_format": "diarized_json"}]
+)
+def test_speakers_are_told_apart_where_they_are_asked_for(
+    client: Any, behind: Any, data: dict[str, str]
+) -> None:
+    client.post(URL, files=FILE, data=data)
+    assert options(behind)["diarize"] is True
+    client.post(URL, files=FILE, data={**data, "diarize": "false"})
+    assert options(behind)["diarize"] is False
+
+
+def test_diarized(client: Any) -> None:
+    data = {"response_format": "diarized_json", "chunking_strategy": "auto"}
+    found = client.post(URL, files=FILE, data=data).json()
+    [segment] = found["segments"]
+    assert (segment["type"], segment["speaker"]) == ("transcript.text.segment", "SPEAKER_00")
+    assert [word["word"] for word in found["word_segments"]] == ["Hello", "there."]
+
+
+def test_translations(client: Any, behind: Any) -> None:
+    data = {"response_format": "verbose_json"}
+    found = client.post("/v1/audio/translations", files=FILE, data=data)
+    assert found.json()["task"] == options(behind)["task"] == "translate"
+
+
+def told(text: str) -> list[Any]:
+    blocks = [block.removeprefix("data: ") for block in text.strip().split("\n\n")]
+    return [json.loads(block) if block.startswith("{") else block for block in blocks]
+
+
+def test_stream(gateway: Any, fake: Any) -> None:
+    second = {**SEGMENTS["segments"][0], "text": " And on."}
+    script = events(DECODING, SEGMENTS, {"event": "segments", "segments": [second]}, FINISHED)
+    with gateway(fake(script).url).client() as client:
+        found = client.post(URL, files=FILE, data={"stream": "true"})
+        with_speakers = client.post(
+            URL, files=FILE, data={"stream": "true", "response_format": "diarized_json"}
+        )
+    assert found.headers["content-type"].startswith("text/event-stream")
+    one, two, done, end = told(found.text)
+    assert one == {"type": "transcript.text.delta", "delta": "Hello there."}
+    assert two == {"type": "transcript.text.delta", "delta": " And on."}
+    assert done == {"type": "transcript.text.done", "text": "Hello there."}
+    assert end == "[DONE]"
+    kinds = [event["type"] for event in told(with_speakers.text)[:-1]]
+    assert kinds == [
+        *["transcript.text.delta"] * 2,
+        "transcript.text.segment",
+        "transcript.text.done",
+    ]
+
+
+def test_error_before_and_in_a_stream(gateway: Any, fake: Any) -> None:
+    refused = says("INVALID_ARG: the audio is no audio, must be; send some")
+    behind = fake(events(DECODING, then=refused), events(DECODING, PROGRESS, then=refused))
+    with gateway(behind.url).client() as client:
+        early = client.post(URL, files=FILE, data={"stream": "true"})
+        late = client.post(URL, files=FILE, data={"stream": "true"})
+    assert early.status_code == 400
+    assert "send some" in early.json()["error"]["message"]
+    error, _ = told(late.text)
+    assert (error["type"], error["error"]["type"]) == ("error", "invalid_request_error")
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "param"),
+    [
+        (FILE, {"response_format": "xml"}, "response_format"),
+        (FILE, {"temperature": "warm"}, "temperature"),
+        (FILE, {"max_speakers": "2.5"}, "max_speakers"),
+        (FILE, {"stream": "perhaps"}, "stream"),
+        (FILE, {"stream": "1", "response_format": "srt"}, "stream"),
+        ({"other": ("a", b"b")}, {}, "file"),
+        ([("file", ("a", b"b")), ("file", ("a", b"b"))], {}, "file"),
+        ({"other": ("a", b"b")}, {"file": "text"}, "file"),
+    ],
+)
+def test_wrong_fields(client: Any, behind: Any, files: Any, data: Any, param: str) -> None:
+    found = client.post(URL, files=files, data=data)
+    assert found.status_code == 400
+    error = found.json()["error"]
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+    assert behind.requests == []
+
+
+def test_no_form(client: Any) -> None:
+    assert client.post(URL, json={"file": "x"}).status_code == 415
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    assert client.post(URL, content=b"no form", headers=kind).status_code == 400
+    assert client.post(URL, content=b"x", headers={"content-type": "multipart/form-data"}).is_error
+
+
+def test_a_busy_server(gateway: Any, fake: Any) -> None:
+    with gateway(fake(says("UNAVAILABLE: all places are taken; try later")).url).client() as client:
+        found = client.post(URL, files=FILE)
+    assert (found.status_code, found.headers["retry-after"]) == (503, "2")
+    assert found.json()["error"]["message"] == "all places are taken; try later"
+
+
+def test_a_large_file_goes_on_in_parts(client: Any, behind: Any) -> None:
+    data = bytes(range(256)) * 16_384  # 4 MiB
+    assert client.post(URL, files={"file": ("a", data)}).status_code == 200
+    assert behind.audio() == data

@@ -1,0 +1,179 @@
+"""OpenAI's chat by its SDK and by hand, in front of a server with a script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import openai
+import pytest
+from fake_server import ANSWER, DELTAS, DONE, INVALID, USAGE, events, hangs, says
+
+from tests.waiting import PATIENCE_S
+
+URL = "/v1/chat/completions"
+MESSAGES = [{"role": "user", "content": "Hello?"}]
+OVERFLOW = (
+    "INVALID_ARG: the conversation takes 70 tokens and the answer may take 16 (`max_tokens`), the "
+    "model's context holds 64 tokens; shorten the conversation, or lower `max_tokens`"
+)
+
+
+@pytest.fixture
+def behind(fake: Any) -> Any:
+    return fake(events(*ANSWER))
+
+
+@pytest.fixture
+def client(gateway: Any, behind: Any) -> Any:
+    with gateway(behind.url).client() as client:
+        yield client
+
+
+def ask(client: Any, **members: Any) -> Any:
+    return client.post(URL, json={"messages": MESSAGES, **members})
+
+
+def told(text: str) -> list[Any]:
+    blocks = [block.removeprefix("data: ") for block in text.strip().split("\n\n")]
+    return [json.loads(block) if block.startswith("{") else block for block in blocks]
+
+
+def test_whole(client: Any, behind: Any) -> None:
+    found = ask(client, model="gpt-4o", temperature=0, max_completion_tokens=9, user="ann", seed=1)
+    document = found.json()
+    assert document["choices"] == [
+        {
+            "index": 0,
+            "logprobs": None,
+            "message": {"role": "assistant", "content": "Good day.", "refusal": None},
+            "finish_reason": "stop",
+        }
+    ]
+    usage = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
+    assert document["usage"] == usage
+    assert (document["object"], document["model"]) == ("chat.completion", "gpt-4o")
+    assert document["id"] == f"chatcmpl-{found.headers['x-request-id']}"
+    # whatever is an option is the server's to judge
+    assert behind.options() == {
+        "temperature": 0,
+        "max_completion_tokens": 9,
+        "user": "ann",
+        "seed": 1,
+    }
+    assert behind.document() == MESSAGES
+
+
+def test_stream(client: Any) -> None:
+    found = ask(client, stream=True, stream_options={"include_usage": True})
+    assert found.headers["content-type"].startswith("text/event-stream")
+    *chunks, end = told(found.text)
+    assert end == "[DONE]"
+    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks[1:-1]]
+    assert deltas == [{"content": "Good "}, {"content": "day."}, {}]
+    reasons = [chunk["choices"][0]["finish_reason"] for chunk in chunks[:-1]]
+    assert reasons == [None, None, None, "stop"]
+    assert (chunks[-1]["choices"], chunks[-1]["usage"]["total_tokens"]) == ([], 15)
+    assert [chunk["usage"] for chunk in chunks[:-1]] == [None] * 4
+    assert "usage" not in ask(client, stream=True).text
+
+
+def test_logprobs(gateway: Any, fake: Any) -> None:
+    token = {"token": "Good ", "logprob": -0.5, "bytes": [71]}
+    delta = {"event": "delta", "text": "Good ", "logprobs": [token]}
+    with gateway(fake(events(delta, DELTAS[1], USAGE, DONE)).url).client() as client:
+        whole = ask(client, logprobs=True).json()
+        chunks = told(ask(client, logprobs=True, stream=True).text)
+    wanted = [{**token, "top_logprobs": []}]
+    assert whole["choices"][0]["logprobs"]["content"] == wanted
+    told_once = [chunk["choices"][0]["logprobs"] for chunk in chunks[:-1]]
+    assert [one and one["content"] for one in told_once] == [None, wanted, None, None]
+
+
+def test_completions(client: Any, behind: Any) -> None:
+    found = client.post("/v1/completions", json={"prompt": ["Hello?"], "max_tokens": 5}).json()
+    assert (found["object"], found["choices"][0]["text"]) == ("text_completion", "Good day.")
+    assert behind.document() == MESSAGES
+    found = client.post("/v1/completions", json={"prompt": "Hello?", "stream": True}).text
+    assert [chunk["choices"][0]["text"] for chunk in told(found)[:-1]] == ["Good ", "day.", ""]
+
+
+def test_by_the_sdk(gateway: Any, behind: Any) -> None:
+    url = f"{gateway(behind.url).url}/v1"
+
+    async def at_once() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
+            stream = await client.chat.completions.create(
+                model="any", messages=MESSAGES, stream=True
+            )
+            return [chunk.choices[0].delta.content or "" async for chunk in stream]
+
+    assert asyncio.run(at_once()) == ["", "Good ", "day.", ""]
+    with openai.OpenAI(base_url=url, api_key="none", timeout=PATIENCE_S) as client:
+        answer = client.chat.completions.create(model="any", messages=MESSAGES)
+    assert answer.choices[0].message.content == "Good day."
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "messages"),
+        ({"messages": "Hello?"}, "messages"),
+        ({"messages": ["Hello?"]}, "messages"),
+        ({"messages": MESSAGES, "stream": "yes"}, "stream"),
+        ({"messages": MESSAGES, "model": 4}, "model"),
+        ({"messages": MESSAGES, "timeout_s": 1}, "timeout_s"),
+        ({"messages": MESSAGES, "stream_options": {"include_usage": 1}}, "include_usage"),
+    ],
+)
+def test_wrong_members(client: Any, behind: Any, body: Any, param: str) -> None:
+    found = client.post(URL, json=body)
+    assert (found.status_code, found.json()["error"]["param"]) == (400, param)
+    assert behind.requests == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"a": NaN}', b"[" * 100_000, b"\xff"])
+def test_no_json(client: Any, body: bytes) -> None:
+    found = client.post(URL, content=body)
+    assert found.status_code == 400
+    assert found.json()["error"]["message"].startswith("the body is")
+
+
+def test_overflow(gateway: Any, fake: Any) -> None:
+    url = f"{gateway(fake(says(OVERFLOW)).url).url}/v1"
+    with (
+        openai.OpenAI(base_url=url, api_key="none") as client,
+        pytest.raises(openai.BadRequestError) as caught,
+    ):
+        client.chat.completions.create(model="any", messages=MESSAGES)
+    assert caught.value.code == "context_length_exceeded"
+    assert "70 tokens" in caught.value.message
+    assert "64 tokens" in caught.value.message
+
+
+def test_an_answer_that_is_not_what_the_schema_asks_for(gateway: Any, fake: Any) -> None:
+    with gateway(fake(events(*DELTAS, USAGE, INVALID)).url).client() as client:
+        whole = ask(client)
+        last = told(ask(client, stream=True).text)[-2]
+    assert whole.status_code == 500
+    assert "`age` is 200" in whole.json()["error"]["message"]
+    assert "`age` is 200" in last["error"]["message"]
+
+
+def test_who_leaves_a_stream_ends_the_work(gateway: Any, fake: Any) -> None:
+    behind = fake(events(DELTAS[0], then=hangs))
+    one = gateway(behind.url)
+    with one.client() as client:
+        body = {"messages": MESSAGES, "stream": True}
+        with client.stream("POST", URL, json=body) as found:
+            assert next(found.iter_lines()).startswith("data: ")
+    assert behind.cancelled.wait(10)
+
+
+def test_figures(gateway: Any, behind: Any) -> None:
+    one = gateway(behind.url)
+    with one.client() as client:
+        ask(client)
+    assert one.figure("onecard_gateway_tokens_total") == 15

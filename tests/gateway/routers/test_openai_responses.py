@@ -1,0 +1,135 @@
+"""OpenAI's Responses by its SDK and by hand, in front of a server with a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai
+import pytest
+from fake_server import ANSWER, DELTAS, DONE, INVALID, USAGE, events
+
+from tests.waiting import PATIENCE_S
+
+URL = "/v1/responses"
+# As LangChain writes it, and so n8n.
+INPUT = [
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello?"}]},
+    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Yes."}]},
+    {"role": "user", "content": "Good."},
+]
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+@pytest.fixture
+def behind(fake: Any) -> Any:
+    return fake(events(*ANSWER))
+
+
+@pytest.fixture
+def sdk(gateway: Any, behind: Any) -> Any:
+    url = f"{gateway(behind.url).url}/v1"
+    with openai.OpenAI(base_url=url, api_key="none", timeout=PATIENCE_S) as client:
+        yield client
+
+
+@pytest.fixture
+def client(gateway: Any, behind: Any) -> Any:
+    with gateway(behind.url).client() as client:
+        yield client
+
+
+def test_by_the_sdk(sdk: openai.OpenAI, behind: Any) -> None:
+    found = sdk.responses.create(
+        model="gpt-5", input="Hello?", instructions="Be brief.", max_output_tokens=9, store=False
+    )
+    assert (found.output_text, found.status, found.model) == ("Good day.", "completed", "gpt-5")
+    assert (found.usage.input_tokens, found.usage.output_tokens) == (12, 3)
+    assert found.incomplete_details is None
+    assert behind.document() == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello?"},
+    ]
+    assert behind.options() == {"max_tokens": 9, "store": False}
+
+
+def test_stream(sdk: openai.OpenAI) -> None:
+    with sdk.responses.stream(model="gpt-5", input="Hello?") as stream:
+        found = list(stream)
+        last = stream.get_final_response()
+    kinds = [event.type.removeprefix("response.") for event in found]
+    assert kinds == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
+    assert [event.sequence_number for event in found] == list(range(10))
+    assert last.output_text == "Good day."
+
+
+def test_conversation_and_form(client: Any, behind: Any) -> None:
+    form = {"type": "json_schema", "name": "city", "schema": SCHEMA, "strict": True}
+    body = {
+        "input": INPUT,
+        "text": {"format": form},
+        "temperature": 0.5,
+        "truncation": "auto",
+        "tools": [],
+        "reasoning": {},
+        "include": ["message.output_text.logprobs"],
+        "previous_response_id": None,
+    }
+    assert client.post(URL, json=body).status_code == 200
+    part = {"type": "text"}
+    assert behind.document() == [
+        {"role": "user", "content": [{**part, "text": "Hello?"}]},
+        {"role": "assistant", "content": [{**part, "text": "Yes."}]},
+        {"role": "user", "content": "Good."},
+    ]
+    schema = {"name": "city", "schema": SCHEMA, "strict": True}
+    assert behind.options() == {
+        "response_format": {"type": "json_schema", "json_schema": schema},
+        "temperature": 0.5,
+        "tools": [],
+        "logprobs": True,
+    }
+
+
+def test_what_was_cut_off_is_incomplete(gateway: Any, fake: Any) -> None:
+    behind = fake(events(*DELTAS, USAGE, {**DONE, "finish_reason": "length"}))
+    with gateway(behind.url).client() as client:
+        found = client.post(URL, json={"input": "Hello?"}).json()
+    assert found["status"] == "incomplete"
+    assert found["incomplete_details"] == {"reason": "max_output_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "input"),
+        ({"input": ["Hello?"]}, "input"),
+        ({"input": [{"type": "function_call_output"}]}, "input.type"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input.content.type"),
+        ({"input": "Hello?", "previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"input": "Hello?", "text": "json"}, "text"),
+        ({"input": "Hello?", "text": {"format": "json"}}, "text.format"),
+    ],
+)
+def test_refusals(client: Any, behind: Any, body: Any, param: str) -> None:
+    found = client.post(URL, json=body)
+    assert (found.status_code, found.json()["error"]["param"]) == (400, param)
+    assert behind.requests == []
+
+
+def test_error_in_a_stream(gateway: Any, fake: Any) -> None:
+    with gateway(fake(events(*DELTAS, USAGE, INVALID)).url).client() as client:
+        found = client.post(URL, json={"input": "Hello?", "stream": True})
+    last = found.text.strip().split("\n\n")[-1]
+    assert last.startswith("event: error\ndata: ")
+    assert "`age` is 200" in last

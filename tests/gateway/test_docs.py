@@ -1,0 +1,49 @@
+"""Every block of docs/gateway.md in bash and Python, run as it stands against the real server."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onecard_gateway.settings import from_command_line
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "gateway.md"
+BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMANDS = {"python": [sys.executable, "-c"], "bash": ["bash", "-euo", "pipefail", "-c"]}
+EXPECTED = {"python": r"SPEAKER_00: .*country.*\n.*\w", "bash": r"country.*chat\.completion"}
+
+
+@pytest.mark.parametrize(("language", "code"), BLOCK.findall(PAGE.read_text()))
+def test_block_runs(language: str, code: str, live: Any, tmp_path: Path) -> None:
+    if language == "bash" and shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    shutil.copy(ROOT / ".samples" / "jfk" / "jfk.wav", tmp_path / "talk.wav")
+    code = code.replace("http://localhost:8080", live.url)
+    command = [*COMMANDS[language], code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(EXPECTED[language], done.stdout, re.DOTALL), done.stdout
+
+
+def test_the_page_has_every_path(live: Any) -> None:
+    with live.client() as client:
+        paths = client.get("/openapi.json").json()["paths"]
+    page = PAGE.read_text()
+    for path in paths:
+        assert re.search(rf"`(\w+ )?{re.escape(path.replace('{model_id}', 'ID'))}`", page), path
+
+
+def test_the_page_has_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        from_command_line(["--help"], {})
+    flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
+    page = PAGE.read_text()
+    assert len(flags) == 11
+    assert [flag for flag in sorted(flags) if f"`{flag}`" not in page] == []
