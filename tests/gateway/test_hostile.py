@@ -80,6 +80,23 @@ def test_any_fields(speech: httpx.Client, path: str, fields: dict[str, str]) -> 
     verify(speech.send(request))
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'content-disposition: form-data; name="file"; filename="'
+        + b"a" * 2**20
+        + b'"\r\n\r\nRIFF',
+        b'content-disposition: form-data; name="prompt"\r\n\r\n' + b"a" * (2**20 + 1),
+        b'content-disposition: form-data; name="a"\r\n\r\nb\r\n--b\r\n' * 65 + b"x: y\r\n\r\n",
+    ],
+    ids=["a header", "a field", "many fields"],
+)
+def test_what_would_fill_the_memory(speech: httpx.Client, part: bytes) -> None:
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    found = speech.post("/asr", content=b"--b\r\n" + part + b"\r\n--b--\r\n", headers=kind)
+    assert found.status_code == 400
+
+
 @pytest.mark.parametrize("path", CHATS)
 def test_deep_json(chats: httpx.Client, path: str) -> None:
     for depth in (200, 900, 100_000):

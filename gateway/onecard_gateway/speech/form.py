@@ -11,7 +11,7 @@ from starlette.requests import Request
 from onecard_gateway import ignored
 from onecard_gateway.errors import Refusal
 
-MAX_FIELDS = 200
+MAX_FIELDS = 64  # of a megabyte at most each, which are held in memory
 MAX_FILES = 20
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 _MAX_SHOWN = 80
