@@ -140,7 +140,7 @@ def from_command_line(arguments: Sequence[str], environment: Mapping[str, str]) 
 
 
 def _path(text: str) -> Path | None:
-    return Path(text).expanduser() if text else None
+    return Path(text) if text else None
 
 
 def _keys_file(text: str, environment: Mapping[str, str]) -> Path | None:

@@ -10,7 +10,8 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from fastapi import Depends
+from fastapi import Depends, Security
+from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +24,7 @@ from onecard_gateway.keys.keyring import Keyring
 
 _ENTRY = "entry"
 HOW = "send it as `Authorization: Bearer KEY`, as the password of Basic, or as `api-key`"
+_TOLD = Security(HTTPBearer(scheme_name="key", description=f"A key: {HOW}.", auto_error=False))
 
 
 class Access:
@@ -92,7 +94,8 @@ def needs(*scopes: str) -> Any:
     It has `scopes` as an attribute of what it calls.
     """
 
-    async def admitted(request: Request) -> None:
+    # `told` is for the OpenAPI document; it knows no other place of a key than Bearer.
+    async def admitted(request: Request, told: Any = _TOLD) -> None:
         access, held = request.scope["state"][_ENTRY]
         access.admit(request, held, scopes)
 

@@ -20,8 +20,8 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 def default_path(environment: Mapping[str, str]) -> Path:
     """Where the keys of this user's gateways are."""
-    folder = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or "~", ".config")
-    return Path(folder, "onecard", "keys.json").expanduser()
+    home = environment.get("HOME") or os.path.expanduser("~")  # stays `~` where there is none
+    return Path(environment.get("XDG_CONFIG_HOME") or f"{home}/.config", "onecard", "keys.json")
 
 
 def read(path: Path) -> tuple[Key, ...]:

@@ -110,6 +110,9 @@ def test_what_stays_open(gateway: Any, keys: Any) -> None:
     one = gateway(keys_file=keys.path)
     with one.client() as client:
         assert client.get("/").status_code == 200
+        paths = client.get("/openapi.json").json()["paths"]
+        assert paths[SPEECH]["post"]["security"] == [{"key": []}]
+        assert "security" not in paths["/health"]["get"]
         assert [client.get(path).status_code for path in ("/health", "/readyz")] == [503, 503]
         assert client.get("/metrics").status_code == 401
         assert client.get("/metrics", headers=bearer(admin)).status_code == 200
