@@ -74,7 +74,8 @@ class Gateway:
         """Where it is, for people; empty if there is none."""
         host, port = self._address
         shown = f"[{host}]" if ":" in host else host
-        return f", gateway http://{shown}:{port}" if self._process is not None else ""
+        scheme = "https" if os.environ.get("GATEWAY_TLS_CERTIFICATE") else "http"
+        return f", gateway {scheme}://{shown}:{port}" if self._process is not None else ""
 
     def drain(self) -> None:
         """Have it take nothing more, and end with its last request."""

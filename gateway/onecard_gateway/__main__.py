@@ -12,15 +12,23 @@ from collections.abc import Sequence
 import uvicorn
 from starlette.types import ASGIApp
 
+from onecard_gateway import tls
 from onecard_gateway.app import create_app
+from onecard_gateway.guards.request_log import LOG
+from onecard_gateway.keys import command
 from onecard_gateway.settings import Settings, SettingsError, from_command_line
 
 KEEP_ALIVE_S = 75
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 stopped, 1 the port cannot be had, 2 wrong settings."""
+    """Serves, or with `keys` first, changes who may come in.
+
+    Exit codes: 0 stopped or done, 1 the port cannot be had, 2 wrong settings.
+    """
     given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["keys"]:
+        return command.main(given[1:], os.environ)
     try:
         settings = from_command_line(given, os.environ)
         app = create_app(settings)
@@ -31,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format=form, stream=sys.stderr)
     # It tells of each form that is none, which is answered.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    if settings.is_open and settings.tls_certificate is None:
+        LOG.warning(
+            "whatever callers send, keys too, can be read on its way to %s; give a certificate "
+            "(--tls-certificate), or put a proxy with TLS in front",
+            settings.host,
+        )
     server = uvicorn.Server(_config(app, settings))
     # uvicorn raises the signal again that ended it, for whoever waits for that: nobody here.
     for wanted in (signal.SIGINT, signal.SIGTERM):
@@ -51,6 +65,9 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
         server_header=False,
         lifespan="on",
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        ssl_ciphers=tls.CIPHERS,
     )
 
 

@@ -14,11 +14,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from onecard_client import OnecardError, __version__
+from onecard_gateway import ignored
 from onecard_gateway.errors import Refusal, refusal
+from onecard_gateway.guards.access import Access
 from onecard_gateway.guards.body_limit import BodyLimit
 from onecard_gateway.guards.departures import Departures
 from onecard_gateway.guards.hosts import HostGuard
 from onecard_gateway.guards.request_log import CLIENT_LEFT, ID_HEADER, RequestLog, facts
+from onecard_gateway.keys.keyring import Keyring
 from onecard_gateway.metrics import Metrics
 from onecard_gateway.routers import (
     asr,
@@ -46,10 +49,13 @@ ROUTERS = (
 def create_app(settings: Settings) -> ASGIApp:
     """The application with these settings; its servers are asked when requests come.
 
-    Raises ValueError for an address that is none.
+    Raises:
+        ValueError: an address that is none.
+        KeysError: the file of keys cannot be read.
     """
     metrics = Metrics()
-    return _guarded(_routed(settings, metrics), settings, metrics)
+    keyring = Keyring(settings.keys_file)
+    return _guarded(_routed(settings, metrics), settings, metrics, keyring)
 
 
 def _routed(settings: Settings, metrics: Metrics) -> FastAPI:
@@ -77,16 +83,16 @@ def _routed(settings: Settings, metrics: Metrics) -> FastAPI:
     return app
 
 
-def _guarded(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
+def _guarded(app: ASGIApp, settings: Settings, metrics: Metrics, keyring: Keyring) -> ASGIApp:
     """The guards, innermost first."""
-    app = BodyLimit(Departures(app), settings.max_body_bytes)
-    if settings.allowed_origins:
+    app = Access(BodyLimit(Departures(app), settings.max_body_bytes), keyring)
+    if settings.allowed_origins:  # around Access: browsers ask with OPTIONS first, and no key
         app = CORSMiddleware(
             app,
             allow_origins=sorted(settings.allowed_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=[ID_HEADER],
+            expose_headers=[ID_HEADER, ignored.HEADER, "retry-after"],
         )
     app = HostGuard(app, settings.allowed_hosts, settings.allowed_origins)
     return RequestLog(app, metrics, settings.log_json)

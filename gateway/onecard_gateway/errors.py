@@ -61,7 +61,9 @@ class Refusal(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+        found = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+        # Without Basic, for which browsers would ask people.
+        return {**found, "www-authenticate": "Bearer"} if self.status == 401 else found
 
     def body(self, path: str) -> dict[str, Any]:
         """What a client of the API at `path` reads."""

@@ -6,6 +6,12 @@ import argparse
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from onecard_gateway import tls
+from onecard_gateway.keys import file
+from onecard_gateway.keys.key import KeysError
 
 DEFAULT_URL = "localhost:8001"
 DEFAULT_PORT = 8080
@@ -28,7 +34,10 @@ class Settings:
     urls: tuple[str, ...] = (DEFAULT_URL,)  # of Triton's gRPC services
     host: str = "127.0.0.1"  # the address to listen at
     port: int = DEFAULT_PORT
+    keys_file: Path | None = None  # of those who may come in; None where nobody is asked
     allow_anyone: bool = False  # listens at other addresses than loopback, though nobody has a key
+    tls_certificate: Path | None = None  # PEM; None for HTTP without TLS
+    tls_key: Path | None = None  # PEM; None where it stands in the certificate's file
     allowed_hosts: frozenset[str] = frozenset()  # names in `Host`, beside this machine's
     allowed_origins: frozenset[str] = frozenset()  # of web pages that may call
     max_body_bytes: int = MAX_BODY_BYTES
@@ -48,12 +57,50 @@ class Settings:
         for name in ("max_body_bytes", "timeout_s", "drain_s"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"`{name}` is {getattr(self, name)}, must be more than 0")
-        if not self.allow_anyone and not _is_loopback(self.host):
+        for origin in self.allowed_origins:
+            _verify_origin(origin)
+        self._verify_access()
+        self._verify_certificate()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether others than this machine reach the gateway."""
+        return not _is_loopback(self.host)
+
+    def _verify_access(self) -> None:
+        try:
+            has_keys = self.keys_file is not None and bool(file.read(self.keys_file))
+        except KeysError as error:
+            raise SettingsError(str(error)) from error
+        if self.is_open and not has_keys and not self.allow_anyone:
+            where = f" (there is none in `{self.keys_file}`)" if self.keys_file else ""
             raise SettingsError(
-                f"the gateway shall listen at `{self.host}`, where others reach it, and asks "
-                "nobody for a key; listen at 127.0.0.1 behind a proxy that asks, or say "
-                "--allow-anyone"
+                f"the gateway shall listen at `{self.host}`, where others reach it, and has no "
+                f"keys to ask them for{where}; add one with `python -m onecard_gateway keys add "
+                "NAME`, listen at 127.0.0.1, or say --allow-anyone"
             )
+
+    def _verify_certificate(self) -> None:
+        if self.tls_certificate is None and self.tls_key is not None:
+            raise SettingsError(
+                f"`--tls-key` is `{self.tls_key}` and there is no certificate; name it with "
+                "--tls-certificate, or leave the key out"
+            )
+        if self.tls_certificate is not None:
+            try:
+                tls.verify(self.tls_certificate, self.tls_key)
+            except tls.CertificateError as error:
+                raise SettingsError(str(error)) from error
+
+
+def _verify_origin(origin: str) -> None:
+    """`*` and `null` would be everybody, and browsers send an origin without a path."""
+    found = urlsplit(origin)
+    if not found.scheme or not found.netloc or origin != f"{found.scheme}://{found.netloc}":
+        raise SettingsError(
+            f"an allowed origin is `{origin}`, must be a scheme and a host with its port, such as "
+            "`https://notes.example:8443`; correct it in --allowed-origins"
+        )
 
 
 def _is_loopback(host: str) -> bool:
@@ -75,7 +122,10 @@ def from_command_line(arguments: Sequence[str], environment: Mapping[str, str]) 
             urls=_names(found.url),
             host=found.host,
             port=int(found.port),
+            keys_file=_keys_file(found.keys_file, environment),
             allow_anyone=found.allow_anyone,
+            tls_certificate=_path(found.tls_certificate),
+            tls_key=_path(found.tls_key),
             allowed_hosts=frozenset(name.lower() for name in _names(found.allowed_hosts)),
             allowed_origins=frozenset(_names(found.allowed_origins)),
             max_body_bytes=int(found.max_body_bytes),
@@ -89,6 +139,21 @@ def from_command_line(arguments: Sequence[str], environment: Mapping[str, str]) 
         raise SettingsError(f"a setting is not a number ({error}); give digits") from error
 
 
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _keys_file(text: str, environment: Mapping[str, str]) -> Path | None:
+    """The file of keys. Raises SettingsError where one was named that does not exist."""
+    path = _path(text)
+    if path is not None and path != file.default_path(environment) and not path.exists():
+        raise SettingsError(
+            f"the file of keys is `{path}`, which does not exist; make it with `python -m "
+            "onecard_gateway keys add NAME --keys-file ...`, or correct --keys-file"
+        )
+    return path
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -99,7 +164,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         description="Serve a onecard server to applications that speak OpenAI's, "
         "whisper-asr-webservice's or Ollama's HTTP.",
         epilog="Every flag is a variable as well: --port is GATEWAY_PORT, --url is ONECARD_URL. "
-        "ONECARD_TOKEN is sent as a bearer token to a proxy in front of the server.",
+        "ONECARD_TOKEN is sent as a bearer token to a proxy in front of the server. "
+        "`onecard-gateway keys --help` tells of keys.",
     )
 
     def add(name: str, default: object, text: str, variable: str | None = None) -> None:
@@ -117,6 +183,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("url", DEFAULT_URL, "Triton's gRPC address, or several with commas", "ONECARD_URL")
     add("host", Settings.host, "the address to listen at")
     add("port", Settings.port, "the port to listen at")
+    add("keys-file", file.default_path(environment), "keys of those who may come in")
+    add("tls-certificate", "", "PEM file to serve HTTPS with")
+    add("tls-key", "", "PEM file of its key, where that is not in the same file")
     switch("allow-anyone", "listen at an address that others reach, though nobody needs a key")
     add("allowed-hosts", "", "names that requests may have in `Host`, with commas")
     add("allowed-origins", "", "origins of web pages that may call, with commas")

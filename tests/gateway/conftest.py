@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +17,8 @@ import uvicorn
 
 from onecard_gateway.__main__ import _config
 from onecard_gateway.app import create_app
+from onecard_gateway.keys import file
+from onecard_gateway.keys.key import DEFAULT_SCOPES, Key, Limits, digest, made
 from onecard_gateway.settings import Settings
 from tests.waiting import PATIENCE_S, until
 
@@ -32,7 +36,8 @@ class Gateway(uvicorn.Server):
         self._thread.start()
         until(lambda: self.started or not self._thread.is_alive())
         port = self.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        scheme = "http" if settings.tls_certificate is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{port}"
 
     def client(self, **arguments: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=PATIENCE_S, **arguments)
@@ -72,6 +77,49 @@ def gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
             return one
 
         yield start
+
+
+class Keys:
+    """A file of keys. `path`: where it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, name: str, *scopes: str, **limits: Any) -> str:
+        """The new key."""
+        secret = made()
+        key = Key(name, digest(secret), scopes or DEFAULT_SCOPES, Limits(**limits), "2026-01-31")
+        file.add(self.path, key)
+        return secret
+
+    def remove(self, name: str) -> None:
+        file.remove(self.path, name)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return Keys(tmp_path / "keys" / "keys.json")
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`cert.pem` of 127.0.0.1, signed by itself; its key, plain and encrypted; another's key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("certificates")
+    curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    for name in ("key", "other"):
+        openssl(folder, "genpkey", *curve, "-out", f"{name}.pem")
+    encrypted = ("-aes256", "-passout", "pass:secret", "-out", "encrypted.pem")
+    openssl(folder, "pkey", "-in", "key.pem", *encrypted)
+    names = "subjectAltName=IP:127.0.0.1"
+    about = ("-days", "2", "-subj", "/CN=onecard", "-addext", names, "-out", "cert.pem")
+    openssl(folder, "req", "-x509", "-key", "key.pem", *about)
+    return folder
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -45,5 +45,5 @@ def test_the_page_has_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
         from_command_line(["--help"], {})
     flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
     page = PAGE.read_text()
-    assert len(flags) == 11
+    assert len(flags) == 14
     assert [flag for flag in sorted(flags) if f"`{flag}`" not in page] == []

@@ -26,7 +26,7 @@ def command(*arguments: str) -> subprocess.Popen[str]:
     paths = os.pathsep.join(str(ROOT / name) for name in ("client", "gateway"))
     return subprocess.Popen(
         [sys.executable, "-m", "onecard_gateway", *arguments],
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**os.environ, "PYTHONPATH": paths, "GATEWAY_KEYS_FILE": ""},
         stderr=subprocess.PIPE,
         text=True,
     )

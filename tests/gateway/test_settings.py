@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from onecard_gateway.settings import SettingsError, from_command_line
+
+NO_KEYS = {"GATEWAY_KEYS_FILE": ""}
 
 
 def test_flags_win_over_variables() -> None:
@@ -26,8 +31,29 @@ def test_a_token_is_no_flag() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "example.com"])
 def test_others_are_let_in_only_when_told_in_words(host: str) -> None:
     with pytest.raises(SettingsError, match="--allow-anyone"):
-        from_command_line(["--host", host], {})
-    assert from_command_line(["--host", host, "--allow-anyone"], {}).host == host
+        from_command_line(["--host", host], NO_KEYS)
+    assert from_command_line(["--host", host, "--allow-anyone"], NO_KEYS).host == host
+
+
+def test_others_are_let_in_with_keys(keys: Any) -> None:
+    arguments = ["--host", "0.0.0.0", "--keys-file", str(keys.path)]
+    keys.add("notes")
+    assert from_command_line(arguments, {}).keys_file == keys.path
+    keys.remove("notes")
+    with pytest.raises(SettingsError, match="no keys to ask them for"):
+        from_command_line(arguments, {})
+
+
+def test_a_file_of_keys_that_was_named_must_be_there(tmp_path: Path) -> None:
+    """Misspelt, it would let everybody in."""
+    with pytest.raises(SettingsError, match="does not exist"):
+        from_command_line(["--keys-file", str(tmp_path / "kyes.json")], {})
+    usual = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert from_command_line([], usual).keys_file == tmp_path / "onecard" / "keys.json"
+    (tmp_path / "onecard").mkdir()
+    (tmp_path / "onecard" / "keys.json").write_text("{")
+    with pytest.raises(SettingsError, match="not JSON"):
+        from_command_line([], usual)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "::1", "localhost"])
@@ -42,6 +68,10 @@ def test_loopback(host: str) -> None:
         (["--port", "web"], "not a number"),
         (["--url", ","], "no address"),
         (["--timeout-s", "0"], "timeout_s"),
+        (["--tls-key", "key.pem"], "there is no certificate"),
+        (["--allowed-origins", "*"], "an allowed origin is `\\*`"),
+        (["--allowed-origins", "null"], "an allowed origin is `null`"),
+        (["--allowed-origins", "https://a.example/"], "must be a scheme and a host"),
     ],
 )
 def test_wrong(arguments: list[str], reason: str) -> None:

@@ -29,6 +29,7 @@ class Facts:
     """What a request is known by, and what it turned out to cost."""
 
     request_id: str
+    key: str | None = None  # the name of the caller's
     audio_s: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -37,6 +38,7 @@ class Facts:
     def shown(self) -> dict[str, Any]:
         """What the log has of it."""
         found = {
+            "key": self.key,
             "audio_s": self.audio_s,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,

@@ -13,11 +13,13 @@ from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from onecard_client import Segments, Transcript
+from onecard_gateway.guards.access import needs
+from onecard_gateway.keys.key import SPEECH
 from onecard_gateway.speech import formats, languages, options
 from onecard_gateway.speech.form import Fields, read_form
 from onecard_gateway.speech.work import events, transcribed
 
-router = APIRouter(tags=["whisper-asr-webservice"])
+router = APIRouter(tags=["whisper-asr-webservice"], dependencies=[needs(SPEECH)])
 ENGINE = {"asr-engine": "onecard"}
 OUTPUTS = ("txt", "vtt", "srt", "tsv", "json")
 # What `encode=false` means: samples without a header.

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from onecard_client import Health, OnecardError, __version__
+from onecard_gateway.guards.access import needs
+from onecard_gateway.keys.key import ADMIN
 from onecard_gateway.metrics import CONTENT_TYPE, Metrics
 from onecard_gateway.servers import servers
 
@@ -59,7 +61,7 @@ async def readyz(request: Request) -> Response:
     return Response("ready\n", media_type="text/plain")
 
 
-@router.get("/metrics")
+@router.get("/metrics", dependencies=[needs(ADMIN)])
 async def figures(request: Request) -> Response:
     """Figures of the gateway in Prometheus' format."""
     metrics: Metrics = request.app.state.metrics

@@ -19,11 +19,13 @@ from onecard_gateway.chat.answering import answering, ended
 from onecard_gateway.chat.body import read_object
 from onecard_gateway.chat.ollama_request import Asked
 from onecard_gateway.errors import Refusal, refusal
+from onecard_gateway.guards.access import needs
+from onecard_gateway.keys.key import TEXT
 from onecard_gateway.models import CHAT
 from onecard_gateway.servers import servers
 from onecard_gateway.streams import Stream
 
-router = APIRouter(prefix="/api", tags=["Ollama"])
+router = APIRouter(prefix="/api", tags=["Ollama"], dependencies=[needs(TEXT)])
 # Of Ollama's API, as far as it is served here: schemas as `format`, capabilities in /api/show.
 API_VERSION = "0.6.4"
 NAME = f"{CHAT}:latest"

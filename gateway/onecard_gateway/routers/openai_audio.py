@@ -12,13 +12,15 @@ from starlette.responses import Response
 
 from onecard_client import Event, Progress, Segments, Transcript, text_of
 from onecard_gateway.errors import Refusal
+from onecard_gateway.guards.access import needs
+from onecard_gateway.keys.key import SPEECH
 from onecard_gateway.models import names_speakers
 from onecard_gateway.speech import formats, options
 from onecard_gateway.speech.form import Fields, read_form
 from onecard_gateway.speech.work import events, transcribed
 from onecard_gateway.streams import Events
 
-router = APIRouter(prefix="/v1/audio", tags=["OpenAI"])
+router = APIRouter(prefix="/v1/audio", tags=["OpenAI"], dependencies=[needs(SPEECH)])
 # The stage in which a recording that is none is found out.
 _DECODING = "decode_audio"
 _TRANSCRIPT_ALONE = ("json", "text")

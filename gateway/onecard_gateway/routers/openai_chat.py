@@ -15,11 +15,13 @@ from onecard_client import AsyncChatStream, ChatUsage, TokenLogprob
 from onecard_gateway.chat.answering import answering, ended
 from onecard_gateway.chat.body import flag, read_object, text, wrong
 from onecard_gateway.errors import Refusal
+from onecard_gateway.guards.access import needs
 from onecard_gateway.guards.request_log import facts
+from onecard_gateway.keys.key import TEXT
 from onecard_gateway.models import CHAT
 from onecard_gateway.streams import Events
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"])
+router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[needs(TEXT)])
 Document = dict[str, Any]
 
 

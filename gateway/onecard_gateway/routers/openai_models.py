@@ -9,10 +9,12 @@ from fastapi import APIRouter, Request
 
 from onecard_client import Limits
 from onecard_gateway.errors import Refusal
+from onecard_gateway.guards.access import needs
+from onecard_gateway.keys import key
 from onecard_gateway.models import CHAT, SPEECH
 from onecard_gateway.servers import servers
 
-router = APIRouter(prefix="/v1/models", tags=["OpenAI"])
+router = APIRouter(prefix="/v1/models", tags=["OpenAI"], dependencies=[needs(key.SPEECH, key.TEXT)])
 _STARTED_S = int(time.time())
 Document = dict[str, Any]
 

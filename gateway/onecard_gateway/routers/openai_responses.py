@@ -14,11 +14,13 @@ from onecard_client import AsyncChatStream, ChatUsage
 from onecard_gateway.chat import responses_request
 from onecard_gateway.chat.answering import answering, ended
 from onecard_gateway.chat.body import flag, read_object, text
+from onecard_gateway.guards.access import needs
 from onecard_gateway.guards.request_log import facts
+from onecard_gateway.keys.key import TEXT
 from onecard_gateway.models import CHAT
 from onecard_gateway.streams import Events
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"])
+router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[needs(TEXT)])
 Document = dict[str, Any]
 # What an event says of the only text of the only message of an answer.
 _PLACE = {"output_index": 0, "content_index": 0}

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from starlette.requests import Request
 
-from onecard_client import Event, Transcript
+from onecard_client import Event, Segments, Transcript
 from onecard_gateway.guards.request_log import facts
 from onecard_gateway.servers import servers
 
@@ -44,7 +44,10 @@ async def events(
         )
         async with aclosing(stream):
             async for event in stream:
-                if isinstance(event, Transcript):
+                if isinstance(event, Segments) and event.segments:
+                    # for those who leave before the end
+                    known.audio_s = max(known.audio_s or 0.0, event.segments[-1].end)
+                elif isinstance(event, Transcript):
                     known.audio_s = event.duration_s
                     found.engines |= event.engine
                 yield event

@@ -74,13 +74,18 @@ def pid(gateway: Gateway) -> int:
     return gateway._process.pid
 
 
-def test_one_that_ends_is_started_again(one: Gateway, wanted: Settings, said: list[str]) -> None:
+def test_one_that_ends_is_started_again(
+    one: Gateway, wanted: Settings, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     one.open()
     until(one.is_settled)
     first = pid(one)
     with urllib.request.urlopen(f"http://127.0.0.1:{wanted.gateway_port}/") as answer:
         assert answer.status == 200
     assert f"http://127.0.0.1:{wanted.gateway_port}" in one.shown
+    with monkeypatch.context() as changed:
+        changed.setenv("GATEWAY_TLS_CERTIFICATE", "cert.pem")
+        assert f"https://127.0.0.1:{wanted.gateway_port}" in one.shown
     os.kill(first, signal.SIGKILL)
     until(lambda: one.keep() or pid(one) != first)
     assert "SIGKILL" in said[0]

@@ -1,0 +1,126 @@
+"""Lets in who has a key for what is asked, as far as its limits go.
+
+What a route needs is said where it is declared, by `needs`.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from contextlib import ExitStack
+from typing import Any
+
+from fastapi import Depends, Security
+from fastapi.security import HTTPBearer
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from onecard_gateway.errors import Refusal
+from onecard_gateway.guards.request_log import facts
+from onecard_gateway.guards.usage import Usage
+from onecard_gateway.keys.key import Key
+from onecard_gateway.keys.keyring import Keyring
+
+_ENTRY = "entry"
+HOW = "send it as `Authorization: Bearer KEY`, as the password of Basic, or as `api-key`"
+_TOLD = Security(HTTPBearer(scheme_name="key", description=f"A key: {HOW}.", auto_error=False))
+
+
+class Access:
+    """Holds the keys and what they have used.
+
+    A request's use ends before the last of its answer is sent: whoever has that may ask again.
+    """
+
+    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
+        self._app = app
+        self._keyring = keyring
+        self._usage: dict[str, Usage] = {}  # by the hash of a key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        with ExitStack() as held:
+            scope["state"][_ENTRY] = (self, held)
+            await self._app(scope, receive, _ending(send, held))
+
+    def admit(self, request: Request, held: ExitStack, scopes: tuple[str, ...]) -> None:
+        """Raises Refusal for who has no key, not the scope, or used its limits."""
+        if not self._keyring.is_needed():
+            return
+        key = self._key(request.headers)
+        known = facts(request)
+        known.key = key.name
+        if not {*scopes} & {*key.scopes}:
+            raise Refusal(
+                403,
+                f"the key `{key.name}` has the scopes `{', '.join(key.scopes)}`, must have "
+                f"`{'` or `'.join(scopes)}` for this; use another key, or have one added with "
+                f"`--scopes {scopes[0]}`",
+                code="insufficient_permissions",
+            )
+        usage = self._usage.setdefault(key.sha256, Usage())
+        work = scopes[0] if request.method == "POST" else None
+        usage.begin(key, work, time.monotonic())
+        held.callback(lambda: usage.end(work, known.audio_s, time.monotonic()))
+
+    def _key(self, headers: Headers) -> Key:
+        given = _given(headers)
+        if not given:
+            raise _stranger(f"the request has no key, must have one of this gateway's; {HOW}")
+        key = self._keyring.find(given)
+        if key is None:
+            raise _stranger(
+                "the key is none that this gateway knows; correct it, or have one made with "
+                "`python -m onecard_gateway keys add NAME`"
+            )
+        return key
+
+
+def _ending(send: Send, held: ExitStack) -> Send:
+    async def ending(message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            held.close()
+        await send(message)
+
+    return ending
+
+
+def needs(*scopes: str) -> Any:
+    """A dependency of routes that are for callers whose key has one of these scopes.
+
+    It has `scopes` as an attribute of what it calls.
+    """
+
+    # `told` is for the OpenAPI document; it knows no other place of a key than Bearer.
+    async def admitted(request: Request, told: Any = _TOLD) -> None:
+        access, held = request.scope["state"][_ENTRY]
+        access.admit(request, held, scopes)
+
+    admitted.scopes = scopes  # type: ignore[attr-defined]
+    return Depends(admitted)
+
+
+def _stranger(message: str) -> Refusal:
+    return Refusal(401, message, code="invalid_api_key")
+
+
+def _given(headers: Headers) -> list[str]:
+    """Whatever a request has where a key may be."""
+    found = [_authorization(one) for one in headers.getlist("authorization")]
+    return [one for one in (*found, *headers.getlist("api-key")) if one]
+
+
+def _authorization(value: str) -> str:
+    """The key in a header; empty where there is none."""
+    kind, _, rest = value.strip().partition(" ")
+    if kind.lower() == "bearer":
+        return rest.strip()
+    if kind.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
