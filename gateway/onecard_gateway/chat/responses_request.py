@@ -46,7 +46,7 @@ def _part(part: Any) -> dict[str, Any]:
 def options(body: dict[str, Any]) -> dict[str, Any]:
     """The server's options from the rest of a body, which it judges by name.
 
-    Raises Refusal for what would need an earlier response.
+    Raises Refusal for what would need an earlier response, and for tools.
     """
     for name in _KEPT:
         if body.pop(name, None):
@@ -56,6 +56,12 @@ def options(body: dict[str, Any]) -> dict[str, Any]:
                 "conversation as `input`",
                 name,
             )
+    if body.pop("tools", None):
+        raise Refusal(
+            400,
+            "`tools` is given, must be left out here; /v1/chat/completions takes functions",
+            "tools",
+        )
     included = body.pop("include", None) or []
     found = {
         "max_tokens": body.pop("max_output_tokens", None),
