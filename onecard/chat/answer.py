@@ -145,12 +145,15 @@ class Chat:
         yield {"event": "done", **end, "engine": self._facts}
 
     def _prompt(self, messages: Sequence[Message], options: ChatOptions) -> list[int]:
-        toolset, takes_tools = options.toolset, self.tokenizer.takes_tools
-        messages = tool_prompt.messages(messages, toolset, takes_tools)
-        offered = toolset.tools if toolset is not None and takes_tools else ()
+        toolset = options.toolset
+        tools = () if toolset is None else toolset.tools
         texts = ["".join(message.texts) for message in messages]
-        texts += [f"{tool.description}{tool.parameters}" for tool in offered]
+        if tools:
+            texts.append("".join(f"{tool.description}{tool.parameters}" for tool in tools))
         tokenizing.verify_size("MESSAGES", texts, self._config.max_seq_len)
+        takes_tools = self.tokenizer.takes_tools
+        messages = tool_prompt.messages(messages, toolset, takes_tools)
+        offered = tools if takes_tools else ()
         return self.tokenizer.encode_chat(messages, options.continue_final_message, offered)
 
     def _asked(self, prompt_ids: Sequence[int], options: ChatOptions) -> Generation:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onecard import documents
-from onecard.errors import InvalidRequest
+from onecard.errors import InvalidRequest, shown
 from onecard.guides.guide import Guide
 from onecard.json_schema.document import Document
 from onecard.json_schema.following import followed
@@ -31,6 +31,9 @@ _WANTED = 'objects like `{"type": "function", "function": {"name": "...", "param
 # A schema of these alone, and without properties, is that of a function that takes nothing.
 _WITHOUT_ARGUMENTS = {"$schema", "description", "properties", "required", "title", "type"}
 CHOICES = ("auto", "none", "required")
+# What schemas are called where they are refused, and what they are here.
+_SCHEMA = "the schema of `response_format`"
+_TOGETHER = "option `tools` has functions whose schemas together"
 Schema = dict[str, Any]
 
 
@@ -104,8 +107,7 @@ def _toolset(tools: tuple[Tool, ...], must_call: bool, max_calls: int) -> Toolse
     try:
         guide = Guide("json_schema", documents.write(followed(Document(whole))))
     except InvalidRequest as error:
-        told = str(error).replace("the schema of `response_format`", "the schema of all `tools`")
-        raise InvalidRequest(told) from error
+        raise InvalidRequest(str(error).replace(_SCHEMA, _TOGETHER)) from error
     return Toolset(tools, must_call, documents_of, guide)
 
 
@@ -115,8 +117,8 @@ def _document(tool: Tool) -> Document:
         document = Document(json.loads(tool.parameters))
         followed(document)
     except InvalidRequest as error:
-        told = f"the `parameters` of the function `{tool.name}`"
-        message = str(error).replace("the schema of `response_format`", told)
+        told = f"option `tools` has the function `{tool.name}`: its schema"
+        message = str(error).replace(_SCHEMA, told)
         raise InvalidRequest(message) from error
     return document
 
@@ -157,24 +159,30 @@ def _tool(index: int, tool: Any) -> Tool:
     function = tool.get("function") if isinstance(tool, dict) else None
     if not isinstance(function, dict) or tool.get("type") != "function":
         raise fields.wrong("tools", tool, _WANTED)
-    place = f"option `tools` at {index}"
-    fields.verify_names(place, function, ("name", "description", "parameters", "strict"))
-    name = function.get("name")
+    fields.verify_names(
+        f"option `tools` at {index}", function, ("name", "description", "parameters", "strict")
+    )
+    name, description = function.get("name"), function.get("description") or ""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise fields.wrong(f"tools.{index}.name", name, "1 to 64 letters, digits, `_` or `-`")
-    description = function.get("description") or ""
+        raise _wrong(index, "name", name, "1 to 64 letters, digits, `_` or `-`")
     if not isinstance(description, str) or len(description) > MAX_DESCRIPTION_LETTERS:
         wanted = f"a text of at most {MAX_DESCRIPTION_LETTERS} letters"
-        raise fields.wrong(f"tools.{index}.description", description, wanted)
+        raise _wrong(index, "description", description, wanted)
     parameters = function.get("parameters")
     if parameters is None:
         parameters = {}
     if not isinstance(parameters, dict) or parameters.get("type", "object") != "object":
-        raise fields.wrong(f"tools.{index}.parameters", parameters, "a JSON schema of an object")
+        raise _wrong(index, "parameters", parameters, "a JSON schema of an object")
     schema = {"type": "object", **parameters}
     if not schema.get("properties") and not schema.keys() - _WITHOUT_ARGUMENTS:
         schema |= {"properties": {}, "additionalProperties": False}
     return Tool(name, description, documents.write(schema))
+
+
+def _wrong(index: int, member: str, value: object, wanted: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"option `tools` has the `{member}` {shown(value)} at {index}, must be {wanted}"
+    )
 
 
 def _named(choice: Any) -> str | None:
