@@ -195,6 +195,14 @@ def test_tools(live: Any, sdk: openai.OpenAI) -> None:
     assert other.finish_reason == "tool_calls"
     (again,) = other.message.tool_calls or ()
     assert (again.function.name, again.id == call.id) == ("get_weather", False)
+    response = sdk.responses.create(
+        model="any",
+        input=QUESTION,
+        tools=[{"type": "function", **WEATHER["function"]}],
+        tool_choice="required",
+        parallel_tool_calls=False,
+    )
+    assert [item.type for item in response.output] == ["function_call"]
 
 
 def test_tools_of_ollama(live: Any) -> None:
