@@ -352,7 +352,8 @@ def test_an_error_over_http_is_told(server):
 
 
 @pytest.mark.parametrize(
-    ("language", "code"), re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    ("language", "code"),
+    re.findall(r"^```(python|bash)\n(.*?)^```$", PAGE.read_text(), re.M | re.S),
 )
 def test_every_block_of_the_page_runs(server, language, code):
     code = code.replace("localhost:8001", server.grpc_url)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import jsonschema
 import pytest
 
+from onecard.chat import messages, tool_answer, tools
 from onecard.chat import options as chat_options
-from onecard.chat import tools
 from onecard.errors import InvalidRequest
+from onecard.llm.tool import ToolCall
 from tests.tool_offers import TOOLS, WEATHER, function, named
+
+PAGE = Path(__file__).parents[3] / "docs" / "chat.md"
 
 
 def allows(document: object, **given: object) -> bool:
@@ -133,3 +138,20 @@ def test_references_go_to_the_root_of_their_own_schema():
     leaf = {"name": "#"}
     assert validator.is_valid(calls(("f", {"name": "#", "below": [leaf, leaf]})))
     assert not validator.is_valid(calls(("f", {"name": "#", "below": [{"city": "Paris"}]})))
+
+
+def test_the_pages_examples_are_read():
+    offer, event, conversation = re.findall(r"^```json\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    toolset = chat_options.read(offer).toolset
+    assert toolset is not None
+    (call,) = json.loads(event)["tool_calls"]
+    answer = calls((call["name"], json.loads(call["arguments"])))
+    assert tool_answer.calls(json.dumps(answer), toolset)[1] is None
+    asked, result = messages.read(conversation)[1:]
+    assert asked.tool_calls == (result.answers,) == (ToolCall(**call),)
+
+
+def test_the_page_tells_the_limits():
+    page = PAGE.read_text()
+    assert f"up to {tools.MAX_TOOLS}: [tools]" in page
+    assert f"An answer has up to {tools.MAX_CALLS} calls" in page
