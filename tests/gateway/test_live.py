@@ -188,9 +188,8 @@ def test_tools(live: Any, sdk: openai.OpenAI) -> None:
     (call,) = answer.message.tool_calls or ()
     jsonschema.validate(json.loads(call.function.arguments), WEATHER["function"]["parameters"])
     result: Any = {"role": "tool", "tool_call_id": call.id, "content": "Rain."}
-    with sdk.chat.completions.stream(
-        messages=[*QUESTION, answer.message.to_dict(), result], **arguments
-    ) as stream:
+    told: Any = [*QUESTION, answer.message.to_dict(), result]
+    with sdk.chat.completions.stream(messages=told, **arguments) as stream:
         other = stream.get_final_completion().choices[0]
     assert other.finish_reason == "tool_calls"
     (again,) = other.message.tool_calls or ()
