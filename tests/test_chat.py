@@ -19,6 +19,7 @@ from tritonclient.utils import InferenceServerException
 from onecard.llm import tokenizer as llm_tokenizer
 from onecard.llm.message import Message
 from tests.chat_calls import LONG, STORY, Answer, ask, steps, until_busy, until_idle, user
+from tests.tool_offers import WEATHER, named
 from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +36,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 FORM = {"type": "json_schema", "json_schema": {"name": "thing", "schema": SCHEMA, "strict": True}}
+PAST = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
 QUESTIONS = ["Name a colour.", "What is 2 + 2?", "Name a river in France.", "Say hello in German."]
 
 
@@ -350,7 +352,8 @@ def test_an_error_over_http_is_told(server):
 
 
 @pytest.mark.parametrize(
-    ("language", "code"), re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    ("language", "code"),
+    re.findall(r"^```(python|bash)\n(.*?)^```$", PAGE.read_text(), re.M | re.S),
 )
 def test_every_block_of_the_page_runs(server, language, code):
     code = code.replace("localhost:8001", server.grpc_url)
@@ -361,3 +364,31 @@ def test_every_block_of_the_page_runs(server, language, code):
     )
     assert done.returncode == 0, done.stderr
     assert re.search(r"finish_reason\W+(stop|length)", done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("choice", ["required", named("get_weather"), "auto"])
+def test_calls_of_tools_have_arguments_of_their_schema(server, choice):
+    """A model this small calls nothing sensibly; the grammar holds it all the same."""
+    answer = ask(
+        server,
+        [
+            {"role": "user", "content": "What is the weather in Paris?"},
+            {"role": "assistant", "content": None, "tool_calls": [PAST]},
+            {"role": "tool", "tool_call_id": PAST["id"], "content": "Noon."},
+        ],
+        tools=[WEATHER],
+        tool_choice=choice,
+        parallel_tool_calls=False,
+        max_tokens=60,
+        seed=1,
+    )
+    kinds = [event["event"] for event in answer.events]
+    if choice == "auto" and "tool_calls" not in kinds:
+        assert answer.reason in ("stop", "length")
+        assert '"content"' not in answer.text
+        return
+    assert kinds == ["tool_calls", "usage", "done"]
+    assert answer.reason == "tool_calls"
+    (call,) = answer.events[0]["tool_calls"]
+    assert call["name"] == "get_weather"
+    jsonschema.validate(json.loads(call["arguments"]), WEATHER["function"]["parameters"])

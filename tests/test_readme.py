@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.build_scripts.serving import HANDED_DOWN
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
@@ -19,8 +20,6 @@ TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILI
 START, STOP = "make serve DETACH=1\nmake wait\n", "make stop\n"
 # It is what runs this test.
 RECURSION = "make test\n"
-# How the make that runs this test hands its own variables to the makes below it.
-HANDED_DOWN = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS", "NAMES"}
 
 
 @pytest.mark.parametrize("code", [code for code in SHELL if code != RECURSION])

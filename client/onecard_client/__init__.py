@@ -15,7 +15,7 @@ from onecard_client._errors import (
     ServerError,
     Unavailable,
 )
-from onecard_client.chat import AsyncChatStream, ChatStream, ChatUsage, TokenLogprob
+from onecard_client.chat import AsyncChatStream, ChatStream, ChatUsage, TokenLogprob, ToolCall
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
 from onecard_client.limits import Limits
@@ -70,6 +70,7 @@ __all__ = [
     "Segments",
     "ServerError",
     "TokenLogprob",
+    "ToolCall",
     "Transcript",
     "TriageCall",
     "TriageProgress",

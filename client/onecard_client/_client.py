@@ -112,15 +112,16 @@ class Client(Connection):
 
         Args:
             messages: what a user says, or a conversation: objects with the texts `role` (`system`,
-                `user` or `assistant`) and `content`, as the server takes them.
+                `user`, `assistant` or `tool`) and `content`, as the server takes them.
             timeout_s, request_id: as in `transcribe`.
             options: such as `max_tokens`, `temperature`, `top_p`, `seed`, `stop`,
-                `response_format`; the server refuses what it does not know and says what it knows.
-                With `stream=False` the answer comes in one piece, at its end.
+                `response_format`, `tools`, `tool_choice`; the server refuses what it does not know
+                and says what it knows. With `stream=False` the answer comes in one piece, at its
+                end.
 
         Returns:
             An iterator over texts that also has `text`, `usage`, `finish_reason`, `problem`,
-            `engine` and `logprobs`.
+            `engine`, `logprobs` and `tool_calls`.
 
         Raises:
             OnecardError: one of its subclasses; see `onecard_client._errors`.

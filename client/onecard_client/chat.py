@@ -40,6 +40,34 @@ class Delta:
 
 
 @dataclass(frozen=True)
+class ToolCall:
+    """A call of one of the caller's functions (option `tools`).
+
+    Attributes:
+        id: for the message of the role `tool` that tells the result, as its `tool_call_id`.
+        arguments: a JSON object, as text.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form that it has among an assistant's message's `tool_calls`."""
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function}
+
+
+@dataclass(frozen=True)
+class ToolCalls:
+    """All calls of an answer, in their order."""
+
+    tool_calls: tuple[ToolCall, ...]
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
 class ChatUsage:
     """The cost of an answer, in tokens.
 
@@ -81,10 +109,11 @@ class WholeAnswer:
     engine: Mapping[str, Any] = field(default_factory=dict)
     problem: str | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-ChatEvent = Delta | ChatUsage | ChatEnd | WholeAnswer
+ChatEvent = Delta | ToolCalls | ChatUsage | ChatEnd | WholeAnswer
 
 
 class ChatAnswer(Stream[str]):
@@ -92,11 +121,13 @@ class ChatAnswer(Stream[str]):
 
     Attributes:
         usage: None until the answer has ended.
-        finish_reason: `stop`, `length` (cut off by `max_tokens`: JSON is then no JSON), `invalid`
-            (not what `response_format` wants), `cancelled`; None until the answer has ended.
+        finish_reason: `stop`, `tool_calls`, `length` (cut off by `max_tokens`: JSON is then no
+            JSON, and calls are left out), `invalid` (not what `response_format` or the `tools`
+            want), `cancelled`; None until the answer has ended.
         problem: what is wrong with an `invalid` answer, else None.
         engine: which engine and model answered; empty until the answer has ended.
         logprobs: of the tokens so far; empty unless the option `logprobs` was set.
+        tool_calls: of an answer that calls tools; there at its end.
     """
 
     usage: ChatUsage | None = None
@@ -107,6 +138,7 @@ class ChatAnswer(Stream[str]):
         super().__init__(events)
         self.engine: Mapping[str, Any] = {}
         self.logprobs: list[TokenLogprob] = []
+        self.tool_calls: tuple[ToolCall, ...] = ()
         self._pieces: list[str] = []
 
     @property
@@ -118,8 +150,12 @@ class ChatAnswer(Stream[str]):
         if isinstance(event, ChatUsage):
             self.usage = event
             return None
+        if isinstance(event, ToolCalls):
+            self.tool_calls = event.tool_calls
+            return None
         if isinstance(event, WholeAnswer):
             self.usage = event.usage
+            self.tool_calls = event.tool_calls or ()
         if isinstance(event, ChatEnd | WholeAnswer):
             self.finish_reason, self.problem = event.finish_reason, event.problem
             self.engine = event.engine

@@ -10,7 +10,9 @@ from typing import Any
 
 from onecard import manifest
 from onecard.chat import messages as chat_messages
+from onecard.chat import tool_answer, tool_prompt
 from onecard.chat.options import ChatOptions
+from onecard.chat.tool_answer import ToolAnswer
 from onecard.errors import Cancelled, InvalidRequest
 from onecard.guides import vocabulary
 from onecard.llm import tokenizer as llm_tokenizer
@@ -109,7 +111,7 @@ class Chat:
     def events(
         self, messages: Sequence[Message], options: ChatOptions, llm: Llm
     ) -> Generator[Event, None, None]:
-        """`delta` events, then `usage` and `done`; closing the generator stops the engine.
+        """`delta` and `tool_calls`, then `usage` and `done`; closing it stops the engine.
 
         Raises:
             InvalidRequest: the conversation, with its answer, does not fit the context, or the
@@ -117,11 +119,7 @@ class Chat:
             Unavailable: the engine is overloaded.
             Cancelled: before there was anything of the answer.
         """
-        form = options.form
-        texts = [message.content for message in messages]
-        tokenizing.verify_size("MESSAGES", texts, self._config.max_seq_len)
-        prompt_ids = self.tokenizer.encode_chat(messages, options.continue_final_message)
-        generation = self._asked(prompt_ids, options)
+        generation = self._asked(self._prompt(messages, options), options)
         answer = _Answer(self.tokenizer, generation, options)
         try:
             yield from answer.deltas(llm)
@@ -131,10 +129,11 @@ class Chat:
                 raise
             reason = "cancelled"
         yield from answer.rest()
-        done: Event = {"event": "done", "finish_reason": reason, "engine": self._facts}
-        problem = form.problem(answer.text) if form is not None and reason == "stop" else None
-        if problem is not None:
-            done |= {"finish_reason": "invalid", "problem": problem}
+        end: Event = {"finish_reason": reason}
+        if reason == "stop":
+            calls, end = answer.judged(options)
+            if calls:
+                yield {"event": "tool_calls", "tool_calls": calls}
         yield {
             "event": "usage",
             "prompt_tokens": len(generation.prompt_ids),
@@ -143,14 +142,26 @@ class Chat:
             "context_tokens": self._config.max_seq_len,
             "max_tokens": generation.max_tokens,
         }
-        yield done
+        yield {"event": "done", **end, "engine": self._facts}
+
+    def _prompt(self, messages: Sequence[Message], options: ChatOptions) -> list[int]:
+        toolset = options.toolset
+        tools = () if toolset is None else toolset.tools
+        texts = ["".join(message.texts) for message in messages]
+        if tools:
+            texts.append("".join(f"{tool.description}{tool.parameters}" for tool in tools))
+        tokenizing.verify_size("MESSAGES", texts, self._config.max_seq_len)
+        takes_tools = self.tokenizer.takes_tools
+        messages = tool_prompt.messages(messages, toolset, takes_tools)
+        offered = tools if takes_tools else ()
+        return self.tokenizer.encode_chat(messages, options.continue_final_message, offered)
 
     def _asked(self, prompt_ids: Sequence[int], options: ChatOptions) -> Generation:
         temperature = options.temperature
         end_ids = (*self.tokenizer.end_ids, *(options.stop_token_ids or ()))
         self._verify_tokens("stop_token_ids", options.stop_token_ids or ())
         self._verify_tokens("logit_bias", options.biases)
-        form = options.form
+        held = options.form or options.toolset
         return Generation(
             prompt_ids=prompt_ids,
             max_tokens=self._max_tokens(len(prompt_ids), options),
@@ -163,7 +174,7 @@ class Chat:
             presence_penalty=options.presence_penalty,
             frequency_penalty=options.frequency_penalty,
             min_tokens=options.min_tokens,
-            guide=None if form is None else form.guide,
+            guide=None if held is None else held.guide,
             logprobs=options.logprobs,
             biases=options.biases,
             vocab_size=self._vocab_size or 0,
@@ -218,6 +229,7 @@ class _Answer:
         self._generation = generation
         self._detokenizer = tokenizer.detokenizer(options.continue_final_message)
         self._stops = StopStrings(options.stops)
+        self._tool_answer = ToolAnswer() if options.toolset is not None else None
         self._ready = ""
         self._logprobs: list[Event] = []
         self._has_ended = False
@@ -245,9 +257,23 @@ class _Answer:
 
     def rest(self) -> Generator[Event, None, None]:
         """The rest of the text when no more tokens come."""
-        self._ready += self._stops.push(self._detokenizer.flush()) + self._stops.flush()
+        self._push(self._detokenizer.flush())
+        self._ready += self._stops.flush()
         if self._ready or self._logprobs:
             yield self._delta()
+
+    def judged(self, options: ChatOptions) -> tuple[list[dict[str, str]], Event]:
+        """The calls of an answer that ended by itself, and the members of `done` about its end."""
+        calls: list[dict[str, str]] = []
+        problem = None
+        if self._tool_answer is not None and options.toolset is not None:
+            if self._stops.found is None:  # else its text is whole, and its JSON is not
+                calls, problem = tool_answer.calls(self._tool_answer.raw, options.toolset)
+        elif options.form is not None:
+            problem = options.form.problem(self.text)
+        if problem is not None:
+            return [], {"finish_reason": "invalid", "problem": problem}
+        return calls, {"finish_reason": "tool_calls" if calls else "stop"}
 
     def _take(self, piece: Piece) -> None:
         ids = piece.ids
@@ -257,7 +283,7 @@ class _Answer:
                 self._has_ended = True
                 break
         self.num_tokens += len(ids)
-        self._ready += self._stops.push(self._detokenizer.push(ids))
+        self._push(self._detokenizer.push(ids))
         if piece.log_probs:
             self._logprobs += [
                 {
@@ -267,6 +293,11 @@ class _Answer:
                 }
                 for token_id, log_prob in zip(ids, piece.log_probs, strict=False)
             ]
+
+    def _push(self, text: str) -> None:
+        if self._tool_answer is not None:
+            text = self._tool_answer.push(text)
+        self._ready += self._stops.push(text)
 
     def _delta(self) -> Event:
         delta: Event = {"event": "delta", "text": self._ready}

@@ -6,22 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from onecard import documents
+from onecard.chat import tool_messages
 from onecard.errors import MAX_SHOWN_LETTERS, InvalidRequest, clipped, named, shown
 from onecard.llm.message import Message
+from onecard.llm.tool import ToolCall
 
-# What each role is to the templates, or why it is refused. Tools get their places here.
+# What each role is to the templates, or why it is refused.
 ROLES: Mapping[str, str] = {
     "system": "system",
     "developer": "system",
     "user": "user",
     "assistant": "assistant",
+    "tool": "tool",
 }
 NO_ROLES: Mapping[str, str] = {
-    "tool": "results of tools are not taken here; tell them as the `user`",
-    "function": "results of functions are not taken here; tell them as the `user`",
+    "function": "results of functions are told as the role `tool`, with a `tool_call_id`",
 }
 _TEXTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
-_KEYS = ("role", "content", "name", "refusal")
+_KEYS = {
+    "assistant": ("role", "content", "name", "refusal", "tool_calls"),
+    "tool": ("role", "content", "name", "tool_call_id"),
+}
+_OTHER_KEYS = ("role", "content", "name", "refusal")
 _WANTED = 'a list of messages, as in `[{"role": "user", "content": "Hello"}]`'
 
 
@@ -44,7 +50,8 @@ def read(text: str, max_letters: int = documents.MAX_LETTERS) -> list[Message]:
     if not isinstance(found, list) or not found:
         what = "an empty list" if found == [] else documents.kind(found)
         raise InvalidRequest(f"MESSAGES is {what}; send {_WANTED}")
-    return [_message(index, turn) for index, turn in enumerate(found)]
+    calls: dict[str, ToolCall] = {}  # by the ids that their caller gave them
+    return [_message(index, turn, calls) for index, turn in enumerate(found)]
 
 
 def _messages(found: dict[str, Any]) -> Any:
@@ -60,15 +67,17 @@ def _messages(found: dict[str, Any]) -> Any:
     return found["messages"]
 
 
-def _message(index: int, turn: Any) -> Message:
+def _message(index: int, turn: Any, calls: dict[str, ToolCall]) -> Message:
+    """One turn; `calls` are those of the turns before it, and get those of this one."""
     if not isinstance(turn, dict) or "role" not in turn:
         what = f"is {documents.kind(turn)}"
         if isinstance(turn, dict):
             what = f"has {named(', '.join(list(turn)[:5])) if turn else 'nothing'}"
         raise InvalidRequest(f"message {index} {what}, must have `role` and `content`")
+    known = _keys(turn["role"])
     for key, value in turn.items():
         # Clients send back what they got, with the members of a message that are empty in it.
-        if key not in _KEYS and value not in (None, False, "") and value != [] and value != {}:
+        if key not in known and value not in (None, False, "") and value != [] and value != {}:
             raise InvalidRequest(
                 f"message {index} has {named(key)}, which is not taken here; leave it out: a "
                 "message has `role`, `content` and perhaps `name`"
@@ -76,7 +85,20 @@ def _message(index: int, turn: Any) -> Message:
     name = turn.get("name")
     if name is not None and not isinstance(name, str):
         raise InvalidRequest(f"message {index} has the `name` {shown(name)}, must be a text")
-    return Message(_role(index, turn["role"]), _content(index, turn))
+    role = _role(index, turn["role"])
+    if role == "tool":
+        answered = tool_messages.answered(index, turn, calls)
+        return Message(role, _content(index, turn), answers=answered)
+    if role != "assistant" or not turn.get("tool_calls"):
+        return Message(role, _content(index, turn))
+    found = tool_messages.calls(index, turn["tool_calls"])
+    calls |= found
+    has_text = turn.get("content") or turn.get("refusal")
+    return Message(role, _content(index, turn) if has_text else "", tuple(found.values()))
+
+
+def _keys(role: Any) -> tuple[str, ...]:
+    return _KEYS.get(role, _OTHER_KEYS) if isinstance(role, str) else _OTHER_KEYS
 
 
 def _role(index: int, role: Any) -> str:

@@ -15,11 +15,11 @@ from onecard.errors import InvalidRequest, shown
 # They say who asks, how it is billed or in which form it travels: nothing of the answer.
 MEANINGLESS = frozenset(
     {
-        "metadata", "model", "parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention",
+        "metadata", "model", "prompt_cache_key", "prompt_cache_retention",
         "safety_identifier", "service_tier", "store", "stream_options", "user",
     }
 )  # fmt: skip
-_TOOLS = "tools are not called here"
+_TOOLS = "OpenAI's older form; use `tools` and `tool_choice`"
 _SAMPLING = "NVIDIA's backend has no tensor for it"
 _GUIDES = "use `response_format` with `json_schema`"
 # name -> (values that ask for nothing, why others are refused); nor do null, [], {} and "".
@@ -45,8 +45,6 @@ NEUTRAL: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "prediction": ((), "no predicted output is used"),
     "reasoning_effort": (("none",), "the model has no steps of reasoning to choose from"),
     "skip_special_tokens": ((True,), "special tokens are never text"),
-    "tool_choice": (("none", "auto"), _TOOLS),
-    "tools": ((), _TOOLS),
     "top_logprobs": ((0,), "NVIDIA's backend tells the chosen token's alone; use `logprobs`"),
     "typical_p": ((1,), _SAMPLING),
     "use_beam_search": ((False,), "no beams are searched"),

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from onecard.chat import openai_options, response_format
+from onecard.chat import openai_options, response_format, tools
 from onecard.chat.response_format import Form
+from onecard.chat.tools import Toolset
 from onecard.errors import InvalidRequest, shown
 from onecard.llm.generation import MAX_SEED
 from onecard.options import fields
@@ -49,6 +50,9 @@ class ChatOptions:
     stop: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
     response_format: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool = True
     logprobs: bool = False
     stream: bool = True
     continue_final_message: bool = False
@@ -61,12 +65,35 @@ class ChatOptions:
         _verify_tokens(self.stop_token_ids or [])
         _verify_biases(self.logit_bias or {})
         response_format.verify(self.response_format)
+        tools.verify(self.tools, self.tool_choice)
+        if self.may_call:
+            self._verify_beside_tools()
         given = {self.max_tokens, self.max_completion_tokens} - {None}
         if len(given) > 1:
             raise InvalidRequest(
                 f"option `max_tokens` is {self.max_tokens} and `max_completion_tokens`, which "
                 f"means the same, is {self.max_completion_tokens}; give one of them"
             )
+
+    def _verify_beside_tools(self) -> None:
+        """Refuse what an answer that is calls, or text inside JSON, cannot follow."""
+        is_form = (self.response_format or {}).get("type", "text") != "text"
+        asked = {
+            "response_format": is_form and self.tool_choice in (None, "auto"),
+            "logprobs": self.logprobs,
+            "continue_final_message": self.continue_final_message,
+        }
+        for name, is_asked in asked.items():
+            if is_asked:
+                raise InvalidRequest(
+                    f"option `{name}` is given beside `tools`, where an answer is a call or a text "
+                    "and not both; leave it out, or set `tool_choice` to `none`"
+                )
+
+    @property
+    def may_call(self) -> bool:
+        """The answer may call a tool."""
+        return bool(self.tools) and self.tool_choice != "none"
 
     @property
     def limit(self) -> int | None:
@@ -90,12 +117,21 @@ class ChatOptions:
 
     @cached_property
     def form(self) -> Form | None:
-        """The form that `response_format` asks for; None if any text will do.
+        """The form that `response_format` asks for; None if any text, or a call, will do.
 
         Raises:
             InvalidRequest: the engine cannot be held to its schema.
         """
-        return response_format.read(self.response_format)
+        return None if self.may_call else response_format.read(self.response_format)
+
+    @cached_property
+    def toolset(self) -> Toolset | None:
+        """The tools that the answer may call; None for none.
+
+        Raises:
+            InvalidRequest: the engine cannot be held to the schema of one.
+        """
+        return tools.read(self.tools, self.tool_choice, self.parallel_tool_calls)
 
 
 _AllOptions = dataclasses.make_dataclass(

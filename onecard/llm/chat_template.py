@@ -43,27 +43,45 @@ class ChatTemplate:
         self._template = environment.from_string(source)
         self._variables = dict(variables)
 
-    def render(self, messages: Sequence[Message], continued: bool = False) -> str:
+    def render(
+        self,
+        turns: Sequence[Mapping[str, Any]],
+        continued: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
         """The conversation and the beginning of the answer, unless the last message is `continued`.
+
+        Args:
+            turns: as `turn` makes them of messages.
+            tools: in OpenAI's form.
 
         Raises:
             InvalidRequest: the template does not allow such a conversation.
         """
-        turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             return self._template.render(
                 messages=turns,
-                tools=None,
+                tools=list(tools) or None,
                 documents=None,
                 add_generation_prompt=not continued,
                 **self._variables,
             )
         except Exception as error:  # templates fail in any way that expressions can
-            roles = named(", ".join(message.role for message in messages))
+            roles = named(", ".join(turn["role"] for turn in turns))
             raise InvalidRequest(
                 f"MESSAGES has the roles {roles}, which the model's chat template refuses: "
                 f"{clipped(str(error), MAX_SHOWN_LETTERS * 2)}; send a conversation that it allows"
             ) from error
+
+
+def turn(message: Message) -> dict[str, Any]:
+    """A message as templates read it; members that it has not are not there."""
+    found: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        found["tool_calls"] = [call.document for call in message.tool_calls]
+    if message.answers is not None:
+        found |= {"tool_call_id": message.answers.id, "name": message.answers.name}
+    return found
 
 
 def source_in(directory: Path, config: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
@@ -17,9 +18,11 @@ from onecard.llm import chat_template, token_texts, tokenizing
 from onecard.llm.chat_template import ChatTemplate
 from onecard.llm.detokenizer import Detokenizer
 from onecard.llm.message import HUGGING_FACE, Message, verify_continued
+from onecard.llm.tool import Tool, ToolCall
 
 # What templates are asked to render once, to see which markers they write; not all allow a system.
 _PROBES = (("system", "user", "assistant", "user"), ("user", "assistant", "user"), ("user",))
+_WORD = re.compile(r"[\w-]*", re.ASCII)
 _BYTE = re.compile("<0x([0-9A-F]{2})>")
 
 
@@ -47,6 +50,7 @@ class HfTokenizer:
         }
         names = {secret: marker for marker, secret in self._secrets.items()}
         self._marker = _any_of(self._secrets)
+        self.takes_tools = bool(_probe_tools(self._template))
         to_bytes = _to_bytes(document)
         self._drop_first_space = any(part["type"] == "Strip" for part in _decoders(document))
         _rename(document, self._secrets)
@@ -61,15 +65,17 @@ class HfTokenizer:
         self._text_bytes = cache(lambda i: b"" if i in specials else to_bytes(piece(i)))
         self.end_ids = self._ends(directory, variables)
 
-    def encode_chat(self, messages: Sequence[Message], continued: bool = False) -> list[int]:
+    def encode_chat(
+        self, messages: Sequence[Message], continued: bool = False, tools: Sequence[Tool] = ()
+    ) -> list[int]:
         nonce, end = secrets.token_hex(), secrets.token_hex()
-        guarded = [Message(turn.role, self._guarded(turn.content, nonce)) for turn in messages]
+        turns = [self._turn(message, nonce) for message in messages]
         if continued:
             verify_continued(messages)
-            content = guarded[-1].content.rstrip()
-            guarded[-1] = Message("assistant", content.removesuffix(nonce) + end)
+            turns[-1]["content"] = turns[-1]["content"].rstrip().removesuffix(nonce) + end
+        offered = [self._values(tool.document, nonce) for tool in tools]
         try:
-            text = self._template.render(guarded, continued)
+            text = self._template.render(turns, continued, offered)
         except InvalidRequest as error:
             raise InvalidRequest(str(error).replace(nonce, "").replace(end, "")) from error
         if continued:
@@ -114,6 +120,30 @@ class HfTokenizer:
         broken = self._marker.sub(lambda found: f"{found[0][0]}{nonce}{found[0][1:]}", text)
         return f"{content[:start]}{nonce}{broken}{nonce}{content[start + len(text) :]}"
 
+    def _turn(self, message: Message, nonce: str) -> dict[str, Any]:
+        """What the template reads of a message; the role alone is not its writer's text."""
+        found = chat_template.turn(message)
+        content = self._guarded(message.content, nonce)
+        return {**self._values(found, nonce), "role": message.role, "content": content}
+
+    def _values(self, value: Any, nonce: str) -> Any:
+        """`value` with the texts in it guarded.
+
+        A word that is no marker stays as it is, since templates compare types: `"string"`.
+        """
+        if isinstance(value, dict):
+            return {
+                self._values(name, nonce): self._values(inner, nonce)
+                for name, inner in value.items()
+            }
+        if isinstance(value, list):
+            return [self._values(inner, nonce) for inner in value]
+        if not isinstance(value, str) or (
+            _WORD.fullmatch(value) and not self._marker.search(value)
+        ):
+            return value
+        return self._guarded(value, nonce)
+
     def _ends(self, directory: Path, variables: Mapping[str, str]) -> tuple[int, ...]:
         """`eos_token_id` of generation_config.json, else the `eos_token`."""
         found = _optional(directory / "generation_config.json").get("eos_token_id")
@@ -153,17 +183,41 @@ def _markers(document: Mapping[str, Any], template: ChatTemplate) -> set[str]:
     """
     added = {token["content"]: token["special"] for token in document["added_tokens"]}
     special = {marker for marker, is_special in added.items() if is_special}
-    written = _any_of(added).findall(_probe(template)) if added else []
+    text = _probe(template) + _probe_tools(template)
+    written = _any_of(added).findall(text) if added else []
     return special | {marker for marker in written if not marker.isspace()}
 
 
 def _probe(template: ChatTemplate) -> str:
     for roles in _PROBES:
         try:
-            return template.render([Message(role, secrets.token_hex()) for role in roles])
+            return template.render(_turns(roles))
         except InvalidRequest as error:
             refused = error
     raise ValueError(f"the chat template renders no conversation: {refused}") from refused
+
+
+def _turns(roles: Iterable[str]) -> list[dict[str, str]]:
+    return [{"role": role, "content": secrets.token_hex()} for role in roles]
+
+
+def _probe_tools(template: ChatTemplate) -> str:
+    """Tools, a call and its result as the template writes them; empty if it leaves one out."""
+    names = [secrets.token_hex() for _ in range(3)]
+    tool, call = Tool(names[0], "", "{}"), ToolCall("abcdefghi", names[1], "{}")
+    turns = [
+        Message("user", "x"),
+        Message("assistant", "", (call,)),
+        Message("tool", names[2], answers=call),
+        Message("user", "x"),
+    ]
+    for asked in (turns[:3], turns):  # some want a question after the result, some none
+        with contextlib.suppress(InvalidRequest):
+            text = template.render([chat_template.turn(turn) for turn in asked])
+            text += template.render(_turns(["user"]), tools=[tool.document])
+            if all(name in text for name in names):
+                return text
+    return ""
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from mistral_common.exceptions import MistralCommonException
+from mistral_common.protocol.instruct import tool_calls as mistral_calls
 from mistral_common.protocol.instruct.messages import (
     AssistantMessage,
     SystemMessage,
+    ToolMessage,
     UserMessage,
 )
 from mistral_common.protocol.instruct.request import ChatCompletionRequest
@@ -21,8 +24,29 @@ from onecard.errors import MAX_SHOWN_LETTERS, InvalidRequest, clipped, named
 from onecard.llm import token_texts
 from onecard.llm.detokenizer import Detokenizer
 from onecard.llm.message import TEKKEN, Message, verify_continued
+from onecard.llm.tool import Tool
 
 _MESSAGES = {"system": SystemMessage, "user": UserMessage, "assistant": AssistantMessage}
+
+
+def _turn(message: Message) -> Any:
+    if message.answers is not None:
+        call = message.answers
+        return ToolMessage(content=message.content, tool_call_id=call.id, name=call.name)
+    if not message.tool_calls:
+        return _MESSAGES[message.role](content=message.content)
+    calls = [
+        mistral_calls.ToolCall(
+            id=call.id,
+            function=mistral_calls.FunctionCall(name=call.name, arguments=call.arguments),
+        )
+        for call in message.tool_calls
+    ]
+    return AssistantMessage(content=message.content or None, tool_calls=calls)
+
+
+def _tool(tool: Tool) -> mistral_calls.Tool:
+    return mistral_calls.Tool(function=mistral_calls.Function(**tool.document["function"]))
 
 
 class TekkenTokenizer:
@@ -33,6 +57,7 @@ class TekkenTokenizer:
     """
 
     name = TEKKEN
+    takes_tools = True
 
     def __init__(self, path: Path) -> None:
         self._chat = MistralTokenizer.from_file(str(path))
@@ -43,13 +68,16 @@ class TekkenTokenizer:
         self.end_ids: tuple[int, ...] = (tokenizer.eos_id,)
         self._text_bytes = cache(self._bytes)
 
-    def encode_chat(self, messages: Sequence[Message], continued: bool = False) -> list[int]:
-        turns = [_MESSAGES[message.role](content=message.content) for message in messages]
+    def encode_chat(
+        self, messages: Sequence[Message], continued: bool = False, tools: Sequence[Tool] = ()
+    ) -> list[int]:
+        turns = [_turn(message) for message in messages]
         if continued:
             verify_continued(messages)
             turns[-1] = AssistantMessage(content=messages[-1].content, prefix=True)
+        asked = ChatCompletionRequest(messages=turns, tools=[_tool(tool) for tool in tools] or None)
         try:
-            encoded = self._chat.encode_chat_completion(ChatCompletionRequest(messages=turns))
+            encoded = self._chat.encode_chat_completion(asked)
         except MistralCommonException as error:
             roles = named(", ".join(message.role for message in messages))
             why = clipped(str(error), 2 * MAX_SHOWN_LETTERS)

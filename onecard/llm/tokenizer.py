@@ -11,6 +11,7 @@ from typing import Protocol
 
 from onecard.llm.detokenizer import Detokenizer
 from onecard.llm.message import HUGGING_FACE, TEKKEN, Message
+from onecard.llm.tool import Tool
 
 
 class Tokenizer(Protocol):
@@ -21,12 +22,16 @@ class Tokenizer(Protocol):
 
     name: str  # the file that it reads
     end_ids: tuple[int, ...]  # tokens with which the model ends its turn; at least one
+    takes_tools: bool  # its chat template has places for tools, their calls and their results
 
-    def encode_chat(self, messages: Sequence[Message], continued: bool = False) -> list[int]:
+    def encode_chat(
+        self, messages: Sequence[Message], continued: bool = False, tools: Sequence[Tool] = ()
+    ) -> list[int]:
         """The prompt: the chat template applied, the answer's beginning added.
 
         Args:
             continued: the answer goes on from the last message, which is left open.
+            tools: offered; these, calls and results of calls only where `takes_tools`.
 
         Raises:
             InvalidRequest: the template does not allow such a conversation, in its words; or a

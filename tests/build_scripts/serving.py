@@ -21,6 +21,8 @@ from tests.waiting import PATIENCE_S, until
 TIMEOUT_S = PATIENCE_S
 eventually = until
 
+# How a make that runs the tests hands its own variables to the makes below it.
+HANDED_DOWN = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS", "NAMES"}
 # Of a test that starts a Triton in its own body; what a fixture starts says so by itself.
 needs_triton = pytest.mark.usefixtures("installed_triton")
 
@@ -103,7 +105,7 @@ class Serving:
         numbers = free_ports(len(settings.DEFAULT_PORTS))
         self.ports = dict(zip(settings.DEFAULT_PORTS, numbers, strict=True))
         self.environment = {
-            **os.environ,
+            **{name: text for name, text in os.environ.items() if name not in HANDED_DOWN},
             **{name: str(port) for name, port in self.ports.items()},
             "REPOSITORY": str(repository),
             **environment,

@@ -33,8 +33,10 @@ from onecard_client import (
     InvalidRequest,
     Limits,
     TokenLogprob,
+    ToolCall,
     Unavailable,
 )
+from tests.tool_offers import TOOLS
 
 BUSY = fails(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
 REFUSED = says("INVALID_ARG: the prompt has 70 tokens")
@@ -90,6 +92,29 @@ def test_logprobs_of_all_pieces(fake: Any, connect: Any) -> None:
     answer = connect(fake(events(*steps, USAGE, DONE)).url).chat("Hi", pieces, logprobs=True)
     assert pieces == ["a"]
     assert answer.logprobs == [TokenLogprob("a", -0.5), TokenLogprob("", -1.0)]
+
+
+def test_calls_of_tools(fake: Any, connect: Any) -> None:
+    call = {"id": "aB3dE6gH9", "name": "now", "arguments": '{"zone": "UTC"}'}
+    done = {**DONE, "finish_reason": "tool_calls"}
+    told = {"event": "tool_calls", "tool_calls": [call]}
+    whole = {**WHOLE_ANSWER, "text": "", "finish_reason": "tool_calls", "tool_calls": [call]}
+    server = fake(events(told, USAGE, done), events(whole))
+    for stream in (True, False):
+        pieces: list[str] = []
+        answer = connect(server.url).chat("When?", pieces, tools=TOOLS, stream=stream)
+        assert (pieces, answer.text, answer.finish_reason) == ([], "", "tool_calls")
+        assert answer.tool_calls == (ToolCall("aB3dE6gH9", "now", '{"zone": "UTC"}'),)
+        assert answer.tool_calls[0].to_dict() == {
+            "id": "aB3dE6gH9",
+            "type": "function",
+            "function": {"name": "now", "arguments": '{"zone": "UTC"}'},
+        }
+    assert server.options()["tools"] == TOOLS
+
+
+def test_text_calls_no_tools(fake: Any, connect: Any) -> None:
+    assert connect(fake(events(*ANSWER)).url).chat("Hello", tools=TOOLS).tool_calls == ()
 
 
 def test_what_a_newer_server_sends_is_kept(fake: Any, connect: Any) -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import ollama
 import openai
 import pytest
 
+from tests.tool_offers import WEATHER, named
 from tests.waiting import PATIENCE_S, until
 
 SPEECH = Path(__file__).parents[2] / ".samples" / "jfk" / "jfk.wav"
@@ -177,6 +179,48 @@ def test_schema(sdk: openai.OpenAI) -> None:
     assert set(json.loads(answer.choices[0].message.content or "")) == {"city"}
 
 
+def test_tools(live: Any, sdk: openai.OpenAI) -> None:
+    """Whole and as it comes, and the result told back; by Ollama's package as well."""
+    arguments: Any = {"model": "any", "tools": [WEATHER], "max_tokens": 60, "seed": 1}
+    arguments |= {"parallel_tool_calls": False, "tool_choice": named("get_weather")}
+    answer = sdk.chat.completions.create(messages=QUESTION, **arguments).choices[0]
+    assert (answer.finish_reason, answer.message.content) == ("tool_calls", None)
+    (call,) = answer.message.tool_calls or ()
+    jsonschema.validate(json.loads(call.function.arguments), WEATHER["function"]["parameters"])
+    result: Any = {"role": "tool", "tool_call_id": call.id, "content": "Rain."}
+    told: Any = [*QUESTION, answer.message.to_dict(), result]
+    with sdk.chat.completions.stream(messages=told, **arguments) as stream:
+        other = stream.get_final_completion().choices[0]
+    assert other.finish_reason == "tool_calls"
+    (again,) = other.message.tool_calls or ()
+    assert (again.function.name, again.id == call.id) == ("get_weather", False)
+    response = sdk.responses.create(
+        model="any",
+        input=QUESTION,
+        tools=[{"type": "function", **WEATHER["function"]}],
+        tool_choice="required",
+        parallel_tool_calls=False,
+    )
+    assert [item.type for item in response.output] == ["function_call"]
+
+
+def test_tools_of_ollama(live: Any) -> None:
+    tools: Any = [WEATHER]
+    with ollama.Client(host=live.url) as client:
+        answer = client.chat("mistral", QUESTION, tools=tools, options={"num_predict": 60})
+        calls = answer.message.tool_calls or []
+        for call in calls:
+            jsonschema.validate(dict(call.function.arguments), WEATHER["function"]["parameters"])
+        assert bool(calls) != bool(answer.message.content) or answer.done_reason == "length"
+        past = {"function": {"name": "get_weather", "arguments": {"city": "Paris"}}}
+        told = [
+            *QUESTION,
+            {"role": "assistant", "tool_calls": [past]},
+            {"role": "tool", "content": "Rain.", "tool_name": "get_weather"},
+        ]
+        assert client.chat("mistral", told, options={"num_predict": 8}).message.content
+
+
 def test_too_much_for_the_context(sdk: openai.OpenAI) -> None:
     context = sdk.models.retrieve("onecard-chat").model_extra["context_length"]
     with pytest.raises(openai.BadRequestError) as caught:
@@ -191,7 +235,7 @@ def test_too_much_for_the_context(sdk: openai.OpenAI) -> None:
     ("options", "param"),
     [
         ({"n": 2}, "n"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"tools": [{"type": "function", "function": {"name": "f g"}}]}, "tools"),
         ({"extra_body": {"min_p": 0.1}}, "min_p"),
         ({"extra_body": {"temprature": 1}}, "temprature"),
     ],

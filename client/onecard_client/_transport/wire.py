@@ -19,7 +19,7 @@ from onecard_client._errors import (
 )
 from onecard_client._transport.content import Content
 from onecard_client._transport.sendable import options_to_json, verify_id, verify_size
-from onecard_client.chat import ChatEnd, ChatEvent, ChatUsage, Delta, WholeAnswer
+from onecard_client.chat import ChatEnd, ChatEvent, ChatUsage, Delta, ToolCalls, WholeAnswer
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
 from onecard_client.limits import Limits
@@ -85,6 +85,7 @@ CHAT: Model[ChatEvent] = Model(
     "MESSAGES",
     {
         "delta": _whole(Delta),
+        "tool_calls": _whole(ToolCalls),
         "usage": _whole(ChatUsage),
         "done": _whole(ChatEnd),
         "answer": _whole(WholeAnswer),

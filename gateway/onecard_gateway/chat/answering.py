@@ -48,7 +48,7 @@ async def answering(
 
 
 def ended(stream: AsyncChatStream) -> tuple[str, ChatUsage]:
-    """Why an answer ended, `stop` or `length`, and what it cost.
+    """Why an answer ended, `stop`, `tool_calls` or `length`, and what it cost.
 
     Raises Refusal for one that is not what was asked for.
     """

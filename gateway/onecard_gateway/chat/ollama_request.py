@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from onecard_gateway.chat import ollama_tools
 from onecard_gateway.chat.body import flag, text, wrong
 from onecard_gateway.errors import Refusal
 from onecard_gateway.models import CHAT
@@ -43,13 +44,13 @@ class Asked:
 
 def chat(body: dict[str, Any]) -> Asked:
     """A request for /api/chat. Raises Refusal for what cannot be followed."""
-    return _asked(body, body.pop("messages", None) or [])
+    return _asked(body, ollama_tools.messages(body.pop("messages", None) or []))
 
 
 def generate(body: dict[str, Any]) -> Asked:
     """A request for /api/generate. Raises Refusal for what cannot be followed."""
     prompt, system = text(body, "prompt", ""), text(body, "system", "")
-    for name in ("suffix", "template", "context", "images", "raw"):
+    for name in ("suffix", "template", "context", "images", "raw", "tools"):
         if body.pop(name, None):
             raise Refusal(
                 400, f"`{name}` is given, must be left out: a prompt is asked as a message", name
@@ -71,7 +72,7 @@ def _asked(body: dict[str, Any], messages: Any) -> Asked:
     if body.pop("think", None):
         raise Refusal(400, "`think` is set, must be false: the model answers at once", "think")
     _take(asked, settings)
-    # The rest is for the server to refuse by name, such as tools.
+    # The rest is for the server to judge by name, such as tools.
     asked.options |= {name: body[name] for name in body if name not in _MEANINGLESS}
     asked.options = {name: one for name, one in asked.options.items() if one is not None}
     return asked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timezone
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from onecard_client import AsyncChatStream, OnecardError
+from onecard_client import AsyncChatStream, OnecardError, ToolCall
 from onecard_gateway import ignored
 from onecard_gateway.chat import ollama_request
 from onecard_gateway.chat.answering import answering, ended
@@ -64,7 +64,7 @@ async def show(request: Request) -> Document:
             "general.architecture": "onecard",
             "onecard.context_length": context,
         },
-        "capabilities": ["completion"],
+        "capabilities": ["completion", "tools"],
     }
 
 
@@ -116,27 +116,32 @@ class _Chat:
         self._model = asked.model
         self._began_s = self._first_s = time.monotonic()
 
-    def told(self, text: str) -> Document:
-        """What a document has of the answer's text."""
-        return {"message": {"role": "assistant", "content": text}}
+    def told(self, text: str, calls: Sequence[ToolCall] = ()) -> Document:
+        """What a document has of the answer's text, and of its calls of tools."""
+        message: Document = {"role": "assistant", "content": text}
+        if calls:
+            message["tool_calls"] = [_call(call) for call in calls]
+        return {"message": message}
 
-    def piece(self, text: str) -> Document:
-        return {**self._head(), **self.told(text), "done": False}
+    def piece(self, text: str, calls: Sequence[ToolCall] = ()) -> Document:
+        return {**self._head(), **self.told(text, calls), "done": False}
 
-    def last(self, text: str, reason: str, **cost: int) -> Document:
-        return {**self._head(), **self.told(text), "done": True, "done_reason": reason, **cost}
+    def last(self, text: str, reason: str, calls: Sequence[ToolCall] = (), **cost: int) -> Document:
+        told = self.told(text, calls)
+        return {**self._head(), **told, "done": True, "done_reason": reason, **cost}
 
     def begun(self) -> None:
         """The first piece has come."""
         self._first_s = time.monotonic()
 
-    def end(self, stream: AsyncChatStream, text: str) -> Document:
+    def end(self, stream: AsyncChatStream, text: str, calls: Sequence[ToolCall] = ()) -> Document:
         """The last document, with what the answer cost. Raises Refusal as `ended` does."""
         reason, usage = ended(stream)
         now_s = time.monotonic()
         return self.last(
             text,
-            reason,
+            "stop" if reason == "tool_calls" else reason,
+            calls,
             total_duration=_ns(now_s - self._began_s),
             load_duration=0,
             prompt_eval_count=usage.prompt_tokens,
@@ -152,8 +157,13 @@ class _Chat:
 class _Generate(_Chat):
     """Documents of /api/generate."""
 
-    def told(self, text: str) -> Document:
+    def told(self, text: str, calls: Sequence[ToolCall] = ()) -> Document:
         return {"response": text}
+
+
+def _call(call: ToolCall) -> Document:
+    """A call as Ollama tells it: the arguments are an object."""
+    return {"function": {"name": call.name, "arguments": json.loads(call.arguments)}}
 
 
 def _ns(seconds: float) -> int:
@@ -175,7 +185,8 @@ async def _answer(request: Request, asked: Asked, documents: _Chat) -> Response:
             return Stream(lines, held.pop_all(), "application/x-ndjson", headers)
         async for _ in stream:
             pass
-    return JSONResponse(documents.end(stream, stream.text), headers=headers)
+    whole = documents.end(stream, stream.text, stream.tool_calls)
+    return JSONResponse(whole, headers=headers)
 
 
 async def _verify_context(request: Request, wanted: int | None) -> None:
@@ -198,7 +209,10 @@ async def _lines(
             yield _line(documents.piece(first))
             async for piece in stream:
                 yield _line(documents.piece(piece))
-        yield _line(documents.end(stream, ""))
+        last = documents.end(stream, "")
+        if stream.tool_calls:
+            yield _line(documents.piece("", stream.tool_calls))
+        yield _line(last)
     except (OnecardError, Refusal) as error:
         found = error if isinstance(error, Refusal) else refusal(error)
         yield _line({"error": found.message})

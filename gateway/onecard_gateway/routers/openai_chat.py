@@ -76,7 +76,7 @@ def _fingerprint(engine: Mapping[str, Any]) -> str | None:
 async def chat_completions(request: Request) -> Response:
     """An answer to a conversation, whole or as it comes (`stream`).
 
-    Options are OpenAI's; the server refuses by name what it cannot follow, such as tools.
+    Options are OpenAI's; the server refuses by name what it cannot follow, such as `n=2`.
     """
     body = await read_object(request)
     messages = body.pop("messages", None)
@@ -137,6 +137,9 @@ def _whole(asked: Asked, stream: AsyncChatStream) -> Document:
     choice: Document = {"index": 0, "logprobs": _logprobs(stream.logprobs)}
     if asked.kind is CHAT_KIND:
         choice["message"] = {"role": "assistant", "content": stream.text, "refusal": None}
+        if stream.tool_calls:
+            calls = [call.to_dict() for call in stream.tool_calls]
+            choice["message"] |= {"content": stream.text or None, "tool_calls": calls}
     else:
         choice["text"] = stream.text
     return {
@@ -166,6 +169,9 @@ class _Chunks:
         async for piece in self._stream:
             yield self._piece(piece)
         reason, usage = ended(self._stream)
+        for index, call in enumerate(self._stream.tool_calls):
+            delta = {"tool_calls": [{"index": index, **call.to_dict()}]}
+            yield self._document({"delta": delta})
         yield self._piece("", reason)
         if self._asked.has_usage:
             yield {**self._head, "choices": [], "usage": _usage(usage)}

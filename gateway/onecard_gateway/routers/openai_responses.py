@@ -1,9 +1,9 @@
-"""OpenAI's Responses, of text: one answer at a time, nothing kept."""
+"""OpenAI's Responses, of text and calls of functions: one answer at a time, nothing kept."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from onecard_client import AsyncChatStream, ChatUsage
-from onecard_gateway.chat import responses_request
+from onecard_gateway.chat import responses_request, responses_tools
 from onecard_gateway.chat.answering import answering, ended
 from onecard_gateway.chat.body import flag, read_object, text
 from onecard_gateway.guards.access import needs
@@ -61,13 +61,13 @@ class _Asked:
             "instructions": body.get("instructions"),
             "max_output_tokens": body.get("max_output_tokens"),
             "metadata": body.get("metadata") or {},
-            "parallel_tool_calls": False,
+            "parallel_tool_calls": body.get("parallel_tool_calls") is not False,
             "previous_response_id": None,
             "store": False,
             "temperature": body.get("temperature"),
             "text": body.get("text") or {"format": {"type": "text"}},
             "tool_choice": body.get("tool_choice") or "auto",
-            "tools": [],
+            "tools": body.get("tools") or [],
             "top_p": body.get("top_p"),
             "truncation": "disabled",
         }
@@ -81,10 +81,14 @@ class _Asked:
         reason, usage = ended(stream)
         status = "incomplete" if reason == "length" else "completed"
         details = {"reason": "max_output_tokens"} if reason == "length" else None
-        return self._document(status, [self.message(stream, status)], details, usage)
+        return self._document(status, self.output(stream, status), details, usage)
+
+    def output(self, stream: AsyncChatStream, status: str) -> list[Document]:
+        """The items of the response: the calls of functions, or else the one message."""
+        return responses_tools.items(stream.tool_calls) or [self.message(stream, status)]
 
     def message(self, stream: AsyncChatStream | None, status: str) -> Document:
-        """The one message of the response, so far."""
+        """The one message of a response that is text, so far."""
         content = [] if stream is None else [part(stream)]
         return {
             "id": self.message_id,
@@ -153,6 +157,12 @@ async def _told(
     place = {**_PLACE, "item_id": asked.message_id}
     yield "created", {"response": asked.begun()}
     yield "in_progress", {"response": asked.begun()}
+    if first is None and stream.tool_calls:  # calls come alone, and whole
+        response = asked.ended(stream)
+        for event in _called(stream):
+            yield event
+        yield response["status"], {"response": response}
+        return
     yield "output_item.added", {"output_index": 0, "item": asked.message(None, "in_progress")}
     yield "content_part.added", {**place, "part": part(None)}
     if first is not None:
@@ -166,3 +176,15 @@ async def _told(
     yield "content_part.done", {**place, "part": found}
     yield "output_item.done", {"output_index": 0, "item": response["output"][0]}
     yield response["status"], {"response": response}
+
+
+def _called(stream: AsyncChatStream) -> Iterator[tuple[str, Document]]:
+    """Each call of a function, begun and done."""
+    begun = responses_tools.items(stream.tool_calls, "in_progress")
+    for index, done in enumerate(responses_tools.items(stream.tool_calls)):
+        place = {"output_index": index, "item_id": done["id"]}
+        yield "output_item.added", {"output_index": index, "item": begun[index]}
+        yield "function_call_arguments.delta", {**place, "delta": done["arguments"]}
+        told = {"name": done["name"], "arguments": done["arguments"]}
+        yield "function_call_arguments.done", {**place, **told}
+        yield "output_item.done", {"output_index": index, "item": done}

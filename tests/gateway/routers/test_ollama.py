@@ -7,7 +7,10 @@ from typing import Any
 
 import ollama
 import pytest
-from fake_server import ANSWER, DELTAS, INVALID, USAGE, events, hangs, says
+from fake_server import ANSWER, DELTAS, DONE, INVALID, USAGE, events, hangs, says
+
+from onecard.chat import messages as chat_messages
+from onecard.chat import options as chat_options
 
 MESSAGES = [{"role": "user", "content": "Hello?"}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -79,6 +82,65 @@ def test_options(client: Any, behind: Any) -> None:
 def test_format(client: Any, behind: Any, form: Any, wanted: Any) -> None:
     client.post("/api/chat", json={"messages": MESSAGES, "format": form})
     assert behind.options().get("response_format") == wanted
+
+
+CALL = {"id": "aB3dE6gH9", "name": "rain", "arguments": '{"city": "Paris"}'}
+CALLED = (
+    {"event": "tool_calls", "tool_calls": [CALL]},
+    USAGE,
+    {**DONE, "finish_reason": "tool_calls"},
+)
+
+
+def rain(city: str) -> str:
+    """Whether it rains.
+
+    Args:
+        city: its name
+    """
+    return city
+
+
+def test_calls_of_tools_by_the_package(gateway: Any, fake: Any) -> None:
+    behind = fake(events(*CALLED))
+    with ollama.Client(host=gateway(behind.url).url) as client:
+        whole = client.chat("mistral", MESSAGES, tools=[rain])
+        pieces = list(client.chat("mistral", MESSAGES, tools=[rain], stream=True))
+        assert "tools" in client.show("mistral").capabilities
+    assert (whole.done_reason, whole.message.content) == ("stop", "")
+    for message in (whole.message, pieces[0].message):
+        (call,) = message.tool_calls
+        assert (call.function.name, call.function.arguments) == ("rain", {"city": "Paris"})
+    assert [piece.done for piece in pieces] == [False, True]
+    (offered,) = behind.options()["tools"]
+    assert offered["function"]["name"] == "rain"
+    chat_options.read(json.dumps({"tools": [offered]}))
+
+
+def test_results_find_their_calls(client: Any, behind: Any) -> None:
+    def asked(*names: str) -> dict[str, Any]:
+        calls = [{"function": {"name": name, "arguments": {"a": 1}}} for name in names]
+        return {"role": "assistant", "content": "", "tool_calls": calls}
+
+    def result(text: str, **members: str) -> dict[str, Any]:
+        return {"role": "tool", "content": text, **members}
+
+    told = [
+        *MESSAGES,
+        asked("rain", "now"),
+        result("noon", tool_name="now"),
+        result("no"),
+        asked("rain"),
+        result("yes", name="rain"),
+    ]
+    client.post("/api/chat", json={"messages": told})
+    found = behind.document()
+    ids = [[call["id"] for call in message.get("tool_calls", [])] for message in found]
+    assert len({one for row in ids for one in row}) == 3
+    assert [found[place]["tool_call_id"] for place in (2, 3, 5)] == [ids[1][1], ids[1][0], *ids[4]]
+    chat_messages.read(json.dumps(found))
+    late = client.post("/api/chat", json={"messages": [*told, result("again")]})
+    assert (late.status_code, "`tool_name`" in late.json()["error"]) == (400, True)
 
 
 def test_nothing_to_answer_loads_a_model(client: Any, behind: Any) -> None:

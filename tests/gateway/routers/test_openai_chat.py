@@ -92,6 +92,57 @@ def test_logprobs(gateway: Any, fake: Any) -> None:
     assert [one and one["content"] for one in told_once] == [None, wanted, None, None]
 
 
+CALLS = [
+    {"id": "aB3dE6gH9", "name": "now", "arguments": "{}"},
+    {"id": "cD4eF7hI0", "name": "rain", "arguments": '{"city": "Paris"}'},
+]
+CALLED = (
+    {"event": "tool_calls", "tool_calls": CALLS},
+    USAGE,
+    {**DONE, "finish_reason": "tool_calls"},
+)
+
+
+def test_calls_of_tools(gateway: Any, fake: Any) -> None:
+    behind = fake(events(*CALLED))
+    tools = [{"type": "function", "function": {"name": "now"}}]
+    with gateway(behind.url).client() as client:
+        whole = ask(client, tools=tools, tool_choice="required").json()
+        chunks = told(ask(client, tools=tools, stream=True).text)
+    wanted = [
+        {
+            "id": call["id"],
+            "type": "function",
+            "function": {"name": call["name"], "arguments": call["arguments"]},
+        }
+        for call in CALLS
+    ]
+    assert whole["choices"][0]["finish_reason"] == "tool_calls"
+    assert whole["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+        "tool_calls": wanted,
+    }
+    choices = [chunk["choices"][0] for chunk in chunks[:-1]]
+    assert [choice["delta"] for choice in choices[1:-1]] == [
+        {"tool_calls": [{"index": index, **call}]} for index, call in enumerate(wanted)
+    ]
+    assert (choices[-1]["delta"], choices[-1]["finish_reason"]) == ({}, "tool_calls")
+    assert behind.options() == {"tools": tools}
+
+
+def test_a_conversation_with_calls_goes_on_as_it_is(client: Any, behind: Any) -> None:
+    call = {"id": "x", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+    told_back = [
+        *MESSAGES,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "x", "content": "12:00"},
+    ]
+    assert client.post(URL, json={"messages": told_back}).status_code == 200
+    assert behind.document() == told_back
+
+
 def test_completions(client: Any, behind: Any) -> None:
     found = client.post("/v1/completions", json={"prompt": ["Hello?"], "max_tokens": 5}).json()
     assert (found["object"], found["choices"][0]["text"]) == ("text_completion", "Good day.")

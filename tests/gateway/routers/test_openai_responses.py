@@ -96,9 +96,72 @@ def test_conversation_and_form(client: Any, behind: Any) -> None:
     assert behind.options() == {
         "response_format": {"type": "json_schema", "json_schema": schema},
         "temperature": 0.5,
-        "tools": [],
         "logprobs": True,
     }
+
+
+RAIN = {"type": "function", "name": "rain", "parameters": SCHEMA, "strict": True}
+CALL = {"id": "aB3dE6gH9", "name": "rain", "arguments": '{"city": "Paris"}'}
+CALLED = (
+    {"event": "tool_calls", "tool_calls": [CALL]},
+    USAGE,
+    {**DONE, "finish_reason": "tool_calls"},
+)
+
+
+def test_functions_by_the_sdk(gateway: Any, fake: Any) -> None:
+    behind = fake(events(*CALLED))
+    url = f"{gateway(behind.url).url}/v1"
+    arguments: Any = {"model": "any", "input": "Hello?", "tools": [RAIN]}
+    arguments["tool_choice"] = {"type": "function", "name": "rain"}
+    with openai.OpenAI(base_url=url, api_key="none", timeout=PATIENCE_S) as sdk:
+        whole = sdk.responses.create(**arguments)
+        with sdk.responses.stream(**arguments) as stream:
+            kinds = [event.type.removeprefix("response.") for event in stream]
+            streamed = stream.get_final_response()
+    for response in (whole, streamed):
+        (call,) = response.output
+        assert (response.status, call.type) == ("completed", "function_call")
+        assert (call.call_id, call.name) == ("aB3dE6gH9", "rain")
+        assert call.arguments == '{"city": "Paris"}'
+    assert kinds == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "function_call_arguments.delta",
+        "function_call_arguments.done",
+        "output_item.done",
+        "completed",
+    ]
+    assert behind.options() == {
+        "tools": [
+            {
+                "type": "function",
+                "function": {"name": "rain", "parameters": SCHEMA, "strict": True},
+            }
+        ],
+        "tool_choice": {"type": "function", "function": {"name": "rain"}},
+    }
+
+
+def test_calls_and_results_are_messages(client: Any, behind: Any) -> None:
+    def call(call_id: str) -> dict[str, str]:
+        return {"type": "function_call", "call_id": call_id, "name": "rain", "arguments": "{}"}
+
+    def result(call_id: str, output: Any) -> dict[str, Any]:
+        return {"type": "function_call_output", "call_id": call_id, "output": output}
+
+    text = [{"type": "input_text", "text": "yes"}]
+    body = {"input": [call("a"), call("b"), result("a", "no"), result("b", text), call("c")]}
+    assert client.post(URL, json=body).status_code == 200
+    function = {"name": "rain", "arguments": "{}"}
+    calls = [{"id": one, "type": "function", "function": function} for one in "abc"]
+    assert behind.document() == [
+        {"role": "assistant", "content": None, "tool_calls": calls[:2]},
+        {"role": "tool", "tool_call_id": "a", "content": "no"},
+        {"role": "tool", "tool_call_id": "b", "content": [{"type": "text", "text": "yes"}]},
+        {"role": "assistant", "content": None, "tool_calls": calls[2:]},
+    ]
 
 
 def test_what_was_cut_off_is_incomplete(gateway: Any, fake: Any) -> None:
@@ -114,7 +177,10 @@ def test_what_was_cut_off_is_incomplete(gateway: Any, fake: Any) -> None:
     [
         ({}, "input"),
         ({"input": ["Hello?"]}, "input"),
-        ({"input": [{"type": "function_call_output"}]}, "input.type"),
+        ({"input": [{"type": "web_search_call"}]}, "input.type"),
+        ({"input": "Hello?", "tools": [{"type": "web_search"}]}, "tools"),
+        ({"input": "Hello?", "tools": {"type": "function"}}, "tools"),
+        ({"input": [{"type": "function_call_output", "output": [{}]}]}, "input.output"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input.content.type"),
         ({"input": "Hello?", "previous_response_id": "resp_1"}, "previous_response_id"),
         ({"input": "Hello?", "text": "json"}, "text"),

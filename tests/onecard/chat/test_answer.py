@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from onecard.guides.guide import Guide
 from onecard.llm import generation, tokenizer
 from onecard.llm.generation import Generation, Piece
 from onecard.llm.message import Message
+from tests.tool_offers import NOW
 
 ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "llm"
 CONFIG = Config(
@@ -381,3 +383,54 @@ def test_a_conversation_of_too_many_letters_is_not_even_read(chat):
         InvalidRequest, match="MESSAGES has 100000 letters, must have at most 12800"
     ):
         chat.messages("[" * 100_000)
+
+
+CALL = '{"tool_calls": [{"name": "now", "arguments": {}}]}'
+
+
+def offered(**given: object) -> dict[str, object]:
+    return {"tools": [NOW], "max_tokens": 30, **given}
+
+
+def tool_chat(chat: Chat) -> Chat:
+    return Chat(chat.tokenizer, dataclasses.replace(CONFIG, max_seq_len=400), {}, 49152)
+
+
+def test_calls_are_an_event_of_their_own(chat):
+    llm = FakeLlm([*ids_of(chat, CALL), END])
+    events = list(tool_chat(chat).events(HELLO, ChatOptions(**offered()), llm))
+    assert [event["event"] for event in events] == ["tool_calls", "usage", "done"]
+    (call,) = events[0]["tool_calls"]
+    assert (call["name"], call["arguments"], len(call["id"])) == ("now", "{}", 9)
+    assert events[-1] == {"event": "done", "finish_reason": "tool_calls", "engine": {}}
+    assert llm.asked is not None
+    assert llm.asked.guide == ChatOptions(**offered()).toolset.guide
+    whole = joined(events)
+    assert (whole["text"], whole["tool_calls"]) == ("", [call])
+
+
+def test_text_in_place_of_a_call_is_told_as_text(chat):
+    ids = ids_of(chat, '{"content": "It is \\"noon\\"."}')
+    text, _, done, deltas = run(tool_chat(chat), FakeLlm([*ids, END]), **offered())
+    assert (text, done["finish_reason"]) == ('It is "noon".', "stop")
+    assert len(deltas) >= 1
+
+
+def test_a_stop_string_ends_the_text_and_not_its_json(chat):
+    ids = ids_of(chat, '{"content": "It is noon."}')
+    text, _, done, _ = run(tool_chat(chat), FakeLlm([*ids, END]), **offered(stop=["noon", '{"']))
+    assert (text, done["finish_reason"]) == ("It is ", "stop")
+
+
+def test_a_call_that_was_cut_is_no_call(chat):
+    ids = ids_of(chat, CALL)[:-2]
+    given = offered(max_tokens=len(ids))
+    text, _, done, deltas = run(tool_chat(chat), FakeLlm(ids), **given)
+    assert (text, deltas, done["finish_reason"]) == ("", [], "length")
+
+
+def test_a_call_that_was_not_offered_is_invalid(chat):
+    ids = ids_of(chat, CALL.replace("now", "then"))
+    _, _, done, deltas = run(tool_chat(chat), FakeLlm([*ids, END]), **offered())
+    assert (deltas, done["finish_reason"]) == ([], "invalid")
+    assert "tool_calls[0]" in done["problem"]

@@ -81,7 +81,7 @@ def test_refusals_quote_little_of_what_is_long():
         ('[{"role": "user", "content": "x", "name": 3}]', "must be a text"),
         ('[{"role": "user", "content": "x", "images": ["y"]}]', "`images`, which is not taken"),
         ('[{"role": "assistant", "content": null, "tool_calls": [{}]}]', "`tool_calls`"),
-        ('[{"role": "tool", "content": "x", "tool_call_id": "y"}]', "`tool_call_id`"),
+        ('[{"role": "user", "content": "x", "tool_call_id": "y"}]', "`tool_call_id`"),
         ('[{"role": "function", "content": "x"}]', "results of functions"),
         ('[{"role": "user", "content": "x"}, {"role": "tool", "content": "x"}]', "message 1"),
         ('[{"role": null, "content": "x"}]', "must be one of system, developer, user, assistant"),

@@ -135,7 +135,10 @@ def test_an_openai_clients_options_are_taken():
         tool_choice="none", top_logprobs=0, modalities=["text"], logit_bias={}, min_p=0.0,
         max_completion_tokens=7, safety_identifier="s", prompt_cache_key="k", audio=None,
     )  # fmt: skip
-    assert found == ChatOptions(max_completion_tokens=7, logit_bias={})
+    assert found == ChatOptions(
+        max_completion_tokens=7, logit_bias={}, tools=[], tool_choice="none",
+        parallel_tool_calls=False,
+    )  # fmt: skip
     assert found.limit == 7
 
 
