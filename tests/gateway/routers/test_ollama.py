@@ -7,7 +7,7 @@ from typing import Any
 
 import ollama
 import pytest
-from fake_server import ANSWER, DELTAS, INVALID, USAGE, events, hangs, says
+from fake_server import ANSWER, DELTAS, DONE, INVALID, USAGE, events, hangs, says
 
 MESSAGES = [{"role": "user", "content": "Hello?"}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -49,6 +49,14 @@ def test_by_its_package(package: Any, behind: Any) -> None:
     text = client.generate("mistral", "Hello?", system="Be brief.")
     assert text.response == "Good day."
     assert behind.document() == [{"role": "system", "content": "Be brief."}, *MESSAGES]
+
+
+def test_ends_of_lines_within_a_text(gateway: Any, fake: Any) -> None:
+    text = "a\nb\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029c"
+    behind = fake(events({**DELTAS[0], "text": text}, USAGE, DONE))
+    with ollama.Client(host=gateway(behind.url).url) as client:
+        pieces = list(client.chat("mistral", MESSAGES, stream=True))
+    assert [piece.message.content for piece in pieces] == [text, ""]
 
 
 def test_options(client: Any, behind: Any) -> None:

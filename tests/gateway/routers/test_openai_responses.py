@@ -130,6 +130,7 @@ def test_refusals(client: Any, behind: Any, body: Any, param: str) -> None:
 def test_error_in_a_stream(gateway: Any, fake: Any) -> None:
     with gateway(fake(events(*DELTAS, USAGE, INVALID)).url).client() as client:
         found = client.post(URL, json={"input": "Hello?", "stream": True})
-    last = found.text.strip().split("\n\n")[-1]
+    *before, last = found.text.strip().split("\n\n")
     assert last.startswith("event: error\ndata: ")
+    assert f'"sequence_number": {len(before)}' in last
     assert "`age` is 200" in last
