@@ -118,6 +118,7 @@ def test_what_was_cut_off_is_incomplete(gateway: Any, fake: Any) -> None:
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input.content.type"),
         ({"input": "Hello?", "previous_response_id": "resp_1"}, "previous_response_id"),
         ({"input": "Hello?", "text": "json"}, "text"),
+        ({"input": "Hello?", "include": 5}, "include"),
         ({"input": "Hello?", "text": {"format": "json"}}, "text.format"),
     ],
 )
