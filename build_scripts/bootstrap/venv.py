@@ -24,6 +24,7 @@ from build_scripts.errors import InstallError
 from build_scripts.fetch import pip
 
 PROJECT = "onecard"
+COMMANDS = ("onecard", "onecard-gateway")  # those of pyproject.toml
 # Python compiles a module when it is first imported, and of these packages most never are.
 _INSTALL = ("install", "--no-compile", "--no-deps")
 _LOCKED = (*_INSTALL, "--require-hashes", "-r")
@@ -162,7 +163,8 @@ def pinned_torch(project: str) -> str:
 
 def _project_is_installed() -> bool:
     script = (
-        "import json, sys; from importlib.metadata import distribution; import onecard_client; "
+        "import json, sys; from importlib.metadata import distribution; "
+        "import onecard_client, onecard_gateway; "
         "print(distribution(sys.argv[1]).read_text('direct_url.json'))"
     )
     command = [str(paths.PYTHON), "-c", script, PROJECT]
@@ -170,7 +172,8 @@ def _project_is_installed() -> bool:
     if ran.returncode != 0:
         return False
     url = json.loads(ran.stdout).get("url", "")
-    return bool(url == paths.ROOT.as_uri()) and (paths.VENV / "bin" / "onecard").is_file()
+    has_commands = all((paths.VENV / "bin" / name).is_file() for name in COMMANDS)
+    return bool(url == paths.ROOT.as_uri()) and has_commands
 
 
 def _drop_unloadable_libraries(venv: Path, say: Callable[[str], None]) -> None:

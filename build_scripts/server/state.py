@@ -87,6 +87,7 @@ def record(server: Settings, pid: int, phase: str, why: str = "") -> None:
         "phase": phase,
         "why": why,
         "plan": server.plan,
+        "grpc_port": server.grpc_port,
         "supervisor": os.getpid(),
         "server": pid,
         "looked_s": round(time.monotonic(), 1),

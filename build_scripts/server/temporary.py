@@ -38,7 +38,10 @@ def at_hand() -> Iterator[Settings]:
     say(f"\nusing the server that runs on port {usual.http_port}")
     if state.trouble(state.state(usual)):
         waiting.wait(usual, waiting.WAIT_TIMEOUT_S)
-    yield dataclasses.replace(usual, plan=state.state(usual)["plan"])
+    found = state.state(usual)
+    # one that an older `serve` recorded has no port
+    grpc_port = found.get("grpc_port", usual.grpc_port)
+    yield dataclasses.replace(usual, plan=found["plan"], grpc_port=grpc_port)
 
 
 @contextlib.contextmanager

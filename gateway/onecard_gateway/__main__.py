@@ -45,13 +45,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "(--tls-certificate), or put a proxy with TLS in front",
             settings.host,
         )
+    return _serve(app, settings)
+
+
+def _serve(app: ASGIApp, settings: Settings) -> int:
+    """Serves until a signal comes. Exit codes as those of `main`."""
     server = uvicorn.Server(_config(app, settings))
     # uvicorn raises the signal again that ended it, for whoever waits for that: nobody here.
     for wanted in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wanted, lambda number, frame: sys.exit(0))
     with contextlib.suppress(SystemExit):  # also uvicorn's own, whose codes are others
         server.run()
-    return 0 if server.started else 1
+    if server.started:
+        return 0
+    LOG.error(
+        "port %d of %s cannot be had: stop what listens there, or choose another with --port",
+        settings.port,
+        settings.host,
+    )
+    return 1
 
 
 def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +56,12 @@ class Settings:
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"the port is {self.port}, must be 0 to 65535; set --port")
         for name in ("max_body_bytes", "timeout_s", "drain_s"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"`{name}` is {getattr(self, name)}, must be more than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise SettingsError(f"`{name}` is {getattr(self, name)}, must be a number above 0")
         for origin in self.allowed_origins:
             _verify_origin(origin)
         self._verify_access()
-        self._verify_certificate()
+        self._verify_certificates()
 
     @property
     def is_open(self) -> bool:
@@ -80,23 +81,30 @@ class Settings:
                 "NAME`, listen at 127.0.0.1, or say --allow-anyone"
             )
 
-    def _verify_certificate(self) -> None:
+    def _verify_certificates(self) -> None:
         if self.tls_certificate is None and self.tls_key is not None:
             raise SettingsError(
                 f"`--tls-key` is `{self.tls_key}` and there is no certificate; name it with "
                 "--tls-certificate, or leave the key out"
             )
-        if self.tls_certificate is not None:
-            try:
+        try:
+            if self.tls_certificate is not None:
                 tls.verify(self.tls_certificate, self.tls_key)
-            except tls.CertificateError as error:
-                raise SettingsError(str(error)) from error
+            if self.root_certificates is not None:
+                tls.verify_readable("--root-certificates", Path(self.root_certificates))
+        except tls.CertificateError as error:
+            raise SettingsError(str(error)) from error
 
 
 def _verify_origin(origin: str) -> None:
     """`*` and `null` would be everybody, and browsers send an origin without a path."""
-    found = urlsplit(origin)
-    if not found.scheme or not found.netloc or origin != f"{found.scheme}://{found.netloc}":
+    try:
+        found = urlsplit(origin)
+        is_one = bool(found.scheme and found.netloc)
+        is_one = is_one and origin == f"{found.scheme}://{found.netloc}"
+    except ValueError:
+        is_one = False
+    if not is_one:
         raise SettingsError(
             f"an allowed origin is `{origin}`, must be a scheme and a host with its port, such as "
             "`https://notes.example:8443`; correct it in --allowed-origins"

@@ -14,7 +14,14 @@ from onecard_client import OnecardError
 from onecard_gateway.errors import Refusal, refusal
 
 DONE = "data: [DONE]\n\n"
+# JSON may have them as they are, and many readers end a line at them, Ollama's client for one.
+_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # proxies pass it on at once
+
+
+def one_line(document: Mapping[str, Any]) -> str:
+    """A document as JSON that nobody takes for two lines."""
+    return json.dumps(document, ensure_ascii=False).translate(_LINE_ENDS)
 
 
 class Stream(StreamingResponse):
@@ -56,12 +63,14 @@ class Events(Stream):
 async def _events(
     documents: AsyncIterator[Mapping[str, Any]], is_named: bool
 ) -> AsyncIterator[str]:
+    number = 0
     try:
         async for document in documents:
             yield _event(document, is_named)
+            number += 1
     except (OnecardError, Refusal) as error:
         found = (error if isinstance(error, Refusal) else refusal(error)).openai()
-        told = found["error"] if is_named else found
+        told = {**found["error"], "sequence_number": number} if is_named else found
         yield _event({**told, "type": "error"}, is_named)
     if not is_named:
         yield DONE
@@ -69,4 +78,4 @@ async def _events(
 
 def _event(document: Mapping[str, Any], is_named: bool) -> str:
     name = f"event: {document['type']}\n" if is_named else ""
-    return f"{name}data: {json.dumps(document, ensure_ascii=False)}\n\n"
+    return f"{name}data: {one_line(document)}\n\n"

@@ -22,7 +22,7 @@ def verify(certificate: Path, key: Path | None) -> None:
     """
     files = {"--tls-certificate": certificate, **({"--tls-key": key} if key else {})}
     for flag, path in files.items():
-        _verify_readable(flag, path)
+        verify_readable(flag, path)
     where = f"`{certificate}`" if key is None else f"`{certificate}` and `{key}`"
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -35,7 +35,8 @@ def verify(certificate: Path, key: Path | None) -> None:
         ) from error
 
 
-def _verify_readable(flag: str, path: Path) -> None:
+def verify_readable(flag: str, path: Path) -> None:
+    """Raises CertificateError for a file that cannot be read. `flag`: what named it."""
     try:
         with path.open("rb") as file:
             file.read(1)

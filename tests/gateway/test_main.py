@@ -73,7 +73,7 @@ def is_up(url: str) -> bool:
     [
         (["--host", "0.0.0.0"], 2, "--allow-anyone"),
         (["--url", "http://localhost:8000"], 2, "port 8001 by default"),
-        (["--port", "PORT"], 1, "address already in use"),
+        (["--port", "PORT"], 1, "choose another with --port"),
     ],
 )
 def test_what_keeps_it_from_starting(

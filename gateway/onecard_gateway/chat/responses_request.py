@@ -72,6 +72,8 @@ def options(body: dict[str, Any]) -> dict[str, Any]:
                 name,
             )
     included = body.pop("include", None) or []
+    if not isinstance(included, list):
+        raise wrong("include", included, "a list")
     found = {
         "max_tokens": body.pop("max_output_tokens", None),
         "logprobs": True if _LOGPROBS in included else None,

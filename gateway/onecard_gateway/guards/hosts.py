@@ -44,15 +44,16 @@ class HostGuard:
         await response(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> Refusal | None:
-        host = headers.get("host", "")
-        if not self._is_own(host):
+        host = headers.get("host")
+        # a browser always sends one; what watches a service over HTTP/1.0 does not
+        if host is not None and not self._is_own(host):
             return Refusal(
                 403,
                 f"the host is `{host[:_MAX_SHOWN]}`, must be an address, `localhost` or a name "
                 "that the gateway knows; start it with that name in --allowed-hosts",
             )
         origin = headers.get("origin")
-        if origin is not None and not self._may_call(origin, host):
+        if origin is not None and not self._may_call(origin, host or ""):
             return Refusal(
                 403,
                 f"the request is of a web page at `{origin[:_MAX_SHOWN]}`, must be of a program "
@@ -72,4 +73,8 @@ class HostGuard:
         return True  # an address cannot be bound to another one
 
     def _may_call(self, origin: str, host: str) -> bool:
-        return origin in self._origins or urlsplit(origin).netloc.lower() == host.lower()
+        try:
+            name = urlsplit(origin).netloc
+        except ValueError:  # half an address
+            return False
+        return origin in self._origins or name.lower() == host.lower()

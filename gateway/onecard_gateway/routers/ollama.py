@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -23,7 +22,7 @@ from onecard_gateway.guards.access import needs
 from onecard_gateway.keys.key import TEXT
 from onecard_gateway.models import CHAT
 from onecard_gateway.servers import servers
-from onecard_gateway.streams import Stream
+from onecard_gateway.streams import Stream, one_line
 
 router = APIRouter(prefix="/api", tags=["Ollama"], dependencies=[needs(TEXT)])
 # Of Ollama's API, as far as it is served here: schemas as `format`, capabilities in /api/show.
@@ -219,4 +218,4 @@ async def _lines(
 
 
 def _line(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False) + "\n"
+    return one_line(document) + "\n"

@@ -23,6 +23,8 @@ from onecard_gateway.streams import Events
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[needs(TEXT)])
 Document = dict[str, Any]
+# Of completions alone, with the value that asks for nothing.
+_HARMLESS = {"best_of": 1, "echo": False, "suffix": ""}
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ async def completions(request: Request) -> Response:
             "`logprobs` is given, must be left out here; /v1/chat/completions has them",
             "logprobs",
         )
+    for name, value in _HARMLESS.items():
+        if body.get(name) in (None, value):
+            body.pop(name, None)
     messages = [{"role": "user", "content": prompt}]
     return await _answer(request, _asked(request, TEXT_KIND, body, messages))
 

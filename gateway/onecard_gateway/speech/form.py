@@ -114,12 +114,19 @@ async def read_form(request: Request) -> Form:
         Refusal: the body is of another kind, or is no form.
         ClientDisconnect: its sender left before the end.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, _, rest = request.headers.get("content-type", "").partition(";")
+    kind = kind.strip().lower()
     if kind != "multipart/form-data":
         raise Refusal(
             415,
             f"the content type is `{kind[:_MAX_SHOWN]}`, must be multipart/form-data; send the "
             "recording as a file of a form",
+        )
+    if "boundary=" not in rest.lower():
+        raise Refusal(
+            400,
+            "the content type has no `boundary`, must have the one between the parts of the form; "
+            "leave the header to the library that makes the form",
         )
     data = await request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS)
     return Form(data, request.query_params.multi_items())

@@ -18,12 +18,19 @@ _OWN: dict[str, Callable[[Fields, str], Any]] = {
     "beam_size": Fields.whole,
     "strict": Fields.flag,
 }
+# Of samples without a header; without `encoding` they say nothing.
+_RAW: dict[str, Callable[[Fields, str], Any]] = {
+    "encoding": Fields.text,
+    "sample_rate": Fields.whole,
+    "channels": Fields.whole,
+}
 _SPEAKERS = ("num_speakers", "min_speakers", "max_speakers")
 
 
 def own(fields: Fields) -> dict[str, Any]:
     """The options that onecard has and others do not, as far as they are given."""
-    found = {name: read(fields, name) for name, read in _OWN.items()}
+    readers = {**_OWN, **(_RAW if fields.text("encoding") else {})}
+    found = {name: read(fields, name) for name, read in readers.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 

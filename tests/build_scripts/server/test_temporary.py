@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import processes
-from build_scripts.server import temporary
+from build_scripts import paths, processes
+from build_scripts.server import state, temporary
 
 
 @pytest.mark.parametrize("first", [1, 1024, 1026])
@@ -27,3 +27,16 @@ def test_ports_lie_below_those_that_the_kernel_hands_out(
     (tmp_path / "range").write_text("20000\t60999\n")
     monkeypatch.setattr(temporary, "_HANDED_OUT", tmp_path / "range")
     assert all(1024 <= port < 20000 for port in temporary.free_ports(3))
+
+
+def test_the_server_at_hand_is_asked_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "RUN", tmp_path)
+    monkeypatch.setenv("GRPC_PORT", "8101")
+    server = temporary._settings([])
+    with state.locked(server):
+        state.record(server, 1, "ready")
+        monkeypatch.delenv("GRPC_PORT")
+        with temporary.at_hand() as found:
+            assert (found.plan, found.grpc_port) == (server.plan, 8101)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -39,6 +40,17 @@ def test_origins(client: Any) -> None:
     own = str(client.base_url).rstrip("/")
     assert [status(own), status("app://notes.md")] == [404, 404]
     assert [status("https://evil.example"), status("null")] == [403, 403]
+    assert [status("http://["), status("")] == [403, 403]
+
+
+def test_no_host(client: Any) -> None:
+    def answer(*headers: str) -> bytes:
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+            connection.sendall("\r\n".join(["GET / HTTP/1.0", *headers, "", ""]).encode())
+            return connection.recv(2**16)
+
+    assert b" 200 OK\r\n" in answer()
+    assert b" 403 Forbidden\r\n" in answer("origin: https://evil.example")
 
 
 def test_a_named_origin_is_told_that_it_may(client: Any) -> None:

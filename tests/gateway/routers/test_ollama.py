@@ -54,6 +54,14 @@ def test_by_its_package(package: Any, behind: Any) -> None:
     assert behind.document() == [{"role": "system", "content": "Be brief."}, *MESSAGES]
 
 
+def test_ends_of_lines_within_a_text(gateway: Any, fake: Any) -> None:
+    text = "a\nb\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029c"
+    behind = fake(events({**DELTAS[0], "text": text}, USAGE, DONE))
+    with ollama.Client(host=gateway(behind.url).url) as client:
+        pieces = list(client.chat("mistral", MESSAGES, stream=True))
+    assert [piece.message.content for piece in pieces] == [text, ""]
+
+
 def test_options(client: Any, behind: Any) -> None:
     settings = {
         "temperature": 0,

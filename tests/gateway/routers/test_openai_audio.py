@@ -194,11 +194,23 @@ def test_wrong_fields(client: Any, behind: Any, files: Any, data: Any, param: st
     assert behind.requests == []
 
 
+def test_samples_without_a_header(client: Any, behind: Any) -> None:
+    raw = {"encoding": "pcm_alaw", "sample_rate": "8000", "channels": "1"}
+    found = client.post(URL, files=FILE, data=raw)
+    assert options(behind).items() >= {**raw, "sample_rate": 8000, "channels": 1}.items()
+    assert "x-onecard-ignored" not in found.headers
+    found = client.post(URL, files=FILE, data={"sample_rate": "8000"})
+    assert "sample_rate" not in options(behind)
+    assert found.headers["x-onecard-ignored"] == "sample_rate"
+
+
 def test_no_form(client: Any) -> None:
     assert client.post(URL, json={"file": "x"}).status_code == 415
     kind = {"content-type": "multipart/form-data; boundary=b"}
     assert client.post(URL, content=b"no form", headers=kind).status_code == 400
-    assert client.post(URL, content=b"x", headers={"content-type": "multipart/form-data"}).is_error
+    found = client.post(URL, content=b"x", headers={"content-type": "multipart/form-data"})
+    assert found.status_code == 400
+    assert "leave the header to the library" in found.json()["error"]["message"]
 
 
 def test_a_busy_server(gateway: Any, fake: Any) -> None:

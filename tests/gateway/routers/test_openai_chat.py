@@ -149,6 +149,11 @@ def test_completions(client: Any, behind: Any) -> None:
     assert behind.document() == MESSAGES
     found = client.post("/v1/completions", json={"prompt": "Hello?", "stream": True}).text
     assert [chunk["choices"][0]["text"] for chunk in told(found)[:-1]] == ["Good ", "day.", ""]
+    harmless = {"prompt": "Hello?", "suffix": None, "echo": False, "best_of": 1}
+    assert client.post("/v1/completions", json={**harmless, "best_of": 2}).status_code == 200
+    assert behind.options() == {"best_of": 2}  # the server refuses it by name
+    client.post("/v1/completions", json=harmless)
+    assert behind.options() == {}
 
 
 def test_by_the_sdk(gateway: Any, behind: Any) -> None:

@@ -184,6 +184,7 @@ def test_what_was_cut_off_is_incomplete(gateway: Any, fake: Any) -> None:
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input.content.type"),
         ({"input": "Hello?", "previous_response_id": "resp_1"}, "previous_response_id"),
         ({"input": "Hello?", "text": "json"}, "text"),
+        ({"input": "Hello?", "include": 5}, "include"),
         ({"input": "Hello?", "text": {"format": "json"}}, "text.format"),
     ],
 )
@@ -196,6 +197,7 @@ def test_refusals(client: Any, behind: Any, body: Any, param: str) -> None:
 def test_error_in_a_stream(gateway: Any, fake: Any) -> None:
     with gateway(fake(events(*DELTAS, USAGE, INVALID)).url).client() as client:
         found = client.post(URL, json={"input": "Hello?", "stream": True})
-    last = found.text.strip().split("\n\n")[-1]
+    *before, last = found.text.strip().split("\n\n")
     assert last.startswith("event: error\ndata: ")
+    assert f'"sequence_number": {len(before)}' in last
     assert "`age` is 200" in last
