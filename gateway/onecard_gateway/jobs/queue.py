@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from onecard_client import OnecardError, Progress
@@ -44,7 +45,7 @@ class Queue:
         self._on_audio = on_audio
         self._keep_s = settings.jobs_keep_hours * _HOUR_S
         self._store: Store | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[Store] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by job
         self._progress: dict[str, dict[str, Any]] = {}  # of those under way: by job, by stage
         self._watchers: dict[str, set[asyncio.Event]] = {}  # by job
@@ -103,7 +104,7 @@ class Queue:
         except asyncio.CancelledError:
             await asyncio.wait((adding,))  # it reads `audio`
             if adding.exception() is None:
-                await asyncio.to_thread(store.remove, adding.result().id)
+                await self.forget(adding.result().id, None)
             raise
         self._is_changed.set()
         return job
@@ -141,9 +142,9 @@ class Queue:
 
     async def watch(self, job_id: str, owner: str | None) -> AsyncGenerator[Job | None, None]:
         """A job whenever something of it has changed, until it has ended; None if it is gone."""
+        store = await self._opened()
         changed = asyncio.Event()
         self._watchers.setdefault(job_id, set()).add(changed)
-        store = await self._opened()
         try:
             while True:
                 changed.clear()
@@ -165,20 +166,24 @@ class Queue:
 
     async def _opened(self) -> Store:
         """Raises Refusal where there are no jobs, or their folder cannot be used."""
-        async with self._opening:
-            if self._store is not None:
-                return self._store
-            given = self._settings
-            if given.jobs_folder is None:
-                text = "this gateway keeps no jobs; have it started with --jobs-folder"
-                raise Refusal(404, text, code="jobs_off")
-            arguments = (given.jobs_folder, given.jobs_max_bytes, self._keep_s)
-            try:
-                self._store = await asyncio.to_thread(Store, *arguments)
-            except JobsError as error:
-                raise Refusal(503, str(error), code="jobs_unavailable") from error
-            self._choosing = asyncio.ensure_future(self._choose(self._store))
+        if self._store is not None:
             return self._store
+        if self._settings.jobs_folder is None:
+            text = "this gateway keeps no jobs; have it started with --jobs-folder"
+            raise Refusal(404, text, code="jobs_off")
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.ensure_future(self._open(self._settings.jobs_folder))
+        # Whoever leaves must not end it: what was opened would be held, and nobody have it.
+        return await asyncio.shield(self._opening)
+
+    async def _open(self, folder: Path) -> Store:
+        limits = (self._settings.jobs_max_bytes, self._keep_s)
+        try:
+            self._store = await asyncio.to_thread(Store, folder, *limits)
+        except JobsError as error:
+            raise Refusal(503, str(error), code="jobs_unavailable") from error
+        self._choosing = asyncio.ensure_future(self._choose(self._store))
+        return self._store
 
     async def _choose(self, store: Store) -> None:
         """Begins what waits whenever there is room, and lets expire what is old."""

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,14 +60,17 @@ class Store:
         self._keep_s = keep_s
         self._folder = Folder(folder)
         self._lock = threading.Lock()
-        try:
-            self._database = sqlite3.connect(
-                folder / FILE, check_same_thread=False, isolation_level=None
-            )
-            self._open()
-        except (sqlite3.Error, JobsError, OSError) as error:
-            self._folder.close()
-            raise JobsError(f"the jobs in `{folder / FILE}` cannot be read: {error}") from error
+        with ExitStack() as held:
+            held.callback(self._folder.close)
+            try:
+                self._database = sqlite3.connect(
+                    folder / FILE, check_same_thread=False, isolation_level=None
+                )
+                held.callback(self._database.close)
+                self._open()
+            except (sqlite3.Error, JobsError, OSError, Refusal) as error:
+                raise JobsError(f"the jobs in `{folder / FILE}` cannot be read: {error}") from error
+            held.pop_all()
 
     def _open(self) -> None:
         self._database.row_factory = sqlite3.Row
@@ -98,9 +101,14 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._database:
-            self._database.execute("BEGIN IMMEDIATE")
-            yield self._database
+        """Raises Refusal where the disk is full, or fails."""
+        try:
+            with self._lock, self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                yield self._database
+        except sqlite3.OperationalError as error:
+            text = f"the jobs cannot be read or written ({error}); have the disk looked at"
+            raise Refusal(507, text, code="insufficient_storage") from error
 
     def verify_room(self, num_bytes: int) -> None:
         """Raises Refusal where a recording of that size cannot be kept."""

@@ -338,6 +338,18 @@ def test_a_folder_that_others_may_read_is_refused(start: Any, folder: Path) -> N
         assert client.post(URL, files=FILE).status_code == 202
 
 
+def test_a_database_that_is_none_keeps_the_rest_going(start: Any, folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True)
+    database = folder / "jobs.sqlite3"
+    database.write_text("no database at all" * 100)
+    with start(WELL).client() as client:
+        found = client.get(URL)
+        assert (found.status_code, "cannot be read" in found.text) == (503, True)
+        assert client.post("/v1/audio/transcriptions", files=FILE).status_code == 200
+        database.unlink()
+        assert ended(client, post(client))["state"] == "done"
+
+
 def test_an_orderly_stop_counts_no_attempt(start: Any, gate: Gate) -> None:
     one = start(gate)
     with one.client() as client:
