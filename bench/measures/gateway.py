@@ -65,6 +65,7 @@ def summary(speech: dict[str, list[float]], chat: dict[str, list[float]]) -> dic
 def beside(server: Serving) -> Iterator[httpx.Client]:
     """A client of a gateway in front of `server`."""
     os.environ["GATEWAY_KEYS_FILE"] = ""  # whoever has keys of their own measures all the same
+    os.environ["GATEWAY_JOBS_FOLDER"] = ""  # nor are their jobs taken up
     (port,) = free_ports(1)
     wanted = replace(server.settings, gateway_port=port, is_gateway_asked=True)
     gateway = Gateway(wanted, aside)

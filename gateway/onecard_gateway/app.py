@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -21,11 +22,14 @@ from onecard_gateway.guards.body_limit import BodyLimit
 from onecard_gateway.guards.departures import Departures
 from onecard_gateway.guards.hosts import HostGuard
 from onecard_gateway.guards.request_log import CLIENT_LEFT, ID_HEADER, RequestLog, facts
+from onecard_gateway.guards.usage import Usage
+from onecard_gateway.jobs.queue import Queue
 from onecard_gateway.keys.keyring import Keyring
 from onecard_gateway.metrics import Metrics
 from onecard_gateway.routers import (
     asr,
     health,
+    jobs,
     ollama,
     openai_audio,
     openai_chat,
@@ -42,6 +46,7 @@ ROUTERS = (
     openai_models.router,
     asr.router,
     ollama.router,
+    jobs.router,
     health.router,
 )
 
@@ -55,15 +60,26 @@ def create_app(settings: Settings) -> ASGIApp:
     """
     metrics = Metrics()
     keyring = Keyring(settings.keys_file)
-    return _guarded(_routed(settings, metrics), settings, metrics, keyring)
+    used: defaultdict[str, Usage] = defaultdict(Usage)
+
+    def on_audio(owner: str, audio_s: float) -> None:
+        metrics.audio.inc(audio_s)
+        used[owner].count(audio_s)
+
+    return _guarded(_routed(settings, metrics, on_audio), settings, metrics, keyring, used)
 
 
-def _routed(settings: Settings, metrics: Metrics) -> FastAPI:
+def _routed(
+    settings: Settings, metrics: Metrics, on_audio: Callable[[str, float], None]
+) -> FastAPI:
     servers = Servers(settings)
+    queue = Queue(settings, servers, on_audio)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await queue.start()
         yield
+        await queue.stop()
         await servers.close()
 
     app = FastAPI(
@@ -77,22 +93,29 @@ def _routed(settings: Settings, metrics: Metrics) -> FastAPI:
     app.state.settings = settings
     app.state.servers = servers
     app.state.metrics = metrics
+    app.state.jobs = queue
     for router in ROUTERS:
         app.include_router(router)
     _add_handlers(app)
     return app
 
 
-def _guarded(app: ASGIApp, settings: Settings, metrics: Metrics, keyring: Keyring) -> ASGIApp:
+def _guarded(
+    app: ASGIApp,
+    settings: Settings,
+    metrics: Metrics,
+    keyring: Keyring,
+    used: defaultdict[str, Usage],
+) -> ASGIApp:
     """The guards, innermost first."""
-    app = Access(BodyLimit(Departures(app), settings.max_body_bytes), keyring)
+    app = Access(BodyLimit(Departures(app), settings.max_body_bytes), keyring, used)
     if settings.allowed_origins:  # around Access: browsers ask with OPTIONS first, and no key
         app = CORSMiddleware(
             app,
             allow_origins=sorted(settings.allowed_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=[ID_HEADER, ignored.HEADER, "retry-after"],
+            expose_headers=[ID_HEADER, ignored.HEADER, "retry-after", "location"],
         )
     app = HostGuard(app, settings.allowed_hosts, settings.allowed_origins)
     return RequestLog(app, metrics, settings.log_json)

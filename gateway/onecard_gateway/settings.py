@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,14 @@ DEFAULT_PORT = 8080
 # The longest recording that a server takes (2 GB), and what a form has around it.
 MAX_BODY_BYTES = 2_001_000_000
 _TRUE = ("1", "true", "yes")
+_POSITIVE = (
+    "max_body_bytes",
+    "timeout_s",
+    "drain_s",
+    "jobs_keep_hours",
+    "jobs_max_bytes",
+    "jobs_at_a_time",
+)
 
 
 class SettingsError(Exception):
@@ -43,6 +52,10 @@ class Settings:
     allowed_origins: frozenset[str] = frozenset()  # of web pages that may call
     max_body_bytes: int = MAX_BODY_BYTES
     timeout_s: float = 3600.0  # for one request
+    jobs_folder: Path | None = None  # of jobs and their recordings; None for no jobs
+    jobs_keep_hours: float = 24.0  # from a job's end
+    jobs_max_bytes: int = 10 * MAX_BODY_BYTES  # of recordings and results together
+    jobs_at_a_time: int = 2
     drain_s: float = 60.0  # for the requests in flight when the gateway is told to stop
     log_json: bool = False
     root_certificates: str | None = None  # of a server behind TLS; None for gRPC's own list
@@ -55,7 +68,7 @@ class Settings:
             )
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"the port is {self.port}, must be 0 to 65535; set --port")
-        for name in ("max_body_bytes", "timeout_s", "drain_s"):
+        for name in _POSITIVE:
             if not 0 < getattr(self, name) < math.inf:
                 raise SettingsError(f"`{name}` is {getattr(self, name)}, must be a number above 0")
         for origin in self.allowed_origins:
@@ -138,6 +151,10 @@ def from_command_line(arguments: Sequence[str], environment: Mapping[str, str]) 
             allowed_origins=frozenset(_names(found.allowed_origins)),
             max_body_bytes=int(found.max_body_bytes),
             timeout_s=float(found.timeout_s),
+            jobs_folder=_path(found.jobs_folder),
+            jobs_keep_hours=float(found.jobs_keep_hours),
+            jobs_max_bytes=int(found.jobs_max_bytes),
+            jobs_at_a_time=int(found.jobs_at_a_time),
             drain_s=float(found.drain_s),
             log_json=found.log_json,
             root_certificates=found.root_certificates or None,
@@ -149,6 +166,12 @@ def from_command_line(arguments: Sequence[str], environment: Mapping[str, str]) 
 
 def _path(text: str) -> Path | None:
     return Path(text) if text else None
+
+
+def _jobs_folder(environment: Mapping[str, str]) -> Path:
+    home = environment.get("HOME") or os.path.expanduser("~")
+    data = environment.get("XDG_DATA_HOME") or f"{home}/.local/share"
+    return Path(data, "onecard", "jobs")
 
 
 def _keys_file(text: str, environment: Mapping[str, str]) -> Path | None:
@@ -199,6 +222,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("allowed-origins", "", "origins of web pages that may call, with commas")
     add("max-body-bytes", MAX_BODY_BYTES, "the largest body of a request")
     add("timeout-s", Settings.timeout_s, "seconds for one request")
+    add(
+        "jobs-folder", _jobs_folder(environment), "jobs and their recordings, of this gateway alone"
+    )
+    add("jobs-keep-hours", Settings.jobs_keep_hours, "hours that results are kept")
+    add("jobs-max-bytes", Settings.jobs_max_bytes, "bytes of all recordings and results")
+    add("jobs-at-a-time", Settings.jobs_at_a_time, "jobs under way at a time")
     add("drain-s", Settings.drain_s, "seconds for the requests in flight at the end")
     switch("log-json", "write the log as JSON")
     add("root-certificates", "", "PEM file to verify a server behind TLS with")

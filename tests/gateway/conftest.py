@@ -136,9 +136,10 @@ def fake() -> Iterator[Callable[..., FakeServer]]:
 
 
 @pytest.fixture(scope="session")
-def live(server: Any) -> Iterator[Gateway]:
+def live(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway in front of the server of all tests."""
-    one = Gateway(Settings(urls=(server.grpc_url,), port=0))
+    folder = tmp_path_factory.mktemp("data") / "jobs"
+    one = Gateway(Settings(urls=(server.grpc_url,), port=0, jobs_folder=folder))
     yield one
     one.stop()
     one.wait()

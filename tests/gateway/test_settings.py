@@ -22,6 +22,13 @@ def test_flags_win_over_variables() -> None:
     assert settings.host == "127.0.0.1"
 
 
+def test_the_folder_of_jobs() -> None:
+    assert from_command_line([], {"HOME": "/h"}).jobs_folder == Path("/h/.local/share/onecard/jobs")
+    assert from_command_line([], {"XDG_DATA_HOME": "/d"}).jobs_folder == Path("/d/onecard/jobs")
+    assert from_command_line([], {"GATEWAY_JOBS_FOLDER": ""}).jobs_folder is None
+    assert from_command_line(["--jobs-keep-hours", "1.5"], {}).jobs_keep_hours == 1.5
+
+
 def test_a_token_is_no_flag() -> None:
     assert from_command_line([], {"ONECARD_TOKEN": "secret"}).token == "secret"
     with pytest.raises(SystemExit):
@@ -71,6 +78,9 @@ def test_loopback(host: str) -> None:
         (["--timeout-s", "nan"], "timeout_s"),
         (["--drain-s", "inf"], "drain_s"),
         (["--root-certificates", "none.pem"], "`none.pem`, which cannot be read"),
+        (["--jobs-keep-hours", "0"], "jobs_keep_hours"),
+        (["--jobs-at-a-time", "-1"], "jobs_at_a_time"),
+        (["--jobs-max-bytes", "1e9"], "not a number"),
         (["--tls-key", "key.pem"], "there is no certificate"),
         (["--allowed-origins", "*"], "an allowed origin is `\\*`"),
         (["--allowed-origins", "http://["], "an allowed origin is `http://\\[`"),

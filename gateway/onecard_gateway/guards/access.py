@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections import defaultdict
 from contextlib import ExitStack
 from typing import Any
 
@@ -31,12 +32,15 @@ class Access:
     """Holds the keys and what they have used.
 
     A request's use ends before the last of its answer is sent: whoever has that may ask again.
+
+    Args:
+        used: what keys have used, by their hashes.
     """
 
-    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
+    def __init__(self, app: ASGIApp, keyring: Keyring, used: defaultdict[str, Usage]) -> None:
         self._app = app
         self._keyring = keyring
-        self._usage: dict[str, Usage] = {}  # by the hash of a key
+        self._used = used
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,7 +56,7 @@ class Access:
             return
         key = self._key(request.headers)
         known = facts(request)
-        known.key = key.name
+        known.holder = key
         if not {*scopes} & {*key.scopes}:
             raise Refusal(
                 403,
@@ -61,7 +65,7 @@ class Access:
                 f"`--scopes {scopes[0]}`",
                 code="insufficient_permissions",
             )
-        usage = self._usage.setdefault(key.sha256, Usage())
+        usage = self._used[key.sha256]
         work = scopes[0] if request.method == "POST" else None
         usage.begin(key, work, time.monotonic())
         held.callback(lambda: usage.end(work, known.audio_s, time.monotonic()))

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from onecard_gateway.keys.key import Key
 from onecard_gateway.metrics import Metrics
 
 LOG = logging.getLogger("onecard_gateway")
@@ -29,7 +30,7 @@ class Facts:
     """What a request is known by, and what it turned out to cost."""
 
     request_id: str
-    key: str | None = None  # the name of the caller's
+    holder: Key | None = None  # the caller's key
     audio_s: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -38,7 +39,7 @@ class Facts:
     def shown(self) -> dict[str, Any]:
         """What the log has of it."""
         found = {
-            "key": self.key,
+            "key": None if self.holder is None else self.holder.name,
             "audio_s": self.audio_s,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 
 from onecard_gateway.errors import RETRY_AFTER_S, Refusal
@@ -69,6 +70,10 @@ class Usage:
         self._num_streams -= work is not None
         if audio_s:
             self._audio.add(now_s, audio_s)
+
+    def count(self, audio_s: float) -> None:
+        """This much was recognized for a request that was answered before."""
+        self._audio.add(time.monotonic(), audio_s)
 
     def _verify(self, key: Key, work: str | None, now_s: float) -> None:
         limits = key.limits

@@ -4,41 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from onecard_client import Event, Progress, Segments, Transcript, text_of
-from onecard_gateway.errors import Refusal
 from onecard_gateway.guards.access import needs
 from onecard_gateway.keys.key import SPEECH
-from onecard_gateway.models import names_speakers
-from onecard_gateway.speech import formats, options
-from onecard_gateway.speech.form import Fields, read_form
+from onecard_gateway.speech import formats
+from onecard_gateway.speech.form import read_form
+from onecard_gateway.speech.requested import requested
 from onecard_gateway.speech.work import events, transcribed
 from onecard_gateway.streams import Events
 
 router = APIRouter(prefix="/v1/audio", tags=["OpenAI"], dependencies=[needs(SPEECH)])
 # The stage in which a recording that is none is found out.
 _DECODING = "decode_audio"
-_TRANSCRIPT_ALONE = ("json", "text")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request for a transcript.
-
-    Attributes:
-        options: the server's.
-        headers: of the answer.
-    """
-
-    options: Mapping[str, Any]
-    form: formats.Form
-    is_streamed: bool
-    headers: Mapping[str, str]
 
 
 @router.post("/transcriptions")
@@ -63,7 +45,7 @@ async def _answer(request: Request, task: str) -> Response:
         form = await read_form(request)
         held.push_async_callback(form.close)
         audio = form.fields.file("file").file
-        asked = _asked(form.fields, task)
+        asked = requested(form.fields, task)
         if not asked.is_streamed:
             transcript = await transcribed(request, audio, asked.options)
             return formats.response(transcript, asked.form, asked.headers)
@@ -72,34 +54,6 @@ async def _answer(request: Request, task: str) -> Response:
         ready = await _until_decoded(stream)
         documents = _told(ready, stream, asked.form)
         return Events(documents, held.pop_all(), asked.headers)
-
-
-def _asked(fields: Fields, task: str) -> Asked:
-    """Raises Refusal for fields that cannot be followed."""
-    name = fields.choice("response_format", formats.FORMATS, "json")
-    is_streamed = fields.flag("stream") or False
-    if is_streamed and name in formats.SUBTITLES:
-        raise Refusal(
-            400,
-            f"`response_format` is `{name}` and `stream` is true, and subtitles are made of the "
-            "whole transcript; leave `stream` out, or ask for `json`",
-            "stream",
-        )
-    model = fields.text("model") or ""
-    fields.text("chunking_strategy")  # the server cuts long recordings itself
-    given = options.openai(fields, task)
-    has_speakers = options.wants_speakers(fields, given)
-    if has_speakers is None:
-        has_speakers = name == "diarized_json" or names_speakers(model)
-    # nothing is aligned for those who want no times, unless speakers are told by them
-    given |= {"diarize": has_speakers, "align": has_speakers or name not in _TRANSCRIPT_ALONE}
-    form = formats.Form(name, task, _has_words(fields))
-    return Asked(given, form, is_streamed, fields.headers())
-
-
-def _has_words(fields: Fields) -> bool:
-    wanted = ",".join(fields.texts("timestamp_granularities"))
-    return "word" in {name.strip() for name in wanted.split(",")}
 
 
 async def _until_decoded(stream: AsyncGenerator[Event, None]) -> list[Event]:

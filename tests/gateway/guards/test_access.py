@@ -43,6 +43,7 @@ def test_every_route_says_what_it_needs() -> None:
     assert found[SPEECH] == found["/asr"] == found["/transcribe"] == {"speech"}
     assert found["/v1/models"] == {"speech", "text"}
     assert found["/metrics"] == {"admin"}
+    assert found["/v1/jobs/{job_id}"] == found["/v1/jobs/{job_id}/events"] == {"speech", "admin"}
 
 
 def test_keys_in_every_place(gateway: Any, keys: Any) -> None:

@@ -1,0 +1,1 @@
+"""Recordings that are transcribed after their caller was answered."""
