@@ -19,6 +19,7 @@ from build_scripts.server.settings import Settings
 
 RETRY_S = 5.0
 LAST_WORDS_S = 1.0
+WRONG_SETTINGS = 2  # how it ends where it would end so again
 CLOSE_S = 10.0  # after Triton has ended, when nothing is left to wait for
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
@@ -54,6 +55,11 @@ class Gateway:
         if self._process is None or self._process.poll() is None or self._is_ending:
             return
         if time.monotonic() < self._next_try_s:
+            return
+        if self._process.returncode == WRONG_SETTINGS:
+            self._end_log()
+            self._process = None
+            self._say(f"serving without the gateway, which refused: {self._last_words()}")
             return
         how = processes.ended(self._process.returncode)
         self._has_ended = True
@@ -99,6 +105,12 @@ class Gateway:
         if self._log is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._log.wait(LAST_WORDS_S)
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = self._settings.gateway_log.read_text(encoding="utf-8", errors="replace")
+            return next((line for line in reversed(lines.splitlines()) if line.strip()), "")
+        return f"see {self._settings.gateway_log}"
 
     @property
     def _address(self) -> tuple[str, int]:

@@ -99,6 +99,22 @@ def test_one_that_ends_is_started_again(
     assert one.shown == ""
 
 
+def test_wrong_settings_of_its_own_are_told_once(
+    one: Gateway, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_KEYS_FILE", "")
+    monkeypatch.setenv("GATEWAY_HOST", "0.0.0.0")
+    one.open()
+    until(lambda: one.keep() or said)
+    assert "refused: onecard-gateway: " in said[0]
+    assert "--allow-anyone" in said[0]
+    for _ in range(3):
+        one.keep()
+    assert len(said) == 1
+    assert one.is_settled()
+    assert one.shown == ""
+
+
 def _is_open(wanted: Settings) -> bool:
     with socket.socket() as caller:
         return caller.connect_ex(("127.0.0.1", wanted.gateway_port or 0)) == 0
