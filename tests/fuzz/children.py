@@ -86,7 +86,8 @@ class Child:
         )
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("fork")
+        # Not forked: whoever tests has threads of gRPC, whose objects a fork cannot let go of.
+        context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(self._make, theirs), daemon=False)
         self._process.start()

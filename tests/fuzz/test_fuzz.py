@@ -10,7 +10,7 @@ import pytest
 
 from tests.fuzz import __main__ as fuzz
 from tests.fuzz import mutations
-from tests.fuzz.children import Child
+from tests.fuzz.children import Child, Target
 from tests.fuzz.targets import KINDS
 
 NUM_INPUTS = {"audio": 60, "raw": 60, "mail": 60, "emails": 60, "options": 100, "schema": 60}
@@ -38,9 +38,13 @@ def _misbehaving(data: bytes) -> str:
     return "refused: no" if data == b"refuse" else "fine"
 
 
+def _make_misbehaving() -> Target:
+    return _misbehaving
+
+
 def test_every_way_to_fail_is_noticed_and_the_next_input_served() -> None:
     # The kernel may take back other pages while it grows: the limit is far below what it takes.
-    with Child(lambda: _misbehaving, hang_s=3.0, max_grown_mib=50.0) as child:
+    with Child(_make_misbehaving, hang_s=3.0, max_grown_mib=50.0) as child:
         found = {}
         for word in (b"fine", b"raise", b"exit", b"refuse", b"hang", b"grow", b"fine"):
             found[word] = child.run(word)

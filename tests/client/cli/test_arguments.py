@@ -259,7 +259,7 @@ def test_every_option_of_chat_and_triage_has_one_here() -> None:
     elsewhere = {"stop", "response_format"}  # --stop, --json-schema
     # other names, tokens' ids, and ways of sending: nothing that a person types
     for_programs = {"max_completion_tokens", "logit_bias", "stop_token_ids", "stream"}
-    for_programs |= {"continue_final_message"}
+    for_programs |= {"continue_final_message", "parallel_tool_calls", "tool_choice", "tools"}
     assert set(chat_command.REQUEST_OPTIONS) == fields - elsewhere - for_programs
     fields = {field.name for field in dataclasses.fields(TriageOptions)}
     assert set(triage_command.REQUEST_OPTIONS) == fields - {"drafts", "stream"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -78,10 +79,21 @@ class Conversation:
         self.expect("> ")
 
     def end(self) -> tuple[int, str]:
-        """Exit code and what was said on standard error."""
+        """Exit code and what was said on standard error.
+
+        The terminal is read meanwhile, as every terminal is: a full one holds up who writes to it.
+        """
+        reader = threading.Thread(target=self._read_on, daemon=True)
+        reader.start()
         _, errors = self.process.communicate(timeout=PATIENCE_S)
+        reader.join(PATIENCE_S)
         os.close(self._terminal)
         return self.process.returncode, errors
+
+    def _read_on(self) -> None:
+        with contextlib.suppress(OSError):  # nobody has its other side any more
+            while os.read(self._terminal, 65536):
+                pass
 
 
 def answers(request: Any, context: Any) -> Iterator[Any]:
