@@ -7,6 +7,7 @@ import os
 import random
 import urllib.error
 import urllib.request
+from functools import partial
 from typing import Any
 
 from tests.fuzz import documents, recordings
@@ -29,7 +30,7 @@ def kind(address: str) -> Any:
             data = super().input(seeds, chance)
             return data[:4_000_000]
 
-    return Requests(lambda: _target(address), _seeds)
+    return Requests(partial(_target, address), _seeds)
 
 
 def _seeds() -> list[bytes]:
