@@ -19,6 +19,7 @@ from build_scripts import processes
 # Whoever uses the fixture `server`.
 SHARED = (
     "tests/test_chat.py",
+    "tests/test_controls.py",
     "tests/test_faults.py",
     "tests/test_hostile.py",
     "tests/test_parameters.py",

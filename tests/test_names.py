@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {
     "onecard": "",
     "onecard_client": "client",
+    "onecard_formats": "client",
     "onecard_gateway": "gateway",
     "tensorrtllm_cpu": "backends/tensorrtllm",
     "build_scripts": "",

@@ -12,6 +12,7 @@ from build_scripts.errors import BuildError
 
 TYPED = (
     "onecard",
+    "client/onecard_formats",
     "client/onecard_client",
     "gateway/onecard_gateway",
     "build_scripts",

@@ -66,8 +66,8 @@ TENSORRT_LLM = "tensorrtllm"
 class ModelPlan:
     """How one model is served.
 
-    `parameters` become config.pbtxt's `parameters` of the same names. An engine has `more_outputs`
-    than NVIDIA's backend gives.
+    `parameters` become config.pbtxt's `parameters` of the same names. An engine has `more_inputs`
+    than NVIDIA's backend takes, and `more_outputs` than it gives.
     """
 
     name: str
@@ -77,6 +77,7 @@ class ModelPlan:
     max_queue_delay_us: int | None = None
     default_timeout_us: int | None = None
     parameters: dict[str, str] = field(default_factory=dict)
+    more_inputs: tuple[Tensor, ...] = ()
     more_outputs: tuple[Tensor, ...] = ()
 
 
@@ -118,6 +119,7 @@ def models(deployment: Deployment) -> dict[str, ModelPlan]:
             max_queue_delay_us=5000,  # a batch waits this long for company
             default_timeout_us=600000000,
             parameters=_whisper(plan, caps),
+            more_inputs=trtllm.WHISPER_INPUTS if plan.card is None else (),
             more_outputs=(trtllm.NO_SPEECH_PROB,) if plan.card is None else (),
         ),
         ModelPlan(
@@ -207,6 +209,7 @@ def _decode_audio(plan: Plan) -> dict[str, str]:
         max_audio_bytes=MAX_AUDIO_BYTES,
         engine_dir=_engine(plan, "whisper"),  # what is refused for it is refused here
         max_beam_size=plan.speech.beam_width,
+        engine_backend=CPU_WHISPER if plan.card is None else TENSORRT_LLM,
     )
 
 

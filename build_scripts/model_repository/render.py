@@ -75,7 +75,8 @@ def _python(config: pb.ModelConfig) -> None:
 
 def _engine(config: pb.ModelConfig, model: ModelPlan) -> None:
     config.backend = "tensorrtllm"
-    _tensors(config, trtllm.INPUTS, (*trtllm.OUTPUTS, *model.more_outputs))
+    inputs = (*trtllm.INPUTS, *model.more_inputs)
+    _tensors(config, inputs, (*trtllm.OUTPUTS, *model.more_outputs))
     config.model_transaction_policy.decoupled = pipeline.ENGINES[config.name]
 
 

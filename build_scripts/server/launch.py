@@ -207,7 +207,10 @@ def triton_environment(launch: Launch, inherited: Mapping[str, str] = os.environ
         **inherited,
         "PATH": _joined(str(paths.VENV / "bin"), inherited.get("PATH")),
         "VIRTUAL_ENV": str(paths.VENV),
-        "PYTHONPATH": _joined(inherited.get("PYTHONPATH"), str(paths.ROOT)),
+        # The formats of transcripts lie with the client, which has them too.
+        "PYTHONPATH": _joined(
+            inherited.get("PYTHONPATH"), str(paths.ROOT), str(paths.ROOT / "client")
+        ),
         "LD_LIBRARY_PATH": _joined(*libraries, inherited.get("LD_LIBRARY_PATH")),
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",

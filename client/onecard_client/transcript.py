@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from onecard_client import writers
 from onecard_client._answers.documents import Mismatch, decode, encode, parse
-from onecard_client._subtitles.scripts import joined
-from onecard_client.subtitles import SubtitleLayout
+from onecard_formats import writers
+from onecard_formats._subtitles.scripts import joined
+from onecard_formats.subtitles import SubtitleLayout
 
 
 class InvalidTranscript(ValueError):
@@ -124,6 +124,7 @@ class Transcript:
             of num_tracks, start_s.
         engine: which engine and model did each step.
         options: the options in force, defaults included.
+        formats: the texts that the option `formats` asked the server for, such as `srt`.
     """
 
     version: str
@@ -139,6 +140,7 @@ class Transcript:
     options: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     speaker_embeddings: Mapping[str, tuple[float, ...]] | None = None
+    formats: Mapping[str, str] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -223,6 +225,10 @@ class Transcript:
     def to_tsv(self) -> str:
         """Start and end in whole milliseconds, and the text, below a header line."""
         return writers.tsv(self, SubtitleLayout())
+
+    def to_rttm(self) -> str:
+        """Who spoke when, as NIST's RTTM; empty where speakers were not told apart."""
+        return writers.rttm(self, SubtitleLayout())
 
     def to_aud(self) -> str:
         """An Audacity label track: start and end in seconds, `[[SPEAKER_00]]text`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from onecard.audio.clip import Choice, Clip, Form, Limits
+from onecard.audio.clip import Choice, Clip, Form, Limits, Wanted
 from onecard.audio.pcm import (
     NO_SAMPLES,
     PCM_SCALE,
@@ -40,6 +40,7 @@ __all__ = [
     "Pcm",
     "Sink",
     "Source",
+    "Wanted",
     "decode",
     "decode_into",
     "decode_raw",

@@ -21,6 +21,19 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What of a recording is wanted.
+
+    Attributes:
+        spans: [start, end) in seconds; none for all of it.
+        is_separate: its channels one behind the other, instead of mixed.
+    """
+
+    spans: tuple[tuple[float, float], ...] = ()
+    is_separate: bool = False
+
+
+@dataclass(frozen=True)
 class Form:
     """Sound without a header: `encoding` is one of ENCODINGS, channels are interleaved."""
 
@@ -39,6 +52,8 @@ class Clip:
         missing_s: declared by the file and not in it.
         gaps: [start, end) of silence that stands for what is damaged or was never recorded.
         warnings: what was found and done, one sentence each.
+        num_separate: channels that come one behind the other (`onecard.contract.lanes`), each of
+            `duration_s`; 0 where they are mixed.
     """
 
     duration_s: float
@@ -52,6 +67,7 @@ class Clip:
     missing_s: float = 0.0
     gaps: tuple[tuple[float, float], ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    num_separate: int = 0
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,17 @@ from typing import BinaryIO
 import av
 
 from onecard import errors
-from onecard.audio import raw
-from onecard.audio.clip import Choice, Clip, Limits
+from onecard.audio import raw, separate
+from onecard.audio.clip import Choice, Clip, Limits, Wanted
+from onecard.audio.clipping import clipped, described
 from onecard.audio.containers import headers
 from onecard.audio.containers.walker import Data
 from onecard.audio.level import NO_CORRECTION
 from onecard.audio.media import Media, Pass
-from onecard.audio.mixdown import Mixdown, Treatment
+from onecard.audio.mixdown import Mixdown, Seen, Treatment
 from onecard.audio.order import CONVERT
 from onecard.audio.pcm import Blocks, Pcm, Sink, verify_duration
+from onecard.audio.separate import Discarded
 from onecard.audio.timeline import MIN_EXACT_GAP_S
 from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest
@@ -40,7 +42,7 @@ _MAX_TRACKS_TRIED = 32
 # Sentences about gaps; the gaps themselves are all told.
 _MAX_GAPS_TOLD = 20
 
-_ANY = Choice()
+_ANY, _ALL = Choice(), Wanted()
 
 Source = bytes | BinaryIO  # a BinaryIO has a file descriptor; nothing of it is read before 0
 
@@ -71,7 +73,9 @@ def _refusing() -> Iterator[None]:
 
 
 @_refusing()
-def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = _ANY) -> Clip:
+def decode_into(
+    source: Source, limits: Limits, sink: Sink, choice: Choice = _ANY, wanted: Wanted = _ALL
+) -> Clip:
     """Decode a file of any container that FFmpeg knows; memory is that of one frame.
 
     Args:
@@ -89,13 +93,21 @@ def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = _AN
     if choice.is_strict and media.cut is not None:
         raise InvalidRequest(f"AUDIO is cut off: {media.cut}; {headers.CUT}")
     warnings = media.warnings()
-    done = _first_pass(media, media.track(choice.track, choice.language), choice, sink)
+    target: Sink = Discarded() if wanted.is_separate else clipped(sink, wanted.spans)
+    done = _first_pass(media, media.track(choice.track, choice.language), choice, target)
     if media.num_tracks > 1 and choice.track is None:
         warnings.append(
             f"the file has {media.num_tracks} audio tracks ({media.tracks}); {done.track} was "
             "taken, `audio_track` chooses another"
         )
-    done = _treated(media, done, sink, warnings)
+    if wanted.is_separate:
+
+        def run(treatment: Treatment, to: Sink) -> Seen:
+            return media.run(done.track, treatment, to).seen
+
+        warnings += separate.write(run, done.channels, done.seen, limits, sink, wanted)
+    else:
+        done = _treated(media, done, target, warnings)
     missing_s = _missing_s(media, done, choice, warnings)
     gaps = tuple((round(a, 3), round(b, 3)) for a, b in done.gaps)
     start_s = gaps[0][1] if gaps and gaps[0][0] == 0 else 0.0
@@ -106,41 +118,64 @@ def decode_into(source: Source, limits: Limits, sink: Sink, choice: Choice = _AN
         warnings.append(f"{a:.2f} to {b:.2f} s are not in the file (a gap or damage): silence")
     if len(gaps) > _MAX_GAPS_TOLD:
         warnings.append(f"so are {len(gaps) - _MAX_GAPS_TOLD} more parts; `gaps` has all of them")
-    return Clip(
+    clip = Clip(
         duration_s=done.seen.num_samples / SAMPLE_RATE, sample_rate=done.sample_rate,
         channels=done.channels, container=done.container, codec=done.codec, track=done.track,
         num_tracks=media.num_tracks, start_s=start_s, missing_s=missing_s,
         gaps=gaps, warnings=tuple(warnings),
+        num_separate=done.channels if wanted.is_separate else 0,
     )  # fmt: skip
+    return described(clip, wanted.spans)
 
 
 @_refusing()
 def decode_raw(
-    source: Source, encoding: str, sample_rate: int, channels: int, limits: Limits, sink: Sink
+    source: Source,
+    encoding: str,
+    sample_rate: int,
+    channels: int,
+    limits: Limits,
+    sink: Sink,
+    wanted: Wanted = _ALL,
 ) -> Clip:
     """Sound without a header: `encoding` is one of ENCODINGS, channels are interleaved.
 
     Raises:
         InvalidRequest: empty, not a whole number of frames, not finite, or above a limit.
     """
+
+    def run(treatment: Treatment, to: Sink) -> Seen:
+        mixdown = Mixdown(treatment, to)
+        for frame in raw.frames(data, encoding, sample_rate, channels):
+            mixdown.push(frame)
+        return mixdown.end()
+
     data, _ = _opened(source, limits)
     duration_s = raw.duration_s(len(data), encoding, sample_rate, channels)
     verify_duration(duration_s, limits.max_audio_s)
+    if wanted.is_separate:
+        seen = run(Treatment(), Discarded())
+        warnings = separate.write(run, channels, seen, limits, sink, wanted)
+    else:
+        seen, warnings = _treated_raw(run, clipped(sink, wanted.spans))
+    clip = Clip(
+        seen.num_samples / SAMPLE_RATE, sample_rate, channels, "raw", encoding,
+        warnings=tuple(warnings), num_separate=channels if wanted.is_separate else 0,
+    )  # fmt: skip
+    return described(clip, wanted.spans)
+
+
+def _treated_raw(run: separate.Run, sink: Sink) -> tuple[Seen, list[str]]:
+    """Decode as often as something is wrong with the mix or the level."""
     treatment = Treatment()
-    warnings: list[str] = []
     for _ in range(_MAX_PASSES):
-        mixdown = Mixdown(treatment, sink)
-        for frame in raw.frames(data, encoding, sample_rate, channels):
-            mixdown.push(frame)
-        seen = mixdown.end()
+        seen = run(treatment, sink)
         following = _following(treatment, seen.treatment())
         if following == treatment:
             break
         treatment = following
         sink.restart()
-    warnings += _told(treatment)
-    duration_s = seen.num_samples / SAMPLE_RATE
-    return Clip(duration_s, sample_rate, channels, "raw", encoding, warnings=tuple(warnings))
+    return seen, _told(treatment)
 
 
 def _opened(source: Source, limits: Limits) -> tuple[Data, BinaryIO]:

@@ -148,12 +148,13 @@ def _answer(order: Order, source: int, target: int) -> dict[str, Any]:
             confine(num_bytes, order.limits)
             sink = _Sink(out, num_bytes)
             if order.form is None:
-                clip = audio.decode_into(file, order.limits, sink, order.choice)
+                clip = audio.decode_into(file, order.limits, sink, order.choice, order.wanted)
             else:
                 form = order.form
                 clip = audio.decode_raw(
-                    file, form.encoding, form.sample_rate, form.channels, order.limits, sink
-                )
+                    file, form.encoding, form.sample_rate, form.channels, order.limits, sink,
+                    order.wanted,
+                )  # fmt: skip
         return {"clip": asdict(clip)}
     except (InvalidRequest, Unavailable) as error:
         return {type(error).__name__: str(error)}

@@ -11,7 +11,7 @@ import resource
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from onecard.audio.clip import Choice, Clip, Form, Limits
+from onecard.audio.clip import Choice, Clip, Form, Limits, Wanted
 
 START_CPU_S = 5.0
 # The least speed that is demanded of a core, relative to real time. For comparison: a core decodes
@@ -23,16 +23,21 @@ WALL_START_S, WALL_PER_CPU = 20.0, 6.0
 MEMORY_BYTES = 1 << 30
 _PCM_BYTES_PER_S = 32_000
 CONVERT = "convert it (`ffmpeg -i FILE out.flac`) and send that"
-_ANY = Choice()
+_ANY, _ALL = Choice(), Wanted()
 
 
 @dataclass(frozen=True)
 class Order:
-    """One recording to decode; `form` is that of sound without a header."""
+    """One recording to decode.
+
+    Attributes:
+        form: that of sound without a header.
+    """
 
     limits: Limits
     choice: Choice = _ANY
     form: Form | None = None
+    wanted: Wanted = _ALL
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -41,7 +46,17 @@ class Order:
     def from_json(cls, line: bytes) -> Order:
         found = json.loads(line)
         form = found["form"]
-        return cls(Limits(**found["limits"]), Choice(**found["choice"]), form and Form(**form))
+        return cls(
+            Limits(**found["limits"]),
+            Choice(**found["choice"]),
+            form and Form(**form),
+            _wanted(found["wanted"]),
+        )
+
+
+def _wanted(found: dict[str, Any]) -> Wanted:
+    spans = tuple((start, end) for start, end in found["spans"])
+    return Wanted(spans, found["is_separate"])
 
 
 def clip_of(found: dict[str, Any]) -> Clip:

@@ -35,6 +35,7 @@ SPEECH = {
     "first_sample?": int,
     "duration_s?": float,
     "language?": str,
+    "previous?": [int],
 }
 SEGMENTS = {
     "language": str,
@@ -46,6 +47,7 @@ SEGMENTS = {
 PARTS: Mapping[str, Shape] = {
     "clip": {
         "duration_s": float,
+        "num_separate?": int,
         "missing_s?": float,
         "gaps?": [(float, float)],
         **_WARNINGS,

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from onecard.contract.tensor import Tensor
 
+BACKEND = "tensorrtllm"  # what the manifests of NVIDIA's engines call it
+
 BOOL, FP16, FP32, INT32, INT64, STRING, UINT8, UINT64 = (
     "TYPE_BOOL",
     "TYPE_FP16",
@@ -131,6 +133,11 @@ OUTPUTS: tuple[Tensor, ...] = (
 
 # Ours, of which NVIDIA's backend knows nothing: the CPU engine for Whisper gives it in addition.
 NO_SPEECH_PROB = Tensor("no_speech_prob", FP32, (1,))  # of <|nospeech|> behind the start token
+
+# The same of inputs: what CTranslate2's search can do and NVIDIA's backend has no tensor for.
+PATIENCE = _scalar("patience", FP32)
+NO_REPEAT_NGRAM_SIZE = _scalar("no_repeat_ngram_size", INT32)
+WHISPER_INPUTS = (PATIENCE, NO_REPEAT_NGRAM_SIZE)
 
 PADDING = -1  # fills the rows of `output_ids` that are shorter than the longest beam's
 REQUIRED_OUTPUTS = ("output_ids", "sequence_length")

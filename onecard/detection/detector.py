@@ -12,6 +12,7 @@ from onecard.audio import SAMPLE_RATE, Pcm, length, needed
 from onecard.detection import vad
 from onecard.detection.segmentation import Scores, Segmenter
 from onecard.detection.silero import Silero
+from onecard.errors import InvalidRequest
 from onecard.options.transcribe import TranscribeOptions
 
 # Which package computes, and what it loads, for the result.
@@ -70,13 +71,15 @@ class Detector:
         num_samples = length(pcm)
         duration_s = num_samples / SAMPLE_RATE
         pyannote = self._segmenter
+        if options.segments is not None:
+            return self._given(duration_s, options), self._no_scores()
         if options.vad_method == "silero":
             regions = (
                 self._silero.regions(needed(pcm), options.vad_onset, options.chunk_size)
                 if options.vad_filter
                 else vad.evenly(duration_s, options.chunk_size)
             )
-            scores = np.zeros((0, pyannote.num_frames, pyannote.num_speakers), np.float32)
+            scores = self._no_scores()
             speech = None
         else:
             if scores is not None and len(scores):
@@ -93,6 +96,8 @@ class Detector:
                 else vad.everything(speech, pyannote.frames, duration_s, options.chunk_size)
             )  # fmt: skip
         regions = vad.clamp(regions, duration_s)
+        if options.spans:
+            regions = vad.within(regions, options.spans)
         document = {
             "duration_s": duration_s,
             "method": options.vad_method,
@@ -103,6 +108,23 @@ class Detector:
             ],
         }
         return document, scores
+
+    def _no_scores(self) -> Scores:
+        network = self._segmenter
+        return np.zeros((0, network.num_frames, network.num_speakers), np.float32)
+
+    def _given(self, duration_s: float, options: TranscribeOptions) -> dict[str, Any]:
+        """SPEECH of the caller's own segments, each of which is decoded by itself."""
+        spans = [(span["start"], span["end"]) for span in options.segments or ()]
+        for start_s, end_s in spans:
+            if start_s >= duration_s - vad.MIN_GIVEN_S:
+                raise InvalidRequest(
+                    f"`segments` has one from {start_s:g} to {end_s:g} s, AUDIO lasts "
+                    f"{duration_s:.3f} s; send the segments of this recording"
+                )
+        regions = vad.clamp(spans, duration_s)
+        chunks = [asdict(chunk) for chunk in vad.given(regions, options.chunk_size)]
+        return {"duration_s": duration_s, "method": "given", "regions": regions, "chunks": chunks}
 
     def _document(self, chunk: vad.Chunk, speech: vad.FloatArray | None) -> dict[str, Any]:
         document = asdict(chunk)

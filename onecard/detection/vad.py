@@ -22,6 +22,7 @@ Region = tuple[float, float]  # start_s, end_s
 
 # pyannote.core drops segments shorter than this.
 _MIN_REGION_S = 1e-6
+MIN_GIVEN_S = 0.02  # of a caller's segment that lies in the recording
 # A threshold below every score: all of a clip is speech.
 _ALL = -1.0
 
@@ -138,6 +139,14 @@ def clamp(regions: Sequence[Region], duration_s: float) -> list[Region]:
     return [(start, min(end, duration_s)) for start, end in regions if start < duration_s]
 
 
+def within(regions: Sequence[Region], spans: Sequence[Region]) -> list[Region]:
+    """The parts of regions that lie in `spans`, both in order of time."""
+    shared = [
+        (max(start, first), min(end, last)) for start, end in regions for first, last in spans
+    ]
+    return sorted((start, end) for start, end in shared if end - start > _MIN_REGION_S)
+
+
 def everything(
     scores: FloatArray, frames: Frames, duration_s: float, max_region_s: float
 ) -> list[Region]:
@@ -179,6 +188,15 @@ def merge(regions: Sequence[Region], chunk_size_s: float) -> list[Chunk]:
         group.append(region)
     if group:
         chunks.append(_chunk(group))
+    return chunks
+
+
+def given(segments: Sequence[Region], chunk_size_s: float) -> list[Chunk]:
+    """A chunk for each of a caller's segments; longer ones are cut evenly."""
+    chunks = []
+    for start_s, end_s in segments:
+        for first_s, last_s in evenly(end_s - start_s, chunk_size_s):
+            chunks.append(_chunk([(start_s + first_s, start_s + last_s)]))
     return chunks
 
 

@@ -216,7 +216,7 @@ class Diarizer:
         Raises:
             InvalidRequest: scores of other samples.
         """
-        if not self.is_local or not options.diarize or not len(scores):
+        if not self.is_local or not options.tells_speakers or not len(scores):
             return NO_EMBEDDINGS
         found: Embeddings = self.pipeline.embed(self._file(pcm, scores, NO_EMBEDDINGS))
         return found
@@ -241,7 +241,7 @@ class Diarizer:
             InvalidRequest: scores or embeddings of another recording, numbers of speakers that the
                 pipeline refuses, or no `pcm` where it is needed.
         """
-        if not options.diarize:
+        if not options.tells_speakers:
             return turns.not_wanted()
         num_samples = length(pcm)
         if num_samples == 0:

@@ -12,13 +12,16 @@ from typing import Any, Literal
 
 from onecard.audio import encodings
 from onecard.contract import whisper
-from onecard.errors import InvalidRequest
-from onecard.options import fields, languages
+from onecard.errors import InvalidRequest, shown
+from onecard.options import fields, languages, spans
+from onecard.options.spans import Span
 
 MAX_SPEAKERS = 64
 MAX_BEAM_SIZE = 16
 MAX_CHUNK_SIZE_S = float(whisper.CHUNK_S)  # the encoder would cut a longer chunk
 MIN_CHUNK_SIZE_S = 1.0
+FORMATS = ("srt", "vtt", "txt", "tsv", "aud", "rttm")  # of onecard_formats
+SEPARATE = "separate"  # in place of a number of channels
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,19 @@ class TranscribeOptions:
     compression_ratio_threshold: float | None = 2.4
     logprob_threshold: float | None = -1.0
     no_speech_threshold: float | None = 0.6
+    patience: float = 1.0
+    prefix: str | None = None
+    max_new_tokens: int | None = None
+    no_repeat_ngram_size: int = 0
+    condition_on_previous_text: bool = False
+    without_timestamps: bool = True
+    multilingual: bool | None = None
+    hallucination_silence_threshold: float | None = None
+    # the part of the recording, in seconds; and the caller's own segments in place of detection
+    offset: float = 0.0
+    duration: float | None = None
+    clip_timestamps: str | list[Any] | None = None
+    segments: list[Any] | None = None
     # voice activity detection
     vad_filter: bool = True
     vad_method: Literal["pyannote", "silero"] = "pyannote"
@@ -60,18 +76,51 @@ class TranscribeOptions:
     # what AUDIO holds: a file in any container, or raw PCM that says nothing about itself
     encoding: encodings.Name = "auto"
     sample_rate: int | None = None
-    channels: int | None = None
+    channels: int | str | None = None
+    separate_channels: bool = False
     audio_track: int | None = None
     strict: bool = False
+    # texts in the result, as a list or with commas between: `srt,vtt`
+    formats: str | list[Any] | None = None
 
     def __post_init__(self) -> None:
         fields.verify_types(self)
+        for name, value in _channels(self).items():
+            object.__setattr__(self, name, value)
         fields.verify_ranges(self, _RANGES)
         _verify_speakers(self)
-        found = {"language": languages.code(self.language), **_telephone_defaults(self)}
+        found = {
+            "language": languages.code(self.language),
+            "clip_timestamps": spans.clips(self.clip_timestamps),
+            "segments": spans.segments(self.segments),
+            "formats": _formats(self.formats),
+            **_telephone_defaults(self),
+        }
         for name, value in found.items():
             object.__setattr__(self, name, value)
         _verify_encoding(self)
+        _verify_parts(self)
+        _verify_separate(self)
+        if self.prefix and not self.without_timestamps:
+            raise InvalidRequest(
+                "`prefix` is given and `without_timestamps` is false; a text that begins with the "
+                "prefix has no timestamp ahead of it, so give one of them"
+            )
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """What is to be transcribed, as [start, end) in seconds; none for the whole recording."""
+        return spans.wanted(self.offset, self.duration, self.clip_timestamps)  # type: ignore[arg-type]
+
+    @property
+    def tells_speakers(self) -> bool:
+        """Whether diarization has work; of separate channels each is a speaker."""
+        return self.diarize and not self.separate_channels
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether detection computes the scores that diarization can use."""
+        return self.vad_method == "pyannote" and self.segments is None
 
     @classmethod
     def from_json(cls, text: str | bytes) -> TranscribeOptions:
@@ -116,6 +165,12 @@ _RANGES: dict[str, tuple[float, float]] = {
     "compression_ratio_threshold": (1.0, 100.0),
     "logprob_threshold": (-100.0, 0.0),
     "no_speech_threshold": (0.0, 1.0),
+    "patience": (0.1, 10.0),
+    "max_new_tokens": (1, whisper.NUM_TEXT_POSITIONS),
+    "no_repeat_ngram_size": (0, 100),
+    "hallucination_silence_threshold": (0.0, 3600.0),
+    "offset": (0.0, spans.MAX_TIME_S),
+    "duration": (spans.MIN_SPAN_S, spans.MAX_TIME_S),
     "vad_onset": (0.001, 0.999),
     "vad_offset": (0.001, 0.999),
     "chunk_size": (MIN_CHUNK_SIZE_S, MAX_CHUNK_SIZE_S),
@@ -161,6 +216,58 @@ def _verify_encoding(options: TranscribeOptions) -> None:
     if coding is not None and coding.is_fixed and options.sample_rate != coding.sample_rate:
         raise fields.wrong(
             "sample_rate", options.sample_rate, f"{coding.sample_rate} with `{options.encoding}`"
+        )
+
+
+def _formats(given: str | list[Any] | None) -> list[str] | None:
+    """Each format once, in the order in which they were asked for."""
+    names = given.split(",") if isinstance(given, str) else given or []
+    found = [name.strip().lower() if isinstance(name, str) else name for name in names]
+    for name in found:
+        if name and name not in FORMATS:
+            raise InvalidRequest(
+                f"option `formats` holds {shown(name)}, must be of {', '.join(FORMATS)}; RESULT "
+                "itself is JSON"
+            )
+    return list(dict.fromkeys(filter(None, found))) or None
+
+
+def _channels(options: TranscribeOptions) -> dict[str, Any]:
+    """`channels` as a number, where it is the word `separate` or a number in quotes."""
+    given = options.channels
+    if not isinstance(given, str):
+        return {}
+    if given == SEPARATE:
+        return {"channels": None, "separate_channels": True}
+    if not (given.isdecimal() and len(given) <= 2):
+        raise fields.wrong("channels", given, f"a whole number, or `{SEPARATE}` for each by itself")
+    return {"channels": int(given)}
+
+
+def _verify_separate(options: TranscribeOptions) -> None:
+    """Raises InvalidRequest for options that mean nothing where each channel is a speaker."""
+    others = {
+        "vad_filter": not options.vad_filter,
+        "segments": options.segments is not None,
+        "num_speakers": options.num_speakers is not None,
+        "min_speakers": options.min_speakers is not None,
+        "max_speakers": options.max_speakers is not None,
+        "speaker_embeddings": options.speaker_embeddings,
+    }
+    given = [name for name, is_given in others.items() if is_given]
+    if options.separate_channels and given:
+        raise InvalidRequest(
+            f"`{given[0]}` is {shown(getattr(options, given[0]))} and the channels are separate: "
+            "each is a speaker, who is heard where there is speech in it; leave one of them out"
+        )
+
+
+def _verify_parts(options: TranscribeOptions) -> None:
+    """Raises InvalidRequest where the part to be transcribed is named twice."""
+    if options.spans and options.segments is not None:
+        raise InvalidRequest(
+            "`segments` is given and `offset`, `duration` or `clip_timestamps` too; leave out the "
+            "segments that are not to be transcribed"
         )
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from onecard.contract import trtllm
 from onecard.whisper.mel import Features
 
-TENSORRT_LLM = "tensorrtllm"  # what the manifests of NVIDIA's engines call their backend
+TENSORRT_LLM = trtllm.BACKEND
 # Whisper's encoder halves the frames (its second convolution has stride 2).
 _FRAMES_PER_STATE = 2
 # NVIDIA's sampling kernel adds up logs of probabilities in the precision of the logits, and in half
@@ -41,6 +41,8 @@ class Decode:
     seed: int = 0
     suppressed: Sequence[int] = ()
     min_tokens: int = 0
+    patience: float = 1.0
+    no_repeat_ngram_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,11 @@ def to_tensors(request: Decode, end: int) -> dict[str, npt.NDArray[Any]]:
     tensors["len_penalty"] = np.array([request.length_penalty], np.float32)
     tensors["repetition_penalty"] = np.array([request.repetition_penalty], np.float32)
     tensors["return_log_probs"] = np.array([True])
+    if request.patience != 1 and request.temperature == 0:
+        tensors[trtllm.PATIENCE.name] = np.array([request.patience], np.float32)
+    if request.no_repeat_ngram_size:
+        size = np.array([request.no_repeat_ngram_size], np.int32)
+        tensors[trtllm.NO_REPEAT_NGRAM_SIZE.name] = size
     if request.min_tokens:
         tensors["min_tokens"] = np.array([request.min_tokens], np.int32)
     if request.suppressed:

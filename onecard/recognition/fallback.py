@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from onecard.options.transcribe import TranscribeOptions
 from onecard.whisper.mel import Features
+from onecard.whisper.tokenizer import TimedTokens
 
 Document = dict[str, Any]
 
@@ -39,7 +40,9 @@ _PUNCTUATION = re.compile(r"[^\w\s]+")
 class Attempt:
     """One decoding of one chunk. `is_full`: it ended by the limit on new tokens.
 
-    `tokens` are those of the text. `no_speech_prob` is None where the engine does not tell it.
+    `tokens` are those of the text; `timed` those of each of Whisper's own segments, with its start
+    and end in the chunk, where they were asked for. `no_speech_prob` is None where the engine does
+    not tell it.
     """
 
     text: str
@@ -48,6 +51,7 @@ class Attempt:
     is_full: bool
     tokens: tuple[int, ...] = ()
     no_speech_prob: float | None = None
+    timed: tuple[TimedTokens, ...] = ()
 
     @property
     def compression_ratio(self) -> float:
@@ -95,6 +99,8 @@ class Chunk:
     is_silence: bool = False
     starts_silent: bool = False
     language: str | None = None  # where it is not the recording's
+    previous: Sequence[int] = ()  # tokens of the text before it, where it is to go on from there
+    prefix: Sequence[int] = ()  # tokens with which its text begins
     vad_score: float | None = None
 
     @property

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from onecard.contract import figures, shapes
+from onecard.contract.lanes import Lanes
 from onecard.options.transcribe import TranscribeOptions
+from onecard.result import inventions, rendered
 from onecard.result.speakers import Config, Document, is_timed, label
 
 VERSION = "1"
@@ -44,14 +46,25 @@ def assemble(
         shapes.verify(name.upper(), document, shapes.PARTS[name])
     duration_s = round(float(clip["duration_s"]), DECIMALS)
     source = {key: clip[key] for key in CLIP if key in clip}
-    sentences = [_within(segment, duration_s) for segment in aligned["segments"]]
+    lanes = Lanes.of(clip)
+    heard_s = lanes.end_s if lanes else duration_s  # of what the models took for one recording
+    sentences = [_within(segment, heard_s) for segment in aligned["segments"]]
+    invented = inventions.dropped(sentences, options.hallucination_silence_threshold)
+    sentences = [sentence for sentence in sentences if sentence not in invented]
     segments = sentences
-    if turns.get("turns") is not None:
+    if lanes is not None:
+        segments = lanes.spoken(sentences)
+        turns = _of_channels(lanes, speech)
+    elif turns.get("turns") is not None:
         segments = label(sentences, turns.get("exclusive") or [], config)
     segments = figures.told(segments)
     segments.sort(key=lambda segment: (segment["start"], segment["end"]))
     # The account does not depend on where speakers cut the sentences.
-    dropped = _dropped(speech["chunks"], sentences, aligned["dropped"])
+    reported = [*aligned["dropped"], *(_invented(sentence) for sentence in invented)]
+    dropped = _dropped(speech["chunks"], sentences, reported)
+    account = _account(heard_s, speech, sentences, aligned["retried"], dropped)
+    if lanes is not None:
+        account = _of_all_channels(account, lanes)
     result = {
         "version": VERSION,
         "segments": segments,
@@ -63,7 +76,7 @@ def assemble(
         "clip": source,
         "turns": turns.get("turns"),
         "account": {
-            **_account(duration_s, speech, sentences, aligned["retried"], dropped),
+            **account,
             "missing_s": clip.get("missing_s") or 0.0,
             "gaps": [{"start": a, "end": b} for a, b in clip.get("gaps") or ()],
         },
@@ -80,7 +93,38 @@ def assemble(
     if turns["embeddings"] is not None:
         result["speaker_embeddings"] = turns["embeddings"]
     result["warnings"] += violations(result)
+    if options.formats:
+        result["formats"] = rendered.texts(result, options.formats)
     return result
+
+
+def _of_channels(lanes: Lanes, speech: Document) -> Document:
+    """TURNS of channels that are a speaker each."""
+    turns = lanes.turns(region for chunk in speech["chunks"] for region in chunk["regions"])
+    return {
+        "turns": turns,
+        "speakers": sorted({turn["speaker"] for turn in turns}),
+        "embeddings": None,
+        "engine": {"method": "channels", "num_channels": lanes.num_channels},
+    }
+
+
+def _of_all_channels(account: Document, lanes: Lanes) -> Document:
+    """The account without the silence between channels, at the times in each."""
+    total_s = round(lanes.total_s, DECIMALS)
+    return {
+        **account,
+        "duration_s": total_s,
+        "silence_s": round(total_s - account["speech_s"], DECIMALS),
+        "retried": lanes.reported(account["retried"]),
+        "dropped": lanes.reported(account["dropped"]),
+    }
+
+
+def _invented(sentence: Document) -> Document:
+    """An entry of `dropped`."""
+    reason = f"improbable words in a silence: `{sentence['text'].strip():.40}`"
+    return {"start": sentence["start"], "end": sentence["end"], "reason": reason}
 
 
 def _other_languages(segments: Sequence[Document], usual: str) -> Iterable[str]:

@@ -22,6 +22,7 @@ from onecard.audio import SAMPLE_RATE
 from onecard.audio.spool import Rows, Spool
 from onecard.audio.windows import SEGMENTATION
 from onecard.contract import figures
+from onecard.contract.lanes import Lanes
 from onecard.documents import Json
 from onecard.errors import Cancelled
 from onecard.options.transcribe import TranscribeOptions
@@ -116,6 +117,7 @@ def events(
     ):
         with audio:
             clip = recording.decode(audio)
+        lanes = Lanes.of(json.loads(clip))
         speech_json = yield from recording.detect(scores)
         speech = json.loads(speech_json)
         turns = recording.pool.submit(recording.diarize, scores, embeddings)
@@ -125,6 +127,8 @@ def events(
         for num_done, part in recording.recognize(speech):
             aligned.append(part)
             segments = figures.told(part["segments"])
+            if lanes is not None:
+                segments = lanes.spoken(segments)
             yield {"event": "segments", "segments": segments, **_language(part)}
             yield _progress("recognize", num_done, num_chunks)
             if turns.done():
@@ -168,6 +172,9 @@ class _Recording:
         self._config = config
         self._admission = admission
         self._is_over = False
+        # A group that goes on from the text of the one before has to wait for it.
+        waits = options.condition_on_previous_text
+        self._max_in_flight = 1 if waits else MAX_GROUPS_IN_FLIGHT
         self._num_samples = 0
         self._length_s = 0.0
         self._left_s: dict[str, float] = {}
@@ -188,7 +195,7 @@ class _Recording:
         self._length_s = self._num_samples / SAMPLE_RATE
         self._left_s = {"recognize": self._length_s, "diarize": self._length_s}
         options = self._options
-        if options.diarize and options.vad_method == "pyannote" and self._config.diarize_in_pieces:
+        if options.tells_speakers and options.has_scores and self._config.diarize_in_pieces:
             self._num_to_diarize = max(1, len(self._pieces()))
         clip: str = found["CLIP"]
         return clip
@@ -196,7 +203,7 @@ class _Recording:
     def detect(self, scores: Rows) -> Generator[Event, None, str]:
         """SPEECH of the whole, and `scores`; yields progress."""
         pieces = self._pieces()
-        if len(pieces) < 2 or self._options.vad_method != "pyannote":
+        if len(pieces) < 2 or not self._options.has_scores:
             yield _progress("detect_speech", 0, 1)
             found = self._run("detect_speech", PCM=self._whole())
             scores.append(self._call.array(found["SCORES"]))
@@ -218,7 +225,7 @@ class _Recording:
         if self._num_to_diarize > 1:
             self._embed(scores, embeddings)
             known["EMBEDDINGS_FILE"] = embeddings.reference
-        if self._num_to_diarize > 1 or not self._options.diarize:
+        if self._num_to_diarize > 1 or not self._options.tells_speakers:
             known["NUM_SAMPLES"] = self._length()
         else:
             known["PCM"] = self._whole()
@@ -257,17 +264,19 @@ class _Recording:
         num_done = len(group)
         document = self._group(speech, group)
         yield num_done, document
-        speech = {**speech, "language": document["language"]}
+        speech = _continued(speech, document)
         running: deque[tuple[int, Future[Document]]] = deque()
         while groups or running:
             self._left_s["recognize"] = self._length_s * (1 - num_done / len(chunks))
-            while groups and len(running) < MAX_GROUPS_IN_FLIGHT:
+            while groups and len(running) < self._max_in_flight:
                 group = groups.popleft()
                 future = self.pool.submit(self._group, speech, group)
                 running.append((len(group), future))
             num_chunks, future = running.popleft()
             num_done += num_chunks
-            yield num_done, future.result()
+            document = future.result()
+            speech = _continued(speech, document)
+            yield num_done, document
         self._left_s["recognize"] = 0.0
 
     def _group(self, speech: Document, group: Sequence[Document]) -> Document:
@@ -312,6 +321,12 @@ class _Recording:
     def _length(self) -> Array:
         """NUM_SAMPLES."""
         return np.array([self._num_samples], np.int64)
+
+
+def _continued(speech: Document, document: Document) -> Document:
+    """SPEECH for the group behind the one that became `document`."""
+    known = {"language": speech.get("language") or document["language"]}
+    return {**speech, **known, "previous": document.get("previous") or []}
 
 
 def _close(*files: Spool | Rows) -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from onecard.errors import InvalidRequest, named
+from onecard.contract import trtllm
+from onecard.errors import InvalidRequest, named, shown
 from onecard.options import languages
 from onecard.options.transcribe import TranscribeOptions
 
 _FIRST, _LAST = "<|startoftranscript|>", ("<|translate|>", "<|transcribe|>")
 ENGLISH_ONLY_END = 50_256  # GPT-2's end of text; the other models have one more token before it
+
+# Options that NVIDIA's backend has no tensor for (onecard.contract.trtllm, `INPUTS`), and why.
+_SEARCH = {
+    "patience": "ends a beam search by its own rule",
+    "no_repeat_ngram_size": "takes no such limit from a request; `repetition_penalty` is nearest",
+    "without_timestamps": "does not hold Whisper to its rules of timestamps",
+}
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TranscribeOptions)}
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,7 @@ class Config:
 
     engine_dir: str  # with tokenizer.json
     max_beam_size: int
+    engine_backend: str  # of the manifest that the plan counts on
 
 
 @dataclass(frozen=True)
@@ -32,11 +43,13 @@ class Abilities:
         languages: codes that the model was trained on; none for a model of English only.
         num_tokens: of its vocabulary.
         max_beam_size: for which the engine was built.
+        backend: what runs it, as manifests call it.
     """
 
     languages: Collection[str]
     num_tokens: int
     max_beam_size: int
+    backend: str = ""
 
     def verify(self, options: TranscribeOptions) -> None:
         """Raises InvalidRequest for an option that this model or this engine cannot serve."""
@@ -45,6 +58,7 @@ class Abilities:
                 f"option `beam_size` is {options.beam_size}, the engine was built for at most "
                 f"{self.max_beam_size}; lower it, or change the plan"
             )
+        self._verify_decoding(options)
         if options.task == "translate" and not self.languages:
             raise InvalidRequest(
                 "option `task` is `translate`, the model knows English only; use `transcribe`"
@@ -52,6 +66,19 @@ class Abilities:
         if options.language is not None:
             language_of(options.language, self.languages)
         listed_tokens(options.suppress_tokens, self.num_tokens)
+
+    def _verify_decoding(self, options: TranscribeOptions) -> None:
+        if options.multilingual and not self.languages:
+            raise InvalidRequest(
+                "option `multilingual` is true, the model knows English only; leave it out"
+            )
+        asked = [name for name in _SEARCH if getattr(options, name) != _DEFAULTS[name]]
+        if self.backend == trtllm.BACKEND and asked:
+            name = asked[0]
+            raise InvalidRequest(
+                f"option `{name}` is {shown(getattr(options, name))}, and this server's engine, "
+                f"TensorRT-LLM, {_SEARCH[name]}; leave it out"
+            )
 
 
 def load(config: Config) -> Abilities:
@@ -61,10 +88,10 @@ def load(config: Config) -> Abilities:
     special = {token["content"]: token["id"] for token in document["added_tokens"]}
     num_tokens = 1 + max(*special.values(), *document["model"]["vocab"].values())
     if special["<|endoftext|>"] == ENGLISH_ONLY_END:
-        return Abilities((), num_tokens, config.max_beam_size)
+        return Abilities((), num_tokens, config.max_beam_size, config.engine_backend)
     first, last = special[_FIRST], min(special[name] for name in _LAST)
     codes = tuple(name[2:-2] for name, token in special.items() if first < token < last)
-    return Abilities(codes, num_tokens, config.max_beam_size)
+    return Abilities(codes, num_tokens, config.max_beam_size, config.engine_backend)
 
 
 def language_of(code: str, known: Collection[str]) -> str:

@@ -19,6 +19,9 @@ from onecard.whisper.abilities import ENGLISH_ONLY_END, language_of, listed_toke
 
 # Half of the decoder's context less one: what OpenAI leaves for previous text.
 MAX_PREVIOUS_TOKENS = NUM_TEXT_POSITIONS // 2 - 1
+MAX_PREFIX_TOKENS = NUM_TEXT_POSITIONS // 4 - 1  # leaves as many for what is said
+TIMESTAMP_S = 0.02  # from one timestamp token to the next
+TimedTokens = tuple[float, float, tuple[int, ...]]  # start_s, end_s, tokens of text
 MAX_LETTERS_PER_TOKEN = 128  # of text; what is longer is not even encoded
 _MAX_TOKENS_PER_CHARACTER = 4  # a token has a byte at least
 _INCOMPLETE = "\ufffd"
@@ -106,23 +109,52 @@ class Tokenizer:
                 begun = []
         return found
 
-    def prompt(self, language: str, options: TranscribeOptions) -> list[int]:
+    def prompt(
+        self, language: str, options: TranscribeOptions, previous: Sequence[int] = ()
+    ) -> list[int]:
         """The tokens for the decoder before it begins: previous text, language, task.
 
-        Hotwords come before the initial prompt; together they take at most `MAX_PREVIOUS_TOKENS`,
-        of which the hotwords keep their beginning and the initial prompt its end.
+        Hotwords come before the initial prompt, and that before the text of earlier chunks;
+        together they take at most `MAX_PREVIOUS_TOKENS`, of which the hotwords keep their beginning
+        and the rest its end.
+
+        Args:
+            previous: tokens of the text of earlier chunks.
         """
         letters = MAX_PREVIOUS_TOKENS * MAX_LETTERS_PER_TOKEN
         hotwords = self._previous((options.hotwords or "")[:letters])[:MAX_PREVIOUS_TOKENS]
         initial = self._previous((options.initial_prompt or "")[-letters:])
+        before = [*initial, *previous]
         room = MAX_PREVIOUS_TOKENS - len(hotwords)
-        previous = hotwords + initial[max(0, len(initial) - room) :]
-        prompt = [self.start_of_previous, *previous] if previous else []
+        context = hotwords + before[max(0, len(before) - room) :]
+        prompt = [self.start_of_previous, *context] if context else []
         prompt.append(self.start)
         if self.is_multilingual:
             prompt.append(self._special(f"<|{language}|>"))
             prompt.append(self.translate if options.task == "translate" else self.transcribe)
-        return [*prompt, self.no_timestamps]
+        return [*prompt, self.no_timestamps] if options.without_timestamps else prompt
+
+    def prefix(self, text: str | None) -> tuple[list[int], bool]:
+        """Tokens with which a chunk's text begins, and whether they are all of `text`."""
+        tokens = self._previous((text or "")[: MAX_PREFIX_TOKENS * MAX_LETTERS_PER_TOKEN])
+        return tokens[:MAX_PREFIX_TOKENS], len(tokens) <= MAX_PREFIX_TOKENS
+
+    def timed(self, tokens: Sequence[int], duration_s: float) -> list[TimedTokens]:
+        """Whisper's own segments of a chunk: text between timestamps, within `duration_s`."""
+        found: list[TimedTokens] = []
+        start_s, text = 0.0, []
+        for token in tokens:
+            if token < self.end:
+                text.append(token)
+            if token <= self.no_timestamps:
+                continue
+            time_s = min((token - self.no_timestamps - 1) * TIMESTAMP_S, duration_s)
+            if text:
+                found.append((start_s, max(start_s, time_s), tuple(text)))
+            start_s, text = max(start_s, time_s), []
+        if text:
+            found.append((start_s, duration_s, tuple(text)))
+        return found
 
     def _previous(self, text: str) -> list[int]:
         """Tokens of text given by the caller; it cannot smuggle in special ones."""

@@ -91,6 +91,17 @@ def test_beam_search_is_ctranslate2s(service, speech, model):
     assert two["output_ids"].shape[0] == 2
 
 
+@pytest.mark.parametrize("options", [{"patience": 2.0}, {"no_repeat_ngram_size": 1}])
+def test_what_nvidias_backend_does_not_have_is_ctranslate2s(service, speech, model, options):
+    beam = {"beam_size": 3, "num_hypotheses": 3, "length_penalty": 1, "max_length": 80}
+    wanted = generate(model, speech[1], **beam, **options).sequences_ids[0]
+    found = alone(
+        service, speech[1], beam_width=3, len_penalty=1.0, request_output_len=40, **options
+    )
+    assert tokens(found) == wanted
+    assert len(set(wanted)) == len(wanted) or "patience" in options
+
+
 def test_the_words_are_faster_whispers(service, speech, model_settings):
     """By the suppression that faster-whisper applies, as `recognize` asks for it."""
     model = WhisperModel(str(model_settings.model_path), compute_type="int8", cpu_threads=1)
@@ -134,6 +145,7 @@ def mixed_requests(speech):
         calls.tensors(second, decoder_input_ids=[calls.START], request_output_len=1),
         calls.tensors(first, runtime_top_p=1.0, temperature=0.8, seed=11),
         calls.tensors(third, repetition_penalty=1.3),
+        calls.tensors(third, no_repeat_ngram_size=1),
         calls.tensors(third),
     ]
 

@@ -16,7 +16,10 @@ PREVIOUS, NO_SPEECH, NO_TIMESTAMPS = 50361, 50362, 50363
 PROMPT = (START, ENGLISH, TRANSCRIBE, NO_TIMESTAMPS)
 N_MELS = 80
 OUTPUTS = ("output_ids", "sequence_length", "cum_log_probs")
-DTYPES = {tensor.name: tensor.dtype.removeprefix("TYPE_") for tensor in trtllm.INPUTS}
+DTYPES = {
+    tensor.name: tensor.dtype.removeprefix("TYPE_")
+    for tensor in (*trtllm.INPUTS, *trtllm.WHISPER_INPUTS)
+}
 NUMPY = {
     "BOOL": np.bool_,
     "FP16": np.float16,

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onecard_client import Transcript
-from onecard_client._subtitles.lines import columns
 from onecard_client.subtitles import Cue, SubtitleLayout, cues
+from onecard_formats._subtitles.lines import columns
 
 LAYOUT = SubtitleLayout()
 MARKS = "\u202b\u202c"

@@ -16,6 +16,7 @@ from onecard_client._cli.parser import (
     add_timeout,
     add_verbosity,
     given,
+    json_file,
     or_none,
     truth,
 )
@@ -75,8 +76,9 @@ def request_options(namespace: argparse.Namespace) -> dict[str, Any]:
     """The options that the caller gave and that are the server's to read."""
     switches = {name: value for name, value in vars(namespace).items() if name in SWITCHES}
     found = given(namespace, REQUEST_OPTIONS) | switches
-    if found.get("best_of", 0) is None:  # WhisperX's way to leave it out
-        del found["best_of"]
+    for name in ("best_of", "patience"):
+        if found.get(name, 0) is None:  # WhisperX's way to leave it out
+            del found[name]
     if "chunk_size" in found:
         found["chunk_size"] = min(found["chunk_size"], MAX_CHUNK_SIZE_S)
     return found
@@ -164,6 +166,41 @@ REQUEST_OPTIONS: RequestOptions = {
         or_none(float), "X",
         "a failed chunk with more than this is silence; None for none (default: 0.6)",
     ),
+    "patience": (or_none(float), "X", "patience of the search, 0.1 to 10 (default: 1)"),
+    "prefix": (str, "TEXT", "text that the transcript begins with (default: none)"),
+    "max_new_tokens": (int, "N", "tokens of a chunk (default: as many as Whisper can write)"),
+    "no_repeat_ngram_size": (
+        int, "N", "no sequence of N tokens comes twice in a chunk; 0 for any (default: 0)"
+    ),
+    "condition_on_previous_text": (
+        truth, "True|False",
+        "decode each chunk after the one before, with its text as what came before; slower "
+        "(default: False)",
+    ),
+    "without_timestamps": (
+        truth, "True|False",
+        "False cuts segments where Whisper writes times (default: True)",
+    ),
+    "multilingual": (
+        truth, "True|False",
+        "write each chunk in the language heard in it (default: True without --language)",
+    ),
+    "hallucination_silence_threshold": (
+        or_none(float), "SECONDS",
+        "drop improbable sentences with this much silence around them (default: none dropped)",
+    ),
+    "offset": (float, "SECONDS", "where the part to transcribe begins (default: 0)"),
+    "duration": (float, "SECONDS", "how long that part is (default: to the end)"),
+    "clip_timestamps": (
+        str, "TIMES",
+        "parts to transcribe: start,end,start,end in seconds, the last end may be missing "
+        "(default: all of it)",
+    ),
+    "segments": (
+        json_file, "FILE",
+        "JSON list of segments, `start` and `end` of each in seconds, to take in place of speech "
+        "detection (default: detected)",
+    ),
     "vad_method": (str, "NAME", "what finds speech: pyannote or silero (default: pyannote)"),
     "vad_onset": (float, "X", "speech begins above this score (default: 0.5)"),
     "vad_offset": (float, "X", "speech ends below this score (default: 0.363)"),
@@ -183,11 +220,20 @@ REQUEST_OPTIONS: RequestOptions = {
     "sample_rate": (
         int, "HZ", "with --encoding (default: 8000 for telephones' codings, 16000 for g722)"
     ),
-    "channels": (int, "N", "with --encoding, 1 to 64 (default: 1 for telephones' codings)"),
+    "channels": (
+        str, "N",
+        "with --encoding, 1 to 64 (default: 1 for telephones' codings); or `separate`, as below",
+    ),
+    "separate_channels": (bool, "", "transcribe each channel by itself, as one speaker"),
     "audio_track": (
         int, "N",
         "of several audio tracks, from 0 (default: the one that a player plays, or the one in "
         "--language)",
     ),
     "strict": (bool, "", "refuse a file that is cut off or damaged; else what is there is taken"),
+    "formats": (
+        str, "NAMES",
+        "texts that the server puts into the JSON, such as srt,vtt; --output-format makes files "
+        "(default: none)",
+    ),
 }  # fmt: skip

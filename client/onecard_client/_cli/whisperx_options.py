@@ -16,17 +16,6 @@ def _any(value: str | None) -> bool:
     return True
 
 
-def _false(value: str | None) -> bool:
-    return value is not None and value.lower() in ("false", "none")
-
-
-def _one(value: str | None) -> bool:
-    try:
-        return value is not None and (value == "None" or float(value) == 1)
-    except ValueError:
-        return False
-
-
 def _sentence(value: str | None) -> bool:
     return value == "sentence"
 
@@ -58,10 +47,6 @@ TAKEN = {
     "fp16": Taken(PLAN),
     "hf_token": Taken(TOKEN),
     "log_level": Taken(LOG),
-    "patience": Taken("the engines search with patience 1", _one),
-    "condition_on_previous_text": Taken(
-        "chunks are transcribed side by side, none after another's text", _false
-    ),
     "segment_resolution": Taken("segments are sentences", _sentence),
 }
 

@@ -17,6 +17,18 @@ _OWN: dict[str, Callable[[Fields, str], Any]] = {
     "suppress_numerals": Fields.flag,
     "beam_size": Fields.whole,
     "strict": Fields.flag,
+    "separate_channels": Fields.flag,
+    "offset": Fields.number,
+    "duration": Fields.number,
+    "clip_timestamps": Fields.text,
+    "prefix": Fields.text,
+    "max_new_tokens": Fields.whole,
+    "condition_on_previous_text": Fields.flag,
+    "without_timestamps": Fields.flag,
+    "multilingual": Fields.flag,
+    "hallucination_silence_threshold": Fields.number,
+    "patience": Fields.number,
+    "no_repeat_ngram_size": Fields.whole,
 }
 # Of samples without a header; without `encoding` they say nothing.
 _RAW: dict[str, Callable[[Fields, str], Any]] = {

@@ -47,11 +47,12 @@ class TritonPythonModel:
         return backend.reply(PCM=pcm, CLIP=json.dumps(asdict(clip)))
 
     def _order(self, options):
+        wanted = audio.Wanted(options.spans, options.separate_channels)
         if options.sample_rate is None or options.channels is None:  # a file says so itself
             choice = audio.Choice(options.strict, options.audio_track, options.language)
-            return Order(self.limits, choice)
+            return Order(self.limits, choice, wanted=wanted)
         form = audio.Form(options.encoding, options.sample_rate, options.channels)
-        return Order(self.limits, form=form)
+        return Order(self.limits, form=form, wanted=wanted)
 
     def finalize(self):
         self.decoder.close()

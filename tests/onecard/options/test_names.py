@@ -23,8 +23,7 @@ def test_the_tables_agree_with_the_options() -> None:
         ("log_prob_threshold", "it is `logprob_threshold` here"),
         ("word-timestamps", "it is `align` here"),
         ("Prompt", "it is `initial_prompt` here"),
-        ("max_new_tokens", "no counterpart: a chunk has as many tokens"),
-        ("hallucination_silence_threshold", "no counterpart: what the speech detection"),
+        ("suppress_blank", "no counterpart: a chunk never begins"),
         ("language_detection_threshold", "no counterpart: the first chunk"),
         ("langauge", "did you mean `language`?"),
         ("min-speaker", "did you mean `min_speakers`?"),
@@ -41,4 +40,4 @@ def test_hints(name: str, says: str) -> None:
 
 def test_other_models_have_other_options() -> None:
     assert hint("prompt", ["max_tokens"]) == "known options: max_tokens"
-    assert hint("patience", ["max_tokens"]) == "known options: max_tokens"
+    assert hint("suppress_blank", ["max_tokens"]) == "known options: max_tokens"

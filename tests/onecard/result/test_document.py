@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from onecard.contract.lanes import GAP_S
 from onecard.diarization import turns
 from onecard.errors import InvalidRequest
 from onecard.options import fields as json_options
@@ -289,3 +290,51 @@ def test_whatever_the_documents_hold_it_is_put_together_or_refused(documents) ->
             except InvalidRequest:
                 num_refused += 1
     assert num_tried > num_refused > 500
+
+
+def test_separate_channels_come_in_order_of_time_and_count_together(documents) -> None:
+    begin_s = 10.0 + GAP_S  # of the second channel
+    documents["clip"]["num_separate"] = 2
+    documents["aligned"]["segments"] += [
+        {
+            "start": begin_s + 0.5, "end": begin_s + 0.9, "text": "Hello.", "aligner": "ctc",
+            "words": [word("Hello.", begin_s + 0.5, begin_s + 0.9)],
+        }
+    ]  # fmt: skip
+    region = [begin_s + 0.5, begin_s + 1.0]
+    documents["speech"]["chunks"] += [
+        {"start": region[0], "end": region[1], "regions": [region]},
+        {"start": begin_s + 4.0, "end": begin_s + 5.0, "regions": [[begin_s + 4, begin_s + 5]]},
+    ]
+    documents["turns"] |= {"turns": None, "exclusive": None, "speakers": []}
+    found = assemble(documents, channels="separate", formats=["txt"])
+    validate(found)
+    assert document.violations(found) == []
+    told = [(segment["start"], segment["speaker"]) for segment in found["segments"]]
+    assert told == [(0.5, "SPEAKER_01"), (1.0, "SPEAKER_00"), (5.0, "SPEAKER_00")]
+    assert {word["speaker"] for word in found["word_segments"][1:]} == {"SPEAKER_00"}
+    assert found["formats"]["txt"].startswith("[SPEAKER_01]: Hello.\n[SPEAKER_00]: Hi there.")
+    assert found["turns"][0] == {"start": 0.5, "end": 1.0, "speaker": "SPEAKER_01"}
+    assert found["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
+    account = found["account"]
+    assert (found["duration_s"], account["duration_s"], account["speech_s"]) == (10.0, 20.0, 6.25)
+    assert account["silence_s"] == 13.75
+    assert account["dropped"] == [
+        {"start": 8.0, "end": 9.25, "reason": "channel 0: no speech"},
+        {"start": 4.0, "end": 5.0, "reason": "channel 1: no text was recognized"},
+    ]
+
+
+def test_improbable_words_in_a_silence_are_dropped_where_that_was_asked_for(documents) -> None:
+    words = [word("Thank", 8.5, 8.52), word("you.", 8.52, 8.54)]
+    documents["aligned"]["segments"].append(
+        {"start": 8.5, "end": 8.54, "text": "Thank you.", "aligner": "ctc", "words": words}
+    )
+    documents["aligned"]["dropped"] = []
+    assert assemble(documents)["account"]["dropped"] == []
+    found = assemble(documents, hallucination_silence_threshold=2.0)
+    validate(found)
+    assert document.violations(found) == []
+    assert "Thank" not in " ".join(segment["text"] for segment in found["segments"])
+    (dropped,) = found["account"]["dropped"]
+    assert dropped["reason"] == "improbable words in a silence: `Thank you.`"

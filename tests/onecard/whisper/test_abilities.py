@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -18,7 +19,7 @@ ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "whisper"
 
 @pytest.fixture(scope="module")
 def whisper() -> Abilities:
-    return abilities.load(Config(str(ENGINE), 5))
+    return abilities.load(Config(str(ENGINE), 5, "ctranslate2"))
 
 
 def test_the_file_says_what_the_tokenizer_says(whisper: Abilities) -> None:
@@ -32,12 +33,14 @@ def test_a_model_of_english_only_has_no_languages(tmp_path: Path) -> None:
     special = [{"id": 50_256 + i, "content": name} for i, name in enumerate(names)]
     document = {"added_tokens": special, "model": {"vocab": {"a": 0}}}
     (tmp_path / "tokenizer.json").write_text(json.dumps(document))
-    found = abilities.load(Config(str(tmp_path), 1))
+    found = abilities.load(Config(str(tmp_path), 1, "ctranslate2"))
     assert (list(found.languages), found.num_tokens) == ([], 50_261)
     with pytest.raises(InvalidRequest, match="`fr`, the model knows en; choose"):
         found.verify(TranscribeOptions(language="fr"))
     with pytest.raises(InvalidRequest, match="the model knows English only"):
         found.verify(TranscribeOptions(task="translate"))
+    with pytest.raises(InvalidRequest, match="`multilingual` is true, the model knows English"):
+        found.verify(TranscribeOptions(multilingual=True))
     found.verify(TranscribeOptions(language="en"))
 
 
@@ -64,3 +67,19 @@ def test_what_it_can_do_is_not(whisper: Abilities) -> None:
 def test_the_large_model_knows_cantonese(whisper: Abilities) -> None:
     large = Abilities([*whisper.languages, "yue"], whisper.num_tokens + 1, 5)
     large.verify(TranscribeOptions(language="yue"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"patience": 2.0}, "`patience` is 2.0, and this server's engine, TensorRT-LLM"),
+        ({"no_repeat_ngram_size": 3}, "`no_repeat_ngram_size` is 3, .* `repetition_penalty`"),
+        ({"without_timestamps": False}, "`without_timestamps` is False"),
+    ],
+)
+def test_what_nvidias_backend_has_no_tensor_for_is_refused_there_alone(
+    whisper: Abilities, options, says: str
+) -> None:
+    whisper.verify(TranscribeOptions(**options))
+    with pytest.raises(InvalidRequest, match=says):
+        dataclasses.replace(whisper, backend="tensorrtllm").verify(TranscribeOptions(**options))

@@ -32,6 +32,8 @@ class Sampling:
     frequency_penalty: float
     min_tokens: int
     seed: int | None
+    patience: float = 1.0
+    no_repeat_ngram_size: int = 0
 
     @property
     def is_greedy(self) -> bool:
@@ -225,6 +227,8 @@ def _sampling(inputs: Mapping[str, Array]) -> Sampling:
         frequency_penalty=scalar(inputs, "frequency_penalty", 0.0),
         min_tokens=scalar(inputs, "min_tokens", 0),
         seed=scalar(inputs, "seed", None),
+        patience=scalar(inputs, trtllm.PATIENCE.name, 1.0),
+        no_repeat_ngram_size=scalar(inputs, trtllm.NO_REPEAT_NGRAM_SIZE.name, 0),
     )
     _verify_sampling(sampling)
     return sampling
@@ -251,6 +255,12 @@ def _verify_sampling(sampling: Sampling) -> None:
         "frequency_penalty": (sampling.frequency_penalty, True, "a number"),
         "len_penalty": (sampling.len_penalty, True, "a number"),
         "min_tokens": (sampling.min_tokens, sampling.min_tokens >= 0, "0 or more"),
+        "patience": (sampling.patience, sampling.patience > 0, "above 0"),
+        "no_repeat_ngram_size": (
+            sampling.no_repeat_ngram_size,
+            sampling.no_repeat_ngram_size >= 0,
+            "0 or more",
+        ),
     }
     for name, (found, is_right, wanted) in checks.items():
         if not is_right or not np.isfinite(found):

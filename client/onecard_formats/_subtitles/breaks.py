@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import wcwidth
 
-from onecard_client._subtitles import scripts
-from onecard_client._subtitles.function_words import CONJUNCTIONS, LEADS, PREPOSITIONS
+from onecard_formats._subtitles import scripts
+from onecard_formats._subtitles.function_words import CONJUNCTIONS, LEADS, PREPOSITIONS
 
 if TYPE_CHECKING:
     import budoux

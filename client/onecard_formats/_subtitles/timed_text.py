@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onecard_client._subtitles import breaks
+from onecard_formats._subtitles import breaks
 
 if TYPE_CHECKING:
-    from onecard_client.transcript import Segment, Word
+    from onecard_formats.transcript import Segment, Word
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from onecard_client._subtitles import breaks, scripts
-from onecard_client._subtitles.cue import Cue, milliseconds
-from onecard_client._subtitles.cue_breaks import Stretch, cut
-from onecard_client._subtitles.cue_times import Span, shown_spans
-from onecard_client._subtitles.lines import Ruler, columns, line_starts
-from onecard_client._subtitles.timed_text import TimedPiece, timed_pieces
+from onecard_formats._subtitles import breaks, scripts
+from onecard_formats._subtitles.cue import Cue, milliseconds
+from onecard_formats._subtitles.cue_breaks import Stretch, cut
+from onecard_formats._subtitles.cue_times import Span, shown_spans
+from onecard_formats._subtitles.lines import Ruler, columns, line_starts
+from onecard_formats._subtitles.timed_text import TimedPiece, timed_pieces
 
 if TYPE_CHECKING:
-    from onecard_client.subtitles import SubtitleLayout
-    from onecard_client.transcript import Segment, Transcript
+    from onecard_formats.subtitles import SubtitleLayout
+    from onecard_formats.transcript import Segment, Transcript
 
 _RIGHT_TO_LEFT_EMBEDDING, _POP_DIRECTION = "\u202b", "\u202c"
 _UNDERLINE = re.compile("</?u>")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onecard_client._subtitles.cue import milliseconds
+from onecard_formats._subtitles.cue import milliseconds
 
 if TYPE_CHECKING:
-    from onecard_client.subtitles import SubtitleLayout
+    from onecard_formats.subtitles import SubtitleLayout
 
 
 @dataclass(frozen=True)

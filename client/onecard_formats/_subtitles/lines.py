@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import wcwidth
 
-from onecard_client._subtitles.timed_text import TimedPiece
+from onecard_formats._subtitles.timed_text import TimedPiece
 
 # Between lines of the same price the even ones win: what a line's share of the width away from the
 # mean costs, against the prices of `_breaks`.

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onecard_client._subtitles.breaks import AFTER_SENTENCE
-from onecard_client._subtitles.lines import Filling, Ruler
-from onecard_client._subtitles.timed_text import TimedPiece
+from onecard_formats._subtitles.breaks import AFTER_SENTENCE
+from onecard_formats._subtitles.lines import Filling, Ruler
+from onecard_formats._subtitles.timed_text import TimedPiece
 
 if TYPE_CHECKING:
-    from onecard_client.subtitles import SubtitleLayout
+    from onecard_formats.subtitles import SubtitleLayout
 
 # Against the prices of `_breaks`.
 _CUE = 10.0

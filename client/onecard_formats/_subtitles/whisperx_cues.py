@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onecard_client._subtitles.cue import Cue, milliseconds
+from onecard_formats._subtitles.cue import Cue, milliseconds
 
 if TYPE_CHECKING:
-    from onecard_client.subtitles import SubtitleLayout
-    from onecard_client.transcript import Segment, Transcript, Word
+    from onecard_formats.subtitles import SubtitleLayout
+    from onecard_formats.transcript import Segment, Transcript, Word
 
 _LANGUAGES_WITHOUT_SPACES = ("ja", "zh")
 _UNLIMITED_LINE_WIDTH = 1000

@@ -1,0 +1,1 @@
+"""Transcripts as texts: subtitles and the other formats, for the client and for the models."""
