@@ -27,6 +27,8 @@ from onecard.whisper.abilities import Abilities
 from onecard.whisper.mel import NUM_SAMPLES, log_mel
 from onecard.whisper.tokenizer import Tokenizer
 
+__all__ = ["Config", "Recognizer", "load"]
+
 
 def load(config: Config) -> Recognizer:
     """A recognizer for the engine that `config.engine_dir` holds.

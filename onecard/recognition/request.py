@@ -227,7 +227,8 @@ class Request:
 
     def outcome(self, chunks: Sequence[Chunk]) -> Document:
         """`segments`, `retried` and `dropped`: every chunk is in the first or in the last."""
-        segments, dropped = [], []
+        segments: list[Document] = []
+        dropped: list[Document] = []
         for chunk in chunks:
             best = self._criteria.best(chunk)
             if best is None:

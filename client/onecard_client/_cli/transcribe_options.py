@@ -119,6 +119,13 @@ def _add_output(group: Any) -> None:
     add_verbosity(group)
 
 
+def _channels(text: str) -> int | str:
+    """A number, or the word for each channel by itself."""
+    return text if text == "separate" else int(text)
+
+
+_channels.__name__ = "int"  # argparse puts it into its message
+
 SWITCHES = {
     "align": "times for words (default: on)",
     "diarize": "tell speakers apart (default: on)",
@@ -221,7 +228,7 @@ REQUEST_OPTIONS: RequestOptions = {
         int, "HZ", "with --encoding (default: 8000 for telephones' codings, 16000 for g722)"
     ),
     "channels": (
-        str, "N",
+        _channels, "N",
         "with --encoding, 1 to 64 (default: 1 for telephones' codings); or `separate`, as below",
     ),
     "separate_channels": (bool, "", "transcribe each channel by itself, as one speaker"),

@@ -153,6 +153,19 @@ def test_a_command_without_them_says_nothing() -> None:
     assert notes(parse(["transcribe", "a.wav", "--diarize", "--chunk_size", "30"])) == []
 
 
+def test_the_controls_of_other_programs_reach_the_server() -> None:
+    line = (
+        "--patience 2 --condition_on_previous_text True --max_new_tokens 5 --channels separate "
+        "--without_timestamps False --offset 1.5 --no_repeat_ngram_size 3 --formats srt,vtt"
+    )
+    found = request_options(parse(["transcribe", "a.wav", *line.split()]))
+    options = TranscribeOptions(**found)
+    assert (options.patience, options.max_new_tokens, options.no_repeat_ngram_size) == (2, 5, 3)
+    assert (options.condition_on_previous_text, options.without_timestamps) == (True, False)
+    assert (options.separate_channels, options.offset) == (True, 1.5)
+    assert options.formats == ["srt", "vtt"]
+
+
 @pytest.mark.parametrize("option", ["-V", "--version", "-P", "--python-version"])
 def test_versions(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

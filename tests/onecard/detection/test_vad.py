@@ -121,3 +121,16 @@ def test_the_highest_score_is_of_the_frames_in_a_region() -> None:
     assert vad.highest(scores, FRAMES, (0.0, 60.0)) == pytest.approx(0.99)
     assert vad.highest(scores, FRAMES, (50.0, 60.0)) == 0
     assert vad.highest(scores[:0], FRAMES, (0.0, 1.0)) == 0
+
+
+def test_regions_are_cut_to_the_spans_that_are_wanted() -> None:
+    regions = [(0.0, 5.0), (6.0, 9.0)]
+    assert vad.within(regions, [(1.0, 2.0), (4.0, 7.0)]) == [(1.0, 2.0), (4.0, 5.0), (6.0, 7.0)]
+    assert vad.within(regions, [(5.0, 6.0)]) == []
+    assert vad.within(regions, [(3.0, float("inf"))]) == [(3.0, 5.0), (6.0, 9.0)]
+
+
+def test_a_callers_segments_are_chunks_and_long_ones_are_cut() -> None:
+    chunks = vad.given([(1.0, 2.0), (3.0, 50.0)], 30.0)
+    assert [(chunk.start, chunk.end) for chunk in chunks] == [(1.0, 2.0), (3.0, 26.5), (26.5, 50.0)]
+    assert all(chunk.regions == ((chunk.start, chunk.end),) for chunk in chunks)

@@ -55,7 +55,7 @@ def test_survives_json():
         ('{"segments": [[0, true]]}', "must be seconds"),
         ('{"channels": "each"}', "a whole number, or `separate`"),
         ('{"channels": "separate", "num_speakers": 2}', "the channels are separate"),
-        ('{"separate_channels": true, "vad_filter": false}', "`vad_filter` is False and"),
+        ('{"separate_channels": true, "vad_filter": false}', "`vad_filter` is `False` and"),
         ('{"formats": "docx"}', "must be of srt, vtt"),
     ],
 )

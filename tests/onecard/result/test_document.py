@@ -238,6 +238,7 @@ def test_the_options_schema_is_that_of_the_options() -> None:
     fields = {f.name: f for f in dataclasses.fields(TranscribeOptions)}
     options = json_options.table(TranscribeOptions)
     names = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+    names[list] = "array"
     assert list(found) == list(fields)
     for name, field in fields.items():
         assert found[name]["default"] == field.default, name

@@ -138,6 +138,38 @@ def test_the_first_group_tells_the_others_the_language():
     assert models.languages == [None, "fr", "fr"]
 
 
+def test_each_group_goes_on_from_the_text_of_the_one_before():
+    before = []
+
+    class Remembering(Models):
+        def recognize(self, PCM, SPEECH, OPTIONS):
+            asked = json.loads(SPEECH)
+            before.append(asked.get("previous"))
+            document = json.loads(super().recognize(PCM, SPEECH, OPTIONS)["SEGMENTS"])
+            document["previous"] = [len(before)]
+            return {"SEGMENTS": json.dumps(document)}
+
+    list(events(Remembering(8), condition_on_previous_text=True))
+    assert before == [None, [1], [2], [3]]
+
+
+def test_segments_of_separate_channels_have_their_speaker_and_its_times():
+    class Separate(Models):
+        def decode_audio(self, AUDIO_FILE, PCM_FILE, OPTIONS):
+            super().decode_audio(AUDIO_FILE, PCM_FILE, OPTIONS)
+            return {"CLIP": '{"duration_s": 1.0, "num_separate": 2}'}
+
+        def align(self, PCM, SEGMENTS, OPTIONS):
+            document = json.loads(super().align(PCM, SEGMENTS, OPTIONS)["ALIGNED"])
+            for segment in document["segments"]:
+                segment |= {"start": 32.25, "end": 32.5, "words": []}
+            return {"ALIGNED": json.dumps(document)}
+
+    found = list(events(Separate(1), channels="separate"))
+    (told,) = (e["segments"] for e in found if e["event"] == "segments")
+    assert (told[0]["start"], told[0]["end"], told[0]["speaker"]) == (0.25, 0.5, "SPEAKER_01")
+
+
 def test_progress_counts_up_to_the_number_of_chunks():
     found = events(Models(5))
     done = [e["done"] for e in found if e["event"] == "progress" and e["stage"] == "recognize"]

@@ -72,9 +72,9 @@ def test_the_large_model_knows_cantonese(whisper: Abilities) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"patience": 2.0}, "`patience` is 2.0, and this server's engine, TensorRT-LLM"),
-        ({"no_repeat_ngram_size": 3}, "`no_repeat_ngram_size` is 3, .* `repetition_penalty`"),
-        ({"without_timestamps": False}, "`without_timestamps` is False"),
+        ({"patience": 2.0}, "`patience` is `2.0`, and this server's engine, TensorRT-LLM"),
+        ({"no_repeat_ngram_size": 3}, "`no_repeat_ngram_size` is `3`, .* `repetition_penalty`"),
+        ({"without_timestamps": False}, "`without_timestamps` is `False`"),
     ],
 )
 def test_what_nvidias_backend_has_no_tensor_for_is_refused_there_alone(
