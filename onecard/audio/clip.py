@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 
@@ -31,6 +32,11 @@ class Wanted:
 
     spans: tuple[tuple[float, float], ...] = ()
     is_separate: bool = False
+
+    @property
+    def until_s(self) -> float:
+        """Where decoding may stop; infinity for the recording's end."""
+        return self.spans[-1][1] if self.spans else math.inf
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from onecard.audio.media import Media, Pass
 from onecard.audio.mixdown import Mixdown, Seen, Treatment
 from onecard.audio.order import CONVERT
 from onecard.audio.pcm import Blocks, Pcm, Sink, verify_duration
-from onecard.audio.separate import Discarded
 from onecard.audio.timeline import MIN_EXACT_GAP_S
 from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest
@@ -89,11 +88,11 @@ def decode_into(
             samples, above a limit, or not whole where `choice` is strict; the message says which.
     """
     data, file = _opened(source, limits)
-    media = Media(data, file, limits.max_audio_s)
+    media = Media(data, file, limits.max_audio_s, wanted.until_s)
     if choice.is_strict and media.cut is not None:
         raise InvalidRequest(f"AUDIO is cut off: {media.cut}; {headers.CUT}")
     warnings = media.warnings()
-    target: Sink = Discarded() if wanted.is_separate else clipped(sink, wanted.spans)
+    target = sink if wanted.is_separate else clipped(sink, wanted.spans)
     done = _first_pass(media, media.track(choice.track, choice.language), choice, target)
     if media.num_tracks > 1 and choice.track is None:
         warnings.append(
@@ -148,13 +147,15 @@ def decode_raw(
         mixdown = Mixdown(treatment, to)
         for frame in raw.frames(data, encoding, sample_rate, channels):
             mixdown.push(frame)
+            if mixdown.seen.num_samples >= wanted.until_s * SAMPLE_RATE:
+                break
         return mixdown.end()
 
     data, _ = _opened(source, limits)
     duration_s = raw.duration_s(len(data), encoding, sample_rate, channels)
     verify_duration(duration_s, limits.max_audio_s)
     if wanted.is_separate:
-        seen = run(Treatment(), Discarded())
+        seen = run(Treatment(), sink)
         warnings = separate.write(run, channels, seen, limits, sink, wanted)
     else:
         seen, warnings = _treated_raw(run, clipped(sink, wanted.spans))
@@ -272,9 +273,9 @@ def _missing_s(media: Media, done: Pass, choice: Choice, warnings: list[str]) ->
         declared_s = max(declared_s, duration_s * media.cut.num_declared / media.cut.num_found)
     missing_s = declared_s - reached_s
     tolerance_s = MIN_EXACT_GAP_S if done.is_exact else _SHORTFALL_S
-    if missing_s <= (0 if media.cut else tolerance_s):
+    if done.is_stopped or missing_s <= (0 if media.cut else tolerance_s):
         missing_s = 0.0
-    what = [str(media.cut)] if media.cut else []
+    what = [str(media.cut)] if media.cut and not done.is_stopped else []
     if missing_s:
         what.append(
             f"`{done.container}` declares {declared_s:.2f} s and the file ends after "

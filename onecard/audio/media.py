@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -47,6 +48,7 @@ class Pass:
     reached_s: float = 0.0  # where the last packet of any stream ends
     declared_s: float | None = 0.0
     is_exact: bool = False  # its times and its declared length count samples
+    is_stopped: bool = False  # behind what is wanted, ahead of its end
     num_bad: int = 0  # packets that cannot be decoded
     sample_rate: int = 0
     channels: int = 0
@@ -66,6 +68,7 @@ class Media:
 
     Args:
         data: the bytes of `file`.
+        until_s: what comes behind is not wanted.
 
     Attributes:
         cut: what the end of the file lacks, where its header tells.
@@ -75,11 +78,14 @@ class Media:
         InvalidRequest: not a media file, encrypted, or without an audio stream.
     """
 
-    def __init__(self, data: Data, file: BinaryIO, max_audio_s: float) -> None:
+    def __init__(
+        self, data: Data, file: BinaryIO, max_audio_s: float, until_s: float = math.inf
+    ) -> None:
         self._data = data
         self._file = file
         self._parts = parts.split(data)
         self._max_audio_s = max_audio_s
+        self._until_s = until_s
         whole: Any = data if len(self._parts) == 1 else memoryview(data)[self._parts[-1].start :]
         self.cut = headers.cut(whole)
         with self._opened(self._parts[0]) as container:
@@ -141,6 +147,8 @@ class Media:
                 continue
             with self._opened(part) as container:
                 self._run_part(container, done, mixdown)
+            if done.is_stopped:
+                break
         done.seen = mixdown.end()
         return done
 
@@ -172,7 +180,11 @@ class Media:
                 verify_duration(heard_s + gap_s, self._max_audio_s)  # ahead of making it
                 mixdown.silence(gap_s)
             mixdown.push(frame)
-            verify_duration(mixdown.seen.num_samples / SAMPLE_RATE, self._max_audio_s)
+            heard_s = mixdown.seen.num_samples / SAMPLE_RATE
+            verify_duration(heard_s, self._max_audio_s)
+            if heard_s >= self._until_s:
+                done.is_stopped = True
+                break
         done.gaps += [(base_s + a, base_s + b) for a, b in timeline.gaps]
         done.reached_s += max(0.0, reading.reached_s - max(0.0, origin))
         done.num_bad += reading.num_bad

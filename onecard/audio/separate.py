@@ -10,7 +10,7 @@ import numpy as np
 from onecard.audio.clip import Limits, Wanted
 from onecard.audio.clipping import clipped
 from onecard.audio.mixdown import Seen, Treatment
-from onecard.audio.pcm import Pcm, Sink
+from onecard.audio.pcm import Sink
 from onecard.contract.lanes import GAP_S, Lanes
 from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest
@@ -20,23 +20,15 @@ Run = Callable[[Treatment, Sink], Seen]  # decodes the recording once
 _SAME = 0.9999  # of the correlation of two channels that are one
 
 
-class Discarded:
-    """A sink of a pass that only measures."""
-
-    def write(self, block: Pcm) -> None:
-        pass
-
-    def restart(self) -> None:
-        pass
-
-
 def write(
     run: Run, num_channels: int, mixed: Seen, limits: Limits, sink: Sink, wanted: Wanted
 ) -> list[str]:
     """Write each channel into `sink`, with GAP_S of silence between two.
 
+    What measures is written into `sink` as well, and restarted: so its time is allowed for.
+
     Args:
-        mixed: what a pass over all channels together found.
+        mixed: what a pass over all channels together found, which `sink` still has.
 
     Returns:
         Warnings.
@@ -45,12 +37,17 @@ def write(
         InvalidRequest: all channels together last longer than is served.
     """
     _verify(num_channels, mixed, limits, wanted)
+    treatments = []
     for channel in range(num_channels):
         weights = tuple(float(other == channel) for other in range(num_channels))
-        level = run(Treatment(weights), Discarded()).meter.correction()
+        sink.restart()
+        level = run(Treatment(weights), sink).meter.correction()
+        treatments.append(Treatment(weights, level))
+    sink.restart()
+    for channel, treatment in enumerate(treatments):
         if channel:
             sink.write(np.zeros(round(GAP_S * SAMPLE_RATE), np.int16))
-        run(Treatment(weights, level), clipped(sink, wanted.spans))
+        run(treatment, clipped(sink, wanted.spans))
     return _warnings(num_channels, mixed)
 
 

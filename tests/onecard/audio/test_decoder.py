@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -81,6 +82,17 @@ def test_sound_without_a_header_is_decoded_there_too(decoding: Decoder) -> None:
     )
     assert np.array_equal(found, pcm)
     assert clip.container == "raw"
+
+
+def test_what_is_wanted_reaches_it(decoding: Decoder) -> None:
+    data = write("flac", "flac", 48_000, 2, {})
+    wanted = audio.Wanted(((0.5, 1.0), (2.0, math.inf)), is_separate=True)
+    found, clip = decode(decoding, data, Order(LIMITS, wanted=wanted))
+    sink = audio.Blocks()
+    assert clip == audio.decode_into(data, LIMITS, sink, wanted=wanted)
+    assert np.array_equal(found, sink.pcm())
+    with pytest.raises(InvalidRequest, match="from 9 s on is asked for"):
+        decode(decoding, data, Order(LIMITS, wanted=audio.Wanted(((9.0, math.inf),))))
 
 
 def test_a_quiet_hum_is_filtered_with_what_the_first_child_loaded(decoding: Decoder) -> None:

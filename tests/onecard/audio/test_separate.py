@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import wave
+
 import numpy as np
 import pytest
 
@@ -62,3 +65,23 @@ def test_channels_count_together_against_the_limit() -> None:
     limits = audio.Limits(60.0, 2**24)
     with pytest.raises(InvalidRequest, match=r"3 channels of 2\.0 s.*at most 60 s"):
         audio.decode_raw(data, "pcm_s16le", 16_000, 3, limits, Blocks(), SEPARATE)
+
+
+def test_a_file_is_separated_as_raw_samples_are_and_decoded_no_further_than_wanted() -> None:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(2)
+        out.setsampwidth(2)
+        out.setframerate(16_000)
+        out.writeframes(np.stack([LEFT, RIGHT], axis=1).tobytes())
+    sink = Blocks()
+    clip = audio.decode_into(file.getvalue(), LIMITS, sink, wanted=SEPARATE)
+    assert np.array_equal(sink.pcm(), raw([LEFT, RIGHT])[0])
+    assert (clip.num_separate, clip.missing_s) == (2, 0.0)
+    sink.restart()
+    clip = audio.decode_into(file.getvalue(), LIMITS, sink, wanted=Wanted(((0.25, 0.5),)))
+    assert (clip.duration_s, clip.missing_s, clip.warnings) == (0.5, 0.0, ())
+    pcm = sink.pcm()
+    assert len(pcm) == 8_000
+    assert not pcm[:4_000].any()
+    assert pcm[4_000:].any()
