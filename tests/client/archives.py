@@ -52,6 +52,7 @@ class Desk:
         stop_after: no more results than these; None for no limit.
         most: recordings that were there at a time.
         gather: none is answered before so many came.
+        poison: while this one is there, all connections break.
         on_ask: called with each recording that comes.
     """
 
@@ -63,7 +64,8 @@ class Desk:
         self.most = 0
         self.gather = 0
         self.on_ask: Callable[[str], object] = lambda name: None
-        self._num_now = 0
+        self.poison: str | None = None
+        self._now: set[str] = set()
         self._lock = threading.Condition()
         self.server = fake(self._step)
         if places:
@@ -74,8 +76,8 @@ class Desk:
         name = content(request).decode()
         with self._lock:
             self.asked[name] += 1
-            self._num_now += 1
-            self.most = max(self.most, self._num_now)
+            self._now.add(name)
+            self.most = max(self.most, len(self._now))
             self._lock.notify_all()
             self._lock.wait_for(lambda: self.asked.total() >= self.gather, PATIENCE_S)
         self.on_ask(name)
@@ -83,11 +85,13 @@ class Desk:
             yield from self._answer(name, request, context)
         finally:
             with self._lock:
-                self._num_now -= 1
+                self._now.discard(name)
 
     def _answer(self, name: str, request: Any, context: Any) -> Iterator[Any]:
         if name in self.refused:
             fails(grpc.StatusCode.INVALID_ARGUMENT, f"{name} is no recording")(request, context)
+        if self.poison in self._now:
+            fails(grpc.StatusCode.UNAVAILABLE, "Socket closed")(request, context)
         yield from events(PROGRESS)(request, context)
         with self._lock:
             is_stopped = self.stop_after is not None and self.done.total() >= self.stop_after

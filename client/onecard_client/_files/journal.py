@@ -59,11 +59,8 @@ class Journal:
         self._appender.close()
 
     def _key(self, recording: Recording) -> Key:
-        try:
-            found = os.stat(recording.file)
-        except OSError:  # it is gone, and was not done as it is now
-            return identity(recording.file), -1, 0, self._options
-        return identity(recording.file), found.st_size, found.st_mtime_ns, self._options
+        file = identity(recording.file)
+        return file, recording.num_bytes, recording.changed_ns, self._options
 
     def _read(self, path: Path) -> int:
         """Reads what is there; how many bytes of it are whole lines."""

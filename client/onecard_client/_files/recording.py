@@ -20,6 +20,7 @@ class Recording:
         stem: of its results.
         below: `folder` as seen from the folder of all results.
         num_bytes: as it was found; 0 where nobody knows.
+        changed_ns: when it was last changed, as it was found.
     """
 
     file: str
@@ -27,6 +28,7 @@ class Recording:
     stem: str
     below: Path = Path()
     num_bytes: int = 0
+    changed_ns: int = 0
 
     @property
     def name(self) -> str:
@@ -46,9 +48,10 @@ def reason(error: Exception, file: str) -> str:
     return f"{error.strerror}: `{shown(str(error.filename))}`" if elsewhere else error.strerror
 
 
-def size(file: str) -> int:
-    """The bytes of `file`; 0 where nobody knows."""
+def state(file: str) -> tuple[int, int]:
+    """The bytes of `file`, and when it was changed in nanoseconds; 0 where nobody knows."""
     try:
-        return os.stat(file).st_size
+        found = os.stat(file)
     except OSError:
-        return 0
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

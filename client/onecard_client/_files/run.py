@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import threading
 import time
@@ -24,6 +25,8 @@ from onecard_client._transport.retry import MAX_CONNECTION_RETRIES, is_nobody
 from onecard_client.events import Progress
 
 TICK_S = 0.2
+# Every other recording would fail as well, after all the work.
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 # How long threads get to notice that their calls are cancelled.
 _PARTING_S = 3.0
 # The stage that takes longest, and is counted in pieces that take equally long.
@@ -74,6 +77,7 @@ class Run:
         self._failures = failures
         self._more = more
         self._waiting: deque[Recording] = deque()
+        self._suspects: deque[Recording] = deque()  # under way while servers went down
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._threads: set[threading.Thread] = set()
         self._tries: dict[str, _Tries] = {}
@@ -97,7 +101,7 @@ class Run:
             while not self._is_over:
                 self._look_for_more()
                 self._send()
-                if not (self._waiting or self._servers.tasks or self._more):
+                if not (self._waiting or self._suspects or self._servers.tasks or self._more):
                     return
                 self._handle_messages()
                 self._ask_lost_servers()
@@ -125,12 +129,19 @@ class Run:
             self._add(self._more())
 
     def _send(self) -> None:
+        if any(task.is_alone for task in self._servers.tasks):
+            return
         while self._waiting and (server := self._servers.free()) is not None:
-            recording = self._waiting.popleft()
-            task = Task(recording, server, self._estimate.seconds(recording))
-            tries = self._tries.setdefault(recording.file, _Tries(time.monotonic()))
-            server.tasks.append(task)
-            self._start(partial(self._transcribe, task, tries))
+            self._send_to(server, self._waiting.popleft(), is_alone=False)
+        is_idle = not (self._waiting or self._servers.tasks)
+        if self._suspects and is_idle and (server := self._servers.free()) is not None:
+            self._send_to(server, self._suspects.popleft(), is_alone=True)
+
+    def _send_to(self, server: Server, recording: Recording, *, is_alone: bool) -> None:
+        task = Task(recording, server, self._estimate.seconds(recording), is_alone=is_alone)
+        tries = self._tries.setdefault(recording.file, _Tries(time.monotonic()))
+        server.tasks.append(task)
+        self._start(partial(self._transcribe, task, tries))
 
     def _start(self, work: Callable[[], None]) -> None:
         self._threads = {thread for thread in self._threads if thread.is_alive()}
@@ -198,10 +209,12 @@ class Run:
 
     def _failed(self, task: Task, error: Exception) -> None:
         task.server.tasks.remove(task)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise error
         if isinstance(error, Unavailable) and (len(self._servers.all) > 1 or self._more):
             self._elsewhere(task, error)
             return
-        self._give_up_on(task.recording, error)
+        self._give_up_on(task, error)
         if isinstance(error, ConnectionFailed):
             self._start(partial(self._ask, task.server))
             task.server.is_asked = True
@@ -221,13 +234,21 @@ class Run:
             tries.began_s = time.monotonic()
         is_late = timeout_s is not None and time.monotonic() - tries.began_s >= timeout_s
         if tries.num_broken > MAX_CONNECTION_RETRIES or is_late:
-            self._give_up_on(task.recording, error)
+            self._give_up_on(task, error)
+        elif task.is_alone:
+            self._suspects.appendleft(task.recording)
         else:
             self._waiting.appendleft(task.recording)
 
-    def _give_up_on(self, recording: Recording, error: Exception) -> None:
-        self._num_failed += 1
+    def _give_up_on(self, task: Task, error: Exception) -> None:
+        """It failed; or is tried alone, where another one may have broken its connection."""
+        recording = task.recording
         del self._tries[recording.file]
+        is_broken = isinstance(error, ConnectionFailed) and not is_nobody(error)
+        if is_broken and not task.is_alone and self._servers.num_jobs > 1:
+            self._suspects.append(recording)
+            return
+        self._num_failed += 1
         text, kind = reason(error, recording.file), type(error).__name__
         self._report.fail(recording.file, text, kind)
         if self._failures is not None:
@@ -267,7 +288,8 @@ class Run:
     # ends
 
     def _give_up(self) -> None:
-        self.untried = [*(task.recording for task in self._servers.tasks), *self._waiting]
+        under_way = [task.recording for task in self._servers.tasks]
+        self.untried = [*under_way, *self._waiting, *self._suspects]
         self._cancel()
 
     def _cancel(self) -> None:
@@ -283,7 +305,7 @@ class Run:
                 self._journal.add(message.args[1])
 
     def _state(self) -> State:
-        left_s = self._estimate.total_s(self._waiting)
+        left_s = self._estimate.total_s([*self._waiting, *self._suspects])
         under_way_s = 0.0
         for task in self._servers.tasks:
             whole_s = self._estimate.seconds(task.recording)

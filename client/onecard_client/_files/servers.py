@@ -25,12 +25,14 @@ class Task:
     Attributes:
         share: how much of it is recognized, from 0 to 1.
         left_s: seconds of audio that it was taken for when it was sent.
+        is_alone: nothing else is under way, so that it alone can bring a server down.
     """
 
     recording: Recording
     server: Server
     left_s: float
     share: float = 0.0
+    is_alone: bool = False
 
 
 @dataclass(eq=False)

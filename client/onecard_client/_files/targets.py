@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from onecard_client._files.recording import Recording, size
+from onecard_client._files.recording import Recording, state
 from onecard_client._files.selection import Found
 from onecard_client._output.names import STDIN, is_address, output_stems
 from onecard_client._output.results import extensions
@@ -33,7 +33,7 @@ def recordings(
         stems.update(zip(group, chosen, strict=True))
         notes += said
     made = [
-        Recording(one.file, output_dir / one.below, stems[one], one.below, size(one.file))
+        Recording(one.file, output_dir / one.below, stems[one], one.below, *state(one.file))
         for one in found
     ]
     return made, notes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from archives import Archive, Desk
 
 from onecard_client.__main__ import main
+from onecard_client._transport.retry import Backoff
 
 NAMES = ("a.wav", "b.mp3", "2024/a.wav", "2024/may/c.flac")
 
@@ -144,6 +147,35 @@ def test_second_run_into_the_same_folder_is_refused(
     assert other == [1]
     assert "must be one at a time" in capsys.readouterr().err
     assert set(desk.asked.values()) == {1}
+
+
+def test_what_brings_the_server_down_costs_itself_alone(
+    archive: Archive, desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Also where others are under way with it, and lose their connections each time."""
+    monkeypatch.setattr(Backoff, "delay_s", lambda backoff, number: 0.001)
+    desk.gather, desk.poison = 3, "2024/may/c.flac"
+    assert run(archive, desk) == 1
+    assert set(desk.done) == set(NAMES) - {desk.poison}
+    assert set(desk.done.values()) == {1}
+    assert "1 of 4 files failed" in capsys.readouterr().err
+
+
+def test_full_disk_ends_the_run(
+    archive: Archive, desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """It would not become emptier for the others, each after its transcription."""
+
+    def refuse(source: object, target: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", refuse)
+        assert run(archive, desk, "--jobs", 1) == 1
+    assert desk.asked.total() <= 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert archive.results() == []
+    assert run(archive, desk) == 0
 
 
 def test_addresses_are_no_files_of_an_archive(archive: Archive, desk: Desk, capsys: Any) -> None:
