@@ -24,7 +24,7 @@ from build_scripts.console import aside
 from build_scripts.errors import BuildError
 
 RESULTS = Path(__file__).parent / "results"
-NEED_PEER = ("speech", "align_speed", "start")
+NEED_PEER = ("speech", "align_speed", "start", "many_files")
 INTERRUPTED = 130  # what a shell says of a program that was interrupted
 
 

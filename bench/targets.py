@@ -19,6 +19,7 @@ BENCHMARKS = {
     "speech_beside_text": "P7: a transcription beside a triage, a triage beside transcriptions",
     "start": "P8: cold start to ready, and the first request after it",
     "gateway": "P9: a recording and a chat through the gateway, the same over gRPC",
+    "many_files": "P10: 40 clips by the command line, several at a time, one by one, WhisperX",
     "triage_quality": "category and priority of 60 labelled mails",
 }
 
@@ -144,5 +145,13 @@ TARGETS = (
     Target(
         "P9", "gateway", "first_token_later_ms", "first token through the gateway, later by",
         "the client over gRPC", "at most", 10.0, "ms",
+    ),
+    Target(
+        "P10", "many_files", "jobs_ratio", "40 clips by `onecard transcribe`, speed",
+        "the same with `--jobs 1`", "at least", 1.3,
+    ),
+    Target(
+        "P10", "many_files", "whisperx_ratio", "40 clips by `onecard transcribe`, speed",
+        "WhisperX, warm, file after file, same acoustic model", "at least", 2.5,
     ),
 )  # fmt: skip

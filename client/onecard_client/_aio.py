@@ -110,6 +110,11 @@ class AsyncClient(AsyncConnection):
         context = self._context(timeout_s, None)
         return wire.limits(await self._ask(*wire.LIMITS, context))
 
+    async def capacity(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> int:
+        """Asks like `Client.capacity`."""
+        context = self._context(timeout_s, None)
+        return wire.capacity(await self._ask(*wire.CAPACITY, context))
+
     async def health(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Health:
         """Asks like `Client.health`."""
         context = self._context(timeout_s, None)

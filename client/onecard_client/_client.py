@@ -175,6 +175,15 @@ class Client(Connection):
         context = self._context(timeout_s, None)
         return wire.limits(self._ask(*wire.LIMITS, context))
 
+    def capacity(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> int:
+        """Asks how many recordings keep the server busy when they are sent at once; not retried.
+
+        Raises:
+            OnecardError: such as ConnectionFailed, where no server answers.
+        """
+        context = self._context(timeout_s, None)
+        return wire.capacity(self._ask(*wire.CAPACITY, context))
+
     def health(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Health:
         """Asks the server how it is; not retried, for the answer is about now.
 

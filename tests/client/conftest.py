@@ -177,8 +177,8 @@ def fake() -> Iterator[Callable[..., FakeServer]]:
     """`fake(step, ...)` starts a fake server with that script, at any port or at `port`."""
     servers: list[FakeServer] = []
 
-    def start(*script: Step, port: int = 0) -> FakeServer:
-        servers.append(FakeServer(*script, port=port))
+    def start(*script: Step, port: int = 0, host: str = "127.0.0.1") -> FakeServer:
+        servers.append(FakeServer(*script, port=port, host=host))
         return servers[-1]
 
     yield start

@@ -244,7 +244,7 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         parameters: those in the configuration of every model.
     """
 
-    def __init__(self, *script: Step, port: int = 0) -> None:
+    def __init__(self, *script: Step, port: int = 0, host: str = "127.0.0.1") -> None:
         self.script = list(script)
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
@@ -257,8 +257,8 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         ]
         self._server = grpc.server(ThreadPoolExecutor(max_workers=8), options=unlimited)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
-        self.url = f"127.0.0.1:{self.port}"
+        self.port = self._server.add_insecure_port(f"{host}:{port}")
+        self.url = f"{host}:{self.port}"
         self._server.start()
 
     def stop(self) -> None:

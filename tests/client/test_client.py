@@ -37,7 +37,9 @@ from onecard_client import (
 from onecard_client._transport.aio_connection import AsyncConnection
 from onecard_client._transport.connection import Connection
 
-METHODS = ["transcribe", "transcribe_stream", "chat", "triage", "limits", "health", "close"]
+METHODS = [
+    "transcribe", "transcribe_stream", "chat", "triage", "limits", "capacity", "health", "close",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [*METHODS, "__init__"])

@@ -160,14 +160,14 @@ def test_missing_files_are_told_before_the_first_is_sent(
         told.append(capsys.readouterr().err)
         return events(FINISHED)(request, context)
 
-    folder = tmp_path / "folder.wav"
+    folder = tmp_path / "folder.wav"  # where nothing is
     folder.mkdir()
     line = ["transcribe", str(talk), str(tmp_path / "b.wav"), str(folder), "-o", str(tmp_path)]
     server = fake(step)
     assert main([*line, "--url", server.url]) == 1
     assert len(server.requests) == 1
     assert f"{tmp_path / 'b.wav'}: No such file" in told[0]
-    assert f"{folder}: Is a directory" in told[0]
+    assert f"{folder}: no file in this folder has a recording's extension" in told[0]
     assert "2 of 3 files failed" in capsys.readouterr().err
 
 

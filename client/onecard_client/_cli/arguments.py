@@ -47,5 +47,5 @@ def _parser() -> Parser:
     for module in COMMANDS:
         command = module.add(commands)
         command.set_defaults(parser=command, run=module.run, verify=module.verify)
-        add_url(command)
+        add_url(command, is_repeatable=module is transcribe_command)
     return parser

@@ -88,13 +88,35 @@ def with_dashes(arguments: Sequence[str]) -> list[str]:
     return spelt
 
 
-def add_url(parser: argparse.ArgumentParser) -> None:
+class _Addresses(argparse.Action):
+    """Notes each address that is given, and the first as the one."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option: str | None = None,
+    ) -> None:
+        namespace.urls = [*getattr(namespace, "urls", ()), values]
+        namespace.url = namespace.urls[0]
+
+
+def add_url(parser: argparse.ArgumentParser, *, is_repeatable: bool = False) -> None:
+    several = "; more than once for several servers, which share the files, or dns:///host:port "
+    several += "for all that a name stands for"
     parser.add_argument(
         "--url",
         default=os.environ.get(URL_VARIABLE) or DEFAULT_URL,
-        help="the server's gRPC address, host:port, or grpcs://host:port for TLS "
-        f"(default: {URL_VARIABLE} or {DEFAULT_URL})",
+        action=_Addresses if is_repeatable else "store",
+        help="the server's gRPC address, host:port, or grpcs://host:port for TLS"
+        f"{several if is_repeatable else ''} (default: {URL_VARIABLE} or {DEFAULT_URL})",
     )
+
+
+def addresses(namespace: argparse.Namespace) -> list[str]:
+    """The addresses of all servers, once each."""
+    return list(dict.fromkeys(getattr(namespace, "urls", [namespace.url])))
 
 
 def add_timeout(group: Any, what: str) -> None:

@@ -1,55 +1,43 @@
-"""`onecard transcribe`: recordings to files of text, one after another."""
+"""`onecard transcribe`: recordings to files of text, several under way at a time."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from typing import Any
 
 from onecard_client._cli import layout_options, transcribe_options
+from onecard_client._cli.parser import addresses
 from onecard_client._cli.transcribe_options import EPILOG, request_options
 from onecard_client._client import Client
 from onecard_client._errors import ConnectionFailed, OnecardError
+from onecard_client._files import targets
+from onecard_client._files.failures import Failures, NotFailures
+from onecard_client._files.journal import journal
+from onecard_client._files.progress import display as display_of_many
+from onecard_client._files.recording import Recording, reason
+from onecard_client._files.report import Report
+from onecard_client._files.run import Run
+from onecard_client._files.selection import Found, Selection
+from onecard_client._files.servers import servers
+from onecard_client._files.transcription import Settings, transcribe
+from onecard_client._files.watch import Watch
 from onecard_client._output.console import (
     EXIT_FAILED,
     EXIT_OK,
     EXIT_UNREACHABLE,
+    EXIT_USAGE,
     complain,
     plural,
-    printable,
 )
-from onecard_client._output.names import STDIN, extension, is_address, output_stems, shown
+from onecard_client._output.names import STDIN, is_address, shown
 from onecard_client._output.progress import display
-from onecard_client._output.results import extensions, verify_directory, write_results
-from onecard_client._transport import telephony
-from onecard_client._transport.content import Content
-from onecard_client._transport.fetch import fetched
-from onecard_client._transport.soundtrack import soundtrack
-from onecard_client._transport.source import read_audio
-from onecard_client.transcript import Transcript
+from onecard_client._output.results import verify_directory
+from onecard_client._verdicts.disk import Busy
 
 verify = transcribe_options.verify
-_BEGINNING_BYTES = 16
-
-
-@dataclass(frozen=True)
-class _Recording:
-    """One recording to transcribe.
-
-    Attributes:
-        file: a path, an address, or STDIN.
-        name: `file` for people.
-        stem: of its results.
-    """
-
-    file: str
-    name: str
-    stem: str
+# Of a tree a list of names would be pages.
+MAX_UNTRIED = 20
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
@@ -57,7 +45,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "transcribe",
         help="transcribe audio files",
         usage="onecard transcribe [OPTION ...] FILE [FILE ...]",
-        description="Transcribe audio or video files and write the results beside each other.",
+        description="Transcribe audio or video files, or whole folders of them.",
         epilog=EPILOG,
     )
     transcribe_options.add(parser)
@@ -69,65 +57,208 @@ def run(client: Client, options: argparse.Namespace) -> int:
     try:
         verify_directory(options.output_dir)
     except OSError as error:
-        complain(f"{shown(str(options.output_dir))}: {_reason(error, str(options.output_dir))}")
+        complain(f"{shown(str(options.output_dir))}: {reason(error, str(options.output_dir))}")
         return EXIT_FAILED
-    recordings, num_failed = _recordings(options)
-    for number, recording in enumerate(recordings, 1):
+    try:
+        return _Command(client, options).run()
+    except NotFailures as error:
+        complain(str(error))
+        return EXIT_USAGE
+    except Busy as error:
+        complain(str(error))
+        return EXIT_FAILED
+
+
+class _Command:
+    """One call of the command."""
+
+    def __init__(self, client: Client, options: argparse.Namespace) -> None:
+        self._client = client
+        self._options = options
+        self._settings = Settings(
+            request_options(options),
+            options.timeout_s,
+            options.output_dir,
+            options.output_format,
+            layout_options.layout(options),
+        )
+        progress = display_of_many(wanted=options.print_progress, verbose=options.verbose)
+        self._report = Report(progress, verbose=options.verbose, is_json=options.log_json)
+        self._selection = Selection(options.include)
+        self._failures: Failures | None = None
+        self._num_files = 0
+        self._told: set[str] = set()
+
+    def run(self) -> int:
+        """The exit code. Raises: Busy, NotFailures, OSError, and what a `Run` raises."""
+        for note in transcribe_options.notes(self._options):
+            self._report.remark(note)
+        with ExitStack() as stack:
+            self._select()
+            kept = None
+            if self._is_tree:
+                kept = stack.enter_context(
+                    journal(self._settings, again=self._options.again or self._options.retry_failed)
+                )
+            self._refuse_problems()
+            recordings = self._to_do(self._name(), kept)
+            alone = any(one.file == STDIN or is_address(one.file) for one in recordings)
+            is_single = len(recordings) == 1 and len(addresses(self._options)) == 1
+            if not self._is_tree and (alone or is_single):
+                return self._one_by_one(recordings)
+            return self._all(recordings, kept, stack)
+
+    @property
+    def _is_tree(self) -> bool:
+        """Whether there may be so many files that the run keeps a journal."""
+        options = self._options
+        return self._selection.is_tree or options.retry_failed or options.watch is not None
+
+    def _select(self) -> None:
+        """Finds the files. Raises: NotFailures, OSError."""
+        options, selection = self._options, self._selection
+        if options.retry_failed:
+            selection.found += Failures(options.output_dir).found()
+        for path in options.files:
+            selection.add(path)
+        for list_file in options.files_from:
+            selection.add_list(list_file, is_null=options.null)
+        if self._is_tree:
+            selection.refuse_all_but_files()
+            self._failures = Failures(options.output_dir)
+            if not options.retry_failed:
+                self._failures.forget_lost()
+
+    def _refuse_problems(self) -> None:
+        for problem in self._selection.problems:
+            self._report.problem(problem)
+            if self._failures is not None and not is_address(problem.file):
+                self._failures.add_problem(problem)
+        self._num_files = len(self._selection.found) + len(self._selection.problems)
+        self._selection.problems.clear()
+
+    def _name(self) -> list[Recording]:
+        """A recording for each file that was found, once."""
+        found = targets.once(self._selection.found)
+        num_again = len(self._selection.found) - len(found)
+        if num_again:
+            self._report.note(f"{plural(num_again, 'file')} given again; transcribed once")
+        return self._named(found)
+
+    def _named(self, found: list[Found]) -> list[Recording]:
+        settings = self._settings
+        named, notes = targets.recordings(found, settings.output_dir, settings.output_format)
+        for note in notes:
+            if note not in self._told:  # a folder that is watched is named again and again
+                self._report.note(note)
+        self._told.update(notes)
+        return named
+
+    def _to_do(self, recordings: list[Recording], kept: Any) -> list[Recording]:
+        """Those that are not done yet."""
+        left = []
+        for recording in recordings:
+            if (kept is not None and kept.has(recording)) or self._exists(recording):
+                self._report.kept(recording)
+                if self._failures is not None:
+                    self._failures.done(recording)
+            else:
+                left.append(recording)
+        num_kept = len(recordings) - len(left)
+        if num_kept:
+            were = "was" if num_kept == 1 else "were"
+            self._report.remark(f"{plural(num_kept, 'file')} {were} done already")
+        return left
+
+    def _exists(self, recording: Recording) -> bool:
+        return self._options.skip_existing and all(
+            path.exists() for path in recording.results(self._settings.output_format)
+        )
+
+    def _all(self, recordings: list[Recording], kept: Any, stack: ExitStack) -> int:
+        """Several recordings at a time."""
+        options = self._options
+        if not recordings and options.watch is None:
+            return self._end([])
+        opened = stack.enter_context(servers(addresses(options), options.jobs, self._report.note))
+        run = Run(
+            opened,
+            self._settings,
+            self._report,
+            journal=kept,
+            failures=self._failures,
+            more=None if options.watch is None else self._arrivals(kept),
+        )
         try:
-            _transcribe(client, recording, options)
-        except BrokenPipeError:  # nobody reads what is said any more
+            run.run(recordings)
+        except BaseException:
+            if self._is_tree and run.num_done:
+                complain(f"{plural(run.num_done, 'file')} done; the same command goes on from here")
             raise
-        except (OnecardError, OSError) as error:
-            complain(f"{recording.name}: {_reason(error, recording.file)}")
-            num_failed += 1
-            if isinstance(error, ConnectionFailed) and not _answers(client):
-                _tell_untried([untried.name for untried in recordings[number:]])
-                return EXIT_UNREACHABLE
-    if num_failed and len(options.files) > 1:
-        complain(f"{num_failed} of {len(options.files)} files failed")
-    return EXIT_FAILED if num_failed else EXIT_OK
+        return self._end(run.untried)
+
+    def _arrivals(self, kept: Any) -> Any:
+        """A function that gives what has come into the folder that is watched."""
+        watch = Watch(
+            self._options.watch,
+            Selection(self._options.include),
+            self._options.interval,
+            self._report.problem,
+        )
+
+        def arrivals() -> list[Recording]:
+            there, ready = watch.look()
+            if not ready:
+                return []
+            taken = {one.file for one in ready}
+            named = [one for one in self._named(there) if one.file in taken]
+            return self._to_do(named, kept)
+
+        return arrivals
+
+    def _end(self, untried: list[Recording]) -> int:
+        if not untried or self._failures is not None:
+            failures = None if self._failures is None else str(self._failures.path)
+            self._report.end(self._num_files, failures)
+        _tell_untried([recording.name for recording in untried])
+        if untried:
+            return EXIT_UNREACHABLE
+        return EXIT_FAILED if self._report.failed else EXIT_OK
+
+    def _one_by_one(self, recordings: list[Recording]) -> int:
+        """A recording after the other, each with a progress of its own."""
+        for number, recording in enumerate(recordings, 1):
+            try:
+                self._transcribe(recording)
+            except BrokenPipeError:  # nobody reads what is said any more
+                raise
+            except (OnecardError, OSError) as error:
+                text = reason(error, recording.file)
+                self._report.fail(recording.file, text, type(error).__name__)
+                if isinstance(error, ConnectionFailed) and not _answers(self._client):
+                    return self._unreachable(recordings[number:])
+        return self._end([])
+
+    def _unreachable(self, untried: list[Recording]) -> int:
+        self._end(untried)
+        return EXIT_UNREACHABLE
+
+    def _transcribe(self, recording: Recording) -> None:
+        options = self._options
+        progress = display(recording.name, wanted=options.print_progress, verbose=options.verbose)
+        try:
+            done = transcribe(
+                self._client, recording, self._settings, progress.show, self._report.note
+            )
+        finally:
+            progress.clear()
+        self._report.done(done, options.url)
 
 
 def _tell_untried(names: list[str]) -> None:
     if names:
-        complain(f"not tried: {', '.join(names)}")
-
-
-def _recordings(options: argparse.Namespace) -> tuple[list[_Recording], int]:
-    """The recordings that can be read, once each, and how many cannot."""
-    if options.verbose:
-        for note in transcribe_options.notes(options):
-            complain(note)
-    readable = [file for file in options.files if _is_readable(file)]
-    num_failed = len(options.files) - len(readable)
-    files = list({_identity(file): file for file in reversed(readable)}.values())[::-1]
-    if len(files) < len(readable):
-        complain(f"{plural(len(readable) - len(files), 'file')} given again; transcribed once")
-    ends = extensions(options.output_format)
-    stems, notes = output_stems(files, options.output_dir, ends)
-    for note in notes:
-        complain(note)
-    found = [_Recording(file, shown(file), stem) for file, stem in zip(files, stems, strict=True)]
-    return found, num_failed
-
-
-def _identity(file: str) -> str:
-    return file if file == STDIN or is_address(file) else os.path.realpath(file)
-
-
-def _is_readable(file: str) -> bool:
-    if file == STDIN or is_address(file):
-        return True
-    try:
-        os.stat(file)
-    except OSError as error:
-        complain(f"{shown(file)}: {_reason(error, file)}")
-        return False
-    if os.path.isdir(file) or not os.access(file, os.R_OK):
-        reason = "Is a directory" if os.path.isdir(file) else "Permission denied"
-        complain(f"{shown(file)}: {reason}")
-        return False
-    return True
+        more = f" and {len(names) - MAX_UNTRIED} more" if len(names) > MAX_UNTRIED else ""
+        complain(f"not tried: {', '.join(names[:MAX_UNTRIED])}{more}")
 
 
 def _answers(client: Client) -> bool:
@@ -136,93 +267,3 @@ def _answers(client: Client) -> bool:
         return client.health().live
     except OnecardError:
         return False
-
-
-def _transcribe(client: Client, recording: _Recording, options: argparse.Namespace) -> None:
-    started_s = time.monotonic()
-    with _content(recording, options) as content:
-        transcript = _follow(client, recording, content, options)
-    paths = write_results(
-        transcript,
-        options.output_dir,
-        recording.stem,
-        options.output_format,
-        layout_options.layout(options),
-    )
-    for warning in transcript.warnings:
-        complain(f"{recording.name}: warning: {warning}")
-    if options.verbose:
-        names = " ".join(shown(str(path)) for path in paths)
-        summary = _summary(recording.name, transcript, time.monotonic() - started_s)
-        print(printable(f"{summary} -> {names}"), flush=True)
-
-
-@contextmanager
-def _content(recording: _Recording, options: argparse.Namespace) -> Iterator[Content]:
-    """The content to send of a recording: of a large film only the sound."""
-    with _whole(recording.file, options.timeout_s) as content:
-        is_file = getattr(options, "encoding", "auto") == "auto"
-        sound = soundtrack(content) if is_file else None
-        if sound is None:
-            yield content
-            return
-        if sound.warning:
-            complain(f"{recording.name}: warning: {sound.warning}; its sound is sent so far")
-        with sound.content as content:
-            yield content
-
-
-def _whole(file: str, timeout_s: float | None) -> Content:
-    if is_address(file):
-        return fetched(file, timeout_s)
-    return read_audio(sys.stdin.buffer if file == STDIN else file)
-
-
-def _telephone_options(
-    recording: _Recording, content: Content, given: dict[str, Any]
-) -> dict[str, Any]:
-    """The options that a telephone system's extension implies, unless the caller gives them."""
-    if "encoding" in given:
-        return {}
-    found = telephony.request_options(extension(recording.file), content[:_BEGINNING_BYTES])
-    if found:
-        said = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in found.items())
-        complain(f"{recording.name}: taken for sound without a header, {said}")
-    return found
-
-
-def _follow(
-    client: Client, recording: _Recording, content: Content, options: argparse.Namespace
-) -> Transcript:
-    given = request_options(options)
-    given = _telephone_options(recording, content, given) | given
-    progress = display(recording.name, wanted=options.print_progress, verbose=options.verbose)
-    try:
-        return client.transcribe(
-            content, timeout_s=options.timeout_s, on_progress=progress.show, **given
-        )
-    finally:
-        progress.clear()
-
-
-def _summary(name: str, transcript: Transcript, elapsed_s: float) -> str:
-    speed = transcript.duration_s / elapsed_s if elapsed_s > 0 else 0.0
-    parts = [f"{transcript.duration_s:.1f} s of audio", f"language {_language(transcript)}"]
-    if transcript.turns is not None:
-        parts.append(plural(len(transcript.speakers), "speaker"))
-    parts.append(f"{elapsed_s:.1f} s ({speed:.1f}x real time)")
-    return f"{name}: {', '.join(parts)}"
-
-
-def _language(transcript: Transcript) -> str:
-    """The server names a language also where nothing was spoken and none was asked for."""
-    was_told = transcript.options.get("language") is not None
-    is_known = was_told or transcript.language_probability is not None
-    return transcript.language if is_known else "unknown"
-
-
-def _reason(error: Exception, file: str) -> str:
-    if not isinstance(error, OSError) or error.strerror is None:
-        return str(error)
-    elsewhere = error.filename is not None and str(error.filename) != file
-    return f"{error.strerror}: `{shown(str(error.filename))}`" if elsewhere else error.strerror

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from onecard_client import __version__
-from onecard_client._cli import layout_options, whisperx_options
+from onecard_client._cli import files_options, layout_options, whisperx_options
 from onecard_client._cli.parser import (
     URL_VARIABLE,
     RequestOptions,
@@ -20,7 +20,7 @@ from onecard_client._cli.parser import (
     or_none,
     truth,
 )
-from onecard_client._output.names import STDIN, local
+from onecard_client._output.names import local
 from onecard_client.writers import ALL_FORMATS, WRITERS
 
 # A longer chunk would be cut by Whisper's encoder; WhisperX loses what is behind it.
@@ -28,8 +28,17 @@ MAX_CHUNK_SIZE_S = 30.0
 
 EPILOG = f"""\
 Names are WhisperX's; dashes and underscores are the same. Options that are not given have the
-server's defaults. Files are transcribed one after another, and one that fails does not stop the
-others. Results appear under their final names only when they are complete.
+server's defaults. Several files are under way at a time, the longest first, and one that fails does
+not stop the others. Results appear under their final names only when they are complete.
+
+Results of a folder, a pattern or a list lie below --output-dir as the files do. Such a run keeps a
+journal there (transcribed.jsonl): whatever ended it, the same command goes on from there, and what
+is done is not done again unless the file or the options have changed. What failed is in
+failed.jsonl. With several --url a server that is gone leaves its files to the others.
+
+  onecard transcribe recordings/ --include '*.mp3' -o out
+  find /archive -name '*.wav' -print0 | onecard transcribe --files-from - --null -o out
+  onecard transcribe --retry-failed -o out
 
 exit codes: 0 every file is done, 1 some file failed, 2 wrong usage, 3 no server at the address,
 130 interrupted
@@ -40,10 +49,12 @@ environment: {URL_VARIABLE} is the server's address if --url is not given
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", type=local,
-        help="audio or video, an http(s) address of one, or `-` for standard input",
+        "files", nargs="*", metavar="FILE", type=local,
+        help="audio or video, a folder of it, a quoted pattern such as 'calls/**/*.mp3', an "
+        "http(s) address of one recording, or `-` for standard input",
     )  # fmt: skip
     _add_output(parser.add_argument_group("output"))
+    files_options.add(parser.add_argument_group("many files"))
     group = parser.add_argument_group("request", "options of the server")
     add_request_options(group, REQUEST_OPTIONS)
     for name in ("align", "diarize"):
@@ -97,9 +108,7 @@ def notes(namespace: argparse.Namespace) -> list[str]:
 
 def verify(namespace: argparse.Namespace, error: Any) -> None:
     """Calls `error` with all that is wrong."""
-    faults = []
-    if namespace.files.count(STDIN) > 1:
-        faults.append("standard input (`-`) is given twice, can be read once; name it once")
+    faults = list(files_options.faults(namespace))
     faults += layout_options.faults(namespace)
     if faults:
         error("\n".join(faults))

@@ -7,7 +7,8 @@ import os
 import unicodedata
 import urllib.parse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from onecard_client._output.console import printable
@@ -87,6 +88,7 @@ def output_stems(
     plain = [output_stem(file) for file in files]
     counts = Counter(map(_key, plain))
     taken: set[str] = set()
+    next_number = Counter[str]()  # of a name that many have, those before it are taken
 
     def is_free(stem: str) -> bool:
         paths = {_key(os.path.join(target, f"{stem}.{end}")) for end in extensions}
@@ -95,11 +97,10 @@ def output_stems(
     stems, notes = [], []
     for file, stem in zip(files, plain, strict=True):
         whole = stem if file == STDIN else base(file)
-        choices = [whole, *(f"{whole}-{number}" for number in range(2, len(files) + 2))]
-        if counts[_key(stem)] == 1:
-            choices.insert(0, stem)
-        fitting = [fitted(choice, directory, extensions) for choice in choices]
-        chosen = next(filter(is_free, fitting), fitting[-1])
+        first = [stem] if counts[_key(stem)] == 1 else []
+        choices = chain(first, [whole], _numbered(whole, next_number))
+        fitting = (fitted(choice, directory, extensions) for choice in choices)
+        chosen = next(filter(is_free, fitting))
         taken.add(_key(chosen))
         stems.append(chosen)
         if chosen != stem:
@@ -107,6 +108,13 @@ def output_stems(
             reason = "the name is too long" if is_long else f"`{shown(stem)}.*` is another file's"
             notes.append(f"{shown(file)}: is written as `{shown(chosen)}.*`, since {reason}")
     return stems, notes
+
+
+def _numbered(name: str, next_number: Counter[str]) -> Iterator[str]:
+    """`name` with one number after the other, from the first that was not tried before."""
+    while True:
+        next_number[name] += 1
+        yield f"{name}-{next_number[name] + 1}"
 
 
 def fitted(stem: str, directory: Path, extensions: Sequence[str]) -> str:

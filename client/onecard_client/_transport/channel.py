@@ -24,8 +24,10 @@ KEEPALIVE_TIMEOUT_MS = 20_000
 FIRST_RECONNECT_MS = 100
 MAX_RECONNECT_MS = 5_000
 
+# gRPC's own balancing: a connection to each address, calls in turn over those that stand.
+_ROUND_ROBIN = '{"loadBalancingConfig": [{"round_robin": {}}]}'
 _PORT = re.compile(r":\d+$")
-_LOOPBACK = re.compile(r"^(localhost|127\.[\d.]+|\[::1\])(:|$)")
+_LOOPBACK = re.compile(r"^(?:dns:///)?(localhost|127\.[\d.]+|\[::1\])(:|$)")
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,31 @@ class Address:
     def parse(cls, url: str) -> Address:
         """`host`, `host:port`, `grpc://host:port`, or `grpcs://host:port` for TLS.
 
+        With `dns:///host:port` calls go to all addresses that the name has, in turn; between the
+        second and the third slash a name server may stand.
+
         Raises:
             ValueError: another scheme, or no host.
         """
         scheme, _, rest = url.rpartition("://")
         host = rest.rstrip("/")
-        if scheme not in ("", "grpc", "grpcs") or not host:
+        _, slash, name = host.rpartition("/")
+        is_dns = scheme == "dns" and slash and name
+        if not is_dns and (scheme not in ("", "grpc", "grpcs") or not host):
             raise ValueError(
-                f"the server's address is `{url}`, must be `host:port`, `grpc://host:port` or "
-                "`grpcs://host:port`; give that of Triton's gRPC service, port 8001 by default"
+                f"the server's address is `{url}`, must be `host:port`, `grpc://host:port`, "
+                "`grpcs://host:port` or `dns:///host:port`; give that of Triton's gRPC service, "
+                "port 8001 by default"
             )
         tls = scheme == "grpcs"
         if not _PORT.search(host):
             host = f"{host}:{DEFAULT_TLS_PORT if tls else DEFAULT_PORT}"
-        return cls(host, tls)
+        return cls(f"dns://{host}" if is_dns else host, tls)
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether calls are spread over all addresses that the name has."""
+        return self.target.startswith("dns://")
 
 
 def metadata(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
@@ -82,8 +95,8 @@ def _credentials(root_certificates: str | Path | None) -> Any:
     return grpc.ssl_channel_credentials(root_certificates=roots)
 
 
-def _options(address: Address) -> list[tuple[str, int]]:
-    options = [
+def _options(address: Address) -> list[tuple[str, int | str]]:
+    options: list[tuple[str, int | str]] = [
         ("grpc.max_send_message_length", UNLIMITED),
         ("grpc.max_receive_message_length", UNLIMITED),
         ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
@@ -92,6 +105,8 @@ def _options(address: Address) -> list[tuple[str, int]]:
         ("grpc.initial_reconnect_backoff_ms", FIRST_RECONNECT_MS),
         ("grpc.max_reconnect_backoff_ms", MAX_RECONNECT_MS),
     ]
+    if address.is_balanced:
+        options.append(("grpc.service_config", _ROUND_ROBIN))
     if _LOOPBACK.match(address.target):
         # http_proxy is often set for a whole machine, and no proxy reaches this one's loopback
         options.append(("grpc.enable_http_proxy", 0))

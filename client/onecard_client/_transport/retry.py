@@ -27,6 +27,11 @@ _NOBODY = re.compile(
 )
 
 
+def is_nobody(error: OnecardError) -> bool:
+    """Whether there is nobody at the address, as against a connection that broke amid a call."""
+    return _NOBODY.search(str(error)) is not None
+
+
 @dataclass
 class Acquaintance:
     """A connection's memory of the server at its address.
@@ -114,7 +119,7 @@ class Attempts:
         """Whether it is a failure of the connection, and no wait for a server to come back."""
         if not isinstance(error, ConnectionFailed):
             return False
-        if _NOBODY.search(str(error)) is None:  # what broke was there
+        if not is_nobody(error):  # what broke was there
             self._acquaintance.has_answered = True
             return True
         if not self._acquaintance.has_answered:

@@ -249,6 +249,7 @@ HEALTH = (
     *(("ModelReady", service_pb2.ModelReadyRequest(name=name)) for name in MODELS),
 )
 LIMITS = ("ModelConfig", service_pb2.ModelConfigRequest(name=CHAT.name))
+CAPACITY = ("ModelConfig", service_pb2.ModelConfigRequest(name=TRANSCRIBE.name))
 
 
 def health(answers: Sequence[Any]) -> Health:
@@ -274,3 +275,17 @@ def limits(answer: Any) -> Limits:
             f"the configuration of `{CHAT.name}` has the parameters `{parameters}`, must have the "
             "numbers `max_seq_len` and `max_tokens`; is this a onecard server?"
         ) from error
+
+
+def capacity(answer: Any) -> int:
+    """How many recordings keep a server busy, from the answer to CAPACITY.
+
+    It works on so many pieces of recordings at a time (`places`), and one more recording is sent
+    and decoded meanwhile. A server that does not say so gets one recording at a time.
+    """
+    parameters = {key: value.string_value for key, value in answer.config.parameters.items()}
+    try:
+        places, streams = int(parameters["places"]), int(parameters["max_streams"])
+    except (KeyError, ValueError):
+        return 1
+    return max(1, min(places + 1, streams))
