@@ -151,17 +151,10 @@ _ENGINE = Row(
             ),
         ),
         Panel(
-            "VRAM", "Of the whole GPU, by all who use it.",
+            "VRAM", "Of the whole GPU, by all who use it; `make plan` has what was planned.",
             (
                 Query("sum by (gpu_uuid) (nv_gpu_memory_used_bytes)", "used {{gpu_uuid}}"),
                 Query("sum by (gpu_uuid) (nv_gpu_memory_total_bytes)", "card {{gpu_uuid}}"),
-            ), "bytes",
-        ),
-        Panel(
-            "VRAM against the plan", "Of each process, where there is a card.",
-            (
-                Query("sum by (process) (onecard_vram_used_bytes)", "{{process}} used"),
-                Query("sum by (process) (onecard_vram_planned_bytes)", "{{process}} planned"),
             ), "bytes",
         ),
     ),

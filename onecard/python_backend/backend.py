@@ -389,13 +389,15 @@ class Caller:
 
 
 def stream(
-    requests: Sequence[Request], take: Callable[[Request, Caller], None], streams: Streams
+    requests: Sequence[Request],
+    take: Callable[[Request, Caller], None],
+    streams: Streams | None = None,
 ) -> None:
     """`execute` of a decoupled model: what `take` raises is the end of that request's answer.
 
     Args:
         take: starts what answers a request, and returns; whatever it raises is sent to the caller.
-        streams: whose traffic counts the requests that `take` refused.
+        streams: whose traffic counts the requests that `take` refused, if anybody does.
     """
     for request in requests:
         try:
@@ -406,5 +408,6 @@ def stream(
         try:
             take(request, caller)
         except Exception as error:  # the boundary: nothing may escape into the stub
-            streams.traffic.turn_away(error)
+            if streams is not None:
+                streams.traffic.turn_away(error)
             caller.end(error)
