@@ -72,6 +72,7 @@ engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu
 repository: setup ## write the config.pbtxt files in git, or a whole repository of one plan (PLAN=rtx4090, ARGS="--into DIR")
 	@$(BIN)/python -m build_scripts repository $(ARGS)
 	@$(BIN)/python -m build_scripts.plans.reference
+	@$(BIN)/python -m build_scripts.dashboards.files
 
 lock: setup ## resolve the lock files anew, or torch's of PyTorch's INDEX=https://download.pytorch.org/whl/cu126
 	@$(BIN)/python -m build_scripts.commands.lock $(if $(INDEX),--index $(INDEX))

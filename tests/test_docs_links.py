@@ -15,7 +15,7 @@ MAX_CELL_CHARACTERS = 200
 # The table of keys is generated from the schema of plans.
 GENERATED = {"docs/plans.md": "## Writing a plan"}
 FOLDERS = (
-    "backends|bench|build_scripts|client|docker|docs|evaluation|gateway|model_repository|onecard|"
+    "backends|bench|build_scripts|client|deploy|docker|docs|evaluation|gateway|model_repository|onecard|"
     "tests"
 )
 FILE = re.compile(rf"`((?:{FOLDERS})/[\w./*-]+)`")

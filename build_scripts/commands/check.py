@@ -51,6 +51,7 @@ def checks() -> list[tuple[str, list[str]]]:
     found.append(("imports", ["env", where, *imports]))
     found.append(("repository", [python, "-m", "build_scripts", "repository", "--check"]))
     found.append(("plan schema", [python, "-m", "build_scripts.plans.reference", "--check"]))
+    found.append(("dashboards", [python, "-m", "build_scripts.dashboards.files", "--check"]))
     return found
 
 

@@ -27,7 +27,7 @@ from onecard.errors import InvalidRequest, Unavailable
 from onecard.options import fields, parameters
 from onecard.options.fields import Options
 from onecard.python_backend import malloc, speech_lock, threads
-from onecard.python_backend.streams import Event
+from onecard.python_backend.streams import Event, Streams
 
 Request = Any
 Response = Any
@@ -388,11 +388,16 @@ class Caller:
                 _log_failure("the end of an answer could not be sent:", failure)
 
 
-def stream(requests: Sequence[Request], take: Callable[[Request, Caller], None]) -> None:
+def stream(
+    requests: Sequence[Request],
+    take: Callable[[Request, Caller], None],
+    streams: Streams | None = None,
+) -> None:
     """`execute` of a decoupled model: what `take` raises is the end of that request's answer.
 
     Args:
         take: starts what answers a request, and returns; whatever it raises is sent to the caller.
+        streams: whose traffic counts the requests that `take` refused, if anybody does.
     """
     for request in requests:
         try:
@@ -403,4 +408,6 @@ def stream(requests: Sequence[Request], take: Callable[[Request, Caller], None])
         try:
             take(request, caller)
         except Exception as error:  # the boundary: nothing may escape into the stub
+            if streams is not None:
+                streams.traffic.turn_away(error)
             caller.end(error)

@@ -62,15 +62,19 @@ class Llm:
             for _ in send(generation.stop_tensors(asked)):
                 pass
 
-        with self._stream.stopping(stop):
+        visit, num_tokens_out = self._stream.visit, 0
+        with self._stream.stopping(stop), visit.working(self._model):
             responses = send(generation.to_tensors(asked))
             try:
-                yield from self._pieces(responses, asked)
+                for piece in self._pieces(responses, asked):
+                    num_tokens_out += len(piece.ids)
+                    yield piece
             except GeneratorExit:  # nobody reads on: a call cannot be cancelled, but stopped
                 stop()
                 raise
             finally:
                 responses.close()
+                visit.llm_call(len(asked.prompt_ids), num_tokens_out)
         self._stream.check()
 
     def _pieces(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from onecard.errors import Cancelled, Unavailable
+from onecard.metrics.traffic import Traffic, Visit
 
 Event = Mapping[str, Any]
 E = TypeVar("E", bound=Mapping[str, Any])
@@ -51,6 +52,9 @@ class Stream:
 
     Args:
         answer: makes the events; its generator is closed in every case.
+
+    Attributes:
+        visit: counts what is done for it, where somebody counts.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Stream:
         self._has_ended = False
         self._reason: str | None = None  # why it is cancelled
         self._stops: list[Callable[[], None]] = []
+        self.visit: Visit = Traffic().accept()
 
     @property
     def is_cancelled(self) -> bool:
@@ -130,6 +135,7 @@ class Stream:
     def end(self, error: Exception | None) -> None:
         with self._lock:
             self._has_ended = True
+        self.visit.end(error)
         self._caller.end(error)
 
 
@@ -140,6 +146,7 @@ class Streams:
         what: what one stream is, in the plural, for the message to those that are refused.
         max_running: at a time; of the others, `max_waiting` wait for their turn.
         clock: in seconds, never set back.
+        traffic: counts the streams; it is closed with them.
     """
 
     def __init__(
@@ -148,7 +155,9 @@ class Streams:
         max_running: int,
         max_waiting: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        traffic: Traffic | None = None,
     ) -> None:
+        self.traffic = traffic or Traffic()
         self._what = what
         self._max_running = max_running
         self._max_waiting = max_waiting
@@ -166,12 +175,14 @@ class Streams:
 
         One of a rank lower by one goes first where it came RANK_S earlier.
         """
+        stream.visit = self.traffic.accept()
         with self._changed:
             if len(self._running) < self._max_running:
                 error = self._start(stream)
                 if error is None:
                     return
             elif len(self._waiting) < self._max_waiting:
+                stream.visit.hold()
                 self._waiting.append((self._clock() + rank * RANK_S, stream))
                 self._waiting.sort(key=lambda waiting: waiting[0])  # stable: first come, first
                 return
@@ -189,6 +200,7 @@ class Streams:
             threads = [*self._threads, self._watcher]
         for thread in threads:
             thread.join()
+        self.traffic.close()
 
     def _refusal(self) -> Unavailable:
         waiting = f" and {self._max_waiting} wait" if self._max_waiting else ""
@@ -232,6 +244,7 @@ class Streams:
         unlucky = []
         while self._waiting:
             _, stream = self._waiting.pop(0)
+            stream.visit.release()
             error = self._start(stream)
             if error is None:
                 break

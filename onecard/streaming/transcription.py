@@ -10,7 +10,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from onecard.contract import figures
 from onecard.contract.lanes import Lanes
 from onecard.documents import Json
 from onecard.errors import Cancelled
+from onecard.metrics.traffic import Traffic, Visit
 from onecard.options.transcribe import TranscribeOptions
 from onecard.streaming.admission import Admission
 
@@ -93,7 +94,12 @@ class Call(Protocol):
 
 
 def events(
-    call: Call, audio: Spool, options: TranscribeOptions, config: Config, admission: Admission
+    call: Call,
+    audio: Spool,
+    options: TranscribeOptions,
+    config: Config,
+    admission: Admission,
+    visit: Visit | None = None,
 ) -> Generator[Event, None, None]:
     """Events of one transcription; closing the generator ends it at the next model call.
 
@@ -103,6 +109,7 @@ def events(
 
     Args:
         audio: what was sent; closed as soon as it is decoded.
+        visit: is told what is done and what is left.
 
     Raises:
         InvalidRequest, Unavailable: as the called models do.
@@ -113,7 +120,7 @@ def events(
         Rows() as scores,
         Rows() as embeddings,
         call.stopping(partial(_close, audio, pcm, scores, embeddings)),
-        _Recording(call, pcm, options, config, admission) as recording,
+        _Recording(call, pcm, options, config, admission, visit or Traffic().accept()) as recording,
     ):
         with audio:
             clip = recording.decode(audio)
@@ -163,6 +170,7 @@ class _Recording:
         options: TranscribeOptions,
         config: Config,
         admission: Admission,
+        visit: Visit,
     ) -> None:
         self.pool = ThreadPoolExecutor(MAX_GROUPS_IN_FLIGHT + 1)
         self._call = call
@@ -171,6 +179,7 @@ class _Recording:
         self._options_json = options.to_json()
         self._config = config
         self._admission = admission
+        self._visit = visit
         self._is_over = False
         # A group that goes on from the text of the one before has to wait for it.
         waits = options.condition_on_previous_text
@@ -190,10 +199,12 @@ class _Recording:
     def decode(self, audio: Spool) -> str:
         """CLIP; comes before everything else."""
         files = {"AUDIO_FILE": audio.reference, "PCM_FILE": self._pcm.reference}
-        found = self._call("decode_audio", ("CLIP",), OPTIONS=self._options_json, **files)
+        with self._visit.working("decode_audio"):
+            found = self._call("decode_audio", ("CLIP",), OPTIONS=self._options_json, **files)
         self._num_samples = self._pcm.num_samples
         self._length_s = self._num_samples / SAMPLE_RATE
         self._left_s = {"recognize": self._length_s, "diarize": self._length_s}
+        self._tell_left()
         options = self._options
         if options.tells_speakers and options.has_scores and self._config.diarize_in_pieces:
             self._num_to_diarize = max(1, len(self._pieces()))
@@ -230,7 +241,7 @@ class _Recording:
         else:
             known["PCM"] = self._whole()
         turns: str = self._run("diarize", ("TURNS",), **known)["TURNS"]
-        self._left_s["diarize"] = 0.0
+        self._set_left("diarize", 0.0)
         return turns
 
     def _embed(self, scores: Rows, embeddings: Rows) -> None:
@@ -240,13 +251,12 @@ class _Recording:
             found = self._run("diarize", ("EMBEDDINGS",), PCM=pcm, SCORES=known)
             embeddings.append(self._call.array(found["EMBEDDINGS"]))
             self._num_diarized += 1
-            self._left_s["diarize"] = self._length_s * (
-                1 - self._num_diarized / self._num_to_diarize
-            )
+            self._set_left("diarize", 1 - self._num_diarized / self._num_to_diarize)
 
     def label(self, **documents: str) -> Json:
         """RESULT, as `label` wrote it: an hour's has two million characters."""
-        found = self._call("label", OPTIONS=self._options_json, **documents)
+        with self._visit.working("label"):
+            found = self._call("label", OPTIONS=self._options_json, **documents)
         return Json(found["RESULT"])
 
     def diarized(self) -> Event:
@@ -267,7 +277,7 @@ class _Recording:
         speech = _continued(speech, document)
         running: deque[tuple[int, Future[Document]]] = deque()
         while groups or running:
-            self._left_s["recognize"] = self._length_s * (1 - num_done / len(chunks))
+            self._set_left("recognize", 1 - num_done / len(chunks))
             while groups and len(running) < self._max_in_flight:
                 group = groups.popleft()
                 future = self.pool.submit(self._group, speech, group)
@@ -277,7 +287,7 @@ class _Recording:
             document = future.result()
             speech = _continued(speech, document)
             yield num_done, document
-        self._left_s["recognize"] = 0.0
+        self._set_left("recognize", 0.0)
 
     def _group(self, speech: Document, group: Sequence[Document]) -> Document:
         """The aligned document of some chunks."""
@@ -297,13 +307,28 @@ class _Recording:
         **inputs: Any,
     ) -> Mapping[str, Any]:
         """Call `model` when it is this recording's turn."""
-        with self._admission.turn(model, max(self._left_s.values()), self._check):
+        with ExitStack() as stack:
+            turn = self._admission.turn(model, max(self._left_s.values()), self._check)
+            with self._visit.waiting():
+                stack.enter_context(turn)
+            stack.enter_context(self._visit.working(model))
             self._check()
             try:
                 return self._call(model, outputs, OPTIONS=self._options_json, **inputs)
             except Exception:
                 self._check()  # what it was to read may be gone for that reason
                 raise
+
+    def _set_left(self, stage: str, share: float) -> None:
+        self._left_s[stage] = self._length_s * share
+        self._tell_left()
+
+    def _tell_left(self) -> None:
+        """Seconds of audio that its slowest stage has before it; without diarization there is
+        nothing to be done for speakers."""
+        stages = ("recognize", "diarize") if self._options.diarize else ("recognize",)
+        left_s = max(self._left_s[stage] for stage in stages)
+        self._visit.audio(self._length_s, left_s)
 
     def _check(self) -> None:
         self._call.check()

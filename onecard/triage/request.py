@@ -5,6 +5,7 @@ The engine is handed in (`onecard.llm.generation.Llm`).
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -17,6 +18,7 @@ from onecard import manifest
 from onecard.llm import tokenizer as llm_tokenizer
 from onecard.llm.generation import MAX_SEED, Llm
 from onecard.llm.tokenizer import Tokenizer
+from onecard.metrics.traffic import Visit
 from onecard.python_backend.speech_wait import IsBusy, SpeechWait
 from onecard.triage import mail, options, prompt, verdicts
 from onecard.triage.call import Call, Caller
@@ -58,6 +60,19 @@ def joined(events: Iterator[Event]) -> Event:
         elif event["event"] == "summary":
             summary = event["summary"]
     return {"event": "verdicts", "verdicts": verdicts, "summary": summary}
+
+
+def counted(events: Generator[Event, None, None], visit: Visit) -> Generator[Event, None, None]:
+    """`events`, whose verdicts and waits for speech `visit` is told; closing this closes them."""
+    is_held = False
+    with contextlib.closing(events):
+        for event in events:
+            if event["event"] == "verdict":
+                visit.item(event["verdict"]["needs_review"])
+            elif event["event"] == "progress" and is_held != bool(event["waiting_for"]):
+                is_held = not is_held
+                (visit.hold if is_held else visit.release)()
+            yield event
 
 
 class Triage:

@@ -6,9 +6,9 @@ from onecard.chat import answer
 from onecard.chat import options as chat_options
 from onecard.guides.admission import Admission
 from onecard.options import parameters
-from onecard.python_backend import backend
+from onecard.python_backend import backend, metrics
 from onecard.python_backend.calls import Llm
-from onecard.python_backend.streams import Stream, Streams, whole
+from onecard.python_backend.streams import Stream, whole
 
 
 class TritonPythonModel:
@@ -17,10 +17,10 @@ class TritonPythonModel:
         config = parameters.parse(answer.Config, backend.params(args))
         self.llm = partial(Llm, config.llm_model, guides=Admission.for_engine(config.engine_dir))
         self.chat = answer.load(config)
-        self.streams = Streams("chats", config.max_streams, config.max_waiting)
+        self.streams = metrics.streams(args, "chats", config.max_streams, config.max_waiting)
 
     def execute(self, requests):
-        backend.stream(requests, self._take)
+        backend.stream(requests, self._take, self.streams)
 
     def _take(self, request, caller):
         """Who is to wait behind whom is decided here; all else in the stream's own thread."""

@@ -1,11 +1,12 @@
 """Transcription as a stream of events over the same models that the ensemble uses."""
 
+import contextlib
 from functools import partial
 
 from onecard.options import parameters
 from onecard.options.transcribe import StreamOptions
-from onecard.python_backend import backend, speech_lock
-from onecard.python_backend.streams import Stream, Streams, whole
+from onecard.python_backend import backend, metrics, speech_lock
+from onecard.python_backend.streams import Stream, whole
 from onecard.python_backend.uploads import MAX_UPLOADS, Part, Uploads
 from onecard.streaming import transcription
 from onecard.streaming.admission import Admission
@@ -20,10 +21,11 @@ class TritonPythonModel:
         # Uploads have threads of their own and no place; a recording that is whole waits for one.
         self.places = Admission(self.config.max_streams, {"work": self.config.max_streams})
         num_threads = self.config.max_streams + MAX_UPLOADS
-        self.streams = Streams("streamed transcriptions and their uploads", num_threads)
+        what = "streamed transcriptions and their uploads"
+        self.streams = metrics.streams(args, what, num_threads)
 
     def execute(self, requests):
-        backend.stream(requests, self._take)
+        backend.stream(requests, self._take, self.streams)
 
     def _take(self, request, caller):
         part = Part.from_parameters(backend.request_parameters(request))
@@ -38,11 +40,15 @@ class TritonPythonModel:
 
     def _events(self, upload, options, stream):
         with upload.spool as audio:
-            upload.wait(stream.check)
+            with stream.visit.sending():
+                upload.wait(stream.check)
             calls = backend.Calls(stream.check, stream.stopping)
             asked = calls, audio, options.pipeline(), self.config, self.admission
-            events = transcription.events(*asked)
-            with self.places.turn("work", 0.0, stream.check), speech_lock.speech():
+            events = transcription.events(*asked, stream.visit)
+            with contextlib.ExitStack() as stack:
+                with stream.visit.waiting():
+                    stack.enter_context(self.places.turn("work", 0.0, stream.check))
+                stack.enter_context(speech_lock.speech())
                 yield from events if options.stream else whole(events, transcription.result)
 
     def finalize(self):

@@ -4,9 +4,9 @@ from functools import partial
 
 from onecard.guides.admission import Admission
 from onecard.options import parameters
-from onecard.python_backend import backend, speech_lock
+from onecard.python_backend import backend, metrics, speech_lock
 from onecard.python_backend.calls import Llm
-from onecard.python_backend.streams import Stream, Streams, whole
+from onecard.python_backend.streams import Stream, whole
 from onecard.triage import options
 from onecard.triage import request as triage
 from onecard.triage.options import TriageOptions
@@ -18,10 +18,10 @@ class TritonPythonModel:
         config = parameters.parse(options.Config, backend.params(args))
         self.llm = partial(Llm, config.llm_model, guides=Admission.for_engine(config.engine_dir))
         self.triage = triage.load(config)
-        self.streams = Streams("triages", config.max_streams)
+        self.streams = metrics.streams(args, "triages", config.max_streams)
 
     def execute(self, requests):
-        backend.stream(requests, self._take)
+        backend.stream(requests, self._take, self.streams)
 
     def _take(self, request, caller):
         self.streams.add(Stream(caller, partial(self._answer, request)))
@@ -34,6 +34,7 @@ class TritonPythonModel:
         settings = self.triage.settings(backend.options(request, TriageOptions))
         mails = self.triage.mails(backend.text(request, "EMAILS"), stream.check)
         events = self.triage.events(mails, settings, self.llm(stream), is_busy, stream.check)
+        events = triage.counted(events, stream.visit)
         yield from events if settings.stream else whole(events, triage.joined)
 
     def finalize(self):

@@ -146,7 +146,10 @@ def test_a_request_that_cannot_be_taken_harms_no_neighbour(backend):
         taken.append(request)
         caller.end(None)
 
-    backend.stream([gone, bad, good], take)
+    turned_away = []
+    traffic = types.SimpleNamespace(turn_away=turned_away.append)
+    backend.stream([gone, bad, good], take, types.SimpleNamespace(traffic=traffic))
+    assert [type(error) for error in turned_away] == [InvalidRequest]
     assert taken == [good]
     [(response, flags)] = bad.sender.sent
     assert (flags, response.error.code) == (FINAL, "INVALID_ARG")

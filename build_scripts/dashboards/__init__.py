@@ -1,0 +1,1 @@
+"""Grafana's dashboards, as the JSON files that deploy/grafana/ has of them."""
