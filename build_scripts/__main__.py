@@ -23,6 +23,7 @@ VERBS = {
     "measure": "build_scripts.commands.measure",
     "report": "build_scripts.commands.report",
     "engines": "build_scripts.commands.engines",
+    "certificates": "build_scripts.commands.certificates",
     "repository": "build_scripts.model_repository.render",
 }
 BEFORE_SETUP = (
