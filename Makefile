@@ -72,6 +72,9 @@ engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu
 certificates: ## a private authority, and certificates of a server and a caller for TLS on gRPC (NAMES="host 10.0.0.5", ARGS="--client billing")
 	@$(BUILD) certificates $(if $(NAMES),--names $(NAMES)) $(ARGS)
 
+helm: ## values of deploy/helm/onecard for a plan (PLAN=rtx3090, ARGS="--plan a10 --max-replicas 8")
+	@$(BUILD) helm $(ARGS)
+
 repository: setup ## write the config.pbtxt files in git, or a whole repository of one plan (PLAN=rtx4090, ARGS="--into DIR")
 	@$(BIN)/python -m build_scripts repository $(ARGS)
 	@$(BIN)/python -m build_scripts.plans.reference

@@ -114,8 +114,8 @@ def aio_channel(address: Address, certificates: Certificates) -> Any:
     return grpc.aio.insecure_channel(address.target, options=options)
 
 
-def _options(address: Address) -> list[tuple[str, int]]:
-    options = [
+def _options(address: Address) -> list[tuple[str, int | str]]:
+    options: list[tuple[str, int | str]] = [
         ("grpc.max_send_message_length", UNLIMITED),
         ("grpc.max_receive_message_length", UNLIMITED),
         ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
@@ -127,4 +127,8 @@ def _options(address: Address) -> list[tuple[str, int]]:
     if _LOOPBACK.match(address.target):
         # http_proxy is often set for a whole machine, and no proxy reaches this one's loopback
         options.append(("grpc.enable_http_proxy", 0))
+    else:
+        # A name with several addresses, such as Kubernetes' headless services, is several servers:
+        # each call goes to the next one, and past those that do not answer.
+        options.append(("grpc.lb_policy_name", "round_robin"))
     return options
