@@ -4,7 +4,7 @@ BUILD := $(PYTHON) -m build_scripts
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench eval perf fuzz samples demo plan roofline doctor measure report serve wait stop status test check fmt engines repository lock clean
+.PHONY: help setup bench eval perf fuzz samples demo plan roofline doctor measure report serve wait stop status test check fmt engines certificates helm repository lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ report: ## an archive for an issue report, without contents of requests and secr
 
 engines: ## make the engines of a plan; an unchanged one is left alone (PLAN=cpu, ARGS="--dry-run --json")
 	@$(BUILD) engines $(ARGS)
+
+certificates: ## a private authority, and certificates of a server and a caller for TLS on gRPC (NAMES="host 10.0.0.5", ARGS="--client billing")
+	@$(BUILD) certificates $(if $(NAMES),--names $(NAMES)) $(ARGS)
+
+helm: ## values of deploy/helm/onecard for a plan (PLAN=rtx3090, ARGS="--plan a10 --max-replicas 8")
+	@$(BUILD) helm $(ARGS)
 
 repository: setup ## write the config.pbtxt files in git, or a whole repository of one plan (PLAN=rtx4090, ARGS="--into DIR")
 	@$(BIN)/python -m build_scripts repository $(ARGS)

@@ -23,6 +23,8 @@ VERBS = {
     "measure": "build_scripts.commands.measure",
     "report": "build_scripts.commands.report",
     "engines": "build_scripts.commands.engines",
+    "certificates": "build_scripts.commands.certificates",
+    "helm": "build_scripts.fleet.helm",
     "repository": "build_scripts.model_repository.render",
 }
 BEFORE_SETUP = (

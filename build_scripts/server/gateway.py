@@ -28,8 +28,11 @@ _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 class Gateway:
     """Opened after the door, asked to end before Triton drains, and closed after it has ended."""
 
-    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, say: Callable[[str], None], target: str | None = None
+    ) -> None:
         self._settings = settings
+        self._target = target or f"{settings.reachable_address}:{settings.grpc_port}"
         self._say = say
         self._process: subprocess.Popen[bytes] | None = None
         self._log: subprocess.Popen[bytes] | None = None  # what writes it
@@ -141,7 +144,7 @@ class Gateway:
             return subprocess.Popen(
                 [str(paths.PYTHON), "-m", "onecard_gateway"],
                 cwd=paths.ROOT,
-                env=_environment(self._settings, os.environ),
+                env=_environment(self._settings, self._target, os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -151,11 +154,11 @@ class Gateway:
             )
 
 
-def _environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
+def _environment(settings: Settings, target: str, inherited: Mapping[str, str]) -> dict[str, str]:
     """What it reads; what is said to it otherwise (`GATEWAY_*`) goes on to it."""
     folders = [str(paths.ROOT / name) for name in ("client", "gateway")]
     given = {
-        "ONECARD_URL": f"{settings.reachable_address}:{settings.grpc_port}",
+        "ONECARD_URL": target,
         "GATEWAY_PORT": str(settings.gateway_port),
         "GATEWAY_DRAIN_S": str(max(1, settings.drain_timeout_s)),
         "PYTHONPATH": os.pathsep.join(folders),

@@ -61,7 +61,7 @@ class Server:
         self._say = console.undisturbed(say)
         secret = secrets.token_urlsafe(24)
         self._door = Door(server, secret, self._say)
-        self._gateway = Gateway(server, self._say)
+        self._gateway = Gateway(server, self._say, self._door.grpc_target)
         self._api = Api(self._door.inner.url, secret, self._door.inner.metrics_url)
         self._signals = 0
         self._tail = reader.Tail(server.log)

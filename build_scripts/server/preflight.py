@@ -117,9 +117,10 @@ def check_numpy(launch: Launch) -> None:
 def check_ports(settings: Settings) -> None:
     """Raises PortTaken that names who holds a port."""
     for variable, port in settings.ports.items():
-        if not processes.is_free(settings.address, port):
+        address = settings.addresses[variable]
+        if not processes.is_free(address, port):
             raise PortTaken(
-                f"port `{port}` of `{settings.address}` is taken by {processes.listener(port)}, "
+                f"port `{port}` of `{address}` is taken by {processes.listener(port)}, "
                 f"wanted it for {variable}: stop that process or choose another, {variable}=..."
             )
 

@@ -16,7 +16,10 @@ from build_scripts.errors import ServerError
 from build_scripts.plans import match
 from build_scripts.plans.schema import DEFAULT_PLAN
 from build_scripts.plans.topology import Part
+from build_scripts.server import tls
+from build_scripts.server.tls import Tls
 
+LOOPBACK = "127.0.0.1"
 DEFAULT_PORTS = {"HTTP_PORT": 8000, "GRPC_PORT": 8001, "METRICS_PORT": 8002}
 GATEWAY_PORT = 8080
 DRAIN_TIMEOUT_S = 300
@@ -45,6 +48,8 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()  # names, beside addresses, that callers may know it by
     gateway_port: int | None = None  # of the HTTP service for applications; None for none
     is_gateway_asked: bool = False  # by its port; then there is no serving without it
+    tls: Tls | None = None  # of gRPC; None for none
+    own_http_address: str | None = None  # where HTTP is not to be had where the rest is
 
     @property
     def ports(self) -> dict[str, int]:
@@ -53,17 +58,25 @@ class Settings:
         return dict(zip(DEFAULT_PORTS, numbers, strict=True))
 
     @property
+    def http_address(self) -> str:
+        """The address at which HTTP listens."""
+        return self.own_http_address or self.address
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Environment variable of a port -> the address of it."""
+        found = (self.http_address, self.address, self.address)
+        return dict(zip(DEFAULT_PORTS, found, strict=True))
+
+    @property
     def reachable_address(self) -> str:
         """An address to reach the server at from here."""
-        wildcard = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-        return wildcard.get(
-            self.address, f"[{self.address}]" if ":" in self.address else self.address
-        )
+        return _reachable(self.address)
 
     @property
     def url(self) -> str:
         """The HTTP endpoint."""
-        return f"http://{self.reachable_address}:{self.http_port}"
+        return f"http://{_reachable(self.http_address)}:{self.http_port}"
 
     @property
     def metrics_url(self) -> str:
@@ -115,6 +128,11 @@ class Inner:
         return f"http://127.0.0.1:{self.metrics_port}"
 
 
+def _reachable(address: str) -> str:
+    wildcard = {"0.0.0.0": LOOPBACK, "::": "[::1]"}
+    return wildcard.get(address, f"[{address}]" if ":" in address else address)
+
+
 def shm_prefix(http_port: int | str) -> str:
     """A prefix that is distinct for every checkout on the machine and every port of it."""
     checkout = hashlib.sha256(str(layout.ROOT).encode()).hexdigest()[:10]
@@ -155,6 +173,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="serve applications that speak OpenAI's HTTP and others, default 1 beside HTTP port "
         f"{DEFAULT_PORTS['HTTP_PORT']}; or GATEWAY=",
     )
+    parser.add_argument(
+        "--http-address",
+        help="of HTTP alone, default that of the rest, and 127.0.0.1 beside gRPC with TLS, for "
+        "HTTP has none; or HTTP_ADDRESS=",
+    )
+    for name, text in tls.HELP.items():
+        parser.add_argument(f"--{name}", help=text)
     parser.add_argument("--gateway-port", help=f"default {GATEWAY_PORT}; or GATEWAY_PORT=")
 
 
@@ -173,9 +198,11 @@ def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.env
     gateway_port = chosen("gateway_port", "")
     # One that stands beside the first server leaves the first one's gateway alone.
     is_usual = http_port == DEFAULT_PORTS["HTTP_PORT"] or gateway_port != ""
+    encryption = tls.chosen(lambda name: chosen(name.replace("-", "_"), ""))
+    address = chosen("address", LOOPBACK)
     has_gateway = _flag("GATEWAY", chosen("gateway", "1" if is_usual else "0"))
     return Settings(
-        address=chosen("address", "127.0.0.1"),
+        address=address,
         http_port=http_port,
         grpc_port=grpc_port,
         metrics_port=metrics_port,
@@ -190,6 +217,8 @@ def from_arguments(arguments: Namespace, environment: Mapping[str, str] = os.env
         if has_gateway
         else None,
         is_gateway_asked=gateway_port != "",
+        tls=encryption,
+        own_http_address=chosen("http_address", LOOPBACK if encryption else address),
     )
 
 

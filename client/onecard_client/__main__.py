@@ -46,7 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         options = parse(arguments)
-        with Client(options.url, on_outage=_wait) as client:
+        client = Client(
+            options.url,
+            root_certificates=options.root_certificates,
+            certificate_chain=options.certificate_chain,
+            private_key=options.private_key,
+            on_outage=_wait,
+        )
+        with client:
             code: int = options.run(client, options)
             return code
     except KeyboardInterrupt:

@@ -31,6 +31,8 @@ class AsyncClient(AsyncConnection):
         url: `host:port` of Triton's gRPC service; `grpcs://host:port` for TLS.
         headers: sent with every call, such as a token that a proxy wants.
         root_certificates: PEM file to verify the server with; None for gRPC's own list.
+        certificate_chain, private_key: PEM files of the caller's own certificate and its key, for a
+            server that lets in nobody else.
         max_retries: how often a call is made again when it ended in `Unavailable`; None for as
             long as `timeout_s` allows while a server answers, or is gone that was there before, and
             4 times where there never was one.

@@ -42,6 +42,8 @@ class Servers:
                     url,
                     headers=headers,
                     root_certificates=settings.root_certificates,
+                    certificate_chain=settings.certificate_chain,
+                    private_key=settings.private_key,
                     max_retries=MAX_RETRIES,
                 )
             )

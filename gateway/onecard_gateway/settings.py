@@ -59,6 +59,8 @@ class Settings:
     drain_s: float = 60.0  # for the requests in flight when the gateway is told to stop
     log_json: bool = False
     root_certificates: str | None = None  # of a server behind TLS; None for gRPC's own list
+    certificate_chain: str | None = None  # the gateway's own, for a server that asks for one
+    private_key: str | None = None  # of that certificate
     token: str | None = None  # for a proxy in front of the server
 
     def __post_init__(self) -> None:
@@ -105,6 +107,14 @@ class Settings:
                 tls.verify(self.tls_certificate, self.tls_key)
             if self.root_certificates is not None:
                 tls.verify_readable("--root-certificates", Path(self.root_certificates))
+            if self.certificate_chain is not None and self.private_key is not None:
+                pair = (Path(self.certificate_chain), Path(self.private_key))
+                tls.verify(*pair, flags=("--certificate-chain", "--private-key"))
+            elif self.certificate_chain is not None or self.private_key is not None:
+                raise SettingsError(
+                    "one of --certificate-chain and --private-key is given, must be both or "
+                    "none; name the other file"
+                )
         except tls.CertificateError as error:
             raise SettingsError(str(error)) from error
 
@@ -158,6 +168,8 @@ def from_command_line(arguments: Sequence[str], environment: Mapping[str, str]) 
             drain_s=float(found.drain_s),
             log_json=found.log_json,
             root_certificates=found.root_certificates or None,
+            certificate_chain=found.certificate_chain or None,
+            private_key=found.private_key or None,
             token=environment.get("ONECARD_TOKEN") or None,
         )
     except ValueError as error:
@@ -231,4 +243,6 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("drain-s", Settings.drain_s, "seconds for the requests in flight at the end")
     switch("log-json", "write the log as JSON")
     add("root-certificates", "", "PEM file to verify a server behind TLS with")
+    add("certificate-chain", "", "PEM file to show to a server that wants a certificate")
+    add("private-key", "", "PEM file of its key")
     return parser

@@ -13,14 +13,18 @@ class CertificateError(ValueError):
     """A certificate or its key that cannot be served with."""
 
 
-def verify(certificate: Path, key: Path | None) -> None:
+FLAGS = ("--tls-certificate", "--tls-key")
+
+
+def verify(certificate: Path, key: Path | None, flags: tuple[str, str] = FLAGS) -> None:
     """Raises CertificateError for files that are missing, none of their kind, or no pair.
 
     Args:
         certificate: PEM, the gateway's first, then those between it and the root.
         key: PEM, unencrypted; None where it stands in the same file.
+        flags: what named the two.
     """
-    files = {"--tls-certificate": certificate, **({"--tls-key": key} if key else {})}
+    files = {flags[0]: certificate, **({flags[1]: key} if key else {})}
     for flag, path in files.items():
         verify_readable(flag, path)
     where = f"`{certificate}`" if key is None else f"`{certificate}` and `{key}`"
@@ -31,7 +35,7 @@ def verify(certificate: Path, key: Path | None) -> None:
         found = _found(error)
         raise CertificateError(
             f"{where}: {found}, must be a certificate in PEM and the key that it was made for"
-            f"{' (in the same file, or named with --tls-key)' if key is None else ''}"
+            f"{f' (in the same file, or named with {flags[1]})' if key is None else ''}"
         ) from error
 
 

@@ -169,3 +169,20 @@ def test_without_a_server_it_is_not_healthy(checkout):
     ran = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert ran.returncode == 1
     assert "not ready" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("phase", "age_s", "status"),
+    [("ready", 1.0, 0), ("failing", 1.0, 0), ("paused", 1.0, 0), ("starting", 600.0, 0),
+     ("draining", 600.0, 0), ("ready", 600.0, 1)],
+)  # fmt: skip
+def test_live_is_that_serve_itself_runs_on(checkout, phase, age_s, status):
+    """No Triton answers here, which `serve` starts again."""
+    state = checkout / ".triton/run/1/server.json"
+    state.parent.mkdir(parents=True)
+    state.write_text(json.dumps({"phase": phase, "looked_s": time.monotonic() - age_s}))
+    ran = subprocess.run(
+        [sys.executable, checkout / "docker/healthcheck", "live"],
+        env={**os.environ, "HTTP_PORT": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == status, ran.stdout

@@ -53,3 +53,14 @@ def test_both_in_one_file(certificates: Path, tmp_path: Path) -> None:
 def test_wrong_files(certificates: Path, certificate: str, key: str | None, reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         Settings(tls_certificate=certificates / certificate, tls_key=key and certificates / key)
+
+
+def test_the_certificate_that_is_shown_to_a_server(certificates: Path) -> None:
+    pair = {"certificate_chain": "cert.pem", "private_key": "key.pem"}
+    own = {name: str(certificates / file) for name, file in pair.items()}
+    assert Settings(**own).certificate_chain == own["certificate_chain"]
+    with pytest.raises(SettingsError, match="one of --certificate-chain and --private-key"):
+        Settings(private_key=own["private_key"])
+    other = str(certificates / "other.pem")
+    with pytest.raises(SettingsError, match="the key belongs to another certificate"):
+        Settings(**{**own, "private_key": other})

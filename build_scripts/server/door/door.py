@@ -19,7 +19,7 @@ from functools import partial
 from build_scripts import child_process, paths, processes
 from build_scripts.errors import ServerError
 from build_scripts.server.door.order import FILE, OPEN, Order
-from build_scripts.server.settings import Inner, Settings
+from build_scripts.server.settings import LOOPBACK, Inner, Settings
 
 RETRY_S = 5.0
 
@@ -33,8 +33,17 @@ class Door:
         self._say = say
         self._process: subprocess.Popen[str] | None = None
         self._next_try_s = 0.0
-        self._held = [_held() for _ in range(3)]
-        self.inner = Inner(*(one.getsockname()[1] for one in self._held))
+        self._held = [_held() for _ in range(4)]
+        ports = [one.getsockname()[1] for one in self._held]
+        self.inner = Inner(*ports[:3])
+        self._local_grpc_port: int = ports[3] if server.tls is not None else 0
+
+    @property
+    def grpc_target(self) -> str:
+        """Where gRPC is reached from here, without TLS."""
+        if self._local_grpc_port:
+            return f"{LOOPBACK}:{self._local_grpc_port}"
+        return f"{self._settings.reachable_address}:{self._settings.grpc_port}"
 
     def open(self) -> None:
         """Raises ServerError where a port cannot be opened."""
@@ -100,6 +109,7 @@ class Door:
         return process
 
     def _order(self) -> Order:
+        tls = self._settings.tls
         return Order(
             address=self._settings.address,
             http_port=self._settings.http_port,
@@ -110,6 +120,11 @@ class Door:
             inner_metrics_port=self.inner.metrics_port,
             secret=self._secret,
             hosts=self._settings.allowed_hosts,
+            http_address=self._settings.http_address,
+            certificate=str(tls.certificate) if tls else "",
+            key=str(tls.key) if tls else "",
+            roots=str(tls.roots) if tls and tls.roots else "",
+            local_grpc_port=self._local_grpc_port,
         )
 
 

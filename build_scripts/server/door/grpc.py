@@ -28,6 +28,8 @@ SERVER_OPTIONS = [
     # Compressed requests would be unpacked without a limit: 2 MB to 2 GB.
     ("grpc.compression_enabled_algorithms_bitset", 1),
     ("grpc.max_connection_idle_ms", 600_000),
+    # Callers then ask their names again, and find servers that were added; calls run to their end.
+    ("grpc.max_connection_age_ms", 600_000),
 ]
 CHANNEL_OPTIONS = [
     *UNLIMITED,

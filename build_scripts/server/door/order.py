@@ -29,6 +29,12 @@ class Order:
     inner_metrics_port: int
     secret: str
     hosts: tuple[str, ...] = ()
+    http_address: str = ""  # where that of HTTP is another one
+    # PEM files that gRPC is served with, and of whoever signs callers' certificates.
+    certificate: str = ""
+    key: str = ""
+    roots: str = ""
+    local_grpc_port: int = 0  # beside TLS, of 127.0.0.1 and without it, for the gateway
 
     def write(self) -> str:
         """One line."""

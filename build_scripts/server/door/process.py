@@ -19,7 +19,7 @@ import grpc.aio
 from aiohttp import web
 
 from build_scripts import child_process
-from build_scripts.server.door import rules
+from build_scripts.server.door import encryption, rules
 from build_scripts.server.door.grpc import SERVER_OPTIONS, GrpcDoor
 from build_scripts.server.door.http import FIRST_REQUEST_S, HttpDoor
 from build_scripts.server.door.order import OPEN, Order
@@ -39,15 +39,17 @@ async def serve(order: Order, opened: Callable[[], None]) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(inner.close)
         await _open_grpc(order, inner, stack)
+        http_address = order.http_address or order.address
         ports = (
-            (order.http_port, order.inner_http_port, rules.http_method, inner.is_ready),
-            (order.metrics_port, order.inner_metrics_port, metrics_method, _always),
-        )
-        for port, inner_port, method_of, is_ready in ports:
+            (http_address, order.http_port, order.inner_http_port, rules.http_method,
+             inner.is_ready),
+            (order.address, order.metrics_port, order.inner_metrics_port, metrics_method, _always),
+        )  # fmt: skip
+        for address, port, inner_port, method_of, is_ready in ports:
             target = f"http://127.0.0.1:{inner_port}"
             door = HttpDoor(target, guard, method_of, is_ready)
             stack.push_async_callback(door.close)
-            await _open_http(order.address, port, door, stack)
+            await _open_http(address, port, door, stack)
         opened()
         await ended.wait()
 
@@ -66,7 +68,13 @@ async def _always() -> bool:
 async def _open_grpc(order: Order, door: GrpcDoor, stack: contextlib.AsyncExitStack) -> None:
     server = grpc.aio.server(handlers=[door], options=SERVER_OPTIONS)
     address = f"[{order.address}]" if ":" in order.address else order.address
-    if not server.add_insecure_port(f"{address}:{order.grpc_port}"):
+    target = f"{address}:{order.grpc_port}"
+    if order.certificate:
+        opened = server.add_secure_port(target, encryption.credentials(order))
+        server.add_insecure_port(f"127.0.0.1:{order.local_grpc_port}")
+    else:
+        opened = server.add_insecure_port(target)
+    if not opened:
         raise OSError(f"port `{order.grpc_port}` of `{address}` cannot be opened")
     await server.start()
     stack.push_async_callback(server.stop, GRACE_S)

@@ -34,6 +34,11 @@ OTHER_NAMES = {
     "vad_threshold": "vad-onset",
     "word_timestamps": "align",
 }
+_CERTIFICATES = {
+    "root-certificates": "to verify a server behind TLS with",
+    "certificate-chain": "of your own certificate, for a server that asks for one",
+    "private-key": "of its key",
+}
 # Two names are alike by difflib's ratio from here on; `--max-new-tokens` and `--max-speakers` not.
 _ALIKE = 0.75
 _BARE_OPTION = re.compile(r"--[\w-]+")
@@ -112,6 +117,12 @@ def add_url(parser: argparse.ArgumentParser, *, is_repeatable: bool = False) -> 
         help="the server's gRPC address, host:port, or grpcs://host:port for TLS"
         f"{several if is_repeatable else ''} (default: {URL_VARIABLE} or {DEFAULT_URL})",
     )
+    for name, what in _CERTIFICATES.items():
+        variable = f"ONECARD_{name.upper().replace('-', '_')}"
+        parser.add_argument(
+            f"--{name}", default=os.environ.get(variable) or None, metavar="FILE",
+            help=f"PEM file {what} (default: {variable})",
+        )  # fmt: skip
 
 
 def addresses(namespace: argparse.Namespace) -> list[str]:

@@ -31,12 +31,14 @@ class AsyncConnection:
         *,
         headers: Mapping[str, str] | None = None,
         root_certificates: str | Path | None = None,
+        certificate_chain: str | Path | None = None,
+        private_key: str | Path | None = None,
         max_retries: int | None = None,
         on_outage: Callable[[OnecardError], object] | None = None,
     ) -> None:
         self._address = channel.Address.parse(url)
         self._metadata = channel.metadata(headers)
-        self._root_certificates = root_certificates
+        self._certificates = channel.Certificates(root_certificates, certificate_chain, private_key)
         self._max_retries = max_retries
         self._acquaintance = Acquaintance(on_outage=on_outage)
         self._channel: Any = None
@@ -68,7 +70,7 @@ class AsyncConnection:
         if self._closed:
             raise RuntimeError("the client is closed, must be open for a call; make a new one")
         if self._stub is None:
-            self._channel = channel.aio_channel(self._address, self._root_certificates)
+            self._channel = channel.aio_channel(self._address, self._certificates)
             self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         return self._stub
 

@@ -68,31 +68,63 @@ class Address:
         return self.target.startswith("dns://")
 
 
+@dataclass(frozen=True)
+class Certificates:
+    """PEM files of a connection by TLS.
+
+    Args:
+        roots: to verify the server with; None for gRPC's own list.
+        chain: the caller's certificate and those above it, for a server that wants one.
+        key: the key of the caller's certificate, without a pass phrase.
+
+    Raises:
+        ValueError: a certificate without its key, or a key without its certificate.
+    """
+
+    roots: str | Path | None = None
+    chain: str | Path | None = None
+    key: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.chain is None) != (self.key is None):
+            found, lack = (
+                ("private_key", "certificate_chain")
+                if self.chain is None
+                else ("certificate_chain", "private_key")
+            )
+            raise ValueError(
+                f"`{found}` is given without `{lack}`, must be given together; name both PEM files"
+            )
+
+    def credentials(self) -> Any:
+        """As gRPC takes them. Raises OSError for a file that cannot be read."""
+        roots, chain, key = (
+            None if path is None else Path(path).read_bytes()
+            for path in (self.roots, self.chain, self.key)
+        )
+        return grpc.ssl_channel_credentials(roots, key, chain)
+
+
 def metadata(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     """Headers as gRPC wants them: names in lower case."""
     return tuple((name.lower(), value) for name, value in (headers or {}).items())
 
 
-def channel(address: Address, root_certificates: str | Path | None) -> Any:
+def channel(address: Address, certificates: Certificates) -> Any:
     """A channel for blocking calls."""
     options = _options(address)
     if address.tls:
-        return grpc.secure_channel(address.target, _credentials(root_certificates), options=options)
+        return grpc.secure_channel(address.target, certificates.credentials(), options=options)
     return grpc.insecure_channel(address.target, options=options)
 
 
-def aio_channel(address: Address, root_certificates: str | Path | None) -> Any:
+def aio_channel(address: Address, certificates: Certificates) -> Any:
     """A channel for the running event loop."""
     options = _options(address)
     if address.tls:
-        credentials = _credentials(root_certificates)
+        credentials = certificates.credentials()
         return grpc.aio.secure_channel(address.target, credentials, options=options)
     return grpc.aio.insecure_channel(address.target, options=options)
-
-
-def _credentials(root_certificates: str | Path | None) -> Any:
-    roots = None if root_certificates is None else Path(root_certificates).read_bytes()
-    return grpc.ssl_channel_credentials(root_certificates=roots)
 
 
 def _options(address: Address) -> list[tuple[str, int | str]]:
@@ -110,4 +142,8 @@ def _options(address: Address) -> list[tuple[str, int | str]]:
     if _LOOPBACK.match(address.target):
         # http_proxy is often set for a whole machine, and no proxy reaches this one's loopback
         options.append(("grpc.enable_http_proxy", 0))
+    else:
+        # A name with several addresses, such as Kubernetes' headless services, is several servers:
+        # each call goes to the next one, and past those that do not answer.
+        options.append(("grpc.lb_policy_name", "round_robin"))
     return options

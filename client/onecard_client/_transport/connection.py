@@ -32,6 +32,8 @@ class Connection:
         *,
         headers: Mapping[str, str] | None = None,
         root_certificates: str | Path | None = None,
+        certificate_chain: str | Path | None = None,
+        private_key: str | Path | None = None,
         max_retries: int | None = None,
         on_outage: Callable[[OnecardError], object] | None = None,
     ) -> None:
@@ -40,7 +42,8 @@ class Connection:
         self._metadata = channel.metadata(headers)
         self._max_retries = max_retries
         self._acquaintance = Acquaintance(on_outage=on_outage)
-        self._channel = channel.channel(address, root_certificates)
+        certificates = channel.Certificates(root_certificates, certificate_chain, private_key)
+        self._channel = channel.channel(address, certificates)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def close(self) -> None:

@@ -1,0 +1,68 @@
+{{- define "onecard.labels" -}}
+app.kubernetes.io/name: onecard
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+{{ include "onecard.selector" . }}
+{{- end }}
+
+{{- define "onecard.selector" -}}
+app.kubernetes.io/component: {{ .component }}
+onecard/release: {{ .root.Release.Name }}
+{{- with .server }}
+onecard/server: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "onecard.name" -}}
+{{- printf "%s-%s" .root.Release.Name .name | trunc 52 | trimSuffix "-" -}}
+{{- end }}
+
+{{- define "onecard.image" -}}
+{{- with .root.Values.image.registry }}{{ . }}/{{ end }}{{ .name }}:{{ .root.Values.image.tag }}
+{{- end }}
+
+{{- define "onecard.claim" -}}
+{{- .root.Values.engines.existingClaim | default (printf "%s-engines" (include "onecard.name" .)) -}}
+{{- end }}
+
+{{- define "onecard.pod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 1000
+  runAsGroup: 1000
+  fsGroup: 1000
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "onecard.container" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Nodes whose card engines of this plan run on: NVIDIA's GPU feature discovery labels them. */}}
+{{- define "onecard.card" -}}
+{{- with .card }}
+affinity:
+  nodeAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      nodeSelectorTerms:
+        - matchExpressions:
+            - {key: nvidia.com/gpu.compute.major, operator: In, values: [{{ .major | quote }}]}
+            - {key: nvidia.com/gpu.compute.minor, operator: In, values: [{{ .minor | quote }}]}
+            - {key: nvidia.com/gpu.memory, operator: Gt, values: [{{ .aboveMiB | quote }}]}
+tolerations:
+  - {key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}
+{{- end }}
+{{- end }}
