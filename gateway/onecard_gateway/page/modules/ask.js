@@ -2,77 +2,68 @@
 
 import { byId, clock, element } from "./element.js";
 import { ask } from "./gateway.js";
-import { Conversation } from "./conversation.js";
+import { converse } from "./conversation.js";
+import { seek, segments } from "./transcript.js";
 
-// A token has more characters than this in nearly every language; what is left over is harmless.
+// Fewer than a token has in nearly every language.
 const CHARACTERS_A_TOKEN = 2.5;
-// For the words around the transcript, in tokens.
-const AROUND = 150;
-const TIME = /\[(\d+:)?\d{1,2}:\d{2}\]/g;
+// For what stands around the transcript.
+const TOKENS_AROUND = 150;
+const TIME = /\[((?:\d+:)?\d{1,2}:\d{2})\]/;
+const ORDER =
+  "Answer questions about this transcript of a recording, from it alone and briefly. Give the time " +
+  "of what you refer to as it stands in the transcript, such as [0:12].\n\n";
 
 let limits;
 
+/** How many characters of a transcript fit beside these messages. */
 async function room(messages) {
   limits ??= (await (await ask("/v1/models")).json()).data.find((model) => model.context_length);
-  const said = messages.reduce((sum, message) => sum + message.content.length, 0);
-  const tokens = limits.context_length - limits.max_output_tokens - AROUND;
-  return tokens * CHARACTERS_A_TOKEN - said;
+  const tokens = limits.context_length - limits.max_output_tokens - TOKENS_AROUND;
+  return messages.reduce((left, { content }) => left - content.length, tokens * CHARACTERS_A_TOKEN);
 }
 
-export class Ask {
-  constructor(transcript) {
-    this._transcript = transcript;
-    this._conversation = new Conversation(byId("ask"), {
-      label: "Questions about the transcript",
-      placeholder: "What was decided?",
-      prepare: (question, messages) => this._prepare(question, messages),
-      render: (text) => withTimes(text, transcript.seek),
-    });
-  }
+const clear = converse(byId("ask"), {
+  label: "Questions about the transcript",
+  placeholder: "What was decided?",
+  prepare,
+  render: withTimes,
+});
+let speakers;
 
-  show(speakers) {
-    this._speakers = speakers;
-    this._conversation.clear();
-  }
+/** Forgets what was asked about another transcript. */
+export function about(others) {
+  speakers = others;
+  clear();
+}
 
-  async _prepare(question, messages) {
-    const lines = this._transcript.segments.map((one) => {
-      const who = one.speaker ? `${this._speakers.name(one.speaker)}: ` : "";
-      return { ...one, line: `[${clock(one.start)}] ${who}${one.text}` };
-    });
-    const chosen = fitting(lines, question, await room(messages));
-    const system = {
-      role: "system",
-      content:
-        "Answer questions about this transcript of a recording. Answer from it alone, briefly, and " +
-        "give the time of what you refer to as it stands in the transcript, such as [0:12].\n\n" +
-        chosen.map((one) => one.line).join("\n"),
-    };
-    const note =
-      chosen.length < lines.length
-        ? `The model holds ${chosen.length} of the ${lines.length} sentences: those nearest to the question.`
-        : "";
-    return { messages: [system, ...messages], note };
-  }
+async function prepare(messages) {
+  const lines = segments.map(({ start, speaker, text }) => {
+    const who = speaker ? `${speakers.name(speaker)}: ` : "";
+    return `[${clock(start)}] ${who}${text}\n`;
+  });
+  const chosen = fitting(lines, messages.at(-1).content, await room(messages));
+  const system = { role: "system", content: ORDER + chosen.join("") };
+  const number = `${chosen.length} of the ${lines.length} sentences`;
+  const note = `The model holds ${number}: those nearest to the question.`;
+  return { sent: [system, ...messages], note: chosen.length < lines.length ? note : "" };
 }
 
 /** All lines, or those that share the rarest words with the question, and their neighbours. */
 function fitting(lines, question, characters) {
-  const length = (line) => line.line.length + 1;
-  if (lines.reduce((sum, line) => sum + length(line), 0) <= characters) return lines;
+  if (lines.join("").length <= characters) return lines;
   const terms = (text) => new Set(text.toLowerCase().match(/[\p{L}\p{N}]+/gu));
-  const has = lines.map((line) => terms(line.line));
-  const worth = new Map();
+  const found = lines.map(terms);
+  const own = lines.map(() => 0);
   for (const term of terms(question)) {
-    worth.set(term, 1 / (1 + has.filter((found) => found.has(term)).length));
+    const having = [...lines.keys()].filter((at) => found[at].has(term));
+    for (const at of having) own[at] += 1 / having.length;
   }
-  const own = has.map((found) => [...worth].reduce((sum, [term, value]) => sum + (found.has(term) ? value : 0), 0));
-  const near = own.map((value, at) => value + 0.5 * ((own[at - 1] ?? 0) + (own[at + 1] ?? 0)));
-  const order = lines.map((_, at) => at).sort((one, other) => near[other] - near[one] || one - other);
+  const near = own.map((value, at) => value + ((own[at - 1] ?? 0) + (own[at + 1] ?? 0)) / 2);
   const kept = new Set();
   let left = characters;
-  for (const at of order) {
-    left -= length(lines[at]);
+  for (const at of [...lines.keys()].sort((one, other) => near[other] - near[one])) {
+    left -= lines[at].length;
     if (left < 0) break;
     kept.add(at);
   }
@@ -80,14 +71,10 @@ function fitting(lines, question, characters) {
 }
 
 /** A text in which times are buttons. */
-function withTimes(text, seek) {
-  const nodes = [];
-  let position = 0;
-  for (const found of text.matchAll(TIME)) {
-    const seconds = found[0].slice(1, -1).split(":").reduce((sum, part) => 60 * sum + Number(part), 0);
-    const button = element("button", { class: "time", onclick: () => seek(seconds) }, found[0].slice(1, -1));
-    nodes.push(text.slice(position, found.index), button);
-    position = found.index + found[0].length;
-  }
-  return [...nodes, text.slice(position)];
+function withTimes(text) {
+  // every second part is a time, since the pattern captures it
+  return text.split(TIME).map((part, at) => {
+    const seconds = part.split(":").reduce((sum, one) => 60 * sum + Number(one), 0);
+    return at % 2 ? element("button", { class: "time", onclick: () => seek(seconds) }, part) : part;
+  });
 }

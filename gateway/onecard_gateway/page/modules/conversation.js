@@ -3,91 +3,78 @@
 import { element } from "./element.js";
 import { stream } from "./gateway.js";
 
-export class Conversation {
-  /**
-   * `prepare(question, messages)` may give `messages` to send in place of these, and a `note`;
-   * `render(text)` gives the nodes of an answer.
-   */
-  constructor(root, { label, placeholder, prepare, render }) {
-    this._prepare = prepare ?? (async (question, messages) => ({ messages }));
-    this._render = render ?? ((text) => [text]);
-    this._messages = [];
-    this._stop = null;
-    this._log = element("div", { class: "log", role: "log", "aria-label": label, tabindex: 0 });
-    this._input = element("textarea", { rows: 2, placeholder, "aria-label": placeholder });
-    this._send = element("button", { class: "primary" }, "Send");
-    this._end = element("button", { type: "button", hidden: true, onclick: () => this._stop?.abort() }, "Stop");
-    this._clear = element("button", { type: "button", hidden: true, onclick: () => this.clear() }, "Start anew");
-    this._note = element("p", { class: "muted small", role: "status" });
-    const row = element("div", { class: "row spread" }, this._clear, this._end, this._send);
-    const form = element("form", { class: "say" }, this._input, row);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this._say();
-    });
-    this._input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this._say();
-    });
-    root.append(this._log, this._note, form);
+/**
+ * Puts one into an element; returns what makes it forget.
+ *
+ * `prepare(messages)` gives what is `sent` for them and a `note`, `render(text)` an answer's nodes.
+ */
+export function converse(root, { label, placeholder, prepare, render = (text) => [text] }) {
+  let messages = [];
+  let stop = null; // of the answer under way
+  const log = element("div", { class: "log", role: "log", "aria-label": label, tabindex: 0 });
+  const input = element("textarea", { rows: 2, placeholder, "aria-label": placeholder });
+  const note = element("p", { class: "muted small", role: "status" });
+  const send = element("button", { class: "primary" }, "Send");
+  const end = element("button", { type: "button", hidden: true, onclick: () => stop?.abort() }, "Stop");
+  const anew = element("button", { type: "button", hidden: true, onclick: clear }, "Start anew");
+  const row = element("div", { class: "row" }, anew, end, send);
+  const form = element("form", { class: "say" }, input, row);
+  root.append(log, note, form);
+
+  function clear() {
+    stop?.abort();
+    messages = [];
+    log.replaceChildren();
+    note.textContent = "";
+    anew.hidden = true;
   }
 
-  clear() {
-    this._stop?.abort();
-    this._messages = [];
-    this._log.replaceChildren();
-    this._note.textContent = "";
-    this._clear.hidden = true;
-  }
-
-  async _say() {
-    const question = this._input.value.trim();
-    if (!question || this._stop) return;
-    this._input.value = "";
-    const messages = [...this._messages, { role: "user", content: question }];
-    this._log.append(element("div", { class: "said mine" }, question));
-    const answer = element("div", { class: "said busy" }, "…");
-    this._log.append(answer);
-    this._scroll();
-    const stop = (this._stop = new AbortController());
-    this._busy(true);
+  async function say() {
+    const question = input.value.trim();
+    if (!question || stop) return;
+    input.value = "";
+    const asked = [...messages, { role: "user", content: question }];
+    const answer = element("div", { class: "said" }, "…");
+    log.append(element("div", { class: "said mine" }, question), answer);
+    stop = new AbortController();
+    busy(true);
     let text = "";
+    const onEvent = (chunk) => {
+      text += chunk.choices?.[0]?.delta?.content ?? "";
+      answer.replaceChildren(...render(text || "…"));
+      log.scrollTop = log.scrollHeight;
+    };
     try {
-      const { messages: sent, note } = await this._prepare(question, messages);
-      this._note.textContent = note ?? "";
-      await stream("/v1/chat/completions", { messages: sent, stream: true }, (chunk) => {
-        text += chunk.choices?.[0]?.delta?.content ?? "";
-        answer.replaceChildren(...this._render(text || "…"));
-        this._scroll();
-      }, stop.signal);
+      const prepared = prepare ? await prepare(asked) : { sent: asked, note: "" };
+      note.textContent = prepared.note;
+      await stream("/v1/chat/completions", { messages: prepared.sent, stream: true }, onEvent, stop.signal);
       if (!text) answer.textContent = "(no answer)";
     } catch (error) {
-      if (error.name === "AbortError") answer.append(element("span", { class: "muted" }, " (stopped)"));
-      else this._fail(answer, text, error);
+      if (error.name === "AbortError") answer.append(" (stopped)");
+      else if (text) answer.after(element("p", { class: "notice bad" }, error.message));
+      else answer.replaceWith(element("p", { class: "notice bad" }, error.message));
     }
-    answer.classList.remove("busy");
-    // What was said before is no longer there, where it was cleared meanwhile.
-    if (answer.isConnected && text) {
-      this._messages = [...messages, { role: "assistant", content: text }];
-    }
-    this._stop = null;
-    this._busy(false);
+    // It may have been cleared meanwhile.
+    if (answer.isConnected && text) messages = [...asked, { role: "assistant", content: text }];
+    stop = null;
+    busy(false);
   }
 
-  _fail(answer, text, error) {
-    if (!text) answer.remove();
-    this._log.append(element("p", { class: "notice bad" }, error.message));
-    this._scroll();
+  function busy(isBusy) {
+    send.hidden = isBusy;
+    end.hidden = !isBusy;
+    anew.hidden = isBusy || !log.childElementCount;
+    log.scrollTop = log.scrollHeight;
   }
 
-  _busy(isBusy) {
-    this._send.hidden = isBusy;
-    this._end.hidden = !isBusy;
-    this._clear.hidden = isBusy || !this._log.childElementCount;
-  }
-
-  _scroll() {
-    this._log.scrollTop = this._log.scrollHeight;
-  }
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    say();
+  };
+  input.onkeydown = (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    say();
+  };
+  return clear;
 }

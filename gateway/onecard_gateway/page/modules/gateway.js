@@ -105,9 +105,9 @@ export async function stream(path, json, onEvent, signal) {
 }
 
 /** Sends a form and hands on the events of the answer; `onSent` gets bytes done and in all. */
-export async function upload(path, form, onSent, onEvent, signal) {
+export async function upload(...request) {
   for (;;) {
-    const found = await uploadOnce(path, form, onSent, onEvent, signal);
+    const found = await uploadOnce(...request);
     if (found === null) return;
     if (found.status !== 401 || !(await askKey(found.message))) throw found;
   }

@@ -1,16 +1,14 @@
 // The tabs of the page.
 
 import { byId } from "./element.js";
-import { Card, health } from "./card.js";
-import { Conversation } from "./conversation.js";
-import { Speech } from "./speech.js";
+import { health, hide, show } from "./card.js";
+import { converse } from "./conversation.js";
+import "./speech.js";
 
 const HEALTH_MS = 15_000;
 const tabs = [...document.querySelectorAll("[role=tab]")];
 
-new Speech();
-new Conversation(byId("chat"), { label: "Conversation", placeholder: "Ask the model something" });
-const card = new Card();
+converse(byId("chat"), { label: "Conversation", placeholder: "Ask the model something" });
 
 function choose(tab) {
   for (const one of tabs) {
@@ -19,19 +17,19 @@ function choose(tab) {
     one.tabIndex = isChosen ? 0 : -1;
     byId(one.getAttribute("aria-controls")).hidden = !isChosen;
   }
-  if (tab.id === "tab-card") card.show();
-  else card.hide();
+  if (tab.id === "tab-card") show();
+  else hide();
 }
 
 tabs.forEach((tab, at) => {
-  tab.addEventListener("click", () => choose(tab));
-  tab.addEventListener("keydown", (event) => {
+  tab.onclick = () => choose(tab);
+  tab.onkeydown = (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;
     const next = tabs[(at + by + tabs.length) % tabs.length];
     choose(next);
     next.focus();
-  });
+  };
 });
 
 async function tellHealth() {

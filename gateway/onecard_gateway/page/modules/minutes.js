@@ -2,6 +2,7 @@
 
 import { byId, element, timeButton } from "./element.js";
 import { ask } from "./gateway.js";
+import { seek, segments } from "./transcript.js";
 
 const PATH = "/v1/minutes";
 const PARTS = {
@@ -11,17 +12,12 @@ const PARTS = {
   open_questions: "Open questions",
   quotes: "Quotes",
 };
-// Where an item has its text, and what else is told of it.
-const TEXTS = ["text", "title", "decision", "task", "action", "topic", "question", "quote"];
-const DETAILS = ["summary", "owner", "assignee", "speaker", "due"];
 
-/** Offers minutes; where the gateway has none, nothing is shown. */
-export async function offerMinutes(transcript, seek) {
+/** Offers minutes, if the gateway has them; `named` gives RESULT. */
+export async function offerMinutes(named) {
   byId("minutes-text").replaceChildren();
+  byId("minutes-make").onclick = () => write(named());
   tell("");
-  const make = byId("minutes-make");
-  make.disabled = false;
-  make.onclick = () => write(transcript, seek);
   try {
     const { paths } = await (await ask("/")).json();
     byId("minutes").hidden = !paths.includes(PATH);
@@ -30,12 +26,13 @@ export async function offerMinutes(transcript, seek) {
   }
 }
 
-async function write(transcript, seek) {
+async function write(result) {
   byId("minutes-make").disabled = true;
   tell("The model reads the transcript …");
   try {
-    const json = { transcript: transcript(), template: "meeting", stream: false };
-    show(await (await ask(PATH, { json })).json(), seek);
+    const json = { transcript: result, template: "meeting", stream: false };
+    const found = await (await ask(PATH, { json })).json();
+    show(found.minutes ?? found);
     tell("");
   } catch (error) {
     byId("minutes").hidden = error.status === 404;
@@ -44,32 +41,25 @@ async function write(transcript, seek) {
   byId("minutes-make").disabled = false;
 }
 
-function show(minutes, seek) {
+function show(minutes) {
   const parts = Object.entries(PARTS).flatMap(([name, title]) => {
-    const items = minutes[name] ?? [];
-    if (!items.length) return [];
-    const rows = items.map((item) => element("li", {}, ...told(item, seek)));
-    return [element("h3", {}, title), element("ul", { class: "plain" }, ...rows)];
+    const rows = (minutes[name] ?? []).map((item) => element("li", {}, ...told(item)));
+    return rows.length ? [element("h3", {}, title), element("ul", { class: "plain" }, ...rows)] : [];
   });
-  byId("minutes-text").replaceChildren(
-    element("h3", { class: "title" }, plain(minutes.title)),
-    element("p", {}, ...told(minutes.summary ?? "", seek)),
-    ...parts,
-  );
+  const title = element("h3", {}, minutes.title);
+  byId("minutes-text").replaceChildren(title, element("p", {}, minutes.summary), ...parts);
 }
 
-const plain = (value) => (typeof value === "string" ? value : (value?.text ?? ""));
-
-/** The text of an item, its details and buttons to where it was said. */
-function told(item, seek) {
-  if (typeof item === "string") return [item];
-  const name = TEXTS.find((one) => typeof item[one] === "string");
-  const details = DETAILS.filter((one) => one !== name && item[one]).map((one) => String(item[one]));
-  const cited = [item.citations ?? item.citation ?? []].flat();
+/** What an item says, who shall do it until when or who said it, and where that was said. */
+function told(item) {
+  const details = [item.who, item.due, item.speaker].filter(Boolean).join(", ");
+  const cited = (item.citations ?? [item]).flatMap((one) => one.segments ?? []);
+  // of those that follow one another the first
+  const firsts = cited.filter((number) => segments[number] && !cited.includes(number - 1));
   return [
-    item[name] ?? "",
-    details.length ? element("span", { class: "muted" }, ` (${details.join(", ")})`) : null,
-    ...cited.flatMap(({ start }) => (Number.isFinite(start) ? [" ", timeButton(start, seek)] : [])),
+    item.text ?? item.what,
+    element("span", { class: "muted" }, details && ` (${details})`),
+    ...firsts.flatMap((number) => [" ", timeButton(segments[number].start, seek)]),
   ];
 }
 

@@ -12,74 +12,58 @@ const STAGES = {
 // Those that run side by side; the others follow one another.
 const TOGETHER = ["recognize", "diarize"];
 // Sooner an estimate says nothing.
-const MIN_ELAPSED_S = 1.5;
+const MIN_ELAPSED_MS = 1500;
 
-export class Progress {
-  constructor(hasSpeakers) {
-    this._stages = {};
-    this._began = {};
-    this._said = "";
-    const names = Object.keys(STAGES).filter((name) => name !== "diarize" || hasSpeakers);
-    const rows = names.map((name) => {
-      const bar = element("progress", { max: 1, value: 0, "aria-label": STAGES[name] });
-      const told = element("span", { class: "muted small" });
-      const row = element("li", {}, element("span", {}, STAGES[name]), bar, told);
-      this._stages[name] = { row, bar, told, done: 0, total: 0 };
-      return row;
-    });
-    byId("stages").replaceChildren(...rows);
-    this._say("");
-  }
+let stages = {};
+let timer;
 
-  /** `done` of `total` of a stage, in whatever it counts. */
-  update(name, done, total) {
-    const stage = this._stages[name];
-    if (!stage) return;
-    this._began[name] ??= performance.now();
-    Object.assign(stage, { done, total });
-    this._endBefore(name);
-    stage.row.className = "now";
-    if (total > 1) {
-      stage.bar.value = done / total;
-      stage.told.textContent = `${Math.floor((100 * done) / total)} %`;
-    } else stage.bar.removeAttribute("value");
-    if (total > 0 && done >= total) this._end(stage);
-    this._tellLeft();
+/** Shows stages of which none has begun. */
+export function begin(hasSpeakers) {
+  stages = {};
+  for (const [name, label] of Object.entries(STAGES)) {
+    if (name === "diarize" && !hasSpeakers) continue;
+    const bar = element("progress", { max: 1, value: 0, "aria-label": label });
+    const told = element("span", { class: "muted small" });
+    const row = element("li", {}, element("span", {}, label), bar, told);
+    stages[name] = { row, bar, told, began: null, ends: 0 };
   }
+  byId("stages").replaceChildren(...Object.values(stages).map(({ row }) => row));
+  timer = setInterval(tellLeft, 1000);
+}
 
-  /** The bytes of the recording have gone. */
-  uploaded() {
-    this._end(this._stages.upload);
-    this.update("decode_audio", 0, 1);
+/** `done` of `total` of a stage, in whatever it counts. */
+export function update(name, done, total) {
+  const stage = stages[name];
+  if (!stage) return;
+  const now = performance.now();
+  stage.began ??= now;
+  const elapsed = now - stage.began;
+  stage.ends = elapsed > MIN_ELAPSED_MS ? stage.began + (elapsed / done) * total : 0;
+  const names = Object.keys(stages);
+  for (const other of names.slice(0, names.indexOf(name))) {
+    if (!TOGETHER.includes(other)) end(stages[other]);
   }
+  stage.row.className = "now";
+  if (total > 1) {
+    stage.bar.value = done / total;
+    stage.told.textContent = `${Math.floor((100 * done) / total)} %`;
+  } else stage.bar.removeAttribute("value");
+  if (total > 0 && done >= total) end(stage);
+  tellLeft();
+}
 
-  _endBefore(name) {
-    const names = Object.keys(this._stages);
-    for (const other of names.slice(0, names.indexOf(name))) {
-      if (!TOGETHER.includes(other)) this._end(this._stages[other]);
-    }
-  }
+/** Nothing is under way any more. */
+export const stop = () => clearInterval(timer);
 
-  _end(stage) {
-    stage.done = stage.total = Math.max(stage.total, 1);
-    stage.row.className = "over";
-    stage.bar.value = 1;
-    stage.told.textContent = "done";
-  }
+function end(stage) {
+  stage.row.className = "over";
+  stage.bar.value = 1;
+  stage.told.textContent = "done";
+}
 
-  _tellLeft() {
-    const left = Object.entries(this._stages).map(([name, { done, total }]) => {
-      const elapsedS = (performance.now() - (this._began[name] ?? Infinity)) / 1000;
-      const isTold = done > 0 && done < total && elapsedS > MIN_ELAPSED_S;
-      return isTold ? (elapsedS / done) * (total - done) : 0;
-    });
-    const most = Math.max(...left);
-    const now = Object.keys(this._stages).filter((name) => this._stages[name].row.className === "now");
-    const what = now.map((name) => STAGES[name]).join(", ");
-    this._say(most > 0 ? `${what}: about ${duration(Math.ceil(most))} left` : what);
-  }
-
-  _say(text) {
-    if (text !== this._said) byId("left").textContent = this._said = text;
-  }
+function tellLeft() {
+  const now = Object.values(stages).filter(({ row }) => row.className === "now");
+  const leftS = (Math.max(...now.map(({ ends }) => ends)) - performance.now()) / 1000;
+  const isTold = leftS > 0 && leftS < Infinity; // nothing is done yet, where it is infinite
+  byId("left").textContent = isTold ? `About ${duration(Math.ceil(leftS))} left` : "";
 }

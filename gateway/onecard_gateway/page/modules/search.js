@@ -1,60 +1,48 @@
 // Search in a transcript.
 
 import { byId } from "./element.js";
-import { reveal } from "./transcript.js";
+import { reveal, segments } from "./transcript.js";
 
-export class Search {
-  constructor(transcript) {
-    this._transcript = transcript;
-    this._hits = []; // each the spans of one match
-    this._at = 0;
-    const input = byId("search");
-    input.addEventListener("input", () => this._find(input.value));
-    input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") this._go(event.shiftKey ? -1 : 1);
-    });
-    byId("search-on").addEventListener("click", () => this._go(1));
-    byId("search-back").addEventListener("click", () => this._go(-1));
-  }
+const input = byId("search");
+let hits = []; // each the spans of one match
+let at = 0;
 
-  clear() {
-    byId("search").value = "";
-    this._hits = [];
-    this._tell("");
-  }
+/** Forgets what was sought. */
+export function clear() {
+  input.value = "";
+  find();
+}
 
-  _find(text) {
-    for (const span of this._hits.flat()) span.classList.remove("hit", "at");
-    const sought = text.trim().toLowerCase();
-    this._hits = sought ? this._transcript.segments.flatMap((one) => matches(one, sought)) : [];
-    for (const span of this._hits.flat()) span.classList.add("hit");
-    this._at = 0;
-    if (this._hits.length) this._go(0);
-    else this._tell(sought ? "nothing" : "");
-  }
+function find() {
+  for (const span of hits.flat()) span.classList.remove("hit", "at");
+  const sought = input.value.trim().toLowerCase();
+  hits = sought ? segments.flatMap((segment) => matches(segment, sought)) : [];
+  for (const span of hits.flat()) span.classList.add("hit");
+  at = 0;
+  byId("found").textContent = sought ? "nothing" : "";
+  go(0);
+}
 
-  _go(by) {
-    const number = this._hits.length;
-    if (!number) return;
-    for (const span of this._hits[this._at]) span.classList.remove("at");
-    this._at = (this._at + by + number) % number;
-    for (const span of this._hits[this._at]) span.classList.add("at");
-    reveal(this._hits[this._at][0], byId("transcript"));
-    this._tell(`${this._at + 1} of ${number}`);
-  }
-
-  _tell(text) {
-    byId("found").textContent = text;
-  }
+function go(by) {
+  if (!hits.length) return;
+  for (const span of hits[at]) span.classList.remove("at");
+  at = (at + by + hits.length) % hits.length;
+  for (const span of hits[at]) span.classList.add("at");
+  reveal(hits[at][0]);
+  byId("found").textContent = `${at + 1} of ${hits.length}`;
 }
 
 function matches(segment, sought) {
   const text = segment.text.toLowerCase();
   const found = [];
-  for (let at = text.indexOf(sought); at >= 0; at = text.indexOf(sought, at + sought.length)) {
-    const end = at + sought.length;
-    const spans = segment.words.filter((word) => word.from < end && word.to > at);
-    if (spans.length) found.push(spans.map((word) => word.span));
+  for (let from = text.indexOf(sought); from >= 0; from = text.indexOf(sought, from + sought.length)) {
+    const words = segment.words.filter((word) => word.from < from + sought.length && word.to > from);
+    if (words.length) found.push(words.map((word) => word.span));
   }
   return found;
 }
+
+input.oninput = find;
+input.onkeydown = (event) => event.key === "Enter" && go(event.shiftKey ? -1 : 1);
+byId("search-on").onclick = () => go(1);
+byId("search-back").onclick = () => go(-1);

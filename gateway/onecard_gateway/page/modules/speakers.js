@@ -2,7 +2,7 @@
 
 import { byId, duration, element } from "./element.js";
 
-const NUM_COLOURS = 8;
+const NUM_COLOURS = 6;
 
 export class Speakers {
   constructor(result) {
@@ -60,7 +60,7 @@ export class Speakers {
       },
       onkeydown: (event) => event.key === "Enter" && input.blur(),
     });
-    const dot = element("span", { class: "swatch", "aria-hidden": "true" });
+    const dot = element("span", { class: "swatch" });
     const told = element("span", { class: "muted small" }, duration(spokenS));
     return element("div", { class: `person ${this.colour(id)}` }, dot, input, told);
   }

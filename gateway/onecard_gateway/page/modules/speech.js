@@ -3,123 +3,102 @@
 import { byId, clock, duration, element } from "./element.js";
 import { upload } from "./gateway.js";
 import { hasSpeakers, offer, request } from "./upload.js";
-import { Progress } from "./progress.js";
-import { Transcript } from "./transcript.js";
-import { Search } from "./search.js";
+import * as progress from "./progress.js";
 import { Speakers } from "./speakers.js";
-import { Ask } from "./ask.js";
+import * as transcript from "./transcript.js";
+import { clear } from "./search.js";
+import { about } from "./ask.js";
 import { showAccount } from "./account.js";
 import { offerDownloads } from "./downloads.js";
 import { offerMinutes } from "./minutes.js";
 
-const VIEWS = ["start", "working", "done"];
+const player = byId("player");
+let stop = null; // of what is under way
 
-export class Speech {
-  constructor() {
-    this._transcript = new Transcript();
-    this._search = new Search(this._transcript);
-    this._ask = new Ask(this._transcript);
-    this._url = null;
-    this._stop = null;
-    offer((file) => this._transcribe(file));
-    byId("cancel").addEventListener("click", () => this._stop.abort());
-    byId("again").addEventListener("click", () => this._begin());
-    byId("threshold").addEventListener("input", () => this._mark());
-    this._player = byId("player");
-    this._player.addEventListener("error", () => (byId("unplayable").hidden = !this._player.src));
-    this._player.addEventListener("loadedmetadata", () => this._measure());
-  }
-
-  _view(name) {
-    for (const one of VIEWS) byId(one).hidden = one !== name;
-  }
-
-  _begin(failure = "") {
-    this._player.pause();
-    byId("failure").textContent = failure;
-    byId("failure").hidden = !failure;
-    this._view("start");
-    byId("pick").focus();
-  }
-
-  async _transcribe(file) {
-    if (this._stop) return;
-    const progress = new Progress(hasSpeakers());
-    const [path, form] = request(file);
-    const stop = (this._stop = new AbortController());
-    let result = null;
-    byId("working-name").textContent = file.name;
-    byId("live").replaceChildren();
-    this._view("working");
-    byId("working-name").focus();
-    const onSent = (done, total) => (done < total ? progress.update("upload", done, total) : progress.uploaded());
-    const onEvent = (event) => {
-      if (event.type === "transcript.progress") progress.update(event.stage, event.done, event.total);
-      else if (event.type === "transcript.segments") this._live(event.segments);
-      else if (event.type === "transcript.result") result = event.result;
-    };
-    try {
-      progress.update("upload", 0, file.size);
-      await upload(path, form, onSent, onEvent, stop.signal);
-      if (!result) throw new Error("the answer ended before its end; try again");
-      this._show(file, result);
-    } catch (error) {
-      this._begin(error.name === "AbortError" ? "" : error.message);
-    }
-    this._stop = null;
-  }
-
-  _live(segments) {
-    const live = byId("live");
-    const isAtEnd = live.scrollHeight - live.scrollTop - live.clientHeight < 60;
-    for (const { start, text } of segments) {
-      const time = element("span", { class: "muted small" }, `${clock(start)} `);
-      live.append(element("p", {}, time, text.trim()));
-    }
-    if (isAtEnd) live.scrollTop = live.scrollHeight;
-  }
-
-  _show(file, result) {
-    const speakers = new Speakers(result);
-    const named = () => speakers.named(result);
-    if (this._url) URL.revokeObjectURL(this._url);
-    this._url = URL.createObjectURL(file);
-    byId("unplayable").hidden = true;
-    this._player.src = this._url;
-    byId("done-name").textContent = file.name;
-    byId("facts").textContent = facts(result);
-    this._transcript.show(result, speakers);
-    this._search.clear();
-    this._mark();
-    this._ask.show(speakers);
-    showAccount(result, this._transcript.seek);
-    offerDownloads(file.name, named);
-    offerMinutes(named, this._transcript.seek);
-    this._view("done");
-    byId("done-name").focus();
-  }
-
-  _mark() {
-    const percent = Number(byId("threshold").value);
-    const number = this._transcript.mark(percent / 100);
-    byId("threshold-shown").textContent = `${percent} % (${number})`;
-  }
-
-  // What a browser records has no duration until it was once at its end.
-  _measure() {
-    if (this._player.duration !== Infinity) return;
-    this._player.currentTime = 1e7;
-    this._player.addEventListener("timeupdate", () => (this._player.currentTime = 0), { once: true });
-  }
+function view(name) {
+  for (const one of ["start", "working", "done"]) byId(one).hidden = one !== name;
 }
 
-function facts(result) {
-  const language = new Intl.DisplayNames(["en"], { type: "language" });
-  const speakers = result.turns ? [`${result.speakers.length} speaker${result.speakers.length === 1 ? "" : "s"}`] : [];
-  let name = result.language;
+function begin(failure) {
+  player.pause();
+  byId("failure").textContent = failure;
+  byId("failure").hidden = !failure;
+  view("start");
+  byId("pick").focus();
+}
+
+async function transcribe(file) {
+  if (stop) return;
+  stop = new AbortController();
+  progress.begin(hasSpeakers());
+  let result = null;
+  byId("working-name").textContent = file.name;
+  byId("live").replaceChildren();
+  view("working");
+  byId("working-name").focus();
+  const onSent = (done, total) => (done < total ? progress.update("upload", done, total) : progress.update("decode_audio", 0, 1));
+  const onEvent = (event) => {
+    if (event.type === "transcript.progress") progress.update(event.stage, event.done, event.total);
+    else if (event.type === "transcript.segments") event.segments.forEach(live);
+    else if (event.type === "transcript.result") result = event.result;
+  };
   try {
-    name = language.of(result.language);
-  } catch { /* a code that the browser does not have */ }
-  const words = `${result.account.num_words} words`;
-  return [duration(result.duration_s), name, words, ...speakers].join(" · ");
+    progress.update("upload", 0, file.size);
+    await upload(...request(file), onSent, onEvent, stop.signal);
+    if (!result) throw new Error("the answer broke off; try again");
+    show(file, result);
+  } catch (error) {
+    begin(error.name === "AbortError" ? "" : error.message);
+  }
+  progress.stop();
+  stop = null;
 }
+
+function live({ start, text }) {
+  const box = byId("live");
+  const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+  box.append(element("p", {}, element("span", { class: "muted small" }, `${clock(start)} `), text.trim()));
+  if (isAtEnd) box.scrollTop = box.scrollHeight;
+}
+
+function show(file, result) {
+  const speakers = new Speakers(result);
+  const named = () => speakers.named(result);
+  URL.revokeObjectURL(player.src);
+  byId("unplayable").hidden = true;
+  player.src = URL.createObjectURL(file);
+  byId("done-name").textContent = file.name;
+  byId("facts").textContent = facts(result);
+  transcript.show(result, speakers);
+  clear();
+  mark();
+  about(speakers);
+  showAccount(result);
+  offerDownloads(file.name, named);
+  offerMinutes(named);
+  view("done");
+  byId("done-name").focus();
+}
+
+function mark() {
+  const percent = byId("threshold").value;
+  byId("threshold-shown").textContent = `${percent} % (${transcript.mark(percent / 100)})`;
+}
+
+function facts({ duration_s, language, speakers, turns, account }) {
+  const name = new Intl.DisplayNames(["en"], { type: "language" }).of(language);
+  const told = turns ? [`${speakers.length} speaker${speakers.length === 1 ? "" : "s"}`] : [];
+  return [duration(duration_s), name, `${account.num_words} words`, ...told].join(" · ");
+}
+
+offer(transcribe);
+byId("cancel").onclick = () => stop.abort();
+byId("again").onclick = () => begin("");
+byId("threshold").oninput = mark;
+player.onerror = () => (byId("unplayable").hidden = false);
+// What a browser records has no duration until it was once at its end.
+player.onloadedmetadata = () => {
+  if (player.duration !== Infinity) return;
+  player.currentTime = 1e7;
+  player.addEventListener("timeupdate", () => (player.currentTime = 0), { once: true });
+};

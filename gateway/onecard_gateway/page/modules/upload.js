@@ -1,17 +1,17 @@
 // Where a recording comes from, and with which options it is sent.
 
 import { byId } from "./element.js";
-import { Microphone } from "./microphone.js";
+import { offerMicrophone } from "./microphone.js";
 
 /** Calls `onFile` with each recording that is dropped, chosen or made. */
 export function offer(onFile) {
   const drop = byId("drop");
   const file = byId("file");
-  byId("pick").addEventListener("click", () => file.click());
-  file.addEventListener("change", () => {
+  byId("pick").onclick = () => file.click();
+  file.onchange = () => {
     if (file.files.length) onFile(file.files[0]);
     file.value = "";
-  });
+  };
   for (const name of ["dragenter", "dragover"]) {
     document.addEventListener(name, (event) => {
       event.preventDefault();
@@ -27,7 +27,7 @@ export function offer(onFile) {
     const dropped = event.dataTransfer.files[0];
     if (dropped && !byId("start").hidden) onFile(dropped);
   });
-  new Microphone(onFile);
+  offerMicrophone(onFile);
 }
 
 /** Whether speakers shall be told apart. */
