@@ -30,7 +30,7 @@ QUOTE = {"event": "delta", "text": "The budget stays, says Ada [0:23]."}
 
 
 class Meeting:
-    """A server's step: the meeting, or a chat. It waits amid the meeting for `begin` and `go_on`."""
+    """A server's step: the meeting, or a chat. It waits for `begin`, then `go_on`."""
 
     def __init__(self) -> None:
         self.begin, self.go_on = threading.Event(), threading.Event()
@@ -189,7 +189,7 @@ def test_speakers_are_renamed_also_in_files(done: Any) -> None:
     assert "[[Ada <1>]]" in downloaded("aud")
 
 
-def test_questions_about_the_transcript(done: Any, behind: Any) -> None:
+def test_questions_about_the_transcript(done: Any, behind: Any, picture: Any) -> None:
     page = done()
     page.get_by_label("Name of speaker 1").fill("Ada")
     page.fill("#ask textarea", "Does the budget stay?")
@@ -199,10 +199,12 @@ def test_questions_about_the_transcript(done: Any, behind: Any) -> None:
     system, question = behind.document()
     assert f"[0:00] Ada: {LINES[0][3]}" in system["content"]
     assert question == {"role": "user", "content": "Does the budget stay?"}
+    page.fill("#search", "budget")
+    picture(page, "questions")
 
 
 def test_of_a_long_transcript_the_nearest_to_a_question(done: Any, behind: Any) -> None:
-    behind.parameters |= {"max_seq_len": "700", "max_tokens": "400"}
+    behind.parameters |= {"max_seq_len": "660", "max_tokens": "400"}
     page = done()
     page.fill("#ask textarea", "Friday?")
     page.keyboard.press("Enter")
@@ -214,15 +216,14 @@ def test_of_a_long_transcript_the_nearest_to_a_question(done: Any, behind: Any) 
 
 
 def test_minutes(done: Any, open_page: Any, picture: Any) -> None:
+    place = {"segments": [5], "start": 23.8, "end": 28.9}
     minutes = {
         "title": "Budget",
         "summary": "The budget stays.",
-        "decisions": [
-            {"text": "It stays.", "citations": [{"segments": [5], "start": 23.8, "end": 28.9}]}
-        ],
-        "action_items": [{"task": "Write to the board", "owner": "Ada", "citations": []}],
+        "decisions": [{"text": "It stays.", **place}],
+        "action_items": [{"what": "Write to the board", "who": "Ada", "due": None, **place}],
         "topics": [],
-        "open_questions": ["<i>When?</i>"],
+        "open_questions": [{"text": "<i>When?</i>", "citations": []}],
         "quotes": [],
     }
     page = done()
@@ -235,7 +236,7 @@ def test_minutes(done: Any, open_page: Any, picture: Any) -> None:
     page.route("**/v1/minutes", answer)
     page.evaluate("document.getElementById('minutes').hidden = false")
     page.click("#minutes-make")
-    page.locator("#minutes .time").click()
+    page.locator("#minutes .time").first.click()
     gets_to(page, 23.8, "Then")
     text = page.inner_text("#minutes")
     assert "Write to the board (Ada)" in text
@@ -268,11 +269,19 @@ def test_errors(open_page: Any, gateway: Any, fake: Any, picture: Any) -> None:
     picture(page, "error")
 
 
+def test_an_error_amid_the_work(open_page: Any, gateway: Any, fake: Any) -> None:
+    broken = events(*BEGUN, then=says("INTERNAL: it broke"))
+    page = open_page(gateway(fake(broken).url).url)
+    page.set_input_files("#file", FILE)
+    page.wait_for_selector("#failure")
+    assert "it broke" in page.inner_text("#failure")
+
+
 def test_microphone(open_page: Any, gateway: Any, behind: Any, meeting: Meeting) -> None:
     meeting.go_on.set()
     page = open_page(gateway(behind.url).url)
     page.click("#record")
-    page.get_by_text("Recording: 0:01").wait_for()
+    page.get_by_text(re.compile(r"Recording: 0:0[1-9]")).wait_for()
     page.click("#record")
     page.wait_for_selector("#done")
     assert behind.audio().startswith(b"\x1aE\xdf\xa3")  # Matroska, of which WebM is a kind

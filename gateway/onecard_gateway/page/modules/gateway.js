@@ -105,16 +105,16 @@ export async function stream(path, json, onEvent, signal) {
 }
 
 /** Sends a form and hands on the events of the answer; `onSent` gets bytes done and in all. */
-export async function upload(...request) {
-  for (;;) {
-    const found = await uploadOnce(...request);
-    if (found === null) return;
-    if (found.status !== 401 || !(await askKey(found.message))) throw found;
-  }
+export async function upload(path, form, onSent, onEvent, signal) {
+  // A key is asked for before much is sent; whatever else is wrong shows later.
+  await ask("/v1/models", { signal }).catch((error) => {
+    if (error.status === 401 || signal.aborted) throw error;
+  });
+  return send(path, form, onSent, onEvent, signal);
 }
 
 // fetch() does not tell how much of a body is sent.
-function uploadOnce(path, form, onSent, onEvent, signal) {
+function send(path, form, onSent, onEvent, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const read = reader(onEvent);
@@ -126,8 +126,8 @@ function uploadOnce(path, form, onSent, onEvent, signal) {
       try {
         read(text);
       } catch (error) {
-        request.abort();
         reject(error);
+        request.abort();
       }
     };
     request.open("POST", path);
@@ -137,7 +137,8 @@ function uploadOnce(path, form, onSent, onEvent, signal) {
     request.onload = () => {
       more();
       const { status, responseText } = request;
-      resolve(status === 200 ? null : new Failure(status, told(responseText, status)));
+      if (status === 200) resolve();
+      else reject(new Failure(status, told(responseText, status)));
     };
     request.onerror = () => reject(new Failure(0, GONE));
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
