@@ -39,6 +39,7 @@ SHARED = (
     "tests/gateway/test_docs.py",
     "tests/gateway/test_live.py",
     "tests/gateway/guards/test_live_access.py",
+    "tests/gateway/page/test_page.py",
 )
 # Whoever starts another Triton. The last one leaves a dead server and looks what becomes of it: not
 # while that of all starts.

@@ -35,6 +35,8 @@ from onecard_gateway.routers import (
     openai_chat,
     openai_models,
     openai_responses,
+    pages,
+    transcripts,
 )
 from onecard_gateway.servers import Servers
 from onecard_gateway.settings import Settings
@@ -47,7 +49,9 @@ ROUTERS = (
     asr.router,
     ollama.router,
     jobs.router,
+    transcripts.router,
     health.router,
+    pages.router,
 )
 
 

@@ -68,14 +68,6 @@ async def figures(request: Request) -> Response:
     return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 
-@router.get("/")
-@router.head("/", include_in_schema=False)
-async def root(request: Request) -> dict[str, Any]:
-    """What answers here."""
-    paths = sorted(request.app.openapi()["paths"])
-    return {"service": "onecard-gateway", "version": __version__, "paths": paths}
-
-
 async def _asked(request: Request) -> Health | OnecardError:
     try:
         with servers(request).turn() as client:

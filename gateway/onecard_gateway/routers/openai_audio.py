@@ -25,7 +25,7 @@ _DECODING = "decode_audio"
 
 @router.post("/transcriptions")
 async def transcriptions(request: Request) -> Response:
-    """What is said in a recording: json, text, srt, vtt, verbose_json or diarized_json.
+    """What is said in a recording: json, text, srt, vtt, verbose_json, diarized_json or result.
 
     A form with `file` and, if wanted, `model`, `language`, `prompt`, `response_format`,
     `temperature`, `timestamp_granularities`, `stream`, and onecard's `diarize`, `num_speakers`,
@@ -80,12 +80,28 @@ async def _told(
 
 
 def _documents(event: Event, last: list[Any], form: formats.Form) -> list[Mapping[str, Any]]:
+    if form.name == "result":
+        return [_own(event)]
     if isinstance(event, Segments):
         return [_delta(segment, last) for segment in event.segments]
     if not isinstance(event, Transcript):
         return []
     told = formats.diarized_segments(event) if form.name == "diarized_json" else []
     return [*told, {"type": "transcript.text.done", "text": event.text}]
+
+
+def _own(event: Event) -> Mapping[str, Any]:
+    """An event as the server has it, which OpenAI's events have no room for."""
+    if isinstance(event, Progress):
+        stage = {"stage": event.stage, "done": event.done, "total": event.total}
+        return {"type": "transcript.progress", **stage}
+    if isinstance(event, Segments):
+        told = [
+            {"start": segment.start, "end": segment.end, "text": segment.text}
+            for segment in event.segments
+        ]
+        return {"type": "transcript.segments", "segments": told}
+    return {"type": "transcript.result", "result": event.to_dict()}
 
 
 def _delta(segment: Any, last: list[Any]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The formats of a transcript in OpenAI's API."""
+"""The formats of a transcript in OpenAI's API, and onecard's own."""
 
 from __future__ import annotations
 
@@ -134,6 +134,11 @@ def diarized_segments(transcript: Transcript) -> list[Document]:
     ]
 
 
+def result(transcript: Transcript, form: Form) -> Document:
+    """`result`, which is the server's RESULT."""
+    return transcript.to_dict()
+
+
 def _usage(transcript: Transcript) -> Document:
     return {"type": "duration", "seconds": transcript.duration_s}
 
@@ -145,6 +150,7 @@ _FORMATS: Mapping[str, Callable[[Transcript, Form], str | Document]] = {
     "vtt": vtt,
     "verbose_json": verbose,
     "diarized_json": diarized,
+    "result": result,
 }
 FORMATS = tuple(_FORMATS)
 _KINDS = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}

@@ -20,7 +20,7 @@ from tests.waiting import PATIENCE_S, until
 
 SPEECH = "/v1/audio/transcriptions"
 FILE = {"file": ("a.wav", b"RIFF")}
-OPEN = {"/", "/health", "/readyz"}
+OPEN = {"/", "/page/{path:path}", "/health", "/readyz"}
 
 
 def bearer(key: str) -> dict[str, str]:

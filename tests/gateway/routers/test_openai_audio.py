@@ -224,3 +224,22 @@ def test_a_large_file_goes_on_in_parts(client: Any, behind: Any) -> None:
     data = bytes(range(256)) * 16_384  # 4 MiB
     assert client.post(URL, files={"file": ("a", data)}).status_code == 200
     assert behind.audio() == data
+
+
+def test_the_whole_result(client: Any, behind: Any) -> None:
+    found = client.post(URL, files=FILE, data={"response_format": "result"})
+    assert found.json() == RESULT
+    assert options(behind)["align"] is True
+    form = {"response_format": "result", "stream": "true", "diarize": "true"}
+    lines = client.post(URL, files=FILE, data=form).text.split("\n\n")
+    told = [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
+    assert lines[-2:] == ["data: [DONE]", ""]
+    assert [event["type"] for event in told] == [
+        "transcript.progress",
+        "transcript.progress",
+        "transcript.segments",
+        "transcript.result",
+    ]
+    assert told[1] == {"type": "transcript.progress", "stage": "recognize", "done": 1, "total": 4}
+    assert told[2]["segments"] == [{"start": 0.1, "end": 1.0, "text": "Hello there."}]
+    assert told[3]["result"] == RESULT
