@@ -23,6 +23,7 @@ from onecard_client.mail import Email
 from onecard_client.transcript import (
     Account,
     InvalidTranscript,
+    KnownSpeaker,
     Segment,
     Transcript,
     Turn,
@@ -62,6 +63,7 @@ __all__ = [
     "Health",
     "InvalidRequest",
     "InvalidTranscript",
+    "KnownSpeaker",
     "Limits",
     "ModelState",
     "OnecardError",

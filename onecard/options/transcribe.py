@@ -13,7 +13,7 @@ from typing import Any, Literal
 from onecard.audio import encodings
 from onecard.contract import whisper
 from onecard.errors import InvalidRequest
-from onecard.options import fields, languages
+from onecard.options import fields, languages, voices
 
 MAX_SPEAKERS = 64
 MAX_BEAM_SIZE = 16
@@ -57,6 +57,8 @@ class TranscribeOptions:
     min_speakers: int | None = None
     max_speakers: int | None = None
     speaker_embeddings: bool = False
+    known_speakers: dict[str, list[float]] | None = None  # name -> vector of the voice
+    known_speaker_distance: float | None = None  # of a voice, the largest; None: the network's
     # what AUDIO holds: a file in any container, or raw PCM that says nothing about itself
     encoding: encodings.Name = "auto"
     sample_rate: int | None = None
@@ -68,6 +70,7 @@ class TranscribeOptions:
         fields.verify_types(self)
         fields.verify_ranges(self, _RANGES)
         _verify_speakers(self)
+        voices.verify(self.known_speakers, self.diarize)
         found = {"language": languages.code(self.language), **_telephone_defaults(self)}
         for name, value in found.items():
             object.__setattr__(self, name, value)
@@ -125,6 +128,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "sample_rate": (1_000, 384_000),
     "channels": (1, 64),
     "audio_track": (0, 999),
+    "known_speaker_distance": (0.0, 2.0),
 }
 
 

@@ -72,9 +72,17 @@ def run(client: Client, options: argparse.Namespace) -> int:
         complain(f"{shown(str(options.output_dir))}: {_reason(error, str(options.output_dir))}")
         return EXIT_FAILED
     recordings, num_failed = _recordings(options)
+    try:
+        voices = _voices(client, options) if recordings else {}
+    except ConnectionFailed as error:
+        complain(str(error))
+        return EXIT_UNREACHABLE
+    except (OnecardError, OSError) as error:
+        complain(f"--speaker: {error}; nothing was transcribed")
+        return EXIT_FAILED
     for number, recording in enumerate(recordings, 1):
         try:
-            _transcribe(client, recording, options)
+            _transcribe(client, recording, options, voices)
         except BrokenPipeError:  # nobody reads what is said any more
             raise
         except (OnecardError, OSError) as error:
@@ -86,6 +94,13 @@ def run(client: Client, options: argparse.Namespace) -> int:
     if num_failed and len(options.files) > 1:
         complain(f"{num_failed} of {len(options.files)} files failed")
     return EXIT_FAILED if num_failed else EXIT_OK
+
+
+def _voices(client: Client, options: argparse.Namespace) -> dict[str, Any]:
+    """The server's option of the voices that have names."""
+    known = {name: list(client.voice(file, timeout_s=options.timeout_s))
+             for name, file in options.voices}  # fmt: skip
+    return {"known_speakers": known} if known else {}
 
 
 def _tell_untried(names: list[str]) -> None:
@@ -138,10 +153,12 @@ def _answers(client: Client) -> bool:
         return False
 
 
-def _transcribe(client: Client, recording: _Recording, options: argparse.Namespace) -> None:
+def _transcribe(
+    client: Client, recording: _Recording, options: argparse.Namespace, voices: dict[str, Any]
+) -> None:
     started_s = time.monotonic()
     with _content(recording, options) as content:
-        transcript = _follow(client, recording, content, options)
+        transcript = _follow(client, recording, content, options, voices)
     paths = write_results(
         transcript,
         options.output_dir,
@@ -149,12 +166,22 @@ def _transcribe(client: Client, recording: _Recording, options: argparse.Namespa
         options.output_format,
         layout_options.layout(options),
     )
-    for warning in transcript.warnings:
+    for warning in [*transcript.warnings, *_unheard(transcript)]:
         complain(f"{recording.name}: warning: {warning}")
     if options.verbose:
         names = " ".join(shown(str(path)) for path in paths)
         summary = _summary(recording.name, transcript, time.monotonic() - started_s)
         print(printable(f"{summary} -> {names}"), flush=True)
+
+
+def _unheard(transcript: Transcript) -> list[str]:
+    """What to say of people whose voices were given and not found."""
+    return [
+        f"nobody with the voice of {one.name} was found; the nearest is at a distance of "
+        f"{one.distance}, must be within {one.max_distance:g} (--known-speaker-distance)"
+        for one in transcript.known_speakers or ()
+        if not one.found
+    ]
 
 
 @contextmanager
@@ -192,9 +219,13 @@ def _telephone_options(
 
 
 def _follow(
-    client: Client, recording: _Recording, content: Content, options: argparse.Namespace
+    client: Client,
+    recording: _Recording,
+    content: Content,
+    options: argparse.Namespace,
+    voices: dict[str, Any],
 ) -> Transcript:
-    given = request_options(options)
+    given = request_options(options) | voices
     given = _telephone_options(recording, content, given) | given
     progress = display(recording.name, wanted=options.print_progress, verbose=options.verbose)
     try:
