@@ -15,6 +15,7 @@ from onecard_client._errors import (
     ServerError,
     Unavailable,
 )
+from onecard_client._voice import Voice
 from onecard_client.chat import AsyncChatStream, ChatStream, ChatUsage, TokenLogprob, ToolCall
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
@@ -81,6 +82,7 @@ __all__ = [
     "Turn",
     "Unavailable",
     "Verdict",
+    "Voice",
     "Word",
     "__version__",
     "text_of",
