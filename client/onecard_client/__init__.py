@@ -15,6 +15,7 @@ from onecard_client._errors import (
     ServerError,
     Unavailable,
 )
+from onecard_client._voice import Voice
 from onecard_client.chat import AsyncChatStream, ChatStream, ChatUsage, TokenLogprob, ToolCall
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
@@ -23,6 +24,7 @@ from onecard_client.mail import Email
 from onecard_client.transcript import (
     Account,
     InvalidTranscript,
+    KnownSpeaker,
     Segment,
     Transcript,
     Turn,
@@ -62,6 +64,7 @@ __all__ = [
     "Health",
     "InvalidRequest",
     "InvalidTranscript",
+    "KnownSpeaker",
     "Limits",
     "ModelState",
     "OnecardError",
@@ -79,6 +82,7 @@ __all__ = [
     "Turn",
     "Unavailable",
     "Verdict",
+    "Voice",
     "Word",
     "__version__",
     "text_of",

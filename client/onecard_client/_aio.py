@@ -7,11 +7,13 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
+from onecard_client import _voice
 from onecard_client._client import DEFAULT_TIMEOUT_S, HEALTH_TIMEOUT_S
 from onecard_client._errors import unfinished
 from onecard_client._transport import wire
 from onecard_client._transport.aio_connection import AsyncConnection
 from onecard_client._transport.source import AudioSource, read_audio
+from onecard_client._voice import Voice
 from onecard_client.chat import AsyncChatStream, Messages, messages_to_json
 from onecard_client.events import Event, Progress
 from onecard_client.health import Health
@@ -78,6 +80,20 @@ class AsyncClient(AsyncConnection):
         """
         context = self._context(timeout_s, request_id)
         return self._stream(wire.TRANSCRIBE, partial(read_audio, audio), options, context)
+
+    async def voice(
+        self,
+        audio: AudioSource,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> Voice:
+        """The voice of the one person in `audio`, like `Client.voice`."""
+        options = {**_voice.OPTIONS, **options}
+        return _voice.of(
+            await self.transcribe(audio, timeout_s=timeout_s, request_id=request_id, **options)
+        )
 
     def chat(
         self,

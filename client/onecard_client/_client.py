@@ -7,10 +7,12 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
+from onecard_client import _voice
 from onecard_client._errors import unfinished
 from onecard_client._transport import wire
 from onecard_client._transport.connection import Connection
 from onecard_client._transport.source import AudioSource, read_audio
+from onecard_client._voice import Voice
 from onecard_client.chat import ChatStream, Messages, messages_to_json
 from onecard_client.events import Event, Progress
 from onecard_client.health import Health
@@ -98,6 +100,30 @@ class Client(Connection):
         """
         context = self._context(timeout_s, request_id)
         return self._stream(wire.TRANSCRIBE, partial(read_audio, audio), options, context)
+
+    def voice(
+        self,
+        audio: AudioSource,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> Voice:
+        """The voice of the one person in `audio`, 2 to 10 s of speech are enough.
+
+            agent = client.voice("agent.wav")
+            client.transcribe("talk.wav", known_speakers={"agent": agent})
+
+        Voices are of the server's network: others cannot compare them. Arguments and errors are
+        those of `transcribe`.
+
+        Raises:
+            InvalidRequest: also for too little speech.
+        """
+        options = {**_voice.OPTIONS, **options}
+        return _voice.of(
+            self.transcribe(audio, timeout_s=timeout_s, request_id=request_id, **options)
+        )
 
     def chat(
         self,

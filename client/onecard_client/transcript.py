@@ -115,6 +115,24 @@ class Account:
 
 
 @dataclass(frozen=True)
+class KnownSpeaker:
+    """What became of a voice of `known_speakers`.
+
+    Attributes:
+        found: whether a speaker has this name.
+        distance: cosine distance, 0 to 2, from the speaker of this name, else from the nearest one;
+            None where no speaker has a vector.
+        max_distance: the largest one at which a voice is found.
+    """
+
+    name: str
+    found: bool
+    distance: float | None
+    max_distance: float
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
 class Transcript:
     """A transcript, as `transcribe` returns it.
 
@@ -141,6 +159,7 @@ class Transcript:
     warnings: tuple[str, ...] = ()
     speaker_embeddings: Mapping[str, tuple[float, ...]] | None = None
     formats: Mapping[str, str] | None = None
+    known_speakers: tuple[KnownSpeaker, ...] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property

@@ -6,8 +6,9 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command.main(given[1:], os.environ)
     try:
         settings = from_command_line(given, os.environ)
-        app = create_app(settings)
+        server = Server(settings)
     except (SettingsError, ValueError, OSError) as error:
         print(f"onecard-gateway: {error}", file=sys.stderr)
         return 2
@@ -45,12 +46,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "(--tls-certificate), or put a proxy with TLS in front",
             settings.host,
         )
-    return _serve(app, settings)
+    return _serve(server, settings)
 
 
-def _serve(app: ASGIApp, settings: Settings) -> int:
+class Server(uvicorn.Server):
+    """One gateway, whose callers that only watch do not hold up its end.
+
+    Raises as `create_app` does.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._on_stop: list[Callable[[], None]] = []
+        super().__init__(_config(create_app(settings, self._on_stop.append), settings))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for call in self._on_stop:
+            call()
+        await super().shutdown(sockets)
+
+
+def _serve(server: Server, settings: Settings) -> int:
     """Serves until a signal comes. Exit codes as those of `main`."""
-    server = uvicorn.Server(_config(app, settings))
     # uvicorn raises the signal again that ended it, for whoever waits for that: nobody here.
     for wanted in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wanted, lambda number, frame: sys.exit(0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -14,15 +13,16 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from onecard_client import OnecardError, __version__
+from onecard_client import OnecardError
 from onecard_gateway import ignored
-from onecard_gateway.errors import Refusal, refusal
+from onecard_gateway.errors import Refusal
+from onecard_gateway.errors import refusal as refusal_of
 from onecard_gateway.guards.access import Access
 from onecard_gateway.guards.body_limit import BodyLimit
 from onecard_gateway.guards.departures import Departures
 from onecard_gateway.guards.hosts import HostGuard
 from onecard_gateway.guards.request_log import CLIENT_LEFT, ID_HEADER, RequestLog, facts
-from onecard_gateway.guards.usage import Usage
+from onecard_gateway.guards.usage_file import Used
 from onecard_gateway.jobs.queue import Queue
 from onecard_gateway.keys.keyring import Keyring
 from onecard_gateway.metrics import Metrics
@@ -40,7 +40,10 @@ from onecard_gateway.routers import (
 )
 from onecard_gateway.servers import Servers
 from onecard_gateway.settings import Settings
+from onecard_gateway.speech.uploads import Uploads
 
+# Of what answers here, as callers without a key may read it; /health tells onecard's own.
+API_VERSION = "1"
 ROUTERS = (
     openai_audio.router,
     openai_chat.router,
@@ -55,8 +58,13 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings) -> ASGIApp:
+def create_app(
+    settings: Settings, on_stop: Callable[[Callable[[], None]], None] = lambda call: None
+) -> ASGIApp:
     """The application with these settings; its servers are asked when requests come.
+
+    Args:
+        on_stop: takes what is to be called when no more requests come, before those in flight end.
 
     Raises:
         ValueError: an address that is none.
@@ -64,20 +72,23 @@ def create_app(settings: Settings) -> ASGIApp:
     """
     metrics = Metrics()
     keyring = Keyring(settings.keys_file)
-    used: defaultdict[str, Usage] = defaultdict(Usage)
+    used = Used(settings.usage_file if settings.keys_file else None)
 
     def on_audio(owner: str, audio_s: float) -> None:
         metrics.audio.inc(audio_s)
-        used[owner].count(audio_s)
+        if owner:  # else nobody needs a key
+            used[owner].count(audio_s)
 
-    return _guarded(_routed(settings, metrics, on_audio), settings, metrics, keyring, used)
+    servers = Servers(settings)
+    queue = Queue(settings, servers, on_audio)
+    on_stop(queue.release)
+    app = _routed(settings, metrics, servers, queue, used)
+    return _guarded(app, settings, metrics, keyring, used)
 
 
 def _routed(
-    settings: Settings, metrics: Metrics, on_audio: Callable[[str, float], None]
+    settings: Settings, metrics: Metrics, servers: Servers, queue: Queue, used: Used
 ) -> FastAPI:
-    servers = Servers(settings)
-    queue = Queue(settings, servers, on_audio)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -85,10 +96,11 @@ def _routed(
         yield
         await queue.stop()
         await servers.close()
+        used.close()
 
     app = FastAPI(
         title="onecard gateway",
-        version=__version__,
+        version=API_VERSION,
         description="Speech to text with words and speakers, and a language model.",
         lifespan=lifespan,
         docs_url=None,  # its page would load code from elsewhere
@@ -98,6 +110,7 @@ def _routed(
     app.state.servers = servers
     app.state.metrics = metrics
     app.state.jobs = queue
+    app.state.uploads = Uploads(settings.uploads_at_a_time, settings.uploads_max_bytes)
     for router in ROUTERS:
         app.include_router(router)
     _add_handlers(app)
@@ -109,7 +122,7 @@ def _guarded(
     settings: Settings,
     metrics: Metrics,
     keyring: Keyring,
-    used: defaultdict[str, Usage],
+    used: Used,
 ) -> ASGIApp:
     """The guards, innermost first."""
     app = Access(BodyLimit(Departures(app), settings.max_body_bytes), keyring, used)
@@ -127,12 +140,12 @@ def _guarded(
 
 def _add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
-    async def refused(request: Request, found: Refusal) -> Response:
-        return answer(request, found)
+    async def refused(request: Request, refusal: Refusal) -> Response:
+        return answer(request, refusal)
 
     @app.exception_handler(OnecardError)
     async def failed(request: Request, error: OnecardError) -> Response:
-        return answer(request, refusal(error))
+        return answer(request, refusal_of(error))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -153,10 +166,12 @@ def _add_handlers(app: FastAPI) -> None:
         return answer(request, Refusal(500, text))
 
 
-def answer(request: Request, found: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+def answer(
+    request: Request, refusal: Refusal, headers: Mapping[str, str] | None = None
+) -> Response:
     """A refusal in the form of the API that was asked."""
-    given = {**found.headers, **(headers or {})}
-    return JSONResponse(found.body(request.url.path), found.status, given)
+    given = {**refusal.headers, **(headers or {})}
+    return JSONResponse(refusal.body(request.url.path), refusal.status, given)
 
 
 def _of_http(request: Request, error: HTTPException) -> Refusal:

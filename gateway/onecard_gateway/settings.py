@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from onecard_gateway import tls
 from onecard_gateway.keys import file
 from onecard_gateway.keys.key import KeysError
+from onecard_gateway.webhooks import message
 
 DEFAULT_URL = "localhost:8001"
 DEFAULT_PORT = 8080
@@ -22,6 +23,8 @@ MAX_BODY_BYTES = 2_001_000_000
 _TRUE = ("1", "true", "yes")
 _POSITIVE = (
     "max_body_bytes",
+    "uploads_at_a_time",
+    "uploads_max_bytes",
     "timeout_s",
     "drain_s",
     "jobs_keep_hours",
@@ -45,17 +48,22 @@ class Settings:
     host: str = "127.0.0.1"  # the address to listen at
     port: int = DEFAULT_PORT
     keys_file: Path | None = None  # of those who may come in; None where nobody is asked
+    usage_file: Path | None = None  # of what keys have used; None for memory alone
     allow_anyone: bool = False  # listens at other addresses than loopback, though nobody has a key
     tls_certificate: Path | None = None  # PEM; None for HTTP without TLS
     tls_key: Path | None = None  # PEM; None where it stands in the certificate's file
     allowed_hosts: frozenset[str] = frozenset()  # names in `Host`, beside this machine's
     allowed_origins: frozenset[str] = frozenset()  # of web pages that may call
     max_body_bytes: int = MAX_BODY_BYTES
+    uploads_at_a_time: int = 100
+    uploads_max_bytes: int = 4 * MAX_BODY_BYTES  # of all under way, which are on disk
     timeout_s: float = 3600.0  # for one request
     jobs_folder: Path | None = None  # of jobs and their recordings; None for no jobs
     jobs_keep_hours: float = 24.0  # from a job's end
     jobs_max_bytes: int = 10 * MAX_BODY_BYTES  # of recordings and results together
     jobs_at_a_time: int = 2
+    webhook_hosts: frozenset[str] = frozenset()  # names, addresses and networks that are told
+    webhook_secret: str | None = None  # to sign what they are told
     drain_s: float = 60.0  # for the requests in flight when the gateway is told to stop
     log_json: bool = False
     root_certificates: str | None = None  # of a server behind TLS; None for gRPC's own list
@@ -77,6 +85,7 @@ class Settings:
             _verify_origin(origin)
         self._verify_access()
         self._verify_certificates()
+        self._verify_webhooks()
 
     @property
     def is_open(self) -> bool:
@@ -95,6 +104,18 @@ class Settings:
                 f"keys to ask them for{where}; add one with `python -m onecard_gateway keys add "
                 "NAME`, listen at 127.0.0.1, or say --allow-anyone"
             )
+
+    def _verify_webhooks(self) -> None:
+        if self.webhook_hosts and self.webhook_secret is None:
+            raise SettingsError(
+                "webhooks have hosts and no secret to be signed with; set GATEWAY_WEBHOOK_SECRET, "
+                "such as to what `openssl rand -base64 32` prints"
+            )
+        try:
+            if self.webhook_secret is not None:
+                message.key(self.webhook_secret)
+        except message.SecretError as error:
+            raise SettingsError(f"{error}; it is in GATEWAY_WEBHOOK_SECRET") from error
 
     def _verify_certificates(self) -> None:
         if self.tls_certificate is None and self.tls_key is not None:
@@ -154,17 +175,22 @@ def from_command_line(arguments: Sequence[str], environment: Mapping[str, str]) 
             host=found.host,
             port=int(found.port),
             keys_file=_keys_file(found.keys_file, environment),
+            usage_file=_path(found.usage_file),
             allow_anyone=found.allow_anyone,
             tls_certificate=_path(found.tls_certificate),
             tls_key=_path(found.tls_key),
             allowed_hosts=frozenset(name.lower() for name in _names(found.allowed_hosts)),
             allowed_origins=frozenset(_names(found.allowed_origins)),
             max_body_bytes=int(found.max_body_bytes),
+            uploads_at_a_time=int(found.uploads_at_a_time),
+            uploads_max_bytes=int(found.uploads_max_bytes),
             timeout_s=float(found.timeout_s),
             jobs_folder=_path(found.jobs_folder),
             jobs_keep_hours=float(found.jobs_keep_hours),
             jobs_max_bytes=int(found.jobs_max_bytes),
             jobs_at_a_time=int(found.jobs_at_a_time),
+            webhook_hosts=frozenset(_names(found.webhook_hosts)),
+            webhook_secret=environment.get("GATEWAY_WEBHOOK_SECRET") or None,
             drain_s=float(found.drain_s),
             log_json=found.log_json,
             root_certificates=found.root_certificates or None,
@@ -180,10 +206,10 @@ def _path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
-def _jobs_folder(environment: Mapping[str, str]) -> Path:
+def _data(environment: Mapping[str, str], name: str) -> Path:
     home = environment.get("HOME") or os.path.expanduser("~")
     data = environment.get("XDG_DATA_HOME") or f"{home}/.local/share"
-    return Path(data, "onecard", "jobs")
+    return Path(data, "onecard", name)
 
 
 def _keys_file(text: str, environment: Mapping[str, str]) -> Path | None:
@@ -227,19 +253,25 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("host", Settings.host, "the address to listen at")
     add("port", Settings.port, "the port to listen at")
     add("keys-file", file.default_path(environment), "keys of those who may come in")
+    add("usage-file", _data(environment, "usage.sqlite3"), "seconds of audio that keys have used")
     add("tls-certificate", "", "PEM file to serve HTTPS with")
     add("tls-key", "", "PEM file of its key, where that is not in the same file")
     switch("allow-anyone", "listen at an address that others reach, though nobody needs a key")
     add("allowed-hosts", "", "names that requests may have in `Host`, with commas")
     add("allowed-origins", "", "origins of web pages that may call, with commas")
     add("max-body-bytes", MAX_BODY_BYTES, "the largest body of a request")
+    add("uploads-at-a-time", Settings.uploads_at_a_time, "uploads under way at a time")
+    add("uploads-max-bytes", Settings.uploads_max_bytes, "bytes of all uploads under way")
     add("timeout-s", Settings.timeout_s, "seconds for one request")
     add(
-        "jobs-folder", _jobs_folder(environment), "jobs and their recordings, of this gateway alone"
+        "jobs-folder",
+        _data(environment, "jobs"),
+        "jobs and their recordings, of one gateway",
     )
     add("jobs-keep-hours", Settings.jobs_keep_hours, "hours that results are kept")
     add("jobs-max-bytes", Settings.jobs_max_bytes, "bytes of all recordings and results")
     add("jobs-at-a-time", Settings.jobs_at_a_time, "jobs under way at a time")
+    add("webhook-hosts", "", "hosts that jobs may tell of their end, with commas")
     add("drain-s", Settings.drain_s, "seconds for the requests in flight at the end")
     switch("log-json", "write the log as JSON")
     add("root-certificates", "", "PEM file to verify a server behind TLS with")

@@ -83,6 +83,7 @@ PARTS: Mapping[str, Shape] = {
         "exclusive?": [{**_SPAN, "speaker": str}],
         "speakers": object,
         "embeddings": object,
+        "known_speakers?": list,
         "engine": object,
         **_WARNINGS,
     },

@@ -17,7 +17,7 @@ from onecard import manifest
 from onecard.audio import SAMPLE_RATE, length, needed, to_float
 from onecard.audio.windows import SEGMENTATION, STEP_RATIO
 from onecard.detection import segmentation
-from onecard.diarization import clustering, embedding, local_pipeline, reconstruction, turns
+from onecard.diarization import clustering, embedding, known, local_pipeline, reconstruction, turns
 from onecard.diarization.reconstruction import WindowScores
 from onecard.errors import InvalidRequest
 from onecard.networks import complex_abs, devices
@@ -198,7 +198,8 @@ class Diarizer:
         complex_abs.bridge_where_broken(device)  # of Kaldi's filter bank and of our own
         self.pipeline.to(device)
         self.is_local = directory is None
-        about = {"clustering": self.pipeline.klustering, "device": device.type}
+        self.max_distance = known.SMALL_NETWORK if self.is_local else known.PIPELINE
+        about = {"clustering": self.pipeline.klustering, **devices.about(device)}
         self.engine = {**about, **_models(config, directory)}
 
     def embed(self, pcm: Samples, scores: Scores, options: TranscribeOptions) -> Embeddings:
@@ -239,17 +240,19 @@ class Diarizer:
 
         Raises:
             InvalidRequest: scores or embeddings of another recording, numbers of speakers that the
-                pipeline refuses, or no `pcm` where it is needed.
+                pipeline refuses, known voices of another network, or no `pcm` where it is needed.
         """
         if not options.tells_speakers:
             return turns.not_wanted()
         num_samples = length(pcm)
         if num_samples == 0:
-            return self._warned(turns.document([], [], {}, options, self.engine))
+            nobody = turns.document([], [], {}, options, self.engine, self.max_distance)
+            return self._warned(nobody)
         file = self._file(pcm, scores, NO_EMBEDDINGS if embeddings is None else embeddings)
         engine = {**self.engine, "scores": "shared" if SCORES_KEY in file else "computed"}
         output = self._apply(file, _speaker_bounds(options))
-        return self._warned(_document(output, num_samples / SAMPLE_RATE, options, engine))
+        duration_s = num_samples / SAMPLE_RATE
+        return self._warned(_document(output, duration_s, options, engine, self.max_distance))
 
     def _warned(self, document: dict[str, Any]) -> dict[str, Any]:
         return {**document, "warnings": [*self.warnings, *document["warnings"]]}
@@ -314,7 +317,11 @@ def _speaker_bounds(options: TranscribeOptions) -> dict[str, Any]:
 
 
 def _document(
-    output: Any, duration_s: float, options: TranscribeOptions, engine: dict[str, Any]
+    output: Any,
+    duration_s: float,
+    options: TranscribeOptions,
+    engine: dict[str, Any],
+    max_distance: float,
 ) -> dict[str, Any]:
     """pyannote's DiarizeOutput as a TURNS document."""
     annotation = output.speaker_diarization
@@ -326,6 +333,7 @@ def _document(
         {} if vectors is None else dict(zip(labels, vectors, strict=True)),
         options,
         engine,
+        max_distance,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onecard.diarization import known
 from onecard.options.transcribe import TranscribeOptions
 
 DECIMALS = 3  # of times: milliseconds
@@ -61,28 +62,42 @@ def document(
     embeddings: Mapping[str, npt.NDArray[Any]],
     options: TranscribeOptions,
     engine: Mapping[str, Any],
+    max_distance: float = known.SMALL_NETWORK,
 ) -> dict[str, Any]:
     """The TURNS document; speakers become SPEAKER_00, SPEAKER_01, ... as they first appear.
+
+    Those whose voices the options know have their names instead.
 
     Args:
         turns: who spoke when; people may speak at once.
         exclusive: the same with one speaker at a time, for labelling words; see `one_at_a_time`.
         embeddings: label -> vector, used where the options ask for them; a speaker whose vector
             is not finite (pyannote found too little speech for one) is left out.
+        max_distance: between a known voice and a speaker, where the options give none.
+
+    Raises:
+        InvalidRequest: known voices of another network.
     """
     names: dict[str, str] = {}
     for turn in [*turns, *exclusive]:
         names.setdefault(turn["speaker"], f"SPEAKER_{len(names):02d}")
     vectors = {
-        name: [round(float(x), EMBEDDING_DECIMALS) for x in embeddings[label]]
-        for label, name in names.items()
+        label: [round(float(x), EMBEDDING_DECIMALS) for x in embeddings[label]]
+        for label in names
         if label in embeddings and np.isfinite(embeddings[label]).all()
     }
+    people, told = known.find(vectors, options, max_distance)
+    names |= people
     return {
         "turns": [{**turn, "speaker": names[turn["speaker"]]} for turn in turns],
         "exclusive": [{**turn, "speaker": names[turn["speaker"]]} for turn in exclusive],
         "speakers": list(names.values()),
-        "embeddings": vectors if options.speaker_embeddings else None,
+        "embeddings": (
+            {names[label]: vector for label, vector in vectors.items()}
+            if options.speaker_embeddings
+            else None
+        ),
+        "known_speakers": told,
         "engine": dict(engine),
         "warnings": _unmet_bounds(len(names), options),
     }
@@ -91,7 +106,7 @@ def document(
 def not_wanted() -> dict[str, Any]:
     """The TURNS document of a request without diarization."""
     empty: dict[str, Any] = {"exclusive": [], "speakers": [], "engine": {}, "warnings": []}
-    return {"turns": None, "embeddings": None, **empty}
+    return {"turns": None, "embeddings": None, "known_speakers": None, **empty}
 
 
 def _unmet_bounds(num_found: int, options: TranscribeOptions) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
 
@@ -25,3 +26,12 @@ def device(planned: str) -> torch.device:
             f"{OVERRIDE}=cpu to run the torch models on the CPU"
         )
     return found
+
+
+def about(found: torch.device) -> dict[str, Any]:
+    """What answers tell of a device: its kind, and of a GPU the name and compute capability."""
+    if found.type != "cuda":
+        return {"device": found.type}
+    major, minor = torch.cuda.get_device_capability(found)
+    name = torch.cuda.get_device_name(found)
+    return {"device": found.type, "gpu": name, "compute_capability": f"{major}.{minor}"}

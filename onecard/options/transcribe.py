@@ -13,7 +13,7 @@ from typing import Any, Literal
 from onecard.audio import encodings
 from onecard.contract import whisper
 from onecard.errors import InvalidRequest, shown
-from onecard.options import fields, languages, spans
+from onecard.options import fields, languages, spans, voices
 from onecard.options.spans import Span
 
 MAX_SPEAKERS = 64
@@ -73,6 +73,8 @@ class TranscribeOptions:
     min_speakers: int | None = None
     max_speakers: int | None = None
     speaker_embeddings: bool = False
+    known_speakers: dict[str, list[float]] | None = None  # name -> vector of the voice
+    known_speaker_distance: float | None = None  # of a voice, the largest; None: the network's
     # what AUDIO holds: a file in any container, or raw PCM that says nothing about itself
     encoding: encodings.Name = "auto"
     sample_rate: int | None = None
@@ -89,6 +91,7 @@ class TranscribeOptions:
             object.__setattr__(self, name, value)
         fields.verify_ranges(self, _RANGES)
         _verify_speakers(self)
+        voices.verify(self.known_speakers, self.tells_speakers)
         found = {
             "language": languages.code(self.language),
             "clip_timestamps": spans.clips(self.clip_timestamps),
@@ -180,6 +183,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "sample_rate": (1_000, 384_000),
     "channels": (1, 64),
     "audio_track": (0, 999),
+    "known_speaker_distance": (0.0, 2.0),
 }
 
 

@@ -92,6 +92,8 @@ def assemble(
         result["warnings"].append(f"there is no text: of the speech nothing was kept ({reasons})")
     if turns["embeddings"] is not None:
         result["speaker_embeddings"] = turns["embeddings"]
+    if turns.get("known_speakers") is not None:
+        result["known_speakers"] = turns["known_speakers"]
     result["warnings"] += violations(result)
     if options.formats:
         result["formats"] = rendered.texts(result, options.formats)

@@ -264,14 +264,14 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
     def stop(self) -> None:
         self._server.stop(grace=None).wait(PATIENCE_S)
 
-    def options(self) -> dict[str, Any]:
-        """OPTIONS of the last request."""
-        document: dict[str, Any] = json.loads(self.requests[-1].raw_input_contents[1][4:])
+    def options(self, index: int = -1) -> dict[str, Any]:
+        """OPTIONS of a request."""
+        document: dict[str, Any] = json.loads(self.requests[index].raw_input_contents[1][4:])
         return document
 
-    def audio(self) -> bytes:
-        """AUDIO of the last request."""
-        return content(self.requests[-1])
+    def audio(self, index: int = -1) -> bytes:
+        """AUDIO of a request."""
+        return content(self.requests[index])
 
     def document(self, index: int = -1) -> Any:
         """MESSAGES or EMAILS of a request."""

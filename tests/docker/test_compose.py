@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 
 from build_scripts import child_process, paths
 from build_scripts.server import preflight, settings
+from build_scripts.server.temporary import free_ports
+from onecard_gateway.settings import SettingsError, from_command_line
 from tests.docker.conftest import DOCKER, ROOT, tool
+from tests.waiting import until
 
 SERVERS = ("serve", "cpu")
-OURS = (*SERVERS, "engines")
+OURS = (*SERVERS, "engines", "gateway")
 
 
 def volumes(service: dict[str, Any]) -> dict[str, bool]:
@@ -28,7 +32,7 @@ def volumes(service: dict[str, Any]) -> dict[str, bool]:
 def test_each_service_has_its_stage(compose, dockerfile, name):
     target = compose["services"][name]["build"]["target"]
     assert f" AS {target}\n" in dockerfile
-    for argument, value in compose["services"][name]["build"]["args"].items():
+    for argument, value in compose["services"][name]["build"].get("args", {}).items():
         (default,) = re.findall(rf"^ARG {argument}=(\S+)$", dockerfile, re.M)
         assert value == f"${{{argument}:-{default}}}"
 
@@ -100,6 +104,26 @@ def test_a_server_is_started_again_however_often_it_ends(compose, name):
     assert compose["services"][name]["restart"] == "unless-stopped"
 
 
+def test_the_gateway_asks_for_keys_and_keeps_what_it_has(compose):
+    """As its container sees it: without a key it starts only when it is told in words."""
+    service = compose["services"]["gateway"]
+    assert service["restart"] == "unless-stopped"
+    assert service["ports"] == ["${PUBLISH:-127.0.0.1}:${GATEWAY_PORT:-8080}:8080"]
+    given = {
+        name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value)
+        for name, value in service["environment"].items()
+    }
+    with pytest.raises(SettingsError, match="keys add NAME"):
+        from_command_line([], given)
+    found = from_command_line([], {**given, "GATEWAY_ALLOW_ANYONE": "1"})
+    assert found.urls == ("serve:8001",)
+    kept = [path for path, written in volumes(service).items() if written]
+    assert kept == ["/var/lib/onecard", given["TMPDIR"]]
+    for path in (found.keys_file, found.jobs_folder, found.usage_file):
+        assert Path(kept[0]) in path.parents
+    assert int(service["stop_grace_period"].removesuffix("s")) > found.drain_s
+
+
 def test_only_gpu_services_ask_for_nvidias_runtime(compose):
     asking = {name for name, service in compose["services"].items() if "deploy" in service}
     assert asking == {"engines", "serve"}
@@ -108,6 +132,23 @@ def test_only_gpu_services_ask_for_nvidias_runtime(compose):
 
 def test_a_bare_up_starts_nothing(compose):
     assert all(service["profiles"] for service in compose["services"].values())
+
+
+def test_the_health_of_a_gateway():
+    """Its check, of a gateway whose server is not there, and of none."""
+    check = str(DOCKER / "gateway-healthcheck")
+    (port,) = free_ports(1)
+    environment = {**os.environ, "GATEWAY_PORT": str(port), "ONECARD_URL": "127.0.0.1:1"}
+    asked = {"env": environment, "capture_output": True, "text": True}
+    assert "refused" in subprocess.run([sys.executable, check], **asked).stdout
+    gateway = subprocess.Popen(
+        [sys.executable, "-m", "onecard_gateway", "--keys-file", ""], env=environment
+    )
+    try:
+        until(lambda: "503" in subprocess.run([sys.executable, check], **asked).stdout)
+    finally:
+        gateway.terminate()
+        gateway.wait()
 
 
 def test_mounted_files_exist(compose):

@@ -7,12 +7,19 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import requires
 
 import pytest
+from packaging.requirements import Requirement
 
 from build_scripts import container
 from build_scripts.errors import InstallError
 from tests.docker.conftest import DOCKER, ROOT, tool
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def stage(dockerfile: str, name: str) -> str:
@@ -48,7 +55,7 @@ def test_the_digest_goes_before_the_tag():
     assert container.reference("image", "tag", "sha256:1") == "image@sha256:1"
 
 
-@pytest.mark.parametrize("name", ["serve", "cpu"])
+@pytest.mark.parametrize("name", ["serve", "cpu", "gateway"])
 def test_nothing_runs_as_root(dockerfile, name):
     last = [line for line in stage(dockerfile, name).splitlines() if line][-6:]
     assert re.findall(r"^USER (\S+)$", stage(dockerfile, name), re.M) == ["1000:1000"], last
@@ -77,6 +84,35 @@ def test_what_is_left_out_of_the_lock_is_one_package_with_its_hashes(dockerfile)
     assert left_out == ["pocketsphinx"]
     assert lock.count("--hash=") > ran.stdout.count("--hash=")
     assert not re.search(r"[^\\]\n +--hash", ran.stdout)  # no hash without its package
+
+
+def test_the_gateway_has_what_it_needs_of_the_lock(dockerfile):
+    (script,) = re.findall(r"awk '([^']+)' gateway-packages requirements.lock", dockerfile)
+    files = [str(DOCKER / "gateway-packages"), str(ROOT / "requirements.lock")]
+    ran = subprocess.run(["awk", script, *files], capture_output=True, text=True, check=True)
+    names = re.findall(r"^([a-z0-9._-]+)==", ran.stdout, re.M)
+    assert set(names) == needed("gateway")
+    assert not re.search(r"[^\\]\n +--hash", ran.stdout)  # no hash without its package
+    assert len(re.findall(r"^\S+==.*\n +--hash=", ran.stdout, re.M)) == len(names)
+
+
+def needed(extra: str) -> set[str]:
+    """What onecard with this extra installs, by names as a lock writes them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    todo = [*project["dependencies"], *project["optional-dependencies"][extra]]
+    found: dict[str, set[str]] = {}
+    while todo:
+        one = Requirement(todo.pop())
+        known = found.get(one.name)
+        if known is not None and one.extras <= known:
+            continue
+        found[one.name] = {*(known or ()), *one.extras}
+        extras = [{"extra": name} for name in one.extras or {""}]
+        for text in requires(one.name) or ():
+            marker = Requirement(text).marker
+            if marker is None or any(map(marker.evaluate, extras)):
+                todo.append(text)
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in found}
 
 
 def test_the_pinned_torch_is_found(dockerfile):

@@ -13,10 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
-from onecard_gateway.__main__ import _config
-from onecard_gateway.app import create_app
+from onecard_gateway.__main__ import Server
 from onecard_gateway.keys import file
 from onecard_gateway.keys.key import DEFAULT_SCOPES, Key, Limits, digest, made
 from onecard_gateway.settings import Settings
@@ -27,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "client"))
 from fake_server import FakeServer, Step
 
 
-class Gateway(uvicorn.Server):
+class Gateway(Server):
     """A gateway in a thread of its own. `url`: where it listens."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(_config(create_app(settings), settings))
+        super().__init__(settings)
         self._thread = threading.Thread(target=self.run)
         self._thread.start()
         until(lambda: self.started or not self._thread.is_alive())

@@ -9,11 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_server import ANSWER, FINISHED, PROGRESS, SEGMENTS, events
+from fake_server import ANSWER, PROGRESS, RESULT, SEGMENTS, events
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 CHAT = "/v1/chat/completions"
 USER = [{"role": "user", "content": "Hello?"}]
+VOICED = {
+    "event": "result",
+    "result": {**RESULT, "speaker_embeddings": {"SPEAKER_00": [0.6, 0.8]}},
+}
 BEARER = {"authorization": "Bearer sk-none"}
 OBSIDIAN = "app://obsidian.md"
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
@@ -146,9 +150,8 @@ SPEECH: dict[str, tuple[Sent, Callable[[httpx.Response], bool]]] = {
                 "chunking_strategy": "auto",
                 "response_format": "diarized_json",
                 "known_speaker_names[]": ["Ann", "Bob"],
-                "known_speaker_references[]": ["data:audio/wav;base64,AA==", "data:,"],
-            },
-            ignored="known_speaker_names, known_speaker_references",
+                "known_speaker_references[]": ["data:audio/wav;base64,AA=="] * 2,
+            }
         ),
         speakr,
     ),
@@ -173,7 +176,7 @@ SPEECH: dict[str, tuple[Sent, Callable[[httpx.Response], bool]]] = {
 
 @pytest.fixture
 def client(gateway: Any, fake: Any) -> Any:
-    behind = fake(events(PROGRESS, SEGMENTS, FINISHED))
+    behind = fake(events(PROGRESS, SEGMENTS, VOICED))
     with gateway(behind.url, allowed_origins=frozenset({OBSIDIAN})).client() as client:
         yield client
 

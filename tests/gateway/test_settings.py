@@ -91,3 +91,15 @@ def test_loopback(host: str) -> None:
 def test_wrong(arguments: list[str], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         from_command_line(arguments, {})
+
+
+def test_webhooks_need_a_secret_which_is_no_flag() -> None:
+    hosts = ["--webhook-hosts", "hooks.example, 10.0.0.0/8"]
+    with pytest.raises(SettingsError, match="set GATEWAY_WEBHOOK_SECRET"):
+        from_command_line(hosts, NO_KEYS)
+    for secret in ("short", "whsec_" + "no base64 at all" * 3):
+        with pytest.raises(SettingsError, match="GATEWAY_WEBHOOK_SECRET") as caught:
+            from_command_line(hosts, {**NO_KEYS, "GATEWAY_WEBHOOK_SECRET": secret})
+        assert secret not in str(caught.value)
+    settings = from_command_line(hosts, {**NO_KEYS, "GATEWAY_WEBHOOK_SECRET": "s" * 32})
+    assert settings.webhook_hosts == {"hooks.example", "10.0.0.0/8"}

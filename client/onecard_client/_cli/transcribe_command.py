@@ -60,7 +60,15 @@ def run(client: Client, options: argparse.Namespace) -> int:
         complain(f"{shown(str(options.output_dir))}: {reason(error, str(options.output_dir))}")
         return EXIT_FAILED
     try:
-        return _Command(client, options).run()
+        voices = _voices(client, options)
+    except ConnectionFailed as error:
+        complain(str(error))
+        return EXIT_UNREACHABLE
+    except (OnecardError, OSError) as error:
+        complain(f"--speaker: {error}; nothing was transcribed")
+        return EXIT_FAILED
+    try:
+        return _Command(client, options, voices).run()
     except NotFailures as error:
         complain(str(error))
         return EXIT_USAGE
@@ -72,11 +80,13 @@ def run(client: Client, options: argparse.Namespace) -> int:
 class _Command:
     """One call of the command."""
 
-    def __init__(self, client: Client, options: argparse.Namespace) -> None:
+    def __init__(
+        self, client: Client, options: argparse.Namespace, voices: dict[str, Any]
+    ) -> None:
         self._client = client
         self._options = options
         self._settings = Settings(
-            request_options(options),
+            request_options(options) | voices,
             options.timeout_s,
             options.output_dir,
             options.output_format,
@@ -253,6 +263,13 @@ class _Command:
         finally:
             progress.clear()
         self._report.done(done, options.url)
+
+
+def _voices(client: Client, options: argparse.Namespace) -> dict[str, Any]:
+    """The server's option of the voices that have names."""
+    known = {name: list(client.voice(file, timeout_s=options.timeout_s))
+             for name, file in options.voices}  # fmt: skip
+    return {"known_speakers": known} if known else {}
 
 
 def _tell_untried(names: list[str]) -> None:

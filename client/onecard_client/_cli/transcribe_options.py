@@ -70,8 +70,23 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--no-vad", "--no-vad-filter", dest="vad_filter", action="store_false",
         default=argparse.SUPPRESS, help="the same as --vad-filter False",
     )  # fmt: skip
+    group.add_argument(
+        "--speaker", type=_person, action="append", dest="voices", default=[],
+        metavar="NAME=FILE", help="a name for who speaks in FILE, some seconds of one person; "
+        "again for others (default: none)",
+    )  # fmt: skip
     whisperx_options.add(parser)
     _add_versions(parser)
+
+
+def _person(text: str) -> tuple[str, str]:
+    """A name, and the recording of a voice."""
+    name, _, file = text.partition("=")
+    if not name.strip() or not file:
+        raise argparse.ArgumentTypeError(
+            f"`{text}` is given, must be NAME=FILE; as in `--speaker Ada=ada.wav`"
+        )
+    return name.strip(), local(file)
 
 
 def _add_versions(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +124,14 @@ def notes(namespace: argparse.Namespace) -> list[str]:
 def verify(namespace: argparse.Namespace, error: Any) -> None:
     """Calls `error` with all that is wrong."""
     faults = list(files_options.faults(namespace))
+    names = [name for name, _ in namespace.voices]
+    faults += [
+        f"--speaker {name} is given twice, must be one recording; leave one out"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    if names and getattr(namespace, "diarize", True) is False:
+        faults.append("--speaker is given with --no-diarize; leave one of them out")
     faults += layout_options.faults(namespace)
     if faults:
         error("\n".join(faults))
@@ -140,7 +163,8 @@ SWITCHES = {
     "diarize": "tell speakers apart (default: on)",
     "vad_filter": "False takes all as speech (default: True)",
 }
-# The server's `TranscribeOptions`, but for those that can be switched off as well. Choices and
+# The server's `TranscribeOptions`, but for those that can be switched off as well, and for
+# `known_speakers`, which is made of --speaker. Choices and
 # defaults are the server's too; a test holds both against it.
 REQUEST_OPTIONS: RequestOptions = {
     "language": (
@@ -153,6 +177,11 @@ REQUEST_OPTIONS: RequestOptions = {
     "min_speakers": (int, "N", "at least so many speakers (default: 1 or more)"),
     "max_speakers": (int, "N", "at most so many speakers (default: no limit)"),
     "speaker_embeddings": (bool, "", "one vector per speaker in the JSON"),
+    "known_speaker_distance": (
+        float, "X",
+        "the largest cosine distance at which a voice of --speaker is found, 0 to 2 (default: "
+        "the network's)",
+    ),
     "initial_prompt": (str, "TEXT", "text that the speech continues (default: none)"),
     "hotwords": (str, "TEXT", "words to expect (default: none)"),
     "suppress_tokens": (

@@ -12,6 +12,7 @@ from onecard_client._files.targets import identity
 from onecard_client._files.transcription import Done, summary
 from onecard_client._output.console import complain, escaped, plural, printable
 from onecard_client._output.names import shown
+from onecard_client.transcript import Transcript
 
 # A terminal's page; the rest is in the file of failures.
 MAX_LISTED = 20
@@ -44,7 +45,8 @@ class Report:
             self.note(text)
 
     def done(self, done: Done, server: str) -> None:
-        for warning in done.transcript.warnings:
+        transcript = done.transcript
+        for warning in [*transcript.warnings, *_unheard(transcript)]:
             self.note(f"{done.recording.name}: warning: {warning}")
         paths = [str(path) for path in done.paths]
         if self._is_json:
@@ -95,3 +97,13 @@ class Report:
     def _print(self, line: str) -> None:
         self._progress.clear()
         print(line, flush=True)
+
+
+def _unheard(transcript: Transcript) -> list[str]:
+    """What to say of people whose voices were given and not found."""
+    return [
+        f"nobody with the voice of {one.name} was found; the nearest is at a distance of "
+        f"{one.distance}, must be within {one.max_distance:g} (--known-speaker-distance)"
+        for one in transcript.known_speakers or ()
+        if not one.found
+    ]

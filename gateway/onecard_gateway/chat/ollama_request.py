@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from onecard_gateway.chat import ollama_tools
-from onecard_gateway.chat.body import flag, text, wrong
+from onecard_gateway.chat.body import take_flag, take_text, wrong
 from onecard_gateway.errors import Refusal
 from onecard_gateway.models import CHAT
 
@@ -15,6 +16,7 @@ _PASSED = (
     "top_p", "typical_p",
 )  # fmt: skip
 _RENAMED = {"num_predict": "max_tokens", "repeat_penalty": "repetition_penalty"}
+_NO_TIME = re.compile(r"[+-]?(?:0+(?:\.0*)?(?:ns|us|µs|ms|s|m|h)?)+")
 # What a model that stays loaded, and has its own template, needs no word about.
 _MEANINGLESS = ("keep_alive", "options", "shift", "truncate")
 
@@ -27,7 +29,8 @@ class Asked:
         options: the server's.
         context_tokens: how much context it wants; None where it does not say.
         ignored: names of options that change nothing here.
-        has_turn: there is something to answer; else a model is only to be loaded.
+        has_turn: there is something to answer; else a model is only to be loaded, or unloaded.
+        is_kept: false where it shall not stay loaded.
     """
 
     model: str
@@ -36,6 +39,7 @@ class Asked:
     is_streamed: bool
     context_tokens: int | None = None
     ignored: list[str] = field(default_factory=list)
+    is_kept: bool = True
 
     @property
     def has_turn(self) -> bool:
@@ -49,7 +53,7 @@ def chat(body: dict[str, Any]) -> Asked:
 
 def generate(body: dict[str, Any]) -> Asked:
     """A request for /api/generate. Raises Refusal for what cannot be followed."""
-    prompt, system = text(body, "prompt", ""), text(body, "system", "")
+    prompt, system = take_text(body, "prompt", ""), take_text(body, "system", "")
     for name in ("suffix", "template", "context", "images", "raw", "tools"):
         if body.pop(name, None):
             raise Refusal(
@@ -64,10 +68,11 @@ def _asked(body: dict[str, Any], messages: Any) -> Asked:
     if not isinstance(settings, dict):
         raise wrong("options", settings, "an object")
     asked = Asked(
-        model=text(body, "model", CHAT),
+        model=take_text(body, "model", CHAT),
         messages=messages,
         options={"response_format": _form(body.pop("format", None))},
-        is_streamed=flag(body, "stream", True),
+        is_streamed=take_flag(body, "stream", True),
+        is_kept=not _is_nothing(body.get("keep_alive")),
     )
     if body.pop("think", None):
         raise Refusal(400, "`think` is set, must be false: the model answers at once", "think")
@@ -76,6 +81,13 @@ def _asked(body: dict[str, Any], messages: Any) -> Asked:
     asked.options |= {name: body[name] for name in body if name not in _MEANINGLESS}
     asked.options = {name: one for name, one in asked.options.items() if one is not None}
     return asked
+
+
+def _is_nothing(keep_alive: Any) -> bool:
+    """Whether it is a time of 0: a number of seconds, or a duration as Go writes it."""
+    if isinstance(keep_alive, bool) or not isinstance(keep_alive, int | float | str):
+        return False
+    return bool(_NO_TIME.fullmatch(str(keep_alive)))
 
 
 def _form(value: Any) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 from onecard_gateway.chat.body import wrong
 
 
-def messages(found: Any) -> Any:
+def messages(conversation: Any) -> Any:
     """The same messages, each call with an id and each result with that of its call.
 
     A result belongs to the first call before it that has none yet, and whose function it names if
@@ -16,11 +16,11 @@ def messages(found: Any) -> Any:
     Raises:
         Refusal: a result belongs to no call.
     """
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        return found
+    if not isinstance(conversation, list) or not all(isinstance(one, dict) for one in conversation):
+        return conversation
     open_calls: list[tuple[str, str]] = []  # ids and names, in order
     told = []
-    for index, message in enumerate(found):
+    for index, message in enumerate(conversation):
         calls = message.get("tool_calls")
         if message.get("role") == "tool":
             message = _result(message, open_calls)

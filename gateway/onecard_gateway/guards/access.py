@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import time
-from collections import defaultdict
 from contextlib import ExitStack
 from typing import Any
 
@@ -19,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onecard_gateway.errors import Refusal
 from onecard_gateway.guards.request_log import facts
-from onecard_gateway.guards.usage import Usage
+from onecard_gateway.guards.usage_file import Used
 from onecard_gateway.keys.key import Key
 from onecard_gateway.keys.keyring import Keyring
 
@@ -37,7 +36,7 @@ class Access:
         used: what keys have used, by their hashes.
     """
 
-    def __init__(self, app: ASGIApp, keyring: Keyring, used: defaultdict[str, Usage]) -> None:
+    def __init__(self, app: ASGIApp, keyring: Keyring, used: Used) -> None:
         self._app = app
         self._keyring = keyring
         self._used = used
@@ -70,6 +69,12 @@ class Access:
         usage.begin(key, work, time.monotonic())
         held.callback(lambda: usage.end(work, known.audio_s, time.monotonic()))
 
+    def knows(self, request: Request) -> bool:
+        """Whether a caller has a key, where one is needed."""
+        if not self._keyring.is_needed():
+            return True
+        return self._keyring.find(_given(request.headers)) is not None
+
     def _key(self, headers: Headers) -> Key:
         given = _given(headers)
         if not given:
@@ -90,6 +95,13 @@ def _ending(send: Send, held: ExitStack) -> Send:
         await send(message)
 
     return ending
+
+
+def is_known(request: Request) -> bool:
+    """Whether a caller of what is open to all has a key, where the gateway asks for keys."""
+    access, _ = request.scope["state"][_ENTRY]
+    known: bool = access.knows(request)
+    return known
 
 
 def needs(*scopes: str) -> Any:

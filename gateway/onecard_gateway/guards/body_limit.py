@@ -41,9 +41,9 @@ class BodyLimit:
 
         await self._app(scope, counted, send)
 
-    def _refusal(self, found: str) -> Refusal:
+    def _refusal(self, size: str) -> Refusal:
         return Refusal(
             413,
-            f"the request has {found}, must have at most {self._max_bytes}; compress the "
+            f"the request has {size}, must have at most {self._max_bytes}; compress the "
             "recording (Opus or MP3 lose nothing that matters here), or split it",
         )

@@ -1,10 +1,11 @@
-"""What a key has used of its limits. It is in memory: a gateway that starts anew counts anew."""
+"""What a key has used of its limits."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 
 from onecard_gateway.errors import RETRY_AFTER_S, Refusal
 from onecard_gateway.keys.key import SPEECH, Key
@@ -49,9 +50,14 @@ class Window:
 
 
 class Usage:
-    """What one key has under way and has used."""
+    """What one key has under way and has used.
 
-    def __init__(self) -> None:
+    Args:
+        keep: called with seconds of audio that are counted, for a file.
+    """
+
+    def __init__(self, keep: Callable[[float], None] = lambda audio_s: None) -> None:
+        self._keep = keep
         self._requests = Window(MINUTE_S)
         self._audio = Window(DAY_S)
         self._num_streams = 0
@@ -70,10 +76,16 @@ class Usage:
         self._num_streams -= work is not None
         if audio_s:
             self._audio.add(now_s, audio_s)
+            self._keep(audio_s)
 
     def count(self, audio_s: float) -> None:
         """This much was recognized for a request that was answered before."""
         self._audio.add(time.monotonic(), audio_s)
+        self._keep(audio_s)
+
+    def take_up(self, audio_s: float, when_s: float) -> None:
+        """This much was recognized by an earlier gateway; to be told in order of time."""
+        self._audio.add(when_s, audio_s)
 
     def _verify(self, key: Key, work: str | None, now_s: float) -> None:
         limits = key.limits

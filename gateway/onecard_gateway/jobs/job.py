@@ -30,6 +30,9 @@ class Job:
         form: how the result is told.
         error: OpenAI's error object, without its envelope.
         result: the answer in the format that was asked for.
+        webhook: the address that is told of its end.
+        notices: how often that was tried.
+        noticed_s: when it was taken.
     """
 
     id: str
@@ -43,6 +46,9 @@ class Job:
     form: Form
     error: Mapping[str, Any] | None = None
     result: str | None = None
+    webhook: str | None = None
+    notices: int = 0
+    noticed_s: float | None = None
 
     @property
     def is_over(self) -> bool:
@@ -63,6 +69,12 @@ class Job:
             "progress": dict(progress),
             "error": self.error,
         }
+        if self.webhook is not None:
+            document["webhook"] = {
+                "url": self.webhook,
+                "attempts": self.notices,
+                "delivered_at": _whole(self.noticed_s),
+            }
         return document if self.result is None else {**document, "result": self._told()}
 
     def _told(self) -> Any:

@@ -10,14 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from onecard_client import OnecardError, Progress
+from onecard_client import OnecardError, Progress, Transcript
 from onecard_gateway.errors import Refusal, refusal
 from onecard_gateway.jobs.job import RUNNING, Job, JobsError
+from onecard_gateway.jobs.notifier import Notifier
 from onecard_gateway.jobs.store import FILE, MAX_ATTEMPTS, Store
 from onecard_gateway.servers import Servers
 from onecard_gateway.settings import Settings
 from onecard_gateway.speech import formats
 from onecard_gateway.speech.formats import Form
+from onecard_gateway.speech.references import resolved
+from onecard_gateway.webhooks.hosts import Hosts
 
 LOG = logging.getLogger("onecard_gateway")
 # Between attempts; doubled up to the second one.
@@ -44,6 +47,9 @@ class Queue:
         self._servers = servers
         self._on_audio = on_audio
         self._keep_s = settings.jobs_keep_hours * _HOUR_S
+        self.hosts = Hosts(settings.webhook_hosts)
+        self._notifier: Notifier | None = None
+        self._notifying: asyncio.Task[None] | None = None
         self._store: Store | None = None
         self._opening: asyncio.Task[Store] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by job
@@ -52,6 +58,7 @@ class Queue:
         self._choosing: asyncio.Task[None] | None = None
         self._retrying: asyncio.Task[None] | None = None
         self._is_changed = asyncio.Event()  # for who chooses
+        self._is_released = False  # whoever watches
 
     async def start(self) -> None:
         """Takes up the jobs that an earlier gateway left."""
@@ -71,6 +78,12 @@ class Queue:
             with suppress(Refusal):
                 await self._opened()
 
+    def release(self) -> None:
+        """Whoever watches a job is let go: those who want more ask the next gateway."""
+        self._is_released = True
+        for job_id in self._watchers:
+            self._tell(job_id)
+
     async def stop(self) -> None:
         """Ends the work; what is under way waits for the next gateway."""
         if self._retrying is not None:
@@ -78,6 +91,8 @@ class Queue:
         if self._store is None or self._choosing is None:
             return
         await _cancelled(self._choosing)
+        if self._notifying is not None:
+            await _cancelled(self._notifying)
         for job_id, task in tuple(self._tasks.items()):
             await _cancelled(task)
             await asyncio.to_thread(self._store.put_back, job_id, False)
@@ -89,7 +104,13 @@ class Queue:
         await asyncio.to_thread(store.verify_room, num_bytes)
 
     async def add(
-        self, owner: str, options: Mapping[str, Any], form: Form, audio: BinaryIO, num_bytes: int
+        self,
+        owner: str,
+        options: Mapping[str, Any],
+        form: Form,
+        audio: BinaryIO,
+        num_bytes: int,
+        webhook: str | None = None,
     ) -> Job:
         """A new job, which outlives this gateway. A caller that leaves before has none.
 
@@ -97,7 +118,7 @@ class Queue:
         """
         store = await self._opened()
         adding = asyncio.ensure_future(
-            asyncio.to_thread(store.add, owner, options, form, audio, num_bytes)
+            asyncio.to_thread(store.add, owner, options, form, audio, num_bytes, webhook)
         )
         try:
             job = await asyncio.shield(adding)
@@ -150,7 +171,7 @@ class Queue:
                 changed.clear()
                 job = await asyncio.to_thread(store.find, job_id, owner)
                 yield job
-                if job is None or job.is_over:
+                if job is None or job.is_over or self._is_released:
                     return
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(changed.wait(), TOLD_S)
@@ -183,6 +204,10 @@ class Queue:
         except JobsError as error:
             raise Refusal(503, str(error), code="jobs_unavailable") from error
         self._choosing = asyncio.ensure_future(self._choose(self._store))
+        secret = self._settings.webhook_secret
+        if secret is not None:
+            self._notifier = Notifier(self.hosts, secret, self._store, self.document)
+            self._notifying = asyncio.ensure_future(self._notifier.run())
         return self._store
 
     async def _choose(self, store: Store) -> None:
@@ -206,6 +231,8 @@ class Queue:
             self._progress.pop(job_id, None)
             self._tell(job_id)
             self._is_changed.set()
+            if self._notifier is not None:
+                self._notifier.wake()
 
         self._tasks[job_id] = asyncio.ensure_future(self._run(store, job_id))
         self._tasks[job_id].add_done_callback(ended)
@@ -245,14 +272,9 @@ class Queue:
             self._tell(job.id)
 
         try:
-            with self._servers.turn() as client:
-                transcript = await client.transcribe(
-                    store.recording(job.id),
-                    timeout_s=self._servers.timeout_s,
-                    request_id=job.id,
-                    on_progress=on_progress,
-                    **job.options,
-                )
+            transcript, audio_s = await self._transcribed(store, job, on_progress)
+        except Refusal as error:
+            return error
         except OnecardError as error:
             return refusal(error)
         except OSError as error:
@@ -260,12 +282,28 @@ class Queue:
         result = bytes(formats.response(transcript, job.form, {}).body).decode()
         await asyncio.to_thread(store.finish, job.id, result)
         self._servers.engines |= transcript.engine
-        self._on_audio(job.owner, transcript.duration_s)
-        took_s, audio_s = round(time.monotonic() - began_s, 3), transcript.duration_s
+        self._on_audio(job.owner, audio_s)
+        took_s = round(time.monotonic() - began_s, 3)
         LOG.info(
             "job %s done seconds=%s audio_s=%s attempts=%d", job.id, took_s, audio_s, job.attempts
         )
         return None
+
+    async def _transcribed(
+        self, store: Store, job: Job, on_progress: Callable[[Progress], object]
+    ) -> tuple[Transcript, float]:
+        """A job's transcript, and the seconds that were recognized for it."""
+        timeout_s = self._servers.timeout_s
+        with self._servers.turn() as client:
+            options, voices_s = await resolved(client, job.options, timeout_s, job.id)
+            transcript = await client.transcribe(
+                store.recording(job.id),
+                timeout_s=timeout_s,
+                request_id=job.id,
+                on_progress=on_progress,
+                **options,
+            )
+        return transcript, voices_s + transcript.duration_s
 
     def _tell(self, job_id: str) -> None:
         for changed in self._watchers.get(job_id, ()):

@@ -22,7 +22,7 @@ from onecard_gateway.speech.formats import Form
 
 FILE = "jobs.sqlite3"
 MAX_ATTEMPTS = 3
-_VERSION = 1
+_VERSION = 2
 _ARRIVING = "arriving"  # its recording is being copied; nobody knows of it yet
 _TABLE = """CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -37,9 +37,20 @@ _TABLE = """CREATE TABLE IF NOT EXISTS jobs (
     options TEXT NOT NULL,
     form TEXT NOT NULL,
     error TEXT,
-    result TEXT
+    result TEXT,
+    webhook TEXT,
+    notices INTEGER NOT NULL DEFAULT 0,
+    notice_s REAL,
+    noticed_s REAL
 )"""
-_COLUMNS = "id, owner, state, attempts, created_s, started_s, ended_s, options, form, error"
+# What version 1 had not; `notice_s` is when the webhook is to be told next.
+_ADDED = (
+    "webhook TEXT", "notices INTEGER NOT NULL DEFAULT 0", "notice_s REAL", "noticed_s REAL",
+)  # fmt: skip
+_COLUMNS = (
+    "id, owner, state, attempts, created_s, started_s, ended_s, options, form, error, webhook, "
+    "notices, noticed_s"
+)
 _IS_SEEN = f"state != '{_ARRIVING}' AND (ended_s IS NULL OR ended_s > :oldest)"
 _IS_OWN = "(:owner IS NULL OR owner = :owner)"
 
@@ -77,10 +88,13 @@ class Store:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _VERSION):
+        if version > _VERSION:
             raise JobsError(f"they are of version {version}, must be {_VERSION}; move them aside")
-        self._database.execute(_TABLE)
-        self._database.execute(f"PRAGMA user_version = {_VERSION}")
+        with self._transaction() as database:
+            database.execute(_TABLE)
+            for column in _ADDED if version == 1 else ():
+                database.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+            database.execute(f"PRAGMA user_version = {_VERSION}")
         self._take_up()
 
     def _take_up(self) -> None:
@@ -132,7 +146,13 @@ class Store:
             )
 
     def add(
-        self, owner: str, options: Mapping[str, Any], form: Form, audio: BinaryIO, num_bytes: int
+        self,
+        owner: str,
+        options: Mapping[str, Any],
+        form: Form,
+        audio: BinaryIO,
+        num_bytes: int,
+        webhook: str | None = None,
     ) -> Job:
         """A new job, which is on the disk with its recording.
 
@@ -140,12 +160,12 @@ class Store:
         """
         job_id = made_id()
         values = (job_id, owner, _ARRIVING, time.time(), num_bytes)
-        texts = (json.dumps(dict(options)), json.dumps(asdict(form)))
+        texts = (json.dumps(dict(options)), json.dumps(asdict(form)), webhook)
         with self._transaction() as database:
             self._verify_room(database, num_bytes)
             database.execute(
-                "INSERT INTO jobs (id, owner, state, created_s, num_bytes, options, form) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO jobs (id, owner, state, created_s, num_bytes, options, form, webhook) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*values, *texts),
             )
         try:
@@ -230,10 +250,39 @@ class Store:
         told = None if error is None else json.dumps(error.openai()["error"])
         num_bytes = len((result or "").encode())
         database.execute(
-            "UPDATE jobs SET state = ?, ended_s = ?, result = ?, error = ?, num_bytes = ? "
-            "WHERE id = ?",
+            "UPDATE jobs SET state = ?, ended_s = ?, result = ?, error = ?, num_bytes = ?, "
+            "notice_s = CASE WHEN webhook IS NULL THEN NULL ELSE 0 END WHERE id = ?",
             (state, time.time(), result, told, num_bytes, job_id),
         )
+
+    def owed(self, limit: int, held_s: float) -> list[Job]:
+        """Jobs, without results, whose webhooks are to be told now; who waited longest first.
+
+        They are not owed again for `held_s`, unless `noticed` says when.
+        """
+        query = (
+            f"SELECT {_COLUMNS}, NULL AS result FROM jobs WHERE notice_s <= :now AND {_IS_SEEN} "
+            "ORDER BY notice_s LIMIT :limit"
+        )
+        now = time.time()
+        with self._transaction() as database:
+            rows = database.execute(query, self._values(now=now, limit=limit)).fetchall()
+            for row in rows:
+                values = (now + held_s, row["id"])
+                database.execute("UPDATE jobs SET notice_s = ? WHERE id = ?", values)
+        return [_job(row) for row in rows]
+
+    def owed_in_s(self, longest_s: float) -> float:
+        """Seconds until the next webhook is to be told, `longest_s` at most."""
+        with self._transaction() as database:
+            (next_s,) = database.execute("SELECT MIN(notice_s) FROM jobs").fetchone()
+        return longest_s if next_s is None else min(max(0.0, next_s - time.time()), longest_s)
+
+    def noticed(self, job_id: str, is_told: bool, next_s: float | None) -> None:
+        """A webhook was told or tried; `next_s` is when it is tried again."""
+        change = "UPDATE jobs SET notices = notices + 1, notice_s = ?, noticed_s = ? WHERE id = ?"
+        with self._transaction() as database:
+            database.execute(change, (next_s, time.time() if is_told else None, job_id))
 
     def remove(self, job_id: str) -> None:
         """Forgets a job, whatever its state."""

@@ -29,13 +29,13 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     return 0
 
 
-def _add(path: Path, found: argparse.Namespace) -> None:
-    limits = Limits(found.requests_a_minute, found.streams, found.audio_seconds_a_day)
+def _add(path: Path, options: argparse.Namespace) -> None:
+    limits = Limits(options.requests_a_minute, options.streams, options.audio_seconds_a_day)
     secret = made()
-    scopes = tuple(name.strip() for name in found.scopes.split(",") if name.strip())
+    scopes = tuple(name.strip() for name in options.scopes.split(",") if name.strip())
     created = datetime.now(timezone.utc).date().isoformat()
-    file.add(path, Key(found.name, digest(secret), scopes, limits, created))
-    print(f"the key `{found.name}`, which is shown this once ({path}):", file=sys.stderr)
+    file.add(path, Key(options.name, digest(secret), scopes, limits, created))
+    print(f"the key `{options.name}`, which is shown this once ({path}):", file=sys.stderr)
     print(secret)
 
 

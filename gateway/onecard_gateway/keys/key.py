@@ -102,28 +102,28 @@ def digest(given: str) -> str:
     return hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def from_document(found: Any) -> Key:
+def from_document(document: Any) -> Key:
     """A key of the file. Raises KeysError for members that it cannot have."""
-    if not isinstance(found, Mapping):
+    if not isinstance(document, Mapping):
         raise KeysError("a key is no object; add it anew")
-    name = str(found.get("name"))[:80]
-    scopes, limits = found.get("scopes", DEFAULT_SCOPES), found.get("limits", {})
-    _verify_members(f"the key `{name}`", found, _MEMBERS)
+    name = str(document.get("name"))[:80]
+    scopes, limits = document.get("scopes", DEFAULT_SCOPES), document.get("limits", {})
+    _verify_members(f"the key `{name}`", document, _MEMBERS)
     if not isinstance(limits, Mapping) or not isinstance(scopes, list | tuple):
         raise KeysError(f"the key `{name}` has scopes or limits of another type; add it anew")
     _verify_members(f"`limits` of the key `{name}`", limits, LIMITS)
     return Key(
-        name=found.get("name", ""),
-        sha256=found.get("sha256", ""),
+        name=document.get("name", ""),
+        sha256=document.get("sha256", ""),
         scopes=tuple(scopes),
         limits=Limits(**limits),
-        created=str(found.get("created", "")),
+        created=str(document.get("created", "")),
     )
 
 
-def _verify_members(what: str, found: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
+def _verify_members(what: str, document: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
     """A limit that is misspelt would be none."""
-    for name in found:
+    for name in document:
         if name not in allowed:
             raise KeysError(
                 f"{what} has `{str(name)[:80]}`, must have {', '.join(allowed)}; correct it"

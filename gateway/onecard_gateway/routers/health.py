@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from onecard_client import Health, OnecardError, __version__
-from onecard_gateway.guards.access import needs
+from onecard_gateway.guards.access import is_known, needs
 from onecard_gateway.keys.key import ADMIN
 from onecard_gateway.metrics import CONTENT_TYPE, Metrics
 from onecard_gateway.servers import servers
@@ -20,14 +20,19 @@ router = APIRouter(tags=["health"])
 @router.get("/health")
 @router.head("/health", include_in_schema=False)
 async def health(request: Request) -> Response:
-    """The server's state, with the device where a result has told it; 503 while it is not ready."""
+    """The server's state, with the device where a result has told it; 503 while it is not ready.
+
+    Where keys are needed, who has none reads the state alone.
+    """
     found = await _asked(request)
     if isinstance(found, OnecardError):
-        return JSONResponse({"status": "unreachable", "detail": str(found)}, 503)
-    status = "healthy" if found.ready else "loading"
+        detail = {"detail": str(found)} if is_known(request) else {}
+        return JSONResponse({"status": "unreachable", **detail}, 503)
+    state = {"status": "healthy" if found.ready else "loading", "service": "onecard"}
+    if not is_known(request):
+        return JSONResponse(state, 200 if found.ready else 503)
     document = {
-        "status": status,
-        "service": "onecard",
+        **state,
         "version": __version__,
         "server": f"{found.server_name} {found.server_version}",
         "models": {model.name: model.ready for model in found.models},
@@ -37,13 +42,16 @@ async def health(request: Request) -> Response:
 
 
 def _engines(engines: Mapping[str, Any]) -> dict[str, Any]:
-    """What results have told of the engines behind the server; a device is null until then."""
-    device = engines.get("diarize", {}).get("device")
+    """What results have told of the engines behind the server.
+
+    All is null until one with speakers came, and the GPU is where there is none.
+    """
+    found = engines.get("diarize", {})
     return {
-        "device": device,
-        "diarization_device": device,
-        "gpu": None,  # neither is told by a server
-        "compute_capability": None,
+        "device": found.get("device"),
+        "diarization_device": found.get("device"),
+        "gpu": found.get("gpu"),
+        "compute_capability": found.get("compute_capability"),
         "engines": dict(engines),
     }
 
@@ -51,8 +59,11 @@ def _engines(engines: Mapping[str, Any]) -> dict[str, Any]:
 @router.get("/readyz")
 @router.head("/readyz", include_in_schema=False)
 async def readyz(request: Request) -> Response:
-    """`ready`, or 503 with the reason in a line."""
+    """`ready`, or 503 with the reason in a line, for those who have a key where keys are needed."""
     found = await _asked(request)
+    is_ready = not isinstance(found, OnecardError) and found.ready
+    if not is_ready and not is_known(request):
+        return Response("not ready\n", 503, media_type="text/plain")
     if isinstance(found, OnecardError):
         return Response(f"{found}\n", 503, media_type="text/plain")
     if not found.ready:

@@ -18,6 +18,7 @@ from onecard_gateway.keys.key import ADMIN, SPEECH
 from onecard_gateway.speech.form import read_form
 from onecard_gateway.speech.requested import TASKS, requested
 from onecard_gateway.streams import Events
+from onecard_gateway.webhooks.hosts import FIELD as WEBHOOK
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 MAX_LISTED = 1000
@@ -28,7 +29,8 @@ _LOOKS = needs(SPEECH, ADMIN)
 async def create(request: Request) -> Response:
     """A job, as soon as its recording is on the gateway's disk.
 
-    A form with the fields of `/v1/audio/transcriptions`, and `task`: transcribe or translate.
+    A form with the fields of `/v1/audio/transcriptions`, `task`: transcribe or translate, and
+    `webhook_url`, an address that is told of the end.
     """
     jobs = _jobs(request)
     stated = request.headers.get("content-length", "")
@@ -37,6 +39,9 @@ async def create(request: Request) -> Response:
         form = await read_form(request)
         held.push_async_callback(form.close)
         upload = form.fields.file("file")
+        webhook = form.fields.text(WEBHOOK)
+        if webhook is not None:
+            jobs.hosts.verified(webhook)
         asked = requested(form.fields, form.fields.choice("task", TASKS, "transcribe"))
         if asked.is_streamed:
             raise Refusal(
@@ -45,8 +50,9 @@ async def create(request: Request) -> Response:
                 "job's `/events`",
                 "stream",
             )
-        num_bytes = upload.size or 0
-        job = await jobs.add(_owner(request), asked.options, asked.form, upload.file, num_bytes)
+        job = await jobs.add(
+            _owner(request), asked.options, asked.form, upload.file, upload.size or 0, webhook
+        )
     headers = {**asked.headers, "location": f"/v1/jobs/{job.id}"}
     return JSONResponse(jobs.document(job), 202, headers)
 

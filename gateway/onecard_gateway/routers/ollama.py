@@ -173,7 +173,8 @@ def _ns(seconds: float) -> int:
 async def _answer(request: Request, asked: Asked, documents: _Chat) -> Response:
     headers = ignored.headers(asked.ignored)
     if not asked.has_turn:
-        return JSONResponse(documents.last("", "load"), headers=headers)
+        reason = "load" if asked.is_kept else "unload"  # as Ollama says it; nothing is unloaded
+        return JSONResponse(documents.last("", reason), headers=headers)
     await _verify_context(request, asked.context_tokens)
     async with AsyncExitStack() as held:
         answer = answering(request, asked.messages, asked.options)

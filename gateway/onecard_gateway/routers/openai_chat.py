@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from onecard_client import AsyncChatStream, ChatUsage, TokenLogprob
 from onecard_gateway.chat.answering import answering, ended
-from onecard_gateway.chat.body import flag, read_object, text, wrong
+from onecard_gateway.chat.body import read_object, take_flag, take_text, wrong
 from onecard_gateway.errors import Refusal
 from onecard_gateway.guards.access import needs
 from onecard_gateway.guards.request_log import facts
@@ -115,10 +115,10 @@ def _asked(request: Request, kind: Kind, body: Document, messages: Any) -> Asked
     return Asked(
         kind=kind,
         answer_id=f"{kind.prefix}{facts(request).request_id}",
-        model=text(body, "model", CHAT),
+        model=take_text(body, "model", CHAT),
         messages=messages,
-        is_streamed=flag(body, "stream", False),
-        has_usage=flag(stream_options, "include_usage", False),
+        is_streamed=take_flag(body, "stream", False),
+        has_usage=take_flag(stream_options, "include_usage", False),
         options=body,
         created_s=int(time.time()),
     )

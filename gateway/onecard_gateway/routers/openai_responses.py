@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from onecard_client import AsyncChatStream, ChatUsage
 from onecard_gateway.chat import responses_request, responses_tools
 from onecard_gateway.chat.answering import answering, ended
-from onecard_gateway.chat.body import flag, read_object, text
+from onecard_gateway.chat.body import read_object, take_flag, take_text
 from onecard_gateway.guards.access import needs
 from onecard_gateway.guards.request_log import facts
 from onecard_gateway.keys.key import TEXT
@@ -34,7 +34,7 @@ async def responses(request: Request) -> Response:
     """
     body = await read_object(request)
     asked = _Asked(facts(request).request_id, body)
-    is_streamed = flag(body, "stream", False)
+    is_streamed = take_flag(body, "stream", False)
     body.pop("stream_options", None)  # usage is always told
     messages = responses_request.messages(body)
     options = responses_request.options(body)
@@ -57,7 +57,7 @@ class _Asked:
             "id": f"resp_{request_id}",
             "object": "response",
             "created_at": int(time.time()),
-            "model": text(body, "model", CHAT),
+            "model": take_text(body, "model", CHAT),
             "instructions": body.get("instructions"),
             "max_output_tokens": body.get("max_output_tokens"),
             "metadata": body.get("metadata") or {},

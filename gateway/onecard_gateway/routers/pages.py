@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from onecard_client import __version__
 from onecard_gateway.errors import Refusal
+from onecard_gateway.guards.access import is_known
 
 router = APIRouter(tags=["pages"])
 FOLDER = Path(__file__).parents[1] / "page"
@@ -71,7 +72,8 @@ async def root(request: Request) -> Response:
     if "text/html" in request.headers.get("accept", ""):
         return _answer(request, FILES["index.html"], {"vary": "accept"})
     paths = sorted(request.app.openapi()["paths"])
-    document = {"service": "onecard-gateway", "version": __version__, "paths": paths}
+    version = {"version": __version__} if is_known(request) else {}
+    document = {"service": "onecard-gateway", **version, "paths": paths}
     return JSONResponse(document, headers={"vary": "accept"})
 
 

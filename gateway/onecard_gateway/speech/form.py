@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
+from starlette.types import Message
 
 from onecard_gateway import ignored
 from onecard_gateway.errors import Refusal
+from onecard_gateway.speech.uploads import Upload, Uploads
 
-MAX_FIELDS = 64  # of a megabyte at most each, which are held in memory
+MAX_FIELDS = 64
+MAX_FIELD_BYTES = 3 * 2**20  # held in memory; a reference of a speaker is the longest
 MAX_FILES = 20
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 _MAX_SHOWN = 80
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Fields:
@@ -98,20 +103,24 @@ def _wrong(name: str, text: str | None, wanted: str) -> Refusal:
 class Form:
     """A form that has come, with its files on disk where they are larger than a megabyte."""
 
-    def __init__(self, data: FormData, others: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, data: FormData, others: Iterable[tuple[str, str]], upload: Upload) -> None:
         self._data = data
+        self._upload = upload
         self.fields = Fields([*others, *data.multi_items()])
 
     async def close(self) -> None:
         """Deletes its files."""
-        await self._data.close()
+        try:
+            await self._data.close()
+        finally:
+            self._upload.end()
 
 
 async def read_form(request: Request) -> Form:
     """The whole form of a request, and its query, whose names come first.
 
     Raises:
-        Refusal: the body is of another kind, or is no form.
+        Refusal: the body is of another kind, or is no form, or there is no room for it.
         ClientDisconnect: its sender left before the end.
     """
     kind, _, rest = request.headers.get("content-type", "").partition(";")
@@ -128,5 +137,26 @@ async def read_form(request: Request) -> Form:
             "the content type has no `boundary`, must have the one between the parts of the form; "
             "leave the header to the library that makes the form",
         )
-    data = await request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS)
-    return Form(data, request.query_params.multi_items())
+    stated = request.headers.get("content-length", "")
+    uploads: Uploads = request.app.state.uploads
+    upload = uploads.begin(int(stated) if stated.isdecimal() else 0)
+    try:
+        data = await _counted(request, upload).form(
+            max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
+        )
+    except BaseException as error:
+        upload.end()
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            text = f"the upload cannot be kept ({error.strerror}); have the disk looked at"
+            raise Refusal(507, text, code="insufficient_storage") from error
+        raise
+    return Form(data, request.query_params.multi_items(), upload)
+
+
+def _counted(request: Request, upload: Upload) -> Request:
+    async def receive() -> Message:
+        message = await request.receive()
+        upload.grow(len(message.get("body", b"")))
+        return message
+
+    return Request(request.scope, receive)

@@ -84,7 +84,7 @@ def verbose(transcript: Transcript, form: Form) -> Document:
         document["words"] = [_word(word) for word in found["word_segments"]]
     if transcript.turns is not None:
         document["speakers"] = list(transcript.speakers)
-    return document
+    return document | _known(found)
 
 
 def _verbose_segment(number: int, segment: Mapping[str, Any], has_words: bool) -> Document:
@@ -102,20 +102,27 @@ def _word(word: Mapping[str, Any]) -> Document:
     return document
 
 
-def _kept(found: Mapping[str, Any], *names: str) -> Document:
-    return {name: found[name] for name in names if found.get(name) is not None}
+def _kept(document: Mapping[str, Any], *names: str) -> Document:
+    return {name: document[name] for name in names if document.get(name) is not None}
 
 
 def diarized(transcript: Transcript, form: Form) -> Document:
     """`diarized_json`, with WhisperX's `word_segments`, which some read there."""
-    return {
+    found = transcript.to_dict()
+    document = {
         "task": form.task,
         "duration": transcript.duration_s,
         "text": transcript.text,
         "segments": diarized_segments(transcript),
-        "word_segments": [_word(word) for word in transcript.to_dict()["word_segments"]],
+        "word_segments": [_word(word) for word in found["word_segments"]],
         "usage": _usage(transcript),
     }
+    return document | _known(found)
+
+
+def _known(document: Mapping[str, Any]) -> Document:
+    """What became of the voices of known speakers, where there were any."""
+    return _kept(document, "known_speakers")
 
 
 def diarized_segments(transcript: Transcript) -> list[Document]:

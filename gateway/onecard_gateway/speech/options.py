@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from onecard_gateway.speech import references
 from onecard_gateway.speech.form import Fields
 
 # Of onecard itself; what an application does not send is the server's to decide.
@@ -54,12 +55,14 @@ def openai(fields: Fields, task: str) -> dict[str, Any]:
         "initial_prompt": fields.text("prompt"),
         "temperature": fields.number("temperature"),
     }
-    return {name: value for name, value in found.items() if value is not None} | own(fields)
+    found = {name: value for name, value in found.items() if value is not None}
+    return found | own(fields) | references.given(fields)
 
 
 def wants_speakers(fields: Fields, given: dict[str, Any]) -> bool | None:
     """Whether speakers shall be told apart; None where nothing is said of them."""
     wanted = [fields.flag(name) for name in ("diarize", "enable_diarization")]
-    if any(name in given for name in _SPEAKERS) or True in wanted:
+    wanted_by = (*_SPEAKERS, references.OPTION)
+    if any(name in given for name in wanted_by) or True in wanted:
         return True
     return False if False in wanted else None

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from onecard_client import Event, Segments, Transcript
 from onecard_gateway.guards.request_log import facts
 from onecard_gateway.servers import servers
+from onecard_gateway.speech.references import resolved
 
 
 async def transcribed(
@@ -18,14 +19,17 @@ async def transcribed(
 ) -> Transcript:
     """The transcript of a recording; cancelling ends the work on it.
 
-    Raises OnecardError as `onecard_client.AsyncClient.transcribe` does.
+    Raises:
+        Refusal: a reference of a known speaker has no voice.
+        OnecardError: as `onecard_client.AsyncClient.transcribe` does.
     """
     known, found = facts(request), servers(request)
     with found.turn() as client:
+        options, voices_s = await resolved(client, options, found.timeout_s, known.request_id)
         transcript = await client.transcribe(
             audio, timeout_s=found.timeout_s, request_id=known.request_id, **options
         )
-    known.audio_s = transcript.duration_s
+    known.audio_s = voices_s + transcript.duration_s
     found.engines |= transcript.engine
     return transcript
 
@@ -35,10 +39,13 @@ async def events(
 ) -> AsyncGenerator[Event, None]:
     """The same as events; closing the generator ends the work.
 
-    Raises OnecardError as `onecard_client.AsyncClient.transcribe_stream` does.
+    Raises:
+        Refusal: a reference of a known speaker has no voice.
+        OnecardError: as `onecard_client.AsyncClient.transcribe_stream` does.
     """
     known, found = facts(request), servers(request)
     with found.turn() as client:
+        options, voices_s = await resolved(client, options, found.timeout_s, known.request_id)
         stream = client.transcribe_stream(
             audio, timeout_s=found.timeout_s, request_id=known.request_id, **options
         )
@@ -46,8 +53,8 @@ async def events(
             async for event in stream:
                 if isinstance(event, Segments) and event.segments:
                     # for those who leave before the end
-                    known.audio_s = max(known.audio_s or 0.0, event.segments[-1].end)
+                    known.audio_s = max(known.audio_s or 0.0, voices_s + event.segments[-1].end)
                 elif isinstance(event, Transcript):
-                    known.audio_s = event.duration_s
+                    known.audio_s = voices_s + event.duration_s
                     found.engines |= event.engine
                 yield event

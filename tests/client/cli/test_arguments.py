@@ -41,7 +41,7 @@ def test_every_whisperx_option_is_taken() -> None:
 
 def test_every_option_of_the_server_has_one_here() -> None:
     fields = {field.name for field in dataclasses.fields(TranscribeOptions)}
-    assert set(REQUEST_OPTIONS) | set(SWITCHES) == fields
+    assert set(REQUEST_OPTIONS) | set(SWITCHES) | {"known_speakers"} == fields  # by --speaker
 
 
 PCM = {"encoding": "pcm_s16le", "sample_rate": 8000, "channels": 2}
@@ -60,6 +60,7 @@ PCM = {"encoding": "pcm_s16le", "sample_rate": 8000, "channels": 2}
         ("--diarize", {"diarize": True}),
         ("--no_diarize", {"diarize": False}),
         ("--speaker_embeddings", {"speaker_embeddings": True}),
+        ("--speaker A=a.wav --known-speaker-distance 0.2", {"known_speaker_distance": 0.2}),
         ("--suppress-numerals", {"suppress_numerals": True}),
         ("--return_char_alignments", {"return_char_alignments": True}),
         ("--beam_size None", {"beam_size": None}),
@@ -82,6 +83,15 @@ def test_what_reaches_the_server(arguments: str, expected: dict[str, object]) ->
     found = request_options(namespace)
     assert found == expected
     TranscribeOptions(**found)  # type: ignore[arg-type]
+
+
+def test_voices_have_names_once(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "transcribe talk.wav --speaker Ada=ada=1.wav --speaker Bob=b.wav"
+    assert parse(line.split()).voices == [("Ada", "ada=1.wav"), ("Bob", "b.wav")]
+    for wrong in ("--speaker Ada", "--speaker =a.wav", "--speaker Bob=c.wav", "--no-diarize"):
+        with pytest.raises(SystemExit):
+            parse([*line.split(), *wrong.split()])
+        assert "--speaker" in capsys.readouterr().err
 
 
 def test_layout_options() -> None:
@@ -114,6 +124,8 @@ def shown(value: object) -> str:
 def test_help_names_the_servers_choices_and_defaults() -> None:
     hints = typing.get_type_hints(TranscribeOptions)
     for field in dataclasses.fields(TranscribeOptions):
+        if field.name == "known_speakers":
+            continue
         text = SWITCHES.get(field.name) or REQUEST_OPTIONS[field.name][2]
         if field.default is None:
             assert "(default: " in text, field.name

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from build_scripts.server.door import rules
+
 
 @pytest.fixture
 def client(gateway: Any) -> Any:
@@ -31,6 +33,21 @@ def test_names_of_others(client: Any, host: str) -> None:
     found = client.get("/", headers={"host": host})
     assert found.status_code == 403
     assert "--allowed-hosts" in found.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:80", "[::1]:8080", "[::1", "LOCALHOST.:1", "a.localhost", "box.lan", "BOX.lan:1",
+     "evil.example", "localhost.evil", "box.lan.evil", "", " ", "a:b", "1.2.3", "[box.lan]", "::1"],
+)  # fmt: skip
+def test_the_door_of_a_server_knows_the_same_hosts(client: Any, host: str) -> None:
+    """Neither imports the other, and both say which hosts are their own."""
+    try:
+        rules.Rules("secret", frozenset({"box.lan"})).verify_browser([host], None, None)
+        status = 200
+    except rules.Refused:
+        status = 403
+    assert client.get("/", headers={"host": host}).status_code == status
 
 
 def test_origins(client: Any) -> None:

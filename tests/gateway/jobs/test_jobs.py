@@ -129,6 +129,20 @@ def test_results_in_other_formats(start: Any) -> None:
     assert "00:00:00,100 --> 00:00:01,000" in found["srt"]
 
 
+def test_who_watches_does_not_hold_up_the_end(start: Any, gate: Gate) -> None:
+    """The time to drain is for those who wait for work; a watcher asks the next gateway."""
+    one = start(gate, drain_s=PATIENCE_S)
+    with one.client() as client:
+        seen = told(client, post(client))
+        assert next(seen)["state"] in ("queued", "running")
+        assert gate.asked.wait(PATIENCE_S)
+        began_s = time.monotonic()
+        one.stop()
+        assert [document["state"] for document in seen][-1:] != ["done"]
+        one.wait()
+    assert time.monotonic() - began_s < PATIENCE_S / 2
+
+
 def test_events_for_those_who_come_early_and_late(start: Any, gate: Gate) -> None:
     with start(gate).client() as client:
         job = post(client)

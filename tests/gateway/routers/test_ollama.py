@@ -80,6 +80,23 @@ def test_options(client: Any, behind: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kept", "reason"),
+    [(0, "unload"), ("0", "unload"), ("0s", "unload"), (0.0, "unload"), ("0h0m0s", "unload"),
+     (-1, "load"), ("5m", "load"), ("", "load"), (None, "load"), (False, "load")],
+)  # fmt: skip
+def test_nothing_to_answer_loads_or_unloads(
+    client: Any, behind: Any, kept: Any, reason: str
+) -> None:
+    """As Ollama's server says it; the model stays loaded all the same."""
+    for path in ("/api/generate", "/api/chat"):
+        found = client.post(path, json={"model": "m", "keep_alive": kept}).json()
+        assert (found["done"], found["done_reason"]) == (True, reason)
+    assert behind.requests == []
+    answered = client.post("/api/generate", json={"prompt": "Hi", "keep_alive": 0, "stream": False})
+    assert answered.json()["done_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
     ("form", "wanted"),
     [
         ("json", {"type": "json_object"}),

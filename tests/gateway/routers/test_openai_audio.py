@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from typing import Any
 
 import pytest
 from fake_server import FINISHED, PROGRESS, RESULT, SEGMENTS, events, says
+
+from tests.waiting import until
 
 URL = "/v1/audio/transcriptions"
 FILE = {"file": ("file.mp3", b"RIFF of some kind")}
@@ -51,7 +54,6 @@ def test_fields(client: Any, behind: Any) -> None:
             "temperature": "0.20",
             "timestamp_granularities[]": ["word", "segment"],
             "response_format": "verbose_json",
-            "known_speaker_names[]": "Ann",
             "min_silence_duration_ms": "300",
             "max_speakers": "3",
             "vad_filter": "true",
@@ -59,7 +61,7 @@ def test_fields(client: Any, behind: Any) -> None:
         },
     )
     assert found.status_code == 200
-    assert found.headers["x-onecard-ignored"] == "known_speaker_names, min_silence_duration_ms"
+    assert found.headers["x-onecard-ignored"] == "min_silence_duration_ms"
     assert options(behind) == {
         "task": "transcribe",
         "language": "en-US",
@@ -70,6 +72,68 @@ def test_fields(client: Any, behind: Any) -> None:
         "diarize": True,
         "align": True,
     }
+
+
+def reference(content: bytes = b"a voice") -> str:
+    return "data:audio/wav;base64," + base64.b64encode(content).decode()
+
+
+def test_known_speakers(fake: Any, gateway: Any) -> None:
+    """The voices are asked for, then the recording, with what has become of them."""
+    heard = [{**RESULT, "speaker_embeddings": {"SPEAKER_00": [x, 0.5]}} for x in (0.1, 0.2)]
+    told = [{"name": "Ann", "found": True, "distance": 0.07, "max_distance": 0.15}]
+    whole = {**json.loads(json.dumps(RESULT).replace("SPEAKER_00", "Ann")), "known_speakers": told}
+    steps = [events({"event": "result", "result": result}) for result in (*heard, whole)]
+    behind = fake(*steps)
+    data = {
+        "response_format": "diarized_json",
+        "known_speaker_names[]": ["Ann", "Bob"],
+        "known_speaker_references[]": [reference(), reference(b"another").partition(",")[2]],
+        "known_speaker_distance": "0.2",
+    }
+    one = gateway(behind.url)
+    with one.client() as client:
+        found = client.post(URL, files=FILE, data=data)
+    # the references too
+    until(lambda: one.figure("onecard_gateway_audio_seconds_total") == 6.0)
+    assert "x-onecard-ignored" not in found.headers
+    assert found.json()["known_speakers"] == told
+    assert {segment["speaker"] for segment in found.json()["segments"]} == {"Ann"}
+    asked = [behind.options(number) for number in range(3)]
+    assert [one["num_speakers"] for one in asked[:2]] == [1, 1]
+    assert asked[2]["known_speakers"] == {"Ann": [0.1, 0.5], "Bob": [0.2, 0.5]}
+    assert (asked[2]["diarize"], asked[2]["known_speaker_distance"]) == (True, 0.2)
+    assert [behind.audio(number) for number in range(2)] == [b"a voice", b"another"]
+
+
+@pytest.mark.parametrize(
+    ("names", "recordings", "says"),
+    [
+        (["Ann"], [], "1 `known_speaker_names` and 0 `known_speaker_references`"),
+        ([], [reference()], "there are 0 `known_speaker_names`"),
+        (["Ann", "Ann"], [reference()] * 2, "different names"),
+        ([str(number) for number in range(5)], [reference()] * 5, "must be 1 to 4"),
+        (["Ann"], ["https://example.org/a.wav"], "must be a data URL"),
+        (["Ann"], ["data:audio/wav,RIFF"], "must be a data URL"),
+        (["Ann"], ["data:audio/wav;base64,"], "must be a data URL"),
+    ],
+)
+def test_what_is_no_reference_is_refused(
+    client: Any, names: list[str], recordings: list[str], says: str
+) -> None:
+    data = {"known_speaker_names[]": names, "known_speaker_references[]": recordings}
+    found = client.post(URL, files=FILE, data=data)
+    assert found.status_code == 400
+    assert says in found.json()["error"]["message"]
+    assert found.json()["error"]["param"] == "known_speaker_references"
+
+
+def test_a_reference_without_a_voice_is_named(fake: Any, gateway: Any) -> None:
+    data = {"known_speaker_names": "Ann", "known_speaker_references": reference(), "stream": "true"}
+    with gateway(fake(events(FINISHED)).url).client() as client:
+        found = client.post(URL, files=FILE, data=data)
+    assert found.status_code == 400
+    assert "recording of `Ann` cannot be used: " in found.json()["error"]["message"]
 
 
 def test_verbose(client: Any) -> None:

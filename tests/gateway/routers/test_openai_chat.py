@@ -233,3 +233,19 @@ def test_figures(gateway: Any, behind: Any) -> None:
     with one.client() as client:
         ask(client)
     assert one.figure("onecard_gateway_tokens_total") == 15
+
+
+def test_json_is_bounded(gateway: Any) -> None:
+    """Stated or not: it would be read while nobody else is answered."""
+    text = b'"' + b"x" * 2**20 + b'"'
+
+    def pieces() -> Any:
+        for _ in range(9):
+            yield text
+
+    with gateway().client() as client:
+        for content in (text * 8, pieces()):
+            found = client.post("/v1/chat/completions", content=content)
+            assert found.status_code == 413
+            message = found.json()["error"]["message"]
+            assert "bytes, must have at most 8388608; shorten it" in message

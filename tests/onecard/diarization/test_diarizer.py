@@ -71,6 +71,48 @@ def test_telephone_talk(diarizer, pcm, scores, conversation) -> None:
     assert found["engine"]["scores"] == "shared"
 
 
+# In the telephone talk: who speaks alone from where to where, in seconds.
+EXCERPTS = {"first": (10.6, 14.4), "second": (22.0, 27.8)}
+
+
+@pytest.fixture(scope="module")
+def voices(diarizer, pcm) -> dict[str, list[float]]:
+    """Of who speaks in the excerpts, each from the excerpt alone."""
+    options = TranscribeOptions(speaker_embeddings=True, num_speakers=1)
+    found = {}
+    for name, span in EXCERPTS.items():
+        start, end = (int(time_s * audio.SAMPLE_RATE) for time_s in span)
+        told = diarizer.diarize(pcm[start:end], NO_SCORES, options)
+        (found[name],) = told["embeddings"].values()
+    return found
+
+
+@pytest.fixture(scope="module")
+def embeddings(diarizer, pcm, scores) -> np.ndarray:
+    return diarizer.embed(pcm, scores, OPTIONS)
+
+
+@pytest.mark.parametrize("names", [("first", "second"), ("second",)])
+def test_known_voices_have_their_names(diarizer, pcm, scores, embeddings, voices, names) -> None:
+    options = TranscribeOptions(known_speakers={name: voices[name] for name in names})
+    plain = diarizer.diarize(len(pcm), scores, OPTIONS, embeddings)
+    found = diarizer.diarize(len(pcm), scores, options, embeddings)
+    wanted = {"SPEAKER_00": "first", "SPEAKER_01": "second"}
+    wanted = {label: name if name in names else label for label, name in wanted.items()}
+    assert found["speakers"] == list(wanted.values())
+    renamed = [{**turn, "speaker": wanted[turn["speaker"]]} for turn in plain["turns"]]
+    assert found["turns"] == renamed
+    for one in found["known_speakers"]:
+        assert one["found"]
+        assert one["distance"] < 0.1
+
+
+def test_a_voice_of_another_network_is_refused(diarizer, pcm, scores, embeddings) -> None:
+    options = TranscribeOptions(known_speakers={"Ada": [1.0, 2.0]})
+    with pytest.raises(InvalidRequest, match="has 2 numbers, must have 256"):
+        diarizer.diarize(len(pcm), scores, options, embeddings)
+
+
 def test_exclusive_turns_do_not_overlap(diarizer, pcm, scores) -> None:
     found = diarizer.diarize(pcm, scores, TranscribeOptions())
     starts = [turn["start"] for turn in found["exclusive"][1:]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -223,7 +224,8 @@ def test_a_document_that_breaks_a_promise_says_so_in_its_warnings(documents) -> 
         lambda r: r["segments"][0]["words"][0].pop("end"),
         lambda r: r["segments"][0].update(aligner="guess"),
         lambda r: r["options"].update(nmu_speakers=2),
-        lambda r: r["turns"][0].update(speaker="Bob"),
+        lambda r: r["turns"][0].update(speaker=""),
+        lambda r: r.update(known_speakers=[{"name": "Bob", "found": True}]),
     ],
 )
 def test_the_schema_refuses_what_is_wrong(documents, spoil) -> None:
@@ -233,12 +235,21 @@ def test_the_schema_refuses_what_is_wrong(documents, spoil) -> None:
         validate(found)
 
 
+def test_a_known_voice_is_told_and_its_name_is_a_speaker_s(documents) -> None:
+    told = [{"name": "Bob", "found": True, "distance": 0.1, "max_distance": 0.15}]
+    turns = json.loads(json.dumps(documents["turns"]).replace("SPEAKER_00", "Bob"))
+    found = assemble({**documents, "turns": {**turns, "known_speakers": told}})
+    validate(found)
+    assert found["known_speakers"] == told
+    assert "Bob" in {segment["speaker"] for segment in found["segments"]}
+
+
 def test_the_options_schema_is_that_of_the_options() -> None:
     found = schema("options")["properties"]
     fields = {f.name: f for f in dataclasses.fields(TranscribeOptions)}
     options = json_options.table(TranscribeOptions)
     names = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
-    names[list] = "array"
+    names |= {list: "array", dict: "object"}
     assert list(found) == list(fields)
     for name, field in fields.items():
         assert found[name]["default"] == field.default, name
