@@ -80,9 +80,7 @@ def run(client: Client, options: argparse.Namespace) -> int:
 class _Command:
     """One call of the command."""
 
-    def __init__(
-        self, client: Client, options: argparse.Namespace, voices: dict[str, Any]
-    ) -> None:
+    def __init__(self, client: Client, options: argparse.Namespace, voices: dict[str, Any]) -> None:
         self._client = client
         self._options = options
         self._settings = Settings(
