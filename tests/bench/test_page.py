@@ -53,7 +53,7 @@ def rows():
 
 
 def test_every_id_has_targets_and_every_benchmark_can_be_run():
-    assert {target.id for target in TARGETS} == {f"P{number}" for number in range(1, 10)}
+    assert {target.id for target in TARGETS} == {f"P{number}" for number in range(1, 11)}
     for name in BENCHMARKS:
         assert importlib.util.find_spec(f"bench.measures.{name}") is not None
     keys = [(target.benchmark, target.figure) for target in TARGETS]

@@ -18,6 +18,7 @@ class Cutter:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # else who waits in `accept` gets one more
         self._listener.close()
         for one in self._sockets:
             _reset(one)

@@ -140,7 +140,7 @@ class _Command:
     def _refuse_problems(self) -> None:
         for problem in self._selection.problems:
             self._report.problem(problem)
-            if self._failures is not None and not is_address(problem.file):
+            if self._failures is not None and problem.is_file:
                 self._failures.add_problem(problem)
         self._num_files = len(self._selection.found) + len(self._selection.problems)
         self._selection.problems.clear()
@@ -188,14 +188,17 @@ class _Command:
         options = self._options
         if not recordings and options.watch is None:
             return self._end([])
-        opened = stack.enter_context(servers(addresses(options), options.jobs, self._report.note))
+        is_watching = options.watch is not None  # a mistyped address should not wait for a file
+        opened = stack.enter_context(
+            servers(addresses(options), options.jobs, self._report.note, must_answer=is_watching)
+        )
         run = Run(
             opened,
             self._settings,
             self._report,
             journal=kept,
             failures=self._failures,
-            more=None if options.watch is None else self._arrivals(kept),
+            more=self._arrivals(kept) if is_watching else None,
         )
         try:
             run.run(recordings)

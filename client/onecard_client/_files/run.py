@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from onecard_client._errors import ConnectionFailed, OnecardError, Unavailable
+from onecard_client._errors import Cancelled, ConnectionFailed, OnecardError, Unavailable
 from onecard_client._files.estimate import Estimate
 from onecard_client._files.failures import Failures
 from onecard_client._files.journal import Journal
@@ -19,6 +19,7 @@ from onecard_client._files.progress import State
 from onecard_client._files.recording import Recording, reason
 from onecard_client._files.report import Report
 from onecard_client._files.servers import Server, Servers, Task
+from onecard_client._files.targets import identity
 from onecard_client._files.transcription import Done, Settings, transcribe
 from onecard_client._transport.interrupt import held_back
 from onecard_client._transport.retry import MAX_CONNECTION_RETRIES, is_nobody
@@ -80,6 +81,9 @@ class Run:
         self._suspects: deque[Recording] = deque()  # under way while servers went down
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._threads: set[threading.Thread] = set()
+        self._known: set[tuple[str, int, int]] = (
+            set()
+        )  # that wait or are under way, each as it was found
         self._tries: dict[str, _Tries] = {}
         self._estimate = Estimate()
         self._num_done = 0
@@ -118,7 +122,9 @@ class Run:
 
     def _add(self, recordings: Iterable[Recording]) -> None:
         """The longest first where several are under way, so that none is left alone at the end."""
-        added = list(recordings)
+        new = {_state(one): one for one in recordings if _state(one) not in self._known}
+        self._known |= set(new)
+        added = list(new.values())
         if self._servers.num_jobs > 1:
             added.sort(key=self._estimate.seconds, reverse=True)
         self._waiting.extend(added)
@@ -173,7 +179,7 @@ class Run:
     def _ask(self, server: Server) -> None:
         try:
             is_there = server.client.health().live
-        except OnecardError:
+        except (OnecardError, ValueError, RuntimeError):  # the latter where all has ended meanwhile
             is_there = False
         self._messages.put(partial(self._answered, server, is_there))
 
@@ -199,7 +205,8 @@ class Run:
         task.server.is_well()
         self._down_since_s = None
         self._num_done += 1
-        del self._tries[task.recording.file]
+        self._known.discard(_state(task.recording))
+        self._tries.pop(task.recording.file, None)
         self._estimate.learn(done)
         if self._journal is not None:
             self._journal.add(done)
@@ -211,7 +218,8 @@ class Run:
         task.server.tasks.remove(task)
         if isinstance(error, OSError) and error.errno in _FULL:
             raise error
-        if isinstance(error, Unavailable) and (len(self._servers.all) > 1 or self._more):
+        has_others = len(self._servers.all) > 1 or self._more is not None
+        if isinstance(error, Unavailable | Cancelled) and has_others:  # the latter where one ends
             self._elsewhere(task, error)
             return
         self._give_up_on(task, error)
@@ -220,13 +228,15 @@ class Run:
             task.server.is_asked = True
             task.server.is_up = False
 
-    def _elsewhere(self, task: Task, error: Unavailable) -> None:
+    def _elsewhere(self, task: Task, error: OnecardError) -> None:
         """The recording goes to another server, unless it was the one that brought them down."""
-        server, tries = task.server, self._tries[task.recording.file]
-        if isinstance(error, ConnectionFailed):
+        server = task.server
+        tries = self._tries.setdefault(task.recording.file, _Tries(time.monotonic()))
+        if isinstance(error, ConnectionFailed | Cancelled):
             if server.is_up:
                 server.is_up = False
-                self._report.note(f"{error}; its recordings go to whoever is there")
+                said = f"{server.url}: {error}; its recordings go to whoever is there"
+                self._report.note(said)
             tries.num_broken += not is_nobody(error)
         server.rest()
         timeout_s = self._settings.timeout_s
@@ -243,11 +253,12 @@ class Run:
     def _give_up_on(self, task: Task, error: Exception) -> None:
         """It failed; or is tried alone, where another one may have broken its connection."""
         recording = task.recording
-        del self._tries[recording.file]
+        self._tries.pop(recording.file, None)
         is_broken = isinstance(error, ConnectionFailed) and not is_nobody(error)
         if is_broken and not task.is_alone and self._servers.num_jobs > 1:
             self._suspects.append(recording)
             return
+        self._known.discard(_state(recording))
         self._num_failed += 1
         text, kind = reason(error, recording.file), type(error).__name__
         self._report.fail(recording.file, text, kind)
@@ -320,3 +331,8 @@ class Run:
             left_s=left_s if is_sure else None,
             speed=self._estimate.speed(),
         )
+
+
+def _state(recording: Recording) -> tuple[str, int, int]:
+    """The same for one file under all its names, until it changes."""
+    return identity(recording.file), recording.num_bytes, recording.changed_ns

@@ -33,10 +33,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Problem:
-    """A file, folder or pattern that gives nothing, and why."""
+    """A file, folder or pattern that gives nothing, and why.
+
+    Attributes:
+        is_file: it may be a recording another time.
+    """
 
     file: str
     reason: str
+    is_file: bool = True
 
 
 @dataclass
@@ -118,7 +123,7 @@ class Selection:
         elif os.path.isdir(path):
             self._add_folder(path, below)
         elif problem := _unreadable(path):
-            self._refuse(path, problem)
+            self._refuse(path, problem, is_file=True)
         else:
             self.found.append(Found(path, below))
 
@@ -128,7 +133,7 @@ class Selection:
         found = self.folder(path)
         for one in found:
             if problem := _unreadable(one.file):
-                self._refuse(one.file, problem)
+                self._refuse(one.file, problem, is_file=True)
             else:
                 self.found.append(Found(one.file, below / one.below))
         if not found and len(self.problems) == num_problems:
@@ -163,8 +168,8 @@ class Selection:
         path = str(error.filename)
         self._refuse(path, reason(error, path))
 
-    def _refuse(self, file: str, why: str) -> None:
-        self.problems.append(Problem(file, why))
+    def _refuse(self, file: str, why: str, *, is_file: bool = False) -> None:
+        self.problems.append(Problem(file, why, is_file))
 
 
 def _entries(list_file: str, *, is_null: bool) -> Iterator[str]:

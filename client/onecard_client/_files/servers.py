@@ -120,15 +120,22 @@ class Servers:
 
 @contextmanager
 def servers(
-    urls: Sequence[str], jobs: int | None, say: Callable[[str], object]
+    urls: Sequence[str],
+    jobs: int | None,
+    say: Callable[[str], object],
+    *,
+    must_answer: bool = False,
 ) -> Iterator[Servers]:
     """Connects to servers and asks each how much it can hold.
 
     A single one is waited for by its client, as that of any call. Of several, the calls are not
     repeated by the client: what fails at one server goes to another.
 
+    Args:
+        must_answer: a single server has to be there now, as one of several always has.
+
     Raises:
-        ConnectionFailed: none of several servers answers.
+        ConnectionFailed: none of the servers answers.
         ValueError: an address is none.
     """
     is_single = len(urls) == 1
@@ -139,9 +146,9 @@ def servers(
             client = Client(url, max_retries=None if is_single else 0, on_outage=waits)
             all_servers.append(Server(url, stack.enter_context(client)))
         lost = [error for server in all_servers if (error := _ask(server)) is not None]
+        if len(lost) == len(all_servers) and (must_answer or not is_single):
+            raise ConnectionFailed("; ".join(map(str, lost)))
         if not is_single:
-            if len(lost) == len(all_servers):
-                raise ConnectionFailed("; ".join(map(str, lost)))
             for error in lost:
                 say(f"{error}; the others go on, and it gets recordings when it is there")
             for server in all_servers:

@@ -121,7 +121,7 @@ def test_list_keeps_relative_folders(is_null: bool, archive: Path, tmp_path: Pat
     assert list(placed(selection).values()) == [
         "out/calls/2024/a", f"out/{odd.removesuffix('.wav')}"
     ]  # fmt: skip
-    assert [one.file for one in selection.problems] == ["calls/gone.wav"]
+    assert [(one.file, one.is_file) for one in selection.problems] == [("calls/gone.wav", True)]
 
 
 def test_list_of_absolute_names_from_standard_input(

@@ -43,21 +43,19 @@ def test_files_of_a_server_that_dies_go_to_the_other(
 ) -> None:
     dying, other = Desk(fake), Desk(fake)
     network = Cutter(dying.server.port)
-    dying.stop_after = 2  # what came later is under way when the network breaks
+    dying.stop_after = 0  # what it has is under way when it dies
     threading.Thread(target=cut_amid_work, args=(network, dying)).start()
     assert main(line(archive, network.url, other.url)) == 0
     assert len(archive.results()) == len(NAMES)
-    assert dying.done.total() == 2
-    assert dying.done + other.done == dict.fromkeys(NAMES, 1)
+    assert other.done == dict.fromkeys(NAMES, 1)
     assert capsys.readouterr().err.count("its recordings go to whoever is there") == 1
 
 
 def cut_amid_work(network: Cutter, desk: Desk) -> None:
     pause = threading.Event()
-    while desk.asked.total() < 4:
+    while desk.asked.total() < 3:  # as many as it can hold
         pause.wait(0.01)
     network.cut()
-    desk.server.stop()  # a relay that waits for a connection takes one more
 
 
 def test_a_server_that_was_not_there_gets_files_when_it_is(archive: Archive, fake: Any) -> None:

@@ -64,8 +64,14 @@ def test_until_interrupted(tmp_path: Path, fake: Any, capsys: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=fill).start()
-    line = ["transcribe", "--watch", str(archive.folder), "-o", str(archive.out), "-f", "txt"]
-    assert main([*line, "--interval", "0.05", "--url", desk.url]) == 130
+    line = archive.line("--watch", archive.folder, "--interval", "0.05")  # and what is there
+    assert main([*line, "--url", desk.url]) == 130
     assert archive.results() == ["a.txt", "b/b.txt", "b/later.txt"]
     assert set(desk.asked.values()) == {1}
     assert "the same command goes on from here" in capsys.readouterr().err
+
+
+def test_a_mistyped_address_does_not_wait_for_a_file(tmp_path: Path, capsys: Any) -> None:
+    line = ["transcribe", "--watch", str(tmp_path), "-o", str(tmp_path / "out")]
+    assert main([*line, "--url", "127.0.0.1:1"]) == 3
+    assert "127.0.0.1:1" in capsys.readouterr().err
