@@ -20,6 +20,7 @@ from build_scripts import processes
 SHARED = (
     "tests/test_chat.py",
     "tests/test_faults.py",
+    "tests/test_gauges.py",
     "tests/test_hostile.py",
     "tests/test_parameters.py",
     "tests/test_quality.py",
