@@ -318,17 +318,20 @@ def text_of(output: Any) -> str:
     return bytes(output.as_numpy().reshape(-1)[0]).decode()
 
 
-def call(model: str, /, outputs: Sequence[str] = (), **inputs: Any) -> dict[str, Any]:
+def call(
+    model: str, /, outputs: Sequence[str] = (), request_id: str = "", **inputs: Any
+) -> dict[str, Any]:
     """Run another pipeline model: JSON documents come back as text, other tensors unread.
 
     Args:
         outputs: those that are wanted; all where none is named.
+        request_id: of the request that this is a part of, for the other model's log.
 
     Raises:
         InvalidRequest, Unavailable, RuntimeError: as `outputs_of`.
     """
     names = outputs or [output.name for output in pipeline.PYTHON_MODELS[model].outputs]
-    found = outputs_of(model, bls_request(model, names, inputs).exec())
+    found = outputs_of(model, bls_request(model, names, inputs, request_id).exec())
     texts = {
         output.name
         for output in pipeline.PYTHON_MODELS[model].outputs
@@ -344,14 +347,19 @@ class Calls:
         self,
         check: Callable[[], None],
         stopping: Callable[[Callable[[], None]], contextlib.AbstractContextManager[None]],
+        request_id: str = "",
     ) -> None:
-        """Take `check` and `stopping` of a stream (`onecard.python_backend.streams.Stream`)."""
+        """Take `check` and `stopping` of a stream (`onecard.python_backend.streams.Stream`).
+
+        `request_id` is that of all calls.
+        """
         self.check = check
         self.stopping = stopping
+        self._request_id = request_id
 
     def __call__(self, model: str, /, outputs: Sequence[str] = (), **inputs: Any) -> dict[str, Any]:
         self.check()
-        return call(model, outputs, **inputs)
+        return call(model, outputs, self._request_id, **inputs)
 
     def array(self, tensor: Any) -> np.ndarray[Any, Any]:
         found: np.ndarray[Any, Any] = tensor.as_numpy()[0]
@@ -367,6 +375,7 @@ class Caller:
     def __init__(self, request: Request) -> None:
         self._sender = request.get_response_sender()
         self._about = _About.from_request(request)
+        self.request_id = self._about.request_id
         self.timeout_s = request.timeout() / 1e6 or fields.timeout_s(self._about.parameters)
         self.is_gone = self._sender.is_cancelled
 

@@ -36,13 +36,13 @@ class TritonPythonModel:
             return
         options = backend.options(request, StreamOptions)
         upload = self.uploads.begin(part, data)
-        self.streams.add(Stream(caller, partial(self._events, upload, options)))
+        self.streams.add(Stream(caller, partial(self._events, upload, options, caller.request_id)))
 
-    def _events(self, upload, options, stream):
+    def _events(self, upload, options, request_id, stream):
         with upload.spool as audio:
             with stream.visit.sending():
                 upload.wait(stream.check)
-            calls = backend.Calls(stream.check, stream.stopping)
+            calls = backend.Calls(stream.check, stream.stopping, request_id)
             asked = calls, audio, options.pipeline(), self.config, self.admission
             events = transcription.events(*asked, stream.visit)
             with contextlib.ExitStack() as stack:

@@ -6,6 +6,7 @@ the real one.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import types
@@ -154,6 +155,23 @@ def test_a_request_that_cannot_be_taken_harms_no_neighbour(backend):
     [(response, flags)] = bad.sender.sent
     assert (flags, response.error.code) == (FINAL, "INVALID_ARG")
     assert "are not UTF-8" in response.error.message
+
+
+def test_calls_to_other_models_have_the_id_of_their_request(backend, monkeypatch):
+    sent = []
+
+    class InferenceRequest:
+        def __init__(self, **request) -> None:
+            sent.append((request["model_name"], request["request_id"]))
+
+        def exec(self) -> types.SimpleNamespace:
+            return types.SimpleNamespace(has_error=lambda: False, output_tensors=list)
+
+    monkeypatch.setattr(backend.pb_utils, "InferenceRequest", InferenceRequest, raising=False)
+    caller = backend.Caller(Request(request_id="of the caller"))
+    calls = backend.Calls(lambda: None, contextlib.nullcontext, caller.request_id)
+    assert calls("align") == {}
+    assert sent == [("align", "of the caller")]
 
 
 def test_each_request_of_a_batch_has_an_answer(backend):
