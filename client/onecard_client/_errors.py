@@ -112,6 +112,8 @@ ERROR_OF_TEXT: tuple[tuple[type[OnecardError], re.Pattern[str], type[OnecardErro
         ),
         ConnectionFailed,
     ),
+    # A proxy whose server is gone ends the stream, which gRPC calls cancelled; nobody cancelled it.
+    (Cancelled, re.compile(r"stream removed|RST_STREAM", re.IGNORECASE), ConnectionFailed),
     # Triton says NOT_FOUND of a model that is loaded again or drained, as of an unknown one ("is
     # not found"), INTERNAL of a Python process that died, and to a stream whose request it did not
     # hand to a model it gives no status at all.

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
-from fake_server import PATIENCE_S, event, fails, says
+from fake_server import FINISHED, PATIENCE_S, event, events, fails, says
 
 import onecard_client
 from onecard_client import (
@@ -212,3 +212,14 @@ def test_bad_response_is_a_server_error(fake: Any, connect: Any) -> None:
         connect(server.url).transcribe(b"audio", request_id="r-9")
     assert isinstance(caught.value, ServerError)
     assert caught.value.request_id == "r-9"
+
+
+def test_a_stream_that_a_proxy_ends_is_a_connection_that_broke(fake: Any, connect: Any) -> None:
+    """gRPC calls it cancelled, and nobody did: it is tried again, unlike a server's refusal."""
+    words = "Stream removed (RST_STREAM (Received RST_STREAM with error code 8))"
+    broken = fails(grpc.StatusCode.CANCELLED, words)
+    with pytest.raises(ConnectionFailed):
+        connect(fake(broken).url, max_retries=0).transcribe(b"audio")
+    server = fake(broken, events(FINISHED))
+    assert connect(server.url).transcribe(b"audio").text
+    assert len(server.requests) == 2
