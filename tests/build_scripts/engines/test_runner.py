@@ -148,9 +148,7 @@ def test_another_gpu_or_tensorrt_makes_everything_of_nvidia_s_again(
         assert not any(name.startswith("fetch") or "align" in name for name in missing)
 
 
-def test_engines_stay_valid_when_what_lay_on_the_way_is_removed(
-    made: Path, rtx3090: Plan
-) -> None:
+def test_engines_stay_valid_when_what_lay_on_the_way_is_removed(made: Path, rtx3090: Plan) -> None:
     fixed = with_llm(rtx3090, revision="d" * 40)
     runner(made, fixed).run()
     shutil.rmtree(made / scratch("rtx3090"))
