@@ -38,6 +38,8 @@ pytest_plugins = ["tests.halves"]
 os.environ.setdefault("WARMUP", "0")
 # Other work on the machine would leave nothing for a language model that lets everybody go first.
 os.environ.setdefault("ONECARD_CPU_NICE", "0")
+# pyannote.audio reports each use to its makers otherwise.
+os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
 # No test takes up the jobs of whoever works here, nor what was used.
 os.environ["GATEWAY_JOBS_FOLDER"] = os.environ["GATEWAY_USAGE_FILE"] = ""
 # How long an example takes says how busy the machine is.

@@ -8,6 +8,7 @@ together; a file of tests is never divided.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
@@ -65,6 +66,24 @@ LONG = (
     "tests/backends/test_whisper_engine.py",
     "tests/onecard/alignment/test_documents.py",
 )
+# Whole models too, or the programs that ours are held against, which take seconds to import: files,
+# and single tests of others.
+WHOLE = (
+    "tests/backends/test_llm_precision.py",
+    "tests/build_scripts/commands/test_measure.py::test_the_networks_are_those_that_the_ledger_counts",
+    "tests/build_scripts/commands/test_measure.py::test_the_same_code_runs_on_the_cpu",
+    "tests/build_scripts/commands/test_measure.py::test_whisper_is_timed_on_real_speech",
+    "tests/build_scripts/engines/gguf/test_tokenizer.py",
+    "tests/build_scripts/engines/test_diarize.py",
+    "tests/evaluation/peers/test_speaker_embedding.py",
+    "tests/onecard/alignment/test_ctc.py",
+    "tests/onecard/detection/test_vad.py",
+    "tests/onecard/diarization/test_clustering.py",
+    "tests/onecard/diarization/test_reconstruction.py",
+)
+SLOW = {*LONG, *WHOLE}
+# Files of which every test has the mark.
+MARKED = {**dict.fromkeys(SLOW, "slow"), "tests/test_quality.py": "server"}
 ORDER = {file: index for index, file in enumerate((*SHARED, *OWN, *LONG))}
 # Every fixture that starts a Triton asks for this one, and so does whoever starts one in a test.
 TRITON = "installed_triton"
@@ -118,9 +137,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Halves:
     return Halves(config, log)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files of which `-m` wants no test: to find their tests they would be imported."""
+    if not collection_path.is_relative_to(config.rootpath):
+        return None
+    mark = MARKED.get(collection_path.relative_to(config.rootpath).as_posix())
+    return True if mark and f"not {mark}" in config.getoption("markexpr") else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what takes longest; what needs a Triton is marked `server`, and LONG `slow`."""
+    """First what takes longest; what needs a Triton is marked `server`, and SLOW `slow`."""
     for item in items:
         file, fixtures = _file(item), getattr(item, "fixturenames", ())
         if "server" in fixtures and file not in SHARED:
@@ -129,7 +156,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid} starts a Triton: add its file to halves.OWN")
         if TRITON in fixtures:
             item.add_marker("server")
-        if file in LONG:
+        if {file, item.nodeid.partition("[")[0]} & SLOW:
             item.add_marker("slow")
     items.sort(key=lambda item: ORDER.get(_file(item), len(ORDER)))
 

@@ -18,7 +18,7 @@ from onecard.options.transcribe import TranscribeOptions
 # Which package computes, and what it loads, for the result.
 ENGINES = {
     "pyannote": {
-        "backend": f"pyannote.audio {version('pyannote.audio')}",
+        "backend": f"openvino {version('openvino')}",
         "model": "PyanNet segmentation, as in WhisperX",
     },
     "silero": {

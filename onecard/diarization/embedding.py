@@ -1,4 +1,4 @@
-"""Speaker embeddings: Resemblyzer's GE2E network as a pyannote.audio inference.
+"""Speaker embeddings: Resemblyzer's GE2E network on masked windows.
 
 Sources: Wan et al., "Generalized End-to-End Loss for Speaker Verification" (arXiv:1710.10467);
 network, mel settings, partial utterances and loudness are those the weights were trained with
@@ -8,7 +8,6 @@ network, mel settings, partial utterances and loudness are those the weights wer
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import cast
 
@@ -23,11 +22,6 @@ from torch.nn import functional
 from onecard import manifest
 from onecard.audio import SAMPLE_RATE
 from onecard.networks.compiled import Compiled
-
-with warnings.catch_warnings():
-    # torchcodec is left out on purpose: pyannote is handed waveforms, not files.
-    warnings.filterwarnings("ignore", message="(?s).*torchcodec")
-    from pyannote.audio.core.inference import BaseInference
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -74,15 +68,14 @@ class SpeakerEncoder(nn.Module):
         return functional.normalize(torch.relu(self.linear(hidden[-1])), dim=1)
 
 
-class SpeakerEmbedding(BaseInference):
-    """`SpeakerEncoder` behind the interface that pyannote's SpeakerDiarization wants.
+class SpeakerEmbedding:
+    """`SpeakerEncoder` of what masks leave of waveforms.
 
     An embedding is the mean over half-overlapping partial utterances of 1.6 s, cut from the
     frames that the mask keeps.
     """
 
     sample_rate = SAMPLE_RATE
-    metric = "cosine"
     dimension = DIMENSION
     min_num_samples = MIN_FRAMES * HOP_SAMPLES
 

@@ -16,6 +16,7 @@ import yaml
 from omegaconf import base, dictconfig, listconfig, nodes
 
 from onecard import manifest
+from onecard.diarization.config import PIPELINE_FILE as CONFIG
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="(?s).*torchcodec")  # as in diarization
@@ -23,7 +24,6 @@ with warnings.catch_warnings():
     from pyannote.audio.core.model import Introspection
     from pyannote.audio.core.task import Problem, Resolution, Specifications
 
-CONFIG = "config.yaml"
 NAMES = (
     "pyannote.audio.pipelines.SpeakerDiarization",
     "pyannote.audio.pipelines.speaker_diarization.SpeakerDiarization",

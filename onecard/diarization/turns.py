@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +19,16 @@ EMBEDDING_DECIMALS = 6
 Turn = dict[str, Any]
 
 
-def from_tracks(tracks: Iterable[tuple[float, float, str]], duration_s: float) -> list[Turn]:
+@dataclass(frozen=True)
+class Speakers:
+    """What a pipeline finds: tracks of (start_s, end_s, label), whatever its labels are."""
+
+    tracks: Sequence[tuple[float, float, Hashable]]  # people may speak at once
+    exclusive: Sequence[tuple[float, float, Hashable]]  # one at a time, or nearly
+    vectors: Mapping[Hashable, npt.NDArray[Any]]  # of labels
+
+
+def from_tracks(tracks: Iterable[tuple[float, float, Hashable]], duration_s: float) -> list[Turn]:
     """Turns in order of time from (start_s, end_s, label), inside the audio, empty ones left out.
 
     pyannote pads the last window, so that a turn may end behind the audio.
@@ -59,7 +69,7 @@ def one_at_a_time(turns: Sequence[Turn]) -> list[Turn]:
 def document(
     turns: Sequence[Turn],
     exclusive: Sequence[Turn],
-    embeddings: Mapping[str, npt.NDArray[Any]],
+    embeddings: Mapping[Hashable, npt.NDArray[Any]],
     options: TranscribeOptions,
     engine: Mapping[str, Any],
     max_distance: float = known.SMALL_NETWORK,
@@ -78,7 +88,7 @@ def document(
     Raises:
         InvalidRequest: known voices of another network.
     """
-    names: dict[str, str] = {}
+    names: dict[Hashable, str] = {}
     for turn in [*turns, *exclusive]:
         names.setdefault(turn["speaker"], f"SPEAKER_{len(names):02d}")
     vectors = {

@@ -6,15 +6,17 @@ numbers: what is loaded and how is under test, not how good it is.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from pyannote.audio.core.task import Problem, Resolution, Specifications
 from pyannote.audio.models.embedding import WeSpeakerResNet34
-
-from onecard.detection import segmentation
+from pyannote.audio.models.segmentation import PyanNet
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
 SEGMENTATION = ROOT / "engines" / "cpu" / "segmentation"
@@ -57,11 +59,25 @@ def checkpoint(model: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def segmentation_model() -> PyanNet:
+    """pyannote's own, with the weights of the CPU plan."""
+    config = json.loads((SEGMENTATION / "config.json").read_text())
+    model = PyanNet(**config["hyper_parameters"])
+    stated = config["specifications"]
+    kinds = {
+        "problem": Problem[stated["problem"]], "resolution": Resolution[stated["resolution"]],
+    }  # fmt: skip
+    model.specifications = Specifications(**{**stated, **kinds})
+    model.build()
+    model.load_state_dict(load_file(SEGMENTATION / "model.safetensors"))
+    return model.eval()
+
+
 def embedding_model() -> WeSpeakerResNet34:
     """A network with random weights: the loading is under test, not the quality."""
     torch.manual_seed(0)
     model = WeSpeakerResNet34()
-    model.specifications = segmentation.load(SEGMENTATION).specifications
+    model.specifications = segmentation_model().specifications
     return model
 
 
@@ -73,7 +89,7 @@ def make(root: Path, network: Any = None) -> Path:
     """All but its `config.yaml`, which `write` writes. `network`: of segmentation, another."""
     for name in ("segmentation", "embedding", "plda"):
         (root / name).mkdir()
-    segments = network or segmentation.load(SEGMENTATION)
+    segments = network or segmentation_model()
     models = {"segmentation": segments, "embedding": embedding_model()}
     for name, model in models.items():
         torch.save(checkpoint(model), root / name / "pytorch_model.bin")

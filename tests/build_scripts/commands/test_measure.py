@@ -27,7 +27,6 @@ from build_scripts.gpus import Gpu, GpuProcess
 from build_scripts.measure import (
     interpreter,
     networks,
-    speakers,
     speech,
     triton,
 )
@@ -269,6 +268,8 @@ def test_whose_batches_are_measured(name: str, cards: list[Gpu], wanted: str) ->
 
 
 def test_the_networks_are_those_that_the_ledger_counts() -> None:
+    from build_scripts.measure import speakers  # pyannote takes seconds to import
+
     with torch.device("meta"):
         base, large = (
             networks.aligner(networks.BASE),

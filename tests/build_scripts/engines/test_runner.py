@@ -59,14 +59,27 @@ def runner(
     )
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with all engines of rtx3090, which took a process for each step."""
+    root = tmp_path_factory.mktemp("made")
+    assert len(runner(root, plan.load("rtx3090")).run()) == ALL
+    return root
+
+
+@pytest.fixture
+def made(whole: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(whole, tmp_path / "made", symlinks=True)
+
+
 def with_llm(of: Plan, **changes: object) -> Plan:
     return dataclasses.replace(of, llm=dataclasses.replace(of.llm, **changes))  # type: ignore[arg-type]
 
 
-def test_everything_is_made_and_a_second_run_does_nothing(tmp_path: Path, rtx3090: Plan) -> None:
-    assert len(runner(tmp_path, rtx3090).run()) == ALL
-    assert runner(tmp_path, rtx3090).run() == []
-    home = tmp_path / "engines" / "rtx3090"
+def test_everything_is_made_and_a_second_run_does_nothing(made: Path, rtx3090: Plan) -> None:
+    assert runner(made, rtx3090).run() == []
+    home = made / "engines" / "rtx3090"
     whisper, llm = manifest.verify(home / "whisper"), manifest.verify(home / "llm")
     assert sorted(whisper.files) == [
         "decoder/config.json",
@@ -88,11 +101,10 @@ def test_everything_is_made_and_a_second_run_does_nothing(tmp_path: Path, rtx309
     assert manifest.verify(home / "align" / "en").backend == "torch"
 
 
-def test_more_context_builds_the_llm_again_and_nothing_else(tmp_path: Path, rtx3090: Plan) -> None:
-    runner(tmp_path, rtx3090).run()
+def test_more_context_builds_the_llm_again_and_nothing_else(made: Path, rtx3090: Plan) -> None:
     longer = with_llm(rtx3090, context_tokens=12288, kv_tokens=12288)
     # The check reads the context too; the conversion depends on the check.
-    assert runner(tmp_path, longer).run() == [
+    assert runner(made, longer).run() == [
         "check llm",
         "convert llm",
         "build llm",
@@ -100,25 +112,22 @@ def test_more_context_builds_the_llm_again_and_nothing_else(tmp_path: Path, rtx3
     ]
 
 
-def test_more_sequences_build_the_llm_without_converting_it(tmp_path: Path, rtx3090: Plan) -> None:
-    runner(tmp_path, rtx3090).run()
+def test_more_sequences_build_the_llm_without_converting_it(made: Path, rtx3090: Plan) -> None:
     more = with_llm(rtx3090, sequences_in_flight=2)
-    assert runner(tmp_path, more).run() == ["build llm", "assemble llm"]
+    assert runner(made, more).run() == ["build llm", "assemble llm"]
 
 
-def test_another_batch_builds_both_halves_of_whisper(tmp_path: Path, rtx3090: Plan) -> None:
-    runner(tmp_path, rtx3090).run()
+def test_another_batch_builds_both_halves_of_whisper(made: Path, rtx3090: Plan) -> None:
     speech = dataclasses.replace(rtx3090.speech, chunks_in_flight=2)
-    assert runner(tmp_path, dataclasses.replace(rtx3090, speech=speech)).run() == [
+    assert runner(made, dataclasses.replace(rtx3090, speech=speech)).run() == [
         "build whisper encoder",
         "build whisper decoder",
         "assemble whisper",
     ]
 
 
-def test_another_revision_is_fetched_converted_and_built(tmp_path: Path, rtx3090: Plan) -> None:
-    runner(tmp_path, rtx3090).run()
-    ran = runner(tmp_path, with_llm(rtx3090, revision="d" * 40)).run()
+def test_another_revision_is_fetched_converted_and_built(made: Path, rtx3090: Plan) -> None:
+    ran = runner(made, with_llm(rtx3090, revision="d" * 40)).run()
     assert ran == [
         "fetch llm configuration",
         "check llm",
@@ -131,34 +140,30 @@ def test_another_revision_is_fetched_converted_and_built(tmp_path: Path, rtx3090
 
 
 def test_another_gpu_or_tensorrt_makes_everything_of_nvidia_s_again(
-    tmp_path: Path, rtx3090: Plan
+    made: Path, rtx3090: Plan
 ) -> None:
-    runner(tmp_path, rtx3090).run()
-    for other in (runner(tmp_path, rtx3090, sm=89), runner(tmp_path, rtx3090, tensorrt="10.14")):
+    for other in (runner(made, rtx3090, sm=89), runner(made, rtx3090, tensorrt="10.14")):
         missing = [step.name for step in other.missing()]
         assert len(missing) == 8
         assert not any(name.startswith("fetch") or "align" in name for name in missing)
 
 
-def test_engines_stay_valid_when_what_lay_on_the_way_is_removed(
-    tmp_path: Path, rtx3090: Plan
-) -> None:
+def test_engines_stay_valid_when_what_lay_on_the_way_is_removed(made: Path, rtx3090: Plan) -> None:
     fixed = with_llm(rtx3090, revision="d" * 40)
-    runner(tmp_path, fixed).run()
-    shutil.rmtree(tmp_path / scratch("rtx3090"))
-    shutil.rmtree(tmp_path / "engines" / ".checkpoints")
-    assert runner(tmp_path, fixed).missing() == []
+    runner(made, fixed).run()
+    shutil.rmtree(made / scratch("rtx3090"))
+    shutil.rmtree(made / "engines" / ".checkpoints")
+    assert runner(made, fixed).missing() == []
 
 
-def test_a_damaged_engine_is_built_again(tmp_path: Path, rtx3090: Plan) -> None:
-    runner(tmp_path, rtx3090).run()
-    (tmp_path / "engines/rtx3090/llm/rank0.engine").write_text("a bit flipped")
-    assert runner(tmp_path, rtx3090).run() == [
+def test_a_damaged_engine_is_built_again(made: Path, rtx3090: Plan) -> None:
+    (made / "engines/rtx3090/llm/rank0.engine").write_text("a bit flipped")
+    assert runner(made, rtx3090).run() == [
         "build llm",
         "describe llm vocabulary",
         "assemble llm",
     ]
-    manifest.verify(tmp_path / "engines/rtx3090/llm")
+    manifest.verify(made / "engines/rtx3090/llm")
 
 
 def test_a_failing_step_says_its_command_its_log_and_the_likely_cause(
@@ -252,11 +257,10 @@ def test_a_killed_build_leaves_no_half_engine_and_is_taken_up(
 
 
 def test_an_interrupted_rebuild_leaves_the_engine_that_was_there(
-    tmp_path: Path, rtx3090: Plan, monkeypatch: pytest.MonkeyPatch
+    made: Path, rtx3090: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner(tmp_path, rtx3090).run()
-    before = manifest.verify(tmp_path / "engines/rtx3090/llm")
+    before = manifest.verify(made / "engines/rtx3090/llm")
     monkeypatch.setenv("FAKE_FAIL", "build_scripts.engines.assemble engines/rtx3090/llm")
     with pytest.raises(BuildError):
-        runner(tmp_path, with_llm(rtx3090, sequences_in_flight=2)).run()
-    assert manifest.verify(tmp_path / "engines/rtx3090/llm") == before
+        runner(made, with_llm(rtx3090, sequences_in_flight=2)).run()
+    assert manifest.verify(made / "engines/rtx3090/llm") == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from onecard.detection import detector as detection
 from onecard.detection import segmentation, silero, vad
 from onecard.errors import InvalidRequest
 from onecard.options.transcribe import TranscribeOptions
+from tests.onecard.pipelines import segmentation_model
 
 ROOT = Path(__file__).parents[3]
 DIRECTORY = ROOT / "engines" / "cpu" / "segmentation"
@@ -101,7 +103,7 @@ def test_without_the_filter_every_second_is_in_a_chunk(method, detector, convers
 def test_scores_equal_those_of_pyannotes_diarization(segmenter, conversation_pcm) -> None:
     from pyannote.audio import Inference
 
-    model = segmentation.load(DIRECTORY)
+    model = segmentation_model()
     inference = Inference(model, duration=5.0, step=0.5, skip_aggregation=True, batch_size=32)
     pcm = conversation_pcm[:250_000]
     waveform = torch.from_numpy(audio.to_float(pcm))[None]
@@ -117,6 +119,18 @@ def test_scores_equal_those_of_pyannotes_diarization(segmenter, conversation_pcm
     assert errors[0].max() < 1.05 * errors[1].max()
     assert errors[0].mean() < 2 * errors[1].mean()
     assert np.abs(found - wanted.data).mean() < 1e-5
+
+
+def test_the_network_is_pyannotes_own(conversation_pcm) -> None:
+    ours, theirs = segmentation.load(DIRECTORY), segmentation_model()
+    windows = torch.from_numpy(segmentation.span(conversation_pcm, 20, 21))[None, None]
+    with torch.inference_mode():
+        assert torch.equal(ours(windows), theirs(windows))
+    field = theirs.receptive_field
+    frames = segmentation.frames(ours)
+    assert (frames.frame_s, frames.frame_step_s) == (field.duration, field.step)
+    for num_samples in (991, 1260, 1261, 80_000, 81_234):
+        assert ours.num_frames(num_samples) == theirs.num_frames(num_samples)
 
 
 def test_bfloat16_finds_the_same_speech(segmenter, conversation_pcm) -> None:
@@ -166,6 +180,26 @@ def test_nothing_is_no_speech(detector) -> None:
     speech, scores = detector.detect(np.zeros(0, np.int16), TranscribeOptions())
     assert speech["chunks"] == []
     assert scores.shape == (0, 293, 3)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "what"),
+    [
+        ("specifications", "duration", 10.0, "'duration': 10.0}`, must be"),
+        ("specifications", "problem", "MONO_LABEL_CLASSIFICATION", "MONO_LABEL"),
+        ("hyper_parameters", "num_channels", 2, "must have one channel"),
+    ],
+)
+def test_a_network_of_another_kind_is_refused(tmp_path, part, name, value, what) -> None:
+    for file in DIRECTORY.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    config[part][name] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    facts = {"name": "segmentation", "model": "other", "backend": "torch", "licence": "MIT"}
+    manifest.write(tmp_path, manifest.scan(tmp_path, **facts, precision="float32"))
+    with pytest.raises(ValueError, match=what):
+        segmentation.load(tmp_path)
 
 
 def test_changed_weights_are_noticed(tmp_path: Path) -> None:

@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pyannote.audio.pipelines import SpeakerDiarization
-from pyannote.core import SlidingWindowFeature
+from pyannote.audio.utils.signal import binarize
+from pyannote.core import SlidingWindow, SlidingWindowFeature
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 from scipy.cluster import hierarchy
 
 from build_scripts.memory.deployment import resolve
 from build_scripts.model_repository import models
+from evaluation.peers import speaker_diarization
 from onecard import audio
 from onecard.audio import windows
 from onecard.detection import segmentation
 from onecard.diarization import diarizer as diarization
-from onecard.diarization import embedding
+from onecard.diarization import embedding, linkage, pyannote_pipeline, turns
 from onecard.diarization.diarizer import NO_EMBEDDINGS
+from onecard.diarization.pipeline import NetworkPipeline
 from onecard.errors import InvalidRequest
 from onecard.options import parameters
 from onecard.options.transcribe import TranscribeOptions
@@ -229,52 +231,48 @@ def test_without_diarization_nothing_is_computed(diarizer, pcm) -> None:
     assert found["speakers"] == []
 
 
-def test_bounded_clustering_thins_evenly_and_still_separates(pcm, scores) -> None:
+def test_bounded_clustering_thins_evenly_and_still_separates(pcm, scores, monkeypatch) -> None:
     values = {**PARAMETERS, "max_clustered_embeddings": "20"}
     bounded = diarization.Diarizer(parameters.parse(diarization.Config, values), num_threads=1)
     seen = []
-    cluster = bounded.pipeline.clustering.cluster
 
-    def spy(embeddings: np.ndarray, **kwargs: Any) -> Any:
-        seen.append(len(embeddings))
-        return cluster(embeddings, **kwargs)
+    def spy(vectors: np.ndarray, *args: Any) -> Any:
+        seen.append(len(vectors))
+        return tree(vectors, *args)
 
-    bounded.pipeline.clustering.cluster = spy
+    tree = linkage.linkage
+    monkeypatch.setattr(linkage, "linkage", spy)
     found = bounded.diarize(pcm, scores, TranscribeOptions())
     assert seen == [20]
     assert found["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
 
 
-class PyannotesOwn(diarization.LocalSpeakerDiarization):
-    """With the last step as pyannote has it."""
-
-    reconstruct = SpeakerDiarization.reconstruct
-
-    def get_segmentations(self, *args: Any, **kwargs: Any) -> SlidingWindowFeature:
-        found = super().get_segmentations(*args, **kwargs)
-        return SlidingWindowFeature(found.data, found.sliding_window)
-
-
 @pytest.fixture(scope="module")
-def pyannotes_own() -> PyannotesOwn:
-    return PyannotesOwn(parameters.parse(diarization.Config, PARAMETERS))
-
-
-@pytest.fixture(scope="module")
-def minutes(diarizer, pcm, scores) -> dict[str, Any]:
-    """A file of pyannote's of 5 minutes: the conversation over and over, once without a voice."""
-    known = {
-        diarization.SCORES_KEY: scores,
-        diarization.EMBEDDINGS_KEY: diarizer.embed(pcm, scores, OPTIONS),
-    }
-    repeated = {key: np.tile(value, (12, 1, 1)) for key, value in known.items()}
+def minutes(diarizer, pcm, scores) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and embeddings of 5 minutes: the conversation over and over, once without a voice."""
+    known = scores, diarizer.embed(pcm, scores, OPTIONS)
+    repeated = tuple(np.tile(value, (12, 1, 1)) for value in known)
     silent = slice(2 * len(scores), 3 * len(scores))
-    repeated[diarization.SCORES_KEY][silent] = 0
-    repeated[diarization.EMBEDDINGS_KEY][silent] = np.nan
-    for value in repeated.values():
+    for value, nothing in zip(repeated, (0, np.nan), strict=True):
+        value[silent] = nothing
         value.flags.writeable = False
-    unread = torch.zeros(1, 1)
-    return {"waveform": unread, "sample_rate": audio.SAMPLE_RATE, "uri": "audio", **repeated}
+    return repeated[0], repeated[1]
+
+
+@pytest.fixture(scope="module")
+def pyannotes(minutes) -> Any:
+    """pyannote's own pipeline, as its authors wrote it, from the same scores and embeddings."""
+    pipeline = speaker_diarization.load()
+    window = SlidingWindow(start=0.0, duration=5.0, step=0.5)
+    scores, embeddings = minutes
+    pipeline.get_segmentations = lambda *_, **__: SlidingWindowFeature(scores.copy(), window)
+    pipeline.get_embeddings = lambda *_, **__: embeddings.copy()
+    return pipeline
+
+
+def num_samples(scores: np.ndarray) -> int:
+    """Of a clip with as many windows."""
+    return windows.SEGMENTATION.samples(0, len(scores))[1]
 
 
 @pytest.mark.filterwarnings("ignore")  # bounds that are not met
@@ -283,37 +281,56 @@ def minutes(diarizer, pcm, scores) -> dict[str, Any]:
     [{}, {"num_speakers": 1}, {"num_speakers": 4}, {"min_speakers": 3}, {"max_speakers": 1}],
     ids=str,
 )
-def test_the_last_step_is_pyannotes_own(
-    diarizer, pyannotes_own, minutes, bounds, monkeypatch
-) -> None:
-    found = diarizer.pipeline(minutes, **bounds)
-    monkeypatch.setattr(diarization.clustering, "linkage", hierarchy.linkage)  # type: ignore[attr-defined]
-    wanted = pyannotes_own(minutes, **bounds)
-    assert len(wanted.speaker_diarization.labels()) >= bounds.get("min_speakers", 1)
-    assert found.serialize() == wanted.serialize()
-    assert np.array_equal(found.speaker_embeddings, wanted.speaker_embeddings)
+def test_the_turns_are_pyannotes_own(diarizer, pyannotes, minutes, bounds, monkeypatch) -> None:
+    monkeypatch.setattr(pyannote_pipeline.clustering, "linkage", hierarchy.linkage)
+    duration = num_samples(minutes[0])
+    options = TranscribeOptions(speaker_embeddings=True, **bounds)
+    found = diarizer.diarize(duration, minutes[0], options, minutes[1])
+    file = {"waveform": torch.zeros(1, 1), "sample_rate": audio.SAMPLE_RATE, "uri": "audio"}
+    theirs = pyannote_pipeline.speakers(pyannotes(file, **bounds))
+    duration_s = duration / audio.SAMPLE_RATE
+    wanted = turns.document(
+        turns.from_tracks(theirs.tracks, duration_s),
+        turns.one_at_a_time(turns.from_tracks(theirs.exclusive, duration_s)),
+        theirs.vectors, options, found["engine"],
+    )  # fmt: skip
+    assert len(wanted["speakers"]) >= bounds.get("min_speakers", 1)
+    assert found == wanted
 
 
-def test_the_last_step_needs_little_memory(minutes) -> None:
+def test_embeddings_are_asked_for_as_pyannote_asks(diarizer, pcm, scores) -> None:
+    """Of the same windows under the same masks."""
+    excerpt = slice(20, 26)
+    start, end = windows.SEGMENTATION.samples(excerpt.start, excerpt.stop)
+    cut = pcm[start : end - 1000]  # the last window reaches beyond it
+    found = diarizer.embed(cut, scores[excerpt], OPTIONS)
+    pipeline = speaker_diarization.load()
+    pipeline._embedding = diarizer.pipeline._embedding
+    window = SlidingWindow(start=0.0, duration=5.0, step=0.5)
+    active = binarize(
+        SlidingWindowFeature(scores[excerpt], window),
+        onset=float(PARAMETERS["segmentation_threshold"]), initial_state=False,
+    )  # fmt: skip
+    waveform = torch.from_numpy(audio.to_float(cut))[None]
+    file = {"waveform": waveform, "sample_rate": audio.SAMPLE_RATE}
+    wanted = pipeline.get_embeddings(file, active, exclude_overlap=True)
+    assert np.array_equal(found, wanted, equal_nan=True)
+
+
+def test_it_needs_little_memory(minutes) -> None:
     """Of twelve speakers."""
-    pipeline = diarization.LocalSpeakerDiarization(parameters.parse(diarization.Config, PARAMETERS))
-    scores = minutes[diarization.SCORES_KEY]
+    pipeline = NetworkPipeline(parameters.parse(diarization.Config, PARAMETERS))
+    scores = minutes[0]
     voices = np.eye(12, embedding.DIMENSION, dtype=np.float32)
     speakers = np.random.default_rng(0).integers(0, 12, (len(scores), 3))
-    file = {**minutes, diarization.EMBEDDINGS_KEY: voices[speakers]}
+    embeddings = voices[speakers]
+    options = TranscribeOptions(num_speakers=12)
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        output = pipeline(file, num_speakers=12)
+        found = pipeline.speakers(num_samples(scores), scores, embeddings, options)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(output.speaker_diarization.labels()) == 12
+    assert len(found.vectors) == 12
     assert peak - before < 3 * scores.nbytes  # pyannote's own: 13 times
-
-
-def test_telemetry_is_off(monkeypatch) -> None:
-    monkeypatch.setenv("PYANNOTE_METRICS_ENABLED", "1")
-    assert diarization.telemetry.is_metrics_enabled()  # type: ignore[attr-defined]
-    diarization.Diarizer(parameters.parse(diarization.Config, PARAMETERS), num_threads=1)
-    assert not diarization.telemetry.is_metrics_enabled()  # type: ignore[attr-defined]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pyannote.audio.telemetry import metrics
 from pyannote.core import SlidingWindowFeature
 
 from build_scripts.measure import speakers
 from onecard import audio, manifest
-from onecard.detection import segmentation
 from onecard.diarization import diarizer as diarization
 from onecard.diarization import local_pipeline
 from onecard.errors import InvalidRequest
@@ -27,6 +27,7 @@ from tests.onecard.pipelines import (
     checkpoint,
     config,
     embedding_model,
+    segmentation_model,
     write,
 )
 
@@ -61,13 +62,21 @@ def test_it_finds_turns(directory: Path, conversation: Path) -> None:
     assert {len(v) for v in found["embeddings"].values()} == {DIMENSION}
 
 
+def test_telemetry_is_off(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(directory, config("VBxClustering"))
+    monkeypatch.setenv("PYANNOTE_METRICS_ENABLED", "1")
+    assert metrics.is_metrics_enabled()
+    diarizer(directory)
+    assert not metrics.is_metrics_enabled()
+
+
 def test_a_powerset_network_as_the_published_one_is_loads_and_answers(tmp_path: Path) -> None:
     made = pipelines.make(tmp_path, speakers.segmentation(10.0))
     document = config("VBxClustering")
     document["params"]["segmentation"] = {"min_duration_off": 0.0}  # it has no threshold
     write(made, document)
     found = diarizer(made)
-    assert found.pipeline._segmentation.model.specifications.powerset
+    assert found.pipeline.pyannotes._segmentation.model.specifications.powerset
     noise = np.random.default_rng(0).normal(scale=1000, size=160_000).astype(np.int16)
     answer = found.diarize(noise, np.zeros((0, 1, 1), np.float32), TranscribeOptions())
     assert answer["engine"]["pipeline"] == made.name
@@ -150,10 +159,10 @@ def test_a_pipeline_that_was_fetched_is_named_and_verified(directory: Path) -> N
 
 def test_a_long_recording_is_clustered_by_a_bounded_number_of_embeddings(directory: Path) -> None:
     write(directory, config("VBxClustering"))
-    clustering = diarizer(directory, max_clustered_embeddings="7").pipeline.clustering
+    clustering = diarizer(directory, max_clustered_embeddings="7").pipeline.pyannotes.clustering
     embeddings = np.random.default_rng(0).normal(size=(40, 2, DIMENSION))
     scores = np.ones((40, 10, 2))
-    window = segmentation.load(SEGMENTATION).receptive_field
+    window = segmentation_model().receptive_field
     scores[:, 5:, 0] = scores[:, :5, 1] = 0  # one after the other
     found = clustering.filter_embeddings(
         embeddings, segmentations=SlidingWindowFeature(scores, window)

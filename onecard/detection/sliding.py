@@ -1,7 +1,5 @@
 """PyanNet over overlapping windows of a clip, on the CPU: what windows share is computed once.
 
-The layers: pyannote.audio, models/segmentation/PyanNet.py and models/blocks/sincnet.py.
-
 With windows that start every tenth of their length, each sample goes through the first convolution
 ten times. Before it comes only a normalisation, which differs from window to window by a factor and
 an offset; both pass through a convolution, so it runs once over the clip's samples as they are, and
@@ -12,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain, islice
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from onecard.networks.compiled import Compiled
+from onecard.networks.pyannet import PyanNet, SincNet
 
 Array = npt.NDArray[np.float32]
 
@@ -45,7 +43,7 @@ class SlidingPyanNet:
     """
 
     def __init__(
-        self, model: Any, window: int, step: int, *, precision: str, num_threads: int
+        self, model: PyanNet, window: int, step: int, *, precision: str, num_threads: int
     ) -> None:
         self._window, self._step = window, step
         self._sinc = _Sinc(model.sincnet)
@@ -107,12 +105,12 @@ class SlidingPyanNet:
 class _Sinc(nn.Module):
     """The first convolution, and the normalisation of its input as one of its output."""
 
-    def __init__(self, sincnet: Any) -> None:
+    def __init__(self, sincnet: SincNet) -> None:
         super().__init__()
         self.norm = sincnet.wav_norm1d
         self.stride = int(sincnet.stride)
         with torch.inference_mode():
-            self.filters: Tensor = sincnet.conv1d[0].filterbank.filters()  # [80, 1, 251]
+            self.filters: Tensor = sincnet.filters()  # [80, 1, 251]
         self.width = self.filters.shape[-1]
 
     def forward(self, samples: Tensor) -> Tensor:
@@ -130,7 +128,7 @@ class _Sinc(nn.Module):
 class _Features(nn.Module):
     """The rest of SincNet: filtered windows -> [windows, frames, features]."""
 
-    def __init__(self, sincnet: Any) -> None:
+    def __init__(self, sincnet: SincNet) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList([nn.Identity(), *sincnet.conv1d[1:]])
         self.pools, self.norms = sincnet.pool1d, sincnet.norm1d
@@ -145,7 +143,7 @@ class _Features(nn.Module):
 class _Speakers(nn.Module):
     """The layers after SincNet: features -> [windows, frames, speakers]."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: PyanNet) -> None:
         super().__init__()
         self.lstm, self.linear = model.lstm, model.linear
         self.classifier, self.activation = model.classifier, model.activation
