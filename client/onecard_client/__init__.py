@@ -20,6 +20,16 @@ from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
 from onecard_client.limits import Limits
 from onecard_client.mail import Email
+from onecard_client.minutes import (
+    ActionItem,
+    Answer,
+    Item,
+    Minutes,
+    MinutesProgress,
+    MinutesSummary,
+    Note,
+    Quote,
+)
 from onecard_client.transcript import (
     Account,
     InvalidTranscript,
@@ -47,6 +57,8 @@ __all__ = [
     "DEFAULT_TIMEOUT_S",
     "AccessDenied",
     "Account",
+    "ActionItem",
+    "Answer",
     "AsyncChatStream",
     "AsyncClient",
     "AsyncTriageStream",
@@ -62,10 +74,16 @@ __all__ = [
     "Health",
     "InvalidRequest",
     "InvalidTranscript",
+    "Item",
     "Limits",
+    "Minutes",
+    "MinutesProgress",
+    "MinutesSummary",
     "ModelState",
+    "Note",
     "OnecardError",
     "Progress",
+    "Quote",
     "Segment",
     "Segments",
     "ServerError",
