@@ -21,6 +21,7 @@ SHARED = (
     "tests/test_chat.py",
     "tests/test_faults.py",
     "tests/test_hostile.py",
+    "tests/test_minutes.py",
     "tests/test_parameters.py",
     "tests/test_quality.py",
     "tests/test_readme.py",

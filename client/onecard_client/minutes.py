@@ -218,6 +218,23 @@ class Collector(Generic[M]):
             self.made = event
 
 
+def event_to_dict(event: MinutesEvent) -> dict[str, Any]:
+    """An event as parsed JSON, as the server sent it."""
+    document: dict[str, Any] = encode(event)
+    name = _EVENTS[type(event)]
+    return {"event": name, **(document if name in ("progress", "whole") else {name: document})}
+
+
+_EVENTS: Mapping[type, str] = {
+    MinutesProgress: "progress",
+    Note: "note",
+    Minutes: "minutes",
+    Answer: "answer",
+    MinutesSummary: "summary",
+    WholeMinutes: "whole",
+}
+
+
 def is_transcript(source: object) -> bool:
     """Whether `source` is a transcript, or the path of one, and no audio."""
     if isinstance(source, str | os.PathLike):

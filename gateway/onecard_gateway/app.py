@@ -30,6 +30,7 @@ from onecard_gateway.routers import (
     asr,
     health,
     jobs,
+    minutes,
     ollama,
     openai_audio,
     openai_chat,
@@ -46,6 +47,7 @@ ROUTERS = (
     openai_models.router,
     asr.router,
     ollama.router,
+    minutes.router,
     jobs.router,
     health.router,
 )

@@ -37,7 +37,10 @@ from onecard_client import (
 from onecard_client._transport.aio_connection import AsyncConnection
 from onecard_client._transport.connection import Connection
 
-METHODS = ["transcribe", "transcribe_stream", "chat", "triage", "limits", "health", "close"]
+METHODS = [
+    "transcribe", "transcribe_stream", "chat", "triage", "minutes", "minutes_stream", "ask",
+    "limits", "health", "close",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [*METHODS, "__init__"])
