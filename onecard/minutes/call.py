@@ -18,6 +18,9 @@ from onecard.minutes.grammar import Start, closing
 Guides = Callable[[Start], Guide | None]
 
 
+HEAD, SUMMARY = '{"title": "', '", "summary": "'
+
+
 @dataclass
 class Call:
     """A call and its account.
@@ -92,7 +95,10 @@ class _Answer:
                         break  # which stops it too
             if start is not None and outgrown is not None:
                 yield from self._push(self._tokenizer.encode(outgrown.text))
-        self._call.was_cut = bool(self._lines.open.strip())
+        rest = self._lines.open.strip()
+        self._call.was_cut = bool(rest)
+        if rest.startswith(HEAD) and SUMMARY in rest:
+            yield f'{rest}…"}}'  # half a summary tells more than none
 
     def _asked(self, start: Start) -> Generation | None:
         call, guide = self._call, self._call.guides(start)

@@ -19,7 +19,7 @@ Start = Literal["whole", "lines", "text"]  # where the model begins, or goes on
 PRIORITIES = ("high", "normal", "low")
 MAX_CITED = 4  # lines of one finding
 # Letters of each text.
-MAX_LETTERS = {"title": 100, "summary": 800, "text": 280, "who": 60, "due": 60}
+MAX_LETTERS = {"title": 100, "summary": 600, "text": 280, "who": 60, "due": 60}
 # After these comes more of the same line, which is then written for the model.
 _AFTER = {
     "title": '", "summary": "',

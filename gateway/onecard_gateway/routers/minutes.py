@@ -27,7 +27,7 @@ from onecard_gateway.speech.form import Fields, read_form
 from onecard_gateway.speech.work import transcribed
 from onecard_gateway.streams import Events
 
-router = APIRouter(prefix="/v1", tags=["onecard"], dependencies=[needs(TEXT)])
+router = APIRouter(prefix="/v1", tags=["onecard"], dependencies=[needs(TEXT, of_forms=(SPEECH,))])
 Document = dict[str, Any]
 # Arguments of the client's method, which are no options of a server's.
 _ARGUMENTS = ("self", "timeout_s", "request_id")
@@ -106,12 +106,11 @@ async def _from_form(
 ) -> tuple[Document, Document, Mapping[str, str]]:
     """The transcript of the form's file, the options, and headers of the answer."""
     holder = facts(request).holder
-    if holder is not None and SPEECH not in holder.scopes:
+    if holder is not None and TEXT not in holder.scopes:
         raise Refusal(
             403,
             f"the key `{holder.name}` has the scopes `{', '.join(holder.scopes)}`, must have "
-            f"`{SPEECH}` as well to have a recording transcribed; send a transcript, or use "
-            "another key",
+            f"`{TEXT}` as well for minutes; use another key, or have one added",
             code="insufficient_permissions",
         )
     form = await read_form(request)

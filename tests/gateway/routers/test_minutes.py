@@ -107,6 +107,25 @@ def test_what_cannot_be_followed_is_refused(client: Any, body: Any, param: str) 
     assert found.json()["error"]["param"] == param
 
 
+def test_a_recording_needs_both_scopes_and_counts_as_audio(
+    gateway: Any, fake: Any, keys: Any
+) -> None:
+    text, speech = keys.add("text", "text"), keys.add("speech", "speech")
+    both = keys.add("both", audio_seconds_a_day=1)
+    behind = fake(events({"event": "result", "result": RESULT}), events(*TOLD), events(*TOLD))
+    with gateway(behind.url, keys_file=keys.path).client() as client:
+
+        def status(key: str, **body: Any) -> int:
+            return client.post(URL, headers={"api-key": key}, **body).status_code
+
+        form, document = {"files": {"file": ("a.wav", b"RIFF")}}, {"json": {"transcript": RESULT}}
+        assert [status(text, **form), status(speech, **form)] == [403, 403]
+        assert status(speech, **document) == 403
+        assert status(both, **form) == 200  # of two seconds
+        assert status(both, **form) == 429
+        assert status(text, **document) == 200
+
+
 def test_it_is_described(client: Any) -> None:
     described = client.get("/openapi.json").json()["paths"][URL]["post"]
     forms = described["requestBody"]["content"]

@@ -193,6 +193,23 @@ def test_a_text_without_an_end_is_closed_and_the_model_goes_on():
     assert (len(llm.asked), llm.num_stopped) == (3, 2)
 
 
+def test_a_summary_that_was_cut_off_is_kept_and_half_a_finding_is_not():
+    def short(number, prompt):
+        yield HEAD.replace('"}\n', "")
+
+    _, made, summary = run(FakeLlm(short), transcript(3))
+    assert made["title"] == "About it"
+    assert made["summary"].endswith("said.…")
+    assert summary["parts"][0]["cut"]
+
+    def short_finding(number, prompt):
+        yield HEAD + '{"decision": [1], "text": "half of'
+
+    _, made, summary = run(FakeLlm(short_finding), transcript(3))
+    assert made["decisions"] == []
+    assert summary["parts"][0]["cut"]
+
+
 def test_a_model_that_repeats_itself_is_stopped():
     def circling(number, prompt):
         yield HEAD
