@@ -24,6 +24,7 @@ SHARED = (
     "tests/test_faults.py",
     "tests/test_gauges.py",
     "tests/test_hostile.py",
+    "tests/test_minutes.py",
     "tests/test_parameters.py",
     "tests/test_quality.py",
     "tests/test_readme.py",

@@ -35,7 +35,7 @@ def _of(engine: str) -> dict[str, Any]:
     mails = labelled()
     categories = sorted({mail.category for mail in mails})
     with (
-        _serving(engine),
+        serving(engine),
         running() as one,
         Client(f"{one.reachable_address}:{one.grpc_port}") as client,
     ):
@@ -72,7 +72,7 @@ def _of(engine: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _serving(engine: str) -> Iterator[None]:
+def serving(engine: str) -> Iterator[None]:
     """While this is held, a server that starts serves `engine` as its LLM."""
     if engine == EMBEDDED:
         yield
@@ -80,7 +80,7 @@ def _serving(engine: str) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder) / "model_repository"
         shutil.copytree(ROOT / "model_repository", repository)
-        for name in ("llm", "chat", "triage"):
+        for name in ("llm", "chat", "triage", "minutes"):
             path = repository / name / "config.pbtxt"
             text = path.read_text(encoding="utf-8").replace(EMBEDDED, str(Path(engine).resolve()))
             path.write_text(text, encoding="utf-8")

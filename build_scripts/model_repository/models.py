@@ -144,6 +144,7 @@ def models(deployment: Deployment) -> dict[str, ModelPlan]:
         ),
         ModelPlan("chat", parameters=_chat(plan, caps)),
         ModelPlan("triage", parameters=_triage(plan, caps)),
+        ModelPlan("minutes", parameters=_minutes(plan, caps)),
     ]
     served = {model.name: model for model in table}
     for name, override in plan.overrides.items():
@@ -347,6 +348,19 @@ def _triage(plan: Plan, caps: KvCaps) -> dict[str, str]:
         max_speech_wait_s=triage.max_speech_wait_s,
         confidence_threshold=triage.confidence_threshold,
         drafts=triage.drafts,
+        temperature=0.0,
+    )
+
+
+def _minutes(plan: Plan, caps: KvCaps) -> dict[str, str]:
+    return _texts(
+        **_llm_facts(plan, caps),
+        part_tokens=2048,  # of transcript in a call: some ten minutes; longer ones are read worse
+        overlap_tokens=160,
+        max_tokens=1024,  # of the answer to a part
+        max_calls_in_flight=plan.triage.max_calls_in_flight,  # background work as well
+        max_streams=4,  # requests at a time; more are refused
+        max_speech_wait_s=plan.triage.max_speech_wait_s,
         temperature=0.0,
     )
 

@@ -10,7 +10,12 @@ Part = Literal["all", "speech", "text"]
 
 # The LLM first: it is the one that a fragmented card has no room for.
 LOAD_ORDER = ("llm", "whisper")
-TEXT = ("llm", "chat", "triage")  # where speech and text live in two servers; the rest is speech
+TEXT = (
+    "llm",
+    "chat",
+    "triage",
+    "minutes",
+)  # where speech and text live in two servers; the rest is speech
 
 _WHISPER_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (speech)"}
 _LLM_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (llm)"}

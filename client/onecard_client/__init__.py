@@ -21,6 +21,16 @@ from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
 from onecard_client.limits import Limits
 from onecard_client.mail import Email
+from onecard_client.minutes import (
+    ActionItem,
+    Answer,
+    Item,
+    Minutes,
+    MinutesProgress,
+    MinutesSummary,
+    Note,
+    Quote,
+)
 from onecard_client.transcript import (
     Account,
     InvalidTranscript,
@@ -49,6 +59,8 @@ __all__ = [
     "DEFAULT_TIMEOUT_S",
     "AccessDenied",
     "Account",
+    "ActionItem",
+    "Answer",
     "AsyncChatStream",
     "AsyncClient",
     "AsyncTriageStream",
@@ -64,11 +76,17 @@ __all__ = [
     "Health",
     "InvalidRequest",
     "InvalidTranscript",
+    "Item",
     "KnownSpeaker",
     "Limits",
+    "Minutes",
+    "MinutesProgress",
+    "MinutesSummary",
     "ModelState",
+    "Note",
     "OnecardError",
     "Progress",
+    "Quote",
     "Segment",
     "Segments",
     "ServerError",

@@ -19,6 +19,18 @@ from onecard_client.events import Event, Progress
 from onecard_client.health import Health
 from onecard_client.limits import Limits
 from onecard_client.mail import Email, emails_to_json
+from onecard_client.minutes import (
+    Answer,
+    Collector,
+    M,
+    Minutes,
+    MinutesEvent,
+    MinutesProgress,
+    OnNote,
+    TranscriptSource,
+    is_transcript,
+    transcript_to_json,
+)
 from onecard_client.transcript import Transcript
 from onecard_client.triage import AsyncTriageStream, OnProgress
 
@@ -122,6 +134,89 @@ class AsyncClient(AsyncConnection):
         context = self._context(timeout_s, request_id)
         events = self._stream(wire.TRIAGE, lambda: content, options, context)
         return AsyncTriageStream(events, on_progress)
+
+    async def minutes(
+        self,
+        source: AudioSource | TranscriptSource,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        request_id: str | None = None,
+        on_progress: Callable[[Progress | MinutesProgress], object] | None = None,
+        on_note: OnNote | None = None,
+        transcription: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Minutes:
+        """Makes minutes like `Client.minutes`. Cancelling the task cancels the request."""
+        content = await self._transcript(source, timeout_s, on_progress, transcription)
+        asked = (content, timeout_s, request_id, on_progress, on_note, options)
+        return await self._made(Minutes, *asked)
+
+    async def ask(
+        self,
+        source: AudioSource | TranscriptSource,
+        question: str,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        request_id: str | None = None,
+        on_progress: Callable[[Progress | MinutesProgress], object] | None = None,
+        on_note: OnNote | None = None,
+        transcription: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Answer:
+        """Answers like `Client.ask`."""
+        content = await self._transcript(source, timeout_s, on_progress, transcription)
+        given = {**options, "question": question}
+        return await self._made(Answer, content, timeout_s, request_id, on_progress, on_note, given)
+
+    def minutes_stream(
+        self,
+        transcript: TranscriptSource,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> AsyncGenerator[MinutesEvent, None]:
+        """Yields events like `Client.minutes_stream`; leave it as `transcribe_stream`."""
+        content = transcript_to_json(transcript)
+        context = self._context(timeout_s, request_id)
+        return self._stream(wire.MINUTES, lambda: content, options, context)
+
+    async def _transcript(
+        self,
+        source: Any,
+        timeout_s: float | None,
+        on_progress: Callable[[Any], object] | None,
+        transcription: Mapping[str, Any] | None,
+    ) -> bytes:
+        """TRANSCRIPT of `source`, which may be audio."""
+        if not is_transcript(source):
+            given = dict(transcription or {})
+            transcribing = self.transcribe(
+                source, timeout_s=timeout_s, on_progress=on_progress, **given
+            )
+            source = await transcribing
+        return transcript_to_json(source)
+
+    async def _made(
+        self,
+        kind: type[M],
+        content: bytes,
+        timeout_s: float | None,
+        request_id: str | None,
+        on_progress: Callable[[Any], object] | None,
+        on_note: OnNote | None,
+        options: Mapping[str, Any],
+    ) -> M:
+        context = self._context(timeout_s, request_id)
+        collector = Collector(kind, on_progress, on_note)
+        async with aclosing(
+            self._stream(wire.MINUTES, lambda: content, options, context)
+        ) as stream:
+            async for event in stream:
+                collector.take(event)
+        if collector.made is None:
+            raise unfinished(context)
+        return collector.made
 
     async def limits(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Limits:
         """Asks like `Client.limits`."""

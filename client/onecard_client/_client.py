@@ -18,6 +18,18 @@ from onecard_client.events import Event, Progress
 from onecard_client.health import Health
 from onecard_client.limits import Limits
 from onecard_client.mail import Email, emails_to_json
+from onecard_client.minutes import (
+    Answer,
+    Collector,
+    M,
+    Minutes,
+    MinutesEvent,
+    MinutesProgress,
+    OnNote,
+    TranscriptSource,
+    is_transcript,
+    transcript_to_json,
+)
 from onecard_client.transcript import Transcript
 from onecard_client.triage import OnProgress, TriageStream
 
@@ -193,6 +205,103 @@ class Client(Connection):
         context = self._context(timeout_s, request_id)
         events = self._stream(wire.TRIAGE, lambda: content, options, context)
         return TriageStream(events, on_progress)
+
+    def minutes(
+        self,
+        source: AudioSource | TranscriptSource,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        request_id: str | None = None,
+        on_progress: Callable[[Progress | MinutesProgress], object] | None = None,
+        on_note: OnNote | None = None,
+        transcription: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Minutes:
+        """Makes minutes of a transcript, or of audio, which is transcribed first.
+
+        Args:
+            source: a Transcript, its document, the path of one (`.json`), or audio as in
+                `transcribe`.
+            timeout_s, request_id: as in `transcribe`; the time is for each of the two requests.
+            on_progress: called with each `Progress` of the transcription, then with each
+                `MinutesProgress`.
+            on_note: called with each `Note`, as soon as it was written.
+            transcription: options of the transcription, where `source` is audio.
+            options: such as `template`, `instructions`, `language`, `speakers`; the server refuses
+                what it does not know and says what it knows.
+
+        Raises:
+            OnecardError: one of its subclasses; see `onecard_client._errors`.
+            OSError: the file cannot be read.
+            ValueError: it holds no transcript.
+        """
+        content = self._transcript(source, timeout_s, on_progress, transcription)
+        return self._made(Minutes, content, timeout_s, request_id, on_progress, on_note, options)
+
+    def ask(
+        self,
+        source: AudioSource | TranscriptSource,
+        question: str,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        request_id: str | None = None,
+        on_progress: Callable[[Progress | MinutesProgress], object] | None = None,
+        on_note: OnNote | None = None,
+        transcription: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Answer:
+        """Answers `question` from one transcript or recording; arguments are those of `minutes`."""
+        content = self._transcript(source, timeout_s, on_progress, transcription)
+        asked = {**options, "question": question}
+        return self._made(Answer, content, timeout_s, request_id, on_progress, on_note, asked)
+
+    def minutes_stream(
+        self,
+        transcript: TranscriptSource,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> Generator[MinutesEvent, None, None]:
+        """Makes minutes of a transcript and yields events, the MinutesSummary last.
+
+        The request is sent when the first event is asked for. Closing the generator cancels it.
+        """
+        content = transcript_to_json(transcript)
+        context = self._context(timeout_s, request_id)
+        return self._stream(wire.MINUTES, lambda: content, options, context)
+
+    def _transcript(
+        self,
+        source: Any,
+        timeout_s: float | None,
+        on_progress: Callable[[Any], object] | None,
+        transcription: Mapping[str, Any] | None,
+    ) -> bytes:
+        """TRANSCRIPT of `source`, which may be audio."""
+        if not is_transcript(source):
+            given = dict(transcription or {})
+            source = self.transcribe(source, timeout_s=timeout_s, on_progress=on_progress, **given)
+        return transcript_to_json(source)
+
+    def _made(
+        self,
+        kind: type[M],
+        content: bytes,
+        timeout_s: float | None,
+        request_id: str | None,
+        on_progress: Callable[[Any], object] | None,
+        on_note: OnNote | None,
+        options: Mapping[str, Any],
+    ) -> M:
+        context = self._context(timeout_s, request_id)
+        collector = Collector(kind, on_progress, on_note)
+        with closing(self._stream(wire.MINUTES, lambda: content, options, context)) as stream:
+            for event in stream:
+                collector.take(event)
+        if collector.made is None:
+            raise unfinished(context)
+        return collector.made
 
     def limits(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Limits:
         """Asks how many tokens a chat may have; not retried.

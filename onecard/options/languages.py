@@ -54,6 +54,20 @@ def code(text: str | None) -> str | None:
     return _found(name) if len(name) <= _MAX_CHARS else _refuse(name[:_MAX_CHARS] + "...")
 
 
+def known(text: str) -> str:
+    """The code of the language `text`; empty where it is none."""
+    try:
+        return code(text) or ""
+    except InvalidRequest:
+        return ""
+
+
+def name(text: str) -> str:
+    """The English name of the language `text`; empty where it is none."""
+    found = known(text)
+    return str(langcodes.Language.get(found).display_name()) if found else ""
+
+
 @functools.lru_cache(maxsize=256)
 def _found(name: str) -> str:
     """The code for a tag or a name in lower case."""

@@ -12,12 +12,13 @@ from typing import Any
 from onecard.errors import Cancelled, InvalidRequest, Unavailable, message
 from onecard.llm.detokenizer import Detokenizer
 from onecard.llm.generation import Generation, Llm
+from onecard.llm.lines import Lines
 from onecard.llm.tokenizer import Tokenizer
 from onecard.triage.grammar import Begun, VerdictGrammar
 from onecard.triage.mail import Mail
 from onecard.triage.options import Settings
 from onecard.triage.packing import Pack
-from onecard.triage.verdicts import InvalidVerdict, Lines, Reader, Verdict
+from onecard.triage.verdicts import InvalidVerdict, Reader, Verdict
 
 
 @dataclass

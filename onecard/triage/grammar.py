@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from onecard.errors import InvalidRequest
 from onecard.guides.ebnf import Literals
 from onecard.guides.guide import Guide
+from onecard.guides.texts import FIRST, LETTER, MAX_LETTER_BYTES, quoted
 from onecard.triage.options import Settings
 
 Count = Callable[[str], int]  # the tokens that a text takes
@@ -28,13 +29,6 @@ MIN_LETTERS = 80  # of a mail's texts together: less says nothing
 SHARES = {"summary": 5, "action": 3, "reason": 3}
 DRAFT_SHARES = {**SHARES, "reply_draft": 12}
 
-# Any letter but controls, the quote and the backslash. Said by what it is not, and that in ASCII
-# alone: a class that names letters beyond it matches none of them in xgrammar 0.1.21, which
-# TensorRT-LLM 1.0 has, and 0.1.25 and 0.1.32 let all of U+0080 on through whatever is excluded
-# there. So no text has a quote or a line break in it; what cannot be seen is removed on reading.
-_LETTER = r'[^"\\\u0000-\u001f\u007f]'
-_FIRST = r'[^ "\\\u0000-\u001f\u007f]'
-MAX_LETTER_BYTES = 4
 # Days that exist, from 2000 to 2099.
 _DAY_RULES = r"""
 day ::= "20" [0-9] [0-9] "-" month_day | "20" ([02468] [048] | [13579] [26]) "-02-29"
@@ -92,7 +86,7 @@ class VerdictGrammar:
         rules = [
             f"category ::= {_one_of(self._settings.categories, literals)}",
             f"priority ::= {_one_of(self._settings.priorities, literals)}",
-            *(f'{name} ::= "\\"" {_FIRST} {_LETTER}* "\\""' for name in self.max_letters),
+            *(f'{name} ::= "\\"" {FIRST} {LETTER}* "\\""' for name in self.max_letters),
         ]
         if begun is not None:
             names = list(parts)
@@ -103,7 +97,7 @@ class VerdictGrammar:
         if len(lines) > (begun is not None):
             rules.append(f"fields ::= {' '.join(parts.values())}")
         rules += [
-            f'{line} ::= {_quoted(f"""{{"mail": {line[4:]}, """)} fields {_END}'
+            f'{line} ::= {quoted(f"""{{"mail": {line[4:]}, """)} fields {_END}'
             for line in lines
             if line != "rest"
         ]
@@ -122,10 +116,10 @@ class VerdictGrammar:
     def _parts(self) -> dict[str, str]:
         """The parts after the email's number, by the name that comes first in each."""
         parts = {
-            "summary": f"{_quoted(_SUMMARY)} summary",
+            "summary": f"{quoted(_SUMMARY)} summary",
             "category": f"{_key('category')} category",
             "priority": f"{_key('priority')} priority",
-            "action": f"{_key('action')} ({_quoted(_NOTHING)} | action {_DUE})",
+            "action": f"{_key('action')} ({quoted(_NOTHING)} | action {_DUE})",
             "confidence": f"{_key('confidence')} confidence",
             "reason": f"{_key('reason')} reason",
         }
@@ -147,12 +141,7 @@ class VerdictGrammar:
 
 
 def _key(name: str) -> str:
-    return _quoted(f', "{name}": ')
-
-
-def _quoted(text: str) -> str:
-    """A literal of the grammar, whose escapes are JSON's."""
-    return json.dumps(text, ensure_ascii=False)
+    return quoted(f', "{name}": ')
 
 
 def _one_of(names: Iterable[str], literals: Literals) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from onecard import documents
 from onecard.errors import InvalidRequest, named, shown
-from onecard.triage import sanitize
 from onecard.triage.shortening import NO_GAP, Gap
+from onecard.untrusted import sanitize
 
 MAX_MAILS = 1000  # of one request
 MAX_ID_LETTERS = 998  # the longest line that a mail may have, and so its Message-ID
@@ -27,7 +27,7 @@ _WANTED = 'a list of mails, as in `[{"id": "1", "subject": "Hello", "body": "...
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail; its texts are harmless to show (`onecard.triage.sanitize`).
+    """One mail; its texts are harmless to show (`onecard.untrusted.sanitize`).
 
     Attributes:
         id: the caller's, which no model ever sees.

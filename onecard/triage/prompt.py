@@ -5,13 +5,13 @@ Mails are shown only here.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
 from onecard.llm.message import Message
 from onecard.triage.mail import HEADERS, Mail
 from onecard.triage.options import Settings
+from onecard.untrusted import fence
 
 # Where neither the plan nor the request says how to judge.
 INSTRUCTIONS = (
@@ -43,7 +43,6 @@ SIGNS = {
     "labels": "Labels are what the reader's mailbox calls the mail.",
     "hidden_text": "Text that a sender hides is meant to deceive its reader or you.",
 }
-DELIMITER_CHARACTERS = 20  # of hexadecimal: 80 bits
 
 
 def messages(mails: Sequence[Mail], settings: Settings) -> list[Message]:
@@ -56,16 +55,8 @@ def messages(mails: Sequence[Mail], settings: Settings) -> list[Message]:
 
 
 def delimiter_of(mails: Sequence[Mail]) -> str:
-    """The text that begins each line between emails; equal emails get an equal one.
-
-    A mail cannot hold it: it would have to contain a hash of itself.
-    """
-    texts = [[*mail.headers.values(), mail.body] for mail in mails]
-    whole = json.dumps(texts)
-    delimiter = ""
-    while not delimiter or delimiter in whole:
-        delimiter = hashlib.sha256((delimiter + whole).encode()).hexdigest()[:DELIMITER_CHARACTERS]
-    return f"=== {delimiter}"
+    """The text that begins each line between emails (`onecard.untrusted.fence`)."""
+    return fence.delimiter_of(json.dumps([[*mail.headers.values(), mail.body] for mail in mails]))
 
 
 def _rules(mark: str, settings: Settings) -> str:

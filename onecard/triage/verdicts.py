@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from onecard.triage import sanitize
 from onecard.triage.mail import Mail
 from onecard.triage.options import NEEDS_REVIEW, Settings
+from onecard.untrusted import sanitize
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -65,25 +65,6 @@ def undecided(mail: Mail, call: int | None, why: str) -> Verdict:
         shortened=mail.shortened,
         call=call,
     )
-
-
-class Lines:
-    """Whole lines out of text that comes in pieces.
-
-    Attributes:
-        open: what came after the last whole one.
-    """
-
-    def __init__(self) -> None:
-        self.open = ""
-
-    def push(self, text: str) -> Iterator[str]:
-        *lines, self.open = (self.open + text).split("\n")
-        yield from filter(str.strip, lines)
-
-    def flush(self) -> Iterator[str]:
-        """The rest at the end, which may be half a line."""
-        yield from self.push("\n")
 
 
 class Reader:

@@ -38,7 +38,8 @@ from onecard_client._transport.aio_connection import AsyncConnection
 from onecard_client._transport.connection import Connection
 
 METHODS = [
-    "transcribe", "transcribe_stream", "chat", "triage", "limits", "capacity", "health", "close",
+    "transcribe", "transcribe_stream", "chat", "triage", "minutes", "minutes_stream", "ask",
+    "limits", "capacity", "health", "close",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ _LATE = "DEADLINE_EXCEEDED"
 _UNDERSTOOD = "ok"
 _ANSWERED = (b'"event"', b'"segments"')  # of streams, of `transcribe`
 _TIMEOUT_S = HANG_S - 5
-_PUBLIC = ("transcribe", "transcribe_stream", "chat", "triage")
+_PUBLIC = ("transcribe", "transcribe_stream", "chat", "triage", "minutes")
 
 
 def kind(address: str) -> Any:

@@ -129,7 +129,7 @@ def verify_model(model: str) -> None:
     if model in INNER:
         raise Refused(
             f"{named(model)} is called by other models alone; call `transcribe`, "
-            "`transcribe_stream`, `chat` or `triage`"
+            "`transcribe_stream`, `chat`, `triage` or `minutes`"
         )
 
 

@@ -160,10 +160,17 @@ def _triage(client: Client, timeout_s: float, note: Note) -> None:
         pass
 
 
+def _minutes(client: Client, timeout_s: float, note: Note) -> None:
+    """Minutes of a transcript without a word: `chat` shows that the engine works."""
+    for _ in client.minutes_stream({"segments": []}, timeout_s=timeout_s):
+        pass
+
+
 REQUESTS: Mapping[str, Callable[[Client, float, Note], None]] = {
     "transcribe_stream": _transcribe,
     "chat": _chat,
     "triage": _triage,
+    "minutes": _minutes,
 }
 
 

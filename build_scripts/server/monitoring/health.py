@@ -36,7 +36,7 @@ VARIABLE = "CANARY_S"
 SUSPECT_S = 10.0
 AGAIN_S = 2.0  # from a request of ours that failed to the next one
 # For requests of a moment's and of a second's work, on a machine that has other work.
-TIMEOUTS_S = {"chat": 15.0, "triage": 15.0, "transcribe_stream": 30.0}
+TIMEOUTS_S = {"chat": 15.0, "triage": 15.0, "minutes": 15.0, "transcribe_stream": 30.0}
 BUSY_SHARE = 0.5  # of a core
 # After so many requests in a row without an answer, while nothing worked, processes are ended.
 MAX_LATE = 2

@@ -5,13 +5,26 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from onecard_client import __version__
-from onecard_client._cli import chat_command, status_command, transcribe_command, triage_command
+from onecard_client._cli import (
+    chat_command,
+    minutes_command,
+    status_command,
+    transcribe_command,
+    triage_command,
+)
 from onecard_client._cli.parser import Parser, add_url, with_dashes
 
-COMMANDS = (transcribe_command, chat_command, triage_command, status_command)
+COMMANDS: tuple[Any, ...] = (
+    transcribe_command,
+    minutes_command,
+    minutes_command.AskCommand,
+    chat_command,
+    triage_command,
+    status_command,
+)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -40,7 +53,7 @@ class _Fault(Exception):
 def _parser() -> Parser:
     parser = Parser(
         prog="onecard",
-        description="Transcribe speech, chat, and triage emails on a onecard server.",
+        description="Transcribe speech, write minutes, chat, triage emails, on a onecard server.",
     )
     parser.add_argument("--version", "-V", action="version", version=f"onecard {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -23,6 +23,15 @@ from onecard_client.chat import ChatEnd, ChatEvent, ChatUsage, Delta, ToolCalls,
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
 from onecard_client.limits import Limits
+from onecard_client.minutes import (
+    Answer,
+    Minutes,
+    MinutesEvent,
+    MinutesProgress,
+    MinutesSummary,
+    Note,
+    WholeMinutes,
+)
 from onecard_client.transcript import Transcript
 from onecard_client.triage import (
     TriageEvent,
@@ -103,8 +112,21 @@ TRIAGE: Model[TriageEvent] = Model(
     },
     last=(TriageSummary, TriageVerdicts),
 )
+MINUTES: Model[MinutesEvent] = Model(
+    "minutes",
+    "TRANSCRIPT",
+    {
+        "progress": _whole(MinutesProgress),
+        "note": _inside("note", Note),
+        "minutes": _inside("minutes", Minutes),
+        "answer": _inside("answer", Answer),
+        "summary": _inside("summary", MinutesSummary),
+        "whole": _whole(WholeMinutes),
+    },
+    last=(MinutesSummary, WholeMinutes),
+)
 # Events that may come twice, because they say nothing but how far the work is.
-REPEATABLE = (Progress, TriageProgress)
+REPEATABLE = (Progress, TriageProgress, MinutesProgress)
 # The public models, then those that they call. Triton's own list, RepositoryIndex, belongs to the
 # protocol that loads and unloads models, which the server keeps to itself.
 MODELS = (
@@ -112,6 +134,7 @@ MODELS = (
     TRANSCRIBE.name,
     CHAT.name,
     TRIAGE.name,
+    MINUTES.name,
     "decode_audio",
     "detect_speech",
     "recognize",

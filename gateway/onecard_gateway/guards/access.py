@@ -104,16 +104,21 @@ def is_known(request: Request) -> bool:
     return known
 
 
-def needs(*scopes: str) -> Any:
+def needs(*scopes: str, of_forms: tuple[str, ...] = ()) -> Any:
     """A dependency of routes that are for callers whose key has one of these scopes.
 
     It has `scopes` as an attribute of what it calls.
+
+    Args:
+        of_forms: in place of `scopes` where a form comes, which brings a recording.
     """
 
     # `told` is for the OpenAPI document; it knows no other place of a key than Bearer.
     async def admitted(request: Request, told: Any = _TOLD) -> None:
         access, held = request.scope["state"][_ENTRY]
-        access.admit(request, held, scopes)
+        kind = request.headers.get("content-type", "").strip().lower()
+        is_form = bool(of_forms) and kind.startswith("multipart/form-data")
+        access.admit(request, held, of_forms if is_form else scopes)
 
     admitted.scopes = scopes  # type: ignore[attr-defined]
     return Depends(admitted)

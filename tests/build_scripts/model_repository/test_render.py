@@ -14,6 +14,7 @@ from build_scripts.model_repository import models, render
 from build_scripts.plans import plan
 from onecard.chat import answer
 from onecard.contract import pipeline, trtllm
+from onecard.minutes import options as minutes_options
 from onecard.options import parameters
 from onecard.triage import options
 
@@ -123,7 +124,7 @@ def test_an_engine_s_parameters_are_the_backend_s_and_can_be_read(path):
     assert {one.key for one in trtllm.PARAMETERS if one.must_exist} <= texts.keys()
 
 
-@pytest.mark.parametrize("name", ["chat", "triage"])
+@pytest.mark.parametrize("name", ["chat", "triage", "minutes"])
 def test_the_models_that_call_the_llm_stream_and_may_be_asked_without_options(name):
     for path, config in CONFIGS.items():
         if config.name == name:
@@ -132,7 +133,10 @@ def test_the_models_that_call_the_llm_stream_and_may_be_asked_without_options(na
             assert config.parameters["calls"].string_value == "llm", path
 
 
-@pytest.mark.parametrize(("name", "config"), [("chat", answer.Config), ("triage", options.Config)])
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("chat", answer.Config), ("triage", options.Config), ("minutes", minutes_options.Config)],
+)
 def test_the_plans_state_what_a_model_of_the_llm_reads_and_nothing_else(name, config):
     for path, found in CONFIGS.items():
         if found.name == name:
@@ -267,7 +271,7 @@ def test_callers_of_the_llm_are_told_its_window_and_tokenizer():
     for name in plan.names():
         served = models.models(resolve(name))
         llm = served["llm"].parameters
-        for caller in ("chat", "triage"):
+        for caller in ("chat", "triage", "minutes"):
             told = served[caller].parameters
             assert told["max_seq_len"] == llm["max_attention_window_size"], name
             assert told["tokenizer_dir"] == llm["tokenizer_dir"], name

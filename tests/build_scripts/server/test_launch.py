@@ -88,7 +88,7 @@ def test_two_servers_share_the_repository_without_remainder(nvidia):
         launch.launch(rtx3090("two_servers"), MODELS, part, nvidia) for part in ("text", "speech")
     )
     assert (text.part, speech.part) == ("text", "speech")
-    assert text.models == ("chat", "llm", "triage")
+    assert text.models == ("chat", "llm", "minutes", "triage")
     assert (text.flags["load-model"], text.load_first) == ("llm", ("llm",))
     assert (speech.flags["load-model"], speech.load_first) == ("whisper", ("whisper",))
     assert text.models is not None

@@ -54,7 +54,7 @@ def test_turned_knobs_reach_the_engines_and_their_callers(tmp_path, monkeypatch,
     assert copy.is_relative_to(tmp_path)
     assert config(copy / "llm" / "config.pbtxt")["max_attention_window_size"] == "4096"
     assert config(copy / "whisper" / "config.pbtxt")["max_tokens_in_paged_kv_cache"] == "12288"
-    for caller in ("chat", "triage"):
+    for caller in ("chat", "triage", "minutes"):
         assert config(copy / caller / "config.pbtxt")["max_seq_len"] == "4096"
     assert "llm: MAX_ATTENTION_WINDOW_SIZE is 4096 instead of 8192" in said
     models = {path.name for path in paths.MODEL_REPOSITORY.iterdir()}

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onecard.errors import InvalidRequest
-from onecard.triage import mail, sanitize
+from onecard.triage import mail
 from onecard.triage.shortening import NO_GAP, Gap
+from onecard.untrusted import sanitize
 
 
 def test_a_mail_as_the_client_sends_it():

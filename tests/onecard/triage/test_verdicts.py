@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onecard.llm.lines import Lines
 from onecard.triage import verdicts
 from onecard.triage.mail import Mail
 from onecard.triage.options import Settings
-from onecard.triage.verdicts import InvalidVerdict, Lines, Reader
+from onecard.triage.verdicts import InvalidVerdict, Reader
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "verdict.schema.json").read_text())

@@ -25,6 +25,7 @@ GUARD = Rules("the secret", frozenset({"speech.example"}))
         ("/v2/models/transcribe/infer", "POST"),
         ("/v2/models/transcribe/versions/1/infer", "POST"),
         ("/v2/models/triage/generate_stream", "POST"),
+        ("/v2/models/minutes/generate_stream", "POST"),
     ],
 )
 def test_what_is_open_to_everybody_over_http(path: str, method: str) -> None:
@@ -76,7 +77,7 @@ def test_what_models_call_among_themselves_is_closed(model: str) -> None:
 
 def test_every_model_is_either_public_or_called_by_others() -> None:
     public = {*pipeline.PYTHON_MODELS, pipeline.ENSEMBLE} - rules.INNER
-    assert public == {"transcribe", "transcribe_stream", "chat", "triage"}
+    assert public == {"transcribe", "transcribe_stream", "chat", "triage", "minutes"}
 
 
 def test_a_request_names_one_model() -> None:

@@ -1,0 +1,174 @@
+"""Minutes of a recording or of a transcript, and answers to questions about one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from onecard_client.minutes import (
+    Answer,
+    Minutes,
+    MinutesEvent,
+    MinutesSummary,
+    event_to_dict,
+)
+from onecard_gateway.chat.body import flag, read_object, wrong
+from onecard_gateway.errors import Refusal
+from onecard_gateway.guards.access import needs
+from onecard_gateway.guards.request_log import facts
+from onecard_gateway.keys.key import SPEECH, TEXT
+from onecard_gateway.servers import servers
+from onecard_gateway.speech import options as speech_options
+from onecard_gateway.speech.form import Fields, read_form
+from onecard_gateway.speech.work import transcribed
+from onecard_gateway.streams import Events
+
+router = APIRouter(prefix="/v1", tags=["onecard"], dependencies=[needs(TEXT, of_forms=(SPEECH,))])
+Document = dict[str, Any]
+# Arguments of the client's method, which are no options of a server's.
+_ARGUMENTS = ("self", "timeout_s", "request_id")
+_TEXTS = ("template", "instructions", "question", "language")
+_NUMBERS = ("part_tokens", "max_tokens", "seed")
+_TEMPLATES = ["meeting", "interview", "call", "lecture", "medical"]
+_OPTIONS = {
+    "template": {"type": "string", "enum": _TEMPLATES, "default": "meeting"},
+    "question": {"type": "string", "description": "In place of minutes: an answer."},
+    "instructions": {"type": "string"},
+    "language": {"type": "string", "description": "Of what is written."},
+    "stream": {"type": "boolean", "default": False},
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["transcript"],
+                    "properties": {
+                        "transcript": {"type": "object", "description": "A RESULT."},
+                        "speakers": {"type": "object", "description": "Names, by labels."},
+                        **_OPTIONS,
+                    },
+                }
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}, **_OPTIONS},
+                }
+            },
+        },
+    }
+}
+
+
+@router.post("/minutes", openapi_extra=_BODY)
+async def minutes(request: Request) -> Response:
+    """Title, summary, topics, decisions, action items, open questions and quotes.
+
+    Each item cites segments. A form with `file`, which is transcribed first, or JSON with
+    `transcript`. With `question` it is the answer to that. With `stream` the events of the work.
+    """
+    async with AsyncExitStack() as held:
+        if _is_form(request):
+            transcript, given, headers = await _from_form(request, held)
+        else:
+            given, headers = await read_object(request), {}
+            transcript = given.pop("transcript", None)
+        if not isinstance(transcript, Mapping):
+            raise wrong("transcript", transcript, "the JSON object of a transcription")
+        is_streamed = flag(given, "stream", False)
+        for name in _ARGUMENTS:
+            if name in given:
+                raise Refusal(400, f"option `{name}` is not known; leave it out", name)
+        events = _events(request, transcript, given)
+        held.push_async_callback(events.aclose)
+        first = await anext(events)  # an error until here still has a status
+        if is_streamed:
+            return Events(_told(first, events), held.pop_all(), headers)
+        document = await _whole(events)
+    told = {"transcript": transcript} if _is_form(request) else {}
+    return JSONResponse({**document, **told}, headers=headers)
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+async def _from_form(
+    request: Request, held: AsyncExitStack
+) -> tuple[Document, Document, Mapping[str, str]]:
+    """The transcript of the form's file, the options, and headers of the answer."""
+    holder = facts(request).holder
+    if holder is not None and TEXT not in holder.scopes:
+        raise Refusal(
+            403,
+            f"the key `{holder.name}` has the scopes `{', '.join(holder.scopes)}`, must have "
+            f"`{TEXT}` as well for minutes; use another key, or have one added",
+            code="insufficient_permissions",
+        )
+    form = await read_form(request)
+    held.push_async_callback(form.close)
+    audio = form.fields.file("file").file
+    given = _options(form.fields)
+    asked = speech_options.own(form.fields)
+    transcript = await transcribed(request, audio, asked)
+    return transcript.to_dict(), given, form.fields.headers()
+
+
+def _options(fields: Fields) -> Document:
+    found: Document = {name: fields.text(name) for name in _TEXTS}
+    found |= {name: fields.whole(name) for name in _NUMBERS}
+    found |= {"stream": fields.flag("stream"), "temperature": fields.number("temperature")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+async def _events(
+    request: Request, transcript: Mapping[str, Any], options: Mapping[str, Any]
+) -> AsyncGenerator[MinutesEvent, None]:
+    """The events of the work; closing the generator ends it.
+
+    Raises:
+        Refusal: what was sent is no transcript.
+        OnecardError: as `onecard_client.AsyncClient.minutes_stream` does.
+    """
+    known, found = facts(request), servers(request)
+    with found.turn() as client:
+        try:
+            stream = client.minutes_stream(
+                transcript, timeout_s=found.timeout_s, request_id=known.request_id, **options
+            )
+        except (TypeError, ValueError) as error:
+            raise Refusal(400, str(error), "transcript") from error
+        async with aclosing(stream):
+            async for event in stream:
+                if isinstance(event, MinutesSummary):
+                    known.prompt_tokens = event.prompt_tokens
+                    known.completion_tokens = event.completion_tokens
+                    found.engines["minutes"] = dict(event.engine)
+                yield event
+
+
+async def _whole(events: AsyncIterator[MinutesEvent]) -> Document:
+    """The minutes or the answer, with the account of the work."""
+    document: Document = {}
+    async for event in events:
+        if isinstance(event, Minutes | Answer):
+            document = event.to_dict()
+        elif isinstance(event, MinutesSummary):
+            document["account"] = event_to_dict(event)["summary"]
+    return document
+
+
+async def _told(
+    first: MinutesEvent, events: AsyncIterator[MinutesEvent]
+) -> AsyncIterator[Mapping[str, Any]]:
+    yield event_to_dict(first)
+    async for event in events:
+        yield event_to_dict(event)
