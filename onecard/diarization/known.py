@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,13 @@ from onecard.options.transcribe import TranscribeOptions
 SMALL_NETWORK, PIPELINE = 0.15, 0.5
 DECIMALS = 4  # of distances
 
-Vectors = Mapping[str, Sequence[float]]
+Label = TypeVar("Label", bound=Hashable)
+Voices = Mapping[str, Sequence[float]]
 
 
 def find(
-    vectors: Vectors, options: TranscribeOptions, max_distance: float
-) -> tuple[dict[str, str], list[dict[str, Any]] | None]:
+    vectors: Mapping[Label, Sequence[float]], options: TranscribeOptions, max_distance: float
+) -> tuple[dict[Label, str], list[dict[str, Any]] | None]:
     """Names for speakers, and what is told of each known voice.
 
     The nearest pair is joined first; a speaker has one name, and a name one speaker.
@@ -40,26 +41,28 @@ def find(
     Raises:
         InvalidRequest: a voice has not as many numbers as the speakers have.
     """
-    known: Vectors | None = options.known_speakers
+    known: Voices | None = options.known_speakers
     if known is None:
         return {}, None
     if options.known_speaker_distance is not None:
         max_distance = options.known_speaker_distance
     distances = _distances(vectors, known)
-    labels: dict[str, str] = {}  # by name
+    labels: dict[str, Label] = {}  # by name
     for (name, label), distance in sorted(distances.items(), key=lambda pair: pair[1]):
         if distance <= max_distance and name not in labels and label not in labels.values():
             labels[name] = label
     told = []
     for name in known:
-        near = [distance for (other, _), distance in distances.items() if other == name]
-        distance = distances[name, labels[name]] if name in labels else min(near, default=None)
-        found = {"name": name, "found": name in labels, "distance": distance}
+        near = [one for (other, _), one in distances.items() if other == name]
+        nearest = distances[name, labels[name]] if name in labels else min(near, default=None)
+        found = {"name": name, "found": name in labels, "distance": nearest}
         told.append({**found, "max_distance": max_distance})
     return {label: name for name, label in labels.items()}, told
 
 
-def _distances(vectors: Vectors, known: Vectors) -> dict[tuple[str, str], float]:
+def _distances(
+    vectors: Mapping[Label, Sequence[float]], known: Voices
+) -> dict[tuple[str, Label], float]:
     """The cosine distance of every pair of a name and a label that have one."""
     found = {}
     for name, voice in known.items():

@@ -14,6 +14,8 @@ from onecard_gateway.errors import Refusal
 # It is read at once while nobody else is answered: in 0.1 s. A conversation that fits any context
 # is far smaller.
 MAX_JSON_BYTES = 8 * 2**20
+# Of what has a transcript: a day of speech, whose words have times.
+MAX_TRANSCRIPT_BYTES = 32 * 2**20
 _MAX_SHOWN = 80
 _HALVES = re.compile("[\ud800-\udfff]")  # of a character, which UTF-8 cannot carry
 
@@ -45,8 +47,7 @@ async def read_object(request: Request, max_bytes: int = MAX_JSON_BYTES) -> dict
 def _too_large(num_bytes: str, max_bytes: int) -> Refusal:
     return Refusal(
         413,
-        f"the JSON has {num_bytes} bytes, must have at most {max_bytes}; shorten it, for no "
-        "context holds as much",
+        f"the JSON has {num_bytes} bytes, must have at most {max_bytes}; send less",
     )
 
 

@@ -90,16 +90,16 @@ class Notifier:
 
     async def _status(self, job: Job) -> int | None:
         """What the host answered; None where it could not be asked."""
-        name = f"job.{job.state}"
+        name, event_id = f"job.{job.state}", f"evt_{job.id}"
         told = {
-            "id": f"evt_{job.id}",
+            "id": event_id,
             "object": "event",
             "created_at": int(job.ended_s or 0),
             "type": name,
             "data": self._document(job),
         }
         body = json.dumps(told, ensure_ascii=False).encode()
-        signed = message.headers(self._key, told["id"], int(time.time()), body)
+        signed = message.headers(self._key, event_id, int(time.time()), body)
         try:
             target = self._hosts.verified(job.webhook or "")
             return await message.send(self._hosts, target, signed, body)

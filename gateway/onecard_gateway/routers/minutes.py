@@ -16,7 +16,7 @@ from onecard_client.minutes import (
     MinutesSummary,
     event_to_dict,
 )
-from onecard_gateway.chat.body import flag, read_object, wrong
+from onecard_gateway.chat.body import MAX_TRANSCRIPT_BYTES, read_object, take_flag, wrong
 from onecard_gateway.errors import Refusal
 from onecard_gateway.guards.access import needs
 from onecard_gateway.guards.request_log import facts
@@ -79,11 +79,11 @@ async def minutes(request: Request) -> Response:
         if _is_form(request):
             transcript, given, headers = await _from_form(request, held)
         else:
-            given, headers = await read_object(request), {}
+            given, headers = await read_object(request, MAX_TRANSCRIPT_BYTES), {}
             transcript = given.pop("transcript", None)
         if not isinstance(transcript, Mapping):
             raise wrong("transcript", transcript, "the JSON object of a transcription")
-        is_streamed = flag(given, "stream", False)
+        is_streamed = take_flag(given, "stream", False)
         for name in _ARGUMENTS:
             if name in given:
                 raise Refusal(400, f"option `{name}` is not known; leave it out", name)

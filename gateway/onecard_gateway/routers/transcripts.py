@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from onecard_client import InvalidTranscript, Transcript
-from onecard_gateway.chat.body import read_object, wrong
+from onecard_gateway.chat.body import MAX_TRANSCRIPT_BYTES, read_object, wrong
 from onecard_gateway.errors import Refusal
 from onecard_gateway.guards.access import needs
 from onecard_gateway.keys.key import SPEECH, TEXT
@@ -37,7 +37,7 @@ async def written(request: Request, extension: str) -> Response:
     """
     if extension not in _WRITERS:
         raise wrong("extension", extension, f"one of {', '.join(_WRITERS)}")
-    found = await read_object(request)
+    found = await read_object(request, MAX_TRANSCRIPT_BYTES)
     kind, write = _WRITERS[extension]
 
     def made() -> str:

@@ -282,7 +282,7 @@ def num_samples(scores: np.ndarray) -> int:
     ids=str,
 )
 def test_the_turns_are_pyannotes_own(diarizer, pyannotes, minutes, bounds, monkeypatch) -> None:
-    monkeypatch.setattr(pyannote_pipeline.clustering, "linkage", hierarchy.linkage)
+    monkeypatch.setattr("pyannote.audio.pipelines.clustering.linkage", hierarchy.linkage)
     duration = num_samples(minutes[0])
     options = TranscribeOptions(speaker_embeddings=True, **bounds)
     found = diarizer.diarize(duration, minutes[0], options, minutes[1])
