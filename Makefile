@@ -4,7 +4,7 @@ BUILD := $(PYTHON) -m build_scripts
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench eval perf fuzz samples demo plan roofline doctor measure report serve wait stop status test check fmt engines certificates helm repository lock clean
+.PHONY: help setup bench eval perf fuzz fleet samples demo plan roofline doctor measure report serve wait stop status test check fmt engines certificates helm repository lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ perf: setup samples ## load tests by Triton's perf_analyzer (NAMES="transcribe m
 
 fuzz: setup ## changed recordings, mails, options, schemas against whoever reads them (ARGS="--inputs 20000 --seed 1 --only audio")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+fleet: setup samples ## two servers behind haproxy, one killed under load: no file may be lost (ARGS="--files 24 --callers 6")
+	@$(BIN)/python -m bench.fleet $(ARGS)
 
 samples: ## fetch the recordings with references that the tests use
 	@$(BUILD) samples

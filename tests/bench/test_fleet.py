@@ -16,6 +16,7 @@ import grpc
 import pytest
 
 from bench.fleet import load, proxy
+from bench.fleet.__main__ import values_of
 from bench.fleet.proxy import Target
 from onecard_client import Client
 
@@ -118,3 +119,14 @@ def test_the_configuration_is_of_two_servers() -> None:
     assert "server second 127.0.0.1:4 port 5" in text
     with pytest.raises(ValueError, match="must be 2"):
         proxy.configured(1, [Target(2, 3)])
+
+
+def test_the_gauge_of_every_model_is_read_and_no_other() -> None:
+    text = """# HELP onecard_audio_seconds_left Seconds of audio
+onecard_audio_seconds_left{model="transcribe_stream"} 61.5
+onecard_audio_seconds_left{model="transcribe"} 3
+onecard_audio_seconds_left_of_another 7
+onecard_audio_seconds_total{model="transcribe"} 9
+"""
+    assert values_of(text) == [61.5, 3.0]
+    assert values_of("") == []

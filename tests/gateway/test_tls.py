@@ -57,7 +57,7 @@ def test_wrong_files(certificates: Path, certificate: str, key: str | None, reas
 
 def test_the_certificate_that_is_shown_to_a_server(certificates: Path) -> None:
     pair = {"certificate_chain": "cert.pem", "private_key": "key.pem"}
-    own = {name: str(certificates / file) for name, file in pair.items()}
+    own: dict[str, Any] = {name: str(certificates / file) for name, file in pair.items()}
     assert Settings(**own).certificate_chain == own["certificate_chain"]
     with pytest.raises(SettingsError, match="one of --certificate-chain and --private-key"):
         Settings(private_key=own["private_key"])

@@ -6,13 +6,18 @@ import argparse
 import shutil
 from pathlib import Path
 
+import grpc
 import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from build_scripts.commands import certificates
 from build_scripts.errors import ServerError
 from build_scripts.server import settings
+from build_scripts.server.door.door import Door
 from build_scripts.server.settings import Settings
+from build_scripts.server.temporary import free_ports
 from build_scripts.server.tls import Tls
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
@@ -76,3 +81,29 @@ def test_what_cannot_be_served_with_is_refused(
     monkeypatch.chdir(folder)
     with pytest.raises(ServerError, match=reason):
         read(**named(folder, **changed))
+
+
+def test_the_door_opens_with_what_the_flags_say(folder: Path) -> None:
+    http, of_grpc, metrics = free_ports(3)
+    ports = {"HTTP_PORT": str(http), "GRPC_PORT": str(of_grpc), "METRICS_PORT": str(metrics)}
+    found = read(**named(folder, GRPC_USE_SSL_MUTUAL="1"), **ports)
+    found.run.mkdir(parents=True)
+    door = Door(found, "a secret of this test", print)
+    try:
+        door.open()
+        pem = {name: (folder / name).read_bytes() for name in ("ca.pem", "client.pem")}
+        key = (folder / "client-key.pem").read_bytes()
+        own = grpc.ssl_channel_credentials(pem["ca.pem"], key, pem["client.pem"])
+        # Refused by name, so who asks came through: no Triton answers here.
+        request = service_pb2.ModelInferRequest(model_name="llm")
+        for channel in (
+            grpc.secure_channel(f"localhost:{of_grpc}", own),
+            grpc.insecure_channel(door.grpc_target),
+        ):
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            with channel, pytest.raises(grpc.RpcError) as raised:
+                stub.ModelInfer(request, timeout=PATIENCE_S)
+            assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    finally:
+        door.close()
+        found.run.rmdir()

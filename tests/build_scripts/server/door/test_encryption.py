@@ -94,10 +94,10 @@ def mutual(behind: int, files: Path) -> Iterator[Order]:
 
 
 def caller(order: Order, folder: Path, name: str | None = "client", **roots: Any) -> Client:
-    own = {} if name is None else {
+    own: dict[str, Any] = {} if name is None else {
         "certificate_chain": folder / f"{name}.pem", "private_key": folder / f"{name}-key.pem",
     }  # fmt: skip
-    given = {"root_certificates": folder / "ca.pem", **roots}
+    given: dict[str, Any] = {"root_certificates": folder / "ca.pem", **roots}
     return Client(f"grpcs://localhost:{order.grpc_port}", **own, **given)
 
 
