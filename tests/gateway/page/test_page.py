@@ -244,7 +244,8 @@ def test_minutes(done: Any, open_page: Any, picture: Any) -> None:
     assert asked[0]["transcript"]["segments"][0]["text"].strip() == LINES[0][3]
     assert (asked[0]["template"], asked[0]["stream"]) == ("meeting", False)
     picture(page, "minutes")
-    page.unroute("**/v1/minutes")  # and so there is nothing
+    page.unroute("**/v1/minutes")
+    page.route("**/v1/minutes", lambda route: route.fulfill(status=404))  # an older gateway's
     page.click("#minutes-make")
     page.wait_for_selector("#minutes", state="hidden")
 
