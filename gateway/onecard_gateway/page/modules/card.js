@@ -25,9 +25,9 @@ export function hide() {
   timer = null;
 }
 
-function look() {
+async function look() {
+  await lookAtFigures(); // alone, as they count requests
   lookAtModels();
-  lookAtFigures();
   lookAtJobs();
 }
 
@@ -56,7 +56,6 @@ async function lookAtFigures() {
   const rate = (name) => (last ? (1000 * (now[name] - last[name])) / (now.at - last.at) : 0);
   audio(rate("audio"), `${duration(now.audio)} in all`);
   tokens(rate("tokens"), `${now.tokens} in all`);
-  // without this one itself
   inFlight(Math.max(0, sum("requests_in_flight") - 1), `${sum("requests_total")} answered`);
   last = now;
 }
