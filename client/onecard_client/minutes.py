@@ -195,7 +195,7 @@ class Collector(Generic[M]):
         on_progress: Callable[[Any], object] | None,
         on_note: OnNote | None,
     ) -> None:
-        self._kind = kind
+        self._kind: type[M] = kind
         self._on_progress = on_progress
         self._on_note = on_note
         self.made: M | None = None
@@ -203,8 +203,10 @@ class Collector(Generic[M]):
     def take(self, event: MinutesEvent) -> None:
         """Keep or tell the next event."""
         if isinstance(event, WholeMinutes):
-            for one in filter(None, (event.minutes, event.answer, event.summary)):
-                self.take(one)
+            parts: list[MinutesEvent | None] = [event.minutes, event.answer, event.summary]
+            for one in parts:
+                if one is not None:
+                    self.take(one)
         elif isinstance(event, MinutesProgress):
             if self._on_progress is not None:
                 self._on_progress(event)

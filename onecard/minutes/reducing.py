@@ -57,7 +57,7 @@ class Reducer:
 
     def _next(self, level: Sequence[Noted]) -> Generator[None, None, list[Noted]]:
         groups = list(self._groups(level))
-        calls = {}
+        calls: dict[int, Call] = {}
         for index, group in enumerate(groups):
             if len(group) > 1:
                 texts = [self._cut(one.shown) for one in group]
