@@ -16,6 +16,7 @@ from build_scripts.commands import demo, setup
 from build_scripts.console import say
 from build_scripts.errors import ServerError
 from build_scripts.plans import plan
+from build_scripts.server.settings import GATEWAY_PORT
 from build_scripts.server.temporary import at_hand
 from onecard_client import Client, OnecardError, Transcript, TriageSummary, Verdict
 from onecard_client._mailbox import sources
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
         say(f"\nthe recording and its reference turns: {_relative(recording.parent)}")
         say("the transcript: " + ", ".join(_relative(path) for path in written))
     say("`make serve` starts a server that stays; `onecard transcribe FILE`, `onecard chat` and")
-    say("`onecard triage MAILS` use it")
+    say(f"`onecard triage MAILS` use it, and its page is at http://localhost:{GATEWAY_PORT}")
 
 
 def play(client: Client, recording: Path, is_placeholder: bool, shows_verdicts: bool) -> Transcript:

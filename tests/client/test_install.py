@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import onecard_client
+import onecard_formats
 
 PACKAGE = Path(onecard_client.__file__).parent
-ALLOWED = {"budoux", "grpc", "onecard_client", "tritonclient", "wcwidth"}
+FORMATS = Path(onecard_formats.__file__).parent
+ALLOWED = {"grpc", "onecard_client", "onecard_formats", "tritonclient"}
 # Of the extra `mail`, and where they may be imported.
 MAIL = {
     "charset_normalizer",
@@ -45,6 +47,8 @@ def test_imports_nothing_beyond_its_dependencies() -> None:
             of_mails |= imported(path)
         else:
             of_client |= imported(path)
+    of_formats = set().union(*map(imported, FORMATS.rglob("*.py")))
+    assert of_formats == {"budoux", "onecard_formats", "wcwidth"}
     assert of_client == ALLOWED | OPTIONAL
     assert of_mails <= {"onecard_client", *MAIL}
 

@@ -230,9 +230,10 @@ def test_command_writes_every_format(server: Any, speech: Path, tmp_path: Path) 
     for extension in ALL_FORMATS:
         text = (folder / f"jfk.{extension}").read_text()
         assert text == getattr(written, f"to_{extension}")()
-    process = spawn(server, "transcribe", str(speech), "-f", "aud", "-o", str(folder))
-    assert process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0
+    for extension in ("aud", "rttm"):
+        process = spawn(server, "transcribe", str(speech), "-f", extension, "-o", str(folder))
+        assert process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0
     assert set(WRITERS) == {path.suffix[1:] for path in folder.iterdir()}
 
 

@@ -17,9 +17,9 @@ from onecard_client import Transcript
 from onecard_client.subtitles import SubtitleLayout
 from onecard_client.writers import ALL_FORMATS, WRITERS
 
-FORMATS = tuple(WRITERS)
+FORMATS = tuple(extension for extension in WRITERS if extension != "rttm")  # WhisperX's
 # Cues are for readers, so srt and vtt are WhisperX's only where that is asked for.
-FORMATS_WITHOUT_CUES = tuple(extension for extension in WRITERS if extension not in ("srt", "vtt"))
+FORMATS_WITHOUT_CUES = tuple(extension for extension in FORMATS if extension not in ("srt", "vtt"))
 TEXTS = ["Hello", "there,", "AT&T", "a<b", "-->", "naïve", "42", "x" * 30, "—", "你好", "I"]
 
 

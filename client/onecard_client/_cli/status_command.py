@@ -30,7 +30,10 @@ address
 
 def add(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
-        "status", help="show the server's models and versions", epilog=EPILOG
+        "status",
+        usage="onecard status [OPTION ...]",
+        help="show the server's models and versions",
+        epilog=EPILOG,
     )
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     parser.add_argument(

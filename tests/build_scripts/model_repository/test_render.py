@@ -106,11 +106,13 @@ def of_the_contract(tensors, *more):
 def test_an_engine_has_the_contracts_tensors_on_every_plan(name, is_decoupled):
     found = {path: c for path, c in CONFIGS.items() if c.name == name}
     assert len(found) == len(plan.names()) > 1
-    inputs = of_the_contract(trtllm.INPUTS, "optional", "ragged")
     for path, config in found.items():
         is_cpu_whisper = path == Path("whisper/config.pbtxt")
-        ours = (trtllm.NO_SPEECH_PROB,) if is_cpu_whisper else ()  # which NVIDIA's does not have
-        outputs = of_the_contract((*trtllm.OUTPUTS, *ours))
+        # What NVIDIA's does not have.
+        taken = trtllm.WHISPER_INPUTS if is_cpu_whisper else ()
+        given = (trtllm.NO_SPEECH_PROB,) if is_cpu_whisper else ()
+        inputs = of_the_contract((*trtllm.INPUTS, *taken), "optional", "ragged")
+        outputs = of_the_contract((*trtllm.OUTPUTS, *given))
         assert config.backend == "tensorrtllm", path
         assert interface(config) == (inputs, outputs), path
         assert config.model_transaction_policy.decoupled == is_decoupled, path

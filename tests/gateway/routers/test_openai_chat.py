@@ -248,4 +248,4 @@ def test_json_is_bounded(gateway: Any) -> None:
             found = client.post("/v1/chat/completions", content=content)
             assert found.status_code == 413
             message = found.json()["error"]["message"]
-            assert "bytes, must have at most 8388608; shorten it" in message
+            assert "bytes, must have at most 8388608; send less" in message
