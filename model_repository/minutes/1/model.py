@@ -6,9 +6,9 @@ from onecard.guides.admission import Admission
 from onecard.minutes import request as minutes
 from onecard.minutes.options import Config, MinutesOptions
 from onecard.options import parameters
-from onecard.python_backend import backend, speech_lock
+from onecard.python_backend import backend, metrics, speech_lock
 from onecard.python_backend.calls import Llm
-from onecard.python_backend.streams import Stream, Streams, whole
+from onecard.python_backend.streams import Stream, whole
 
 
 class TritonPythonModel:
@@ -17,10 +17,10 @@ class TritonPythonModel:
         config = parameters.parse(Config, backend.params(args))
         self.llm = partial(Llm, config.llm_model, guides=Admission.for_engine(config.engine_dir))
         self.minutes = minutes.load(config)
-        self.streams = Streams("requests for minutes", config.max_streams)
+        self.streams = metrics.streams(args, "requests for minutes", config.max_streams)
 
     def execute(self, requests):
-        backend.stream(requests, self._take)
+        backend.stream(requests, self._take, self.streams)
 
     def _take(self, request, caller):
         self.streams.add(Stream(caller, partial(self._answer, request)))

@@ -334,7 +334,7 @@ def test_card(open_page: Any, gateway: Any, behind: Any, tmp_path: Path, picture
     page.get_by_text("not ready").wait_for()
     page.get_by_text("answered").wait_for()
     page.locator("#queue th", has_text="queued").wait_for()
-    assert page.inner_text("#models").count("ready") == 12
+    assert page.inner_text("#models").count("ready") == 13
     picture(page, "card")
 
 
