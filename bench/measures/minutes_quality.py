@@ -45,22 +45,22 @@ def _of(engine: str) -> dict[str, Any]:
     return _told(model, counts, len(dialogues), time.monotonic() - started_s)
 
 
-def scored(dialogue: Dialogue, found: Minutes) -> Counter[str]:
+def scored(dialogue: Dialogue, minutes: Minutes) -> Counter[str]:
     """Counts for one dialogue: an item and a label meet where they have a line in common."""
     counts: Counter[str] = Counter()
     for kind, place in KINDS.items():
         labels: Sequence[frozenset[int]] = getattr(dialogue, kind)
-        items = [frozenset(item.segments) for item in getattr(found, place)]
+        items = [frozenset(item.segments) for item in getattr(minutes, place)]
         counts[f"{kind}_labelled"] += len(labels)
         counts[f"{kind}_written"] += len(items)
         counts[f"{kind}_found"] += sum(any(label & item for item in items) for label in labels)
         counts[f"{kind}_right"] += sum(any(label & item for label in labels) for item in items)
     segments = dialogue.transcript()["segments"]
     for place in ("topics", "decisions", "action_items", "open_questions", "quotes"):
-        for item in getattr(found, place):
+        for item in getattr(minutes, place):
             counts["citations"] += 1
             counts["valid_citations"] += _is_valid(item, segments)
-    counts["dropped"] += found.account.dropped if found.account else 0
+    counts["dropped"] += minutes.account.dropped if minutes.account else 0
     return counts
 
 

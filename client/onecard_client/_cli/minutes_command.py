@@ -120,8 +120,8 @@ def _request(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         progress.clear()
 
 
-def _tell(found: Minutes, options: argparse.Namespace) -> None:
-    account = found.account
+def _tell(minutes: Minutes, options: argparse.Namespace) -> None:
+    account = minutes.account
     if account is not None and not account.complete:
         read = f"{account.covered_s:.0f} of {account.speech_s:.0f} s of speech"
         complain(f"{options.file}: not all was read, {read}; run it again")
