@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,23 @@ def _status(pid: int) -> str:
 def zombies(parent: int) -> list[int]:
     """Children of `parent` that have ended and that it has not looked after."""
     return [pid for pid in children(parent) if _status(pid) == psutil.STATUS_ZOMBIE]
+
+
+def until_one_ends(pids: Collection[int], timeout_s: float) -> None:
+    """Return when one of `pids` has ended, at the latest after `timeout_s`.
+
+    Raises OSError where the kernel cannot say so (Linux before 5.3).
+    """
+    with contextlib.ExitStack() as stack:
+        poll = select.poll()
+        for pid in pids:
+            try:
+                ended = os.pidfd_open(pid)
+            except ProcessLookupError:
+                return
+            stack.callback(os.close, ended)
+            poll.register(ended, select.POLLIN)
+        poll.poll(timeout_s * 1000)
 
 
 def children(parent: int) -> list[int]:

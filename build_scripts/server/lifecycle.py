@@ -44,7 +44,8 @@ from build_scripts.server.triton.scratch import Scratch
 from build_scripts.server.warmup import Warmup
 from onecard.python_backend import speech_lock
 
-POLL_S = 0.1
+POLL_S = 0.1  # until it is ready
+SERVING_POLL_S = 0.25
 # After every model is unloaded no request is left; Triton then still waits for idle connections.
 IDLE_CONNECTIONS_S = 3.0
 # A model whose Python process ended before it could say so is waited for by Triton for ever.
@@ -229,7 +230,7 @@ class Server:
                 self._record(process.pid, *doctor.phase())
             if supervisor is None:
                 self._scratch.look()
-            time.sleep(POLL_S)
+            time.sleep(POLL_S if doctor is None else SERVING_POLL_S)
         for watcher in (doctor, warmup, supervisor):
             if watcher is not None:
                 watcher.stop()

@@ -18,7 +18,8 @@ from build_scripts import processes
 from build_scripts.server.api import Api
 
 STUB = "triton_python_backend_stub"
-POLL_S = 0.25
+POLL_S = 0.25  # while a model is loaded, and where the kernel does not tell of a death
+LOOK_S = 5.0  # else: a look at all processes of the machine takes ten milliseconds
 MAX_WAIT_S = 30.0  # between attempts to bring back a model that keeps dying
 # A model that was unloaded lives on for a request that its dead process had (seen in 2.51), and so
 # do its other processes. One that uses hardly any of a processor for so long is ended: its sign
@@ -70,9 +71,11 @@ class Supervisor:
         self._stopping.set()
 
     def _watch(self) -> None:
-        self._deaths.look(stubs(self._server_pid))
-        while not self._stopping.wait(POLL_S):
-            dead = self._deaths.look(stubs(self._server_pid))
+        living = stubs(self._server_pid)
+        self._deaths.look(living)
+        while not self._is_stopped_after_a_death(living):
+            living = stubs(self._server_pid)
+            dead = self._deaths.look(living)
             if dead and not processes.is_alive(self._server_pid):
                 return  # they went with the server, which is not this thread's to start again
             if lost := self._deaths.beyond_reload(dead):
@@ -81,6 +84,16 @@ class Supervisor:
                 return
             for model in dead:
                 threading.Thread(target=self._revive, args=(model,), daemon=True).start()
+
+    def _is_stopped_after_a_death(self, living: Collection[int]) -> bool:
+        """Whether to end; waits until one of the living has ended, or it is time for a look."""
+        if self._deaths.is_reloading():  # what has just been started may end at once
+            return self._stopping.wait(POLL_S)
+        try:
+            processes.until_one_ends(living, LOOK_S)
+        except OSError:
+            return self._stopping.wait(POLL_S)
+        return self._stopping.is_set()
 
     def _revive(self, model: str) -> None:
         """Reload until it works or the server stops, waiting longer after each failure."""
@@ -147,6 +160,10 @@ class Deaths:
     def beyond_reload(self, models: Collection[str]) -> list[str]:
         """The models whose callers a reload would leave waiting."""
         return sorted(self._decoupled.intersection(models))
+
+    def is_reloading(self) -> bool:
+        with self._lock:
+            return bool(self._reloading)
 
     def begin_reload(self, model: str, living: Mapping[int, str]) -> None:
         """The processes of `model` that live now are going to end."""

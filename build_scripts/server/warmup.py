@@ -24,7 +24,10 @@ from build_scripts.server.settings import Settings
 if TYPE_CHECKING:
     from onecard_client import Client
 
-TIMEOUT_S = 300.0  # of each; a model that has crashed is loaded again meanwhile
+# Of each; a model that has crashed is loaded again meanwhile. A server that is started again has
+# callers at once, behind whose speech triage waits: whether it is warm must not keep it from being
+# ready for longer.
+TIMEOUT_S = 60.0
 READ_S = 0.01  # that `is_done` waits at most
 RECORDING = Path("pyannote", "audio", "sample", "sample.wav")  # in the environment
 SPEECH_S = 12  # of it

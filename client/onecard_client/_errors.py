@@ -115,14 +115,15 @@ ERROR_OF_TEXT: tuple[tuple[type[OnecardError], re.Pattern[str], type[OnecardErro
     # A proxy whose server is gone ends the stream, which gRPC calls cancelled; nobody cancelled it.
     (Cancelled, re.compile(r"stream removed|RST_STREAM", re.IGNORECASE), ConnectionFailed),
     # Triton says NOT_FOUND of a model that is loaded again or drained, as of an unknown one ("is
-    # not found"), INTERNAL of a Python process that died, and to a stream whose request it did not
-    # hand to a model it gives no status at all.
+    # not found"), INTERNAL of a Python process that died and of a request that does not fit into
+    # /dev/shm, and to a stream whose request it did not hand to a model it gives no status at all.
     (
         ServerError,
         re.compile(
             r"has no available versions|is not at ready state"
             r"|stub process( '[^']*')? is not healthy|exceeds maximum queue size"
-            r"|stopped accepting new inference requests|server not ready",
+            r"|stopped accepting new inference requests|server not ready"
+            r"|failed to increase the shared memory pool size",
             re.IGNORECASE,
         ),
         Unavailable,

@@ -35,6 +35,8 @@ Response = Any
 MAX_LOGGED_LETTERS = 20_000
 # What Triton says of a model whose process ended, until it is loaded again.
 RESTARTING = ("is not healthy", "is not ready", "has no available versions")
+# And where the tensors of a request do not fit into what is left of /dev/shm.
+SHARED_MEMORY_FULL = "Failed to increase the shared memory pool size"
 
 
 def params(args: Mapping[str, str]) -> dict[str, str]:
@@ -309,6 +311,11 @@ def outputs_of(model: str, response: Response) -> dict[str, Any]:
                 raise kind(message.removeprefix(code))
         if any(sign in message for sign in RESTARTING):
             raise Unavailable(f"`{model}` is being loaded again ({message}); try again later")
+        if SHARED_MEMORY_FULL in message:
+            raise Unavailable(
+                f"`{model}`: `/dev/shm` has no room for the request; try again later, or let "
+                "whoever runs the server free some, or give a container more (--shm-size)"
+            )
         raise RuntimeError(f"`{model}`: {message}")
     return {found.name(): found for found in response.output_tensors()}
 

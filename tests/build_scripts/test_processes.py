@@ -50,6 +50,18 @@ def test_a_process_is_found_by_what_it_was_started_with(child: subprocess.Popen[
     assert child.pid in processes.children(os.getpid())
 
 
+def test_a_death_is_told_at_once(child: subprocess.Popen[bytes]) -> None:
+    began_s = time.monotonic()
+    processes.until_one_ends([os.getpid(), child.pid], timeout_s=0.05)
+    assert time.monotonic() - began_s >= 0.05
+    child.kill()
+    processes.until_one_ends([os.getpid(), child.pid], PATIENCE_S)
+    assert child.poll() is not None or processes.zombies(os.getpid()) == [child.pid]
+    child.wait()
+    processes.until_one_ends([os.getpid(), child.pid], PATIENCE_S)
+    assert time.monotonic() - began_s < PATIENCE_S
+
+
 def test_a_process_is_found_by_the_name_of_its_program(child: subprocess.Popen[bytes]) -> None:
     name = os.path.basename(sys.executable)
     assert child.pid in processes.running(name)

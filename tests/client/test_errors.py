@@ -75,6 +75,7 @@ def test_status_on_the_wire_becomes_its_class(name: str, fake: Any, connect: Any
             Unavailable,
         ),
         ("Server not ready", Unavailable),
+        ("Failed to increase the shared memory pool size for key 'x' to 8 bytes.", Unavailable),
         ("`diarize`: the embedding is not healthy food", ServerError),
     ],
 )

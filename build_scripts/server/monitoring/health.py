@@ -26,7 +26,7 @@ from build_scripts.server.monitoring import canary
 from build_scripts.server.monitoring.canary import Canary, Reply
 from build_scripts.server.settings import Settings
 
-LOOK_S = 1.0
+LOOK_S = 2.0
 COUNT_S = 5.0  # how often Triton is asked how many requests have ended
 # A model that answered somebody so recently is not asked: a busy server is not slowed down. In the
 # environment CANARY_S is another number; with 0 nobody is asked.

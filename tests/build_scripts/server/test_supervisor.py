@@ -92,7 +92,7 @@ def test_one_of_four_processes_is_brought_back_once(
     os.kill(before[0], signal.SIGKILL)
     eventually(lambda: "`many` is back" in serving.said())
     eventually(lambda: len(_processes(serving)) == 4 and not {*before} & {*_processes(serving)})
-    until_s = time.monotonic() + 20 * supervisor.POLL_S  # it would be seen at the next look
+    until_s = time.monotonic() + 1.5 * supervisor.LOOK_S  # it would be seen at the next look
     while time.monotonic() < until_s:
         assert serving.is_ready()
         time.sleep(supervisor.POLL_S)

@@ -174,6 +174,29 @@ def test_calls_to_other_models_have_the_id_of_their_request(backend, monkeypatch
     assert sent == [("align", "of the caller")]
 
 
+@pytest.mark.parametrize(
+    ("said", "error", "words"),
+    [
+        ("INVALID_ARG: `x` is 3", InvalidRequest, "^`x` is 3$"),
+        ("UNAVAILABLE: 8 wait", Unavailable, "^8 wait$"),
+        ("Stub process 'align_0_0' is not healthy.", Unavailable, "`align` is being loaded again"),
+        (
+            "Failed to process the request(s) for model 'align_0_0', message: Failed to increase "
+            "the shared memory pool size for key 'onecard_1' to 1048576 bytes.",
+            Unavailable,
+            "`/dev/shm` has no room for the request",
+        ),
+        ("a tensor of 3 dimensions", RuntimeError, "^`align`: a tensor of 3 dimensions$"),
+    ],
+)
+def test_what_a_called_model_says_is_its_caller_s_error(backend, said, error, words):
+    response = types.SimpleNamespace(
+        has_error=lambda: True, error=lambda: types.SimpleNamespace(message=lambda: said)
+    )
+    with pytest.raises(error, match=words):
+        backend.outputs_of("align", response)
+
+
 def test_each_request_of_a_batch_has_an_answer(backend):
     def respond(request):
         raise InvalidRequest("half \ud83d")
