@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def mails_of(*bodies: str) -> list[Mail]:
     return mail.parse(json.dumps(fields))
 
 
+@functools.cache
 def tokenizers():
     tekken = Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"
     return [llm_tokenizer.load(ENGINE / "tokenizer"), TekkenTokenizer(tekken)]
