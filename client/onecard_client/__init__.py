@@ -16,7 +16,15 @@ from onecard_client._errors import (
     Unavailable,
 )
 from onecard_client._voice import Voice
-from onecard_client.chat import AsyncChatStream, ChatStream, ChatUsage, TokenLogprob, ToolCall
+from onecard_client.chat import (
+    AsyncChatStream,
+    ChatStream,
+    ChatUsage,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallPart,
+)
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
 from onecard_client.limits import Limits
@@ -92,6 +100,8 @@ __all__ = [
     "ServerError",
     "TokenLogprob",
     "ToolCall",
+    "ToolCallDelta",
+    "ToolCallPart",
     "Transcript",
     "TriageCall",
     "TriageProgress",

@@ -19,7 +19,15 @@ from onecard_client._errors import (
 )
 from onecard_client._transport.content import Content
 from onecard_client._transport.sendable import options_to_json, verify_id, verify_size
-from onecard_client.chat import ChatEnd, ChatEvent, ChatUsage, Delta, ToolCalls, WholeAnswer
+from onecard_client.chat import (
+    ChatEnd,
+    ChatEvent,
+    ChatUsage,
+    Delta,
+    ToolCallDelta,
+    ToolCalls,
+    WholeAnswer,
+)
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
 from onecard_client.limits import Limits
@@ -94,6 +102,7 @@ CHAT: Model[ChatEvent] = Model(
     "MESSAGES",
     {
         "delta": _whole(Delta),
+        "tool_call_delta": _whole(ToolCallDelta),
         "tool_calls": _whole(ToolCalls),
         "usage": _whole(ChatUsage),
         "done": _whole(ChatEnd),

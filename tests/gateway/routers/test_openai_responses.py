@@ -144,6 +144,35 @@ def test_functions_by_the_sdk(gateway: Any, fake: Any) -> None:
     }
 
 
+def test_functions_in_parts_by_the_sdk(gateway: Any, fake: Any) -> None:
+    first, second = CALL, {"id": "cD4eF7hI0", "name": "rain", "arguments": "{}"}
+    parts = [
+        {"index": 0, **first, "arguments": '{"city"'},
+        {"index": 0, "arguments": ': "Paris"}'},
+        {"index": 1, **second},
+    ]
+    deltas = [{"event": "tool_call_delta", "tool_calls": [part]} for part in parts]
+    whole = {"event": "tool_calls", "tool_calls": [first, second]}
+    cut = {**DONE, "finish_reason": "length"}
+    behind = fake(events(*deltas, whole, *CALLED[1:]), events(deltas[0], USAGE, cut))
+    url = f"{gateway(behind.url).url}/v1"
+    arguments: Any = {"model": "any", "input": "Hello?", "tools": [RAIN]}
+    with openai.OpenAI(base_url=url, api_key="none", timeout=PATIENCE_S) as sdk:
+        with sdk.responses.stream(**arguments) as stream:
+            kinds = [event.type.removeprefix("response.") for event in stream]
+            found = stream.get_final_response()
+        last = list(sdk.responses.create(**arguments, stream=True))[-1]
+    told = [(call.call_id, call.name, call.arguments) for call in found.output]
+    assert told == [tuple(call.values()) for call in (first, second)]
+    delta = "function_call_arguments.delta"
+    done = ["function_call_arguments.done", "output_item.done"]
+    assert kinds[2:-1] == [
+        "output_item.added", delta, delta, *done, "output_item.added", delta, *done
+    ]  # fmt: skip
+    assert last.type == "response.incomplete"
+    assert last.response.output == []
+
+
 def test_calls_and_results_are_messages(client: Any, behind: Any) -> None:
     def call(call_id: str) -> dict[str, str]:
         return {"type": "function_call", "call_id": call_id, "name": "rain", "arguments": "{}"}

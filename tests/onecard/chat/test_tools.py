@@ -100,7 +100,6 @@ def test_none_leaves_the_other_options_as_they_are():
         ({"tools": TOOLS, "tool_choice": named("rain")}, "of `tools`: `get_weather`, `now`"),
         ({"tool_choice": "required"}, "where there are no `tools`"),
         ({"tools": TOOLS, "parallel_tool_calls": "no"}, "`parallel_tool_calls` is"),
-        ({"tools": TOOLS, "logprobs": True}, "`logprobs` is given beside `tools`"),
         ({"tools": TOOLS, "continue_final_message": True}, "`continue_final_message` is given"),
         ({"tools": TOOLS, "response_format": {"type": "json_object"}}, "`response_format` is"),
     ],
