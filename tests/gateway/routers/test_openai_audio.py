@@ -192,6 +192,23 @@ def test_diarized(client: Any) -> None:
     assert [word["word"] for word in found["word_segments"]] == ["Hello", "there."]
 
 
+def test_own_segments_and_texts_that_the_server_makes(gateway: Any, fake: Any) -> None:
+    texts = {"srt": "1\n00:00:00,100 --> ", "rttm": "SPEAKER talk 1 0.100"}
+    behind = fake(events({"event": "result", "result": {**RESULT, "formats": texts}}))
+    given = {"formats[]": ["srt, rttm", "txt"], "segments": '[{"start": 1, "end": 2.5}, [3, 4]]'}
+    with gateway(behind.url).client() as client:
+        for name in ("json", "verbose_json", "diarized_json", "result"):
+            found = client.post(URL, files=FILE, data={**given, "response_format": name})
+            assert found.json()["formats"] == texts
+        streamed = client.post(URL, files=FILE, data={**given, "stream": "true"})
+        document = client.post("/transcribe", files=FILE, data=given).json()
+    assert "x-onecard-ignored" not in found.headers
+    assert told(streamed.text)[-2]["formats"] == document["formats"] == texts
+    asked = options(behind)
+    assert (asked["formats"], behind.options(0)["align"]) == (["srt", "rttm", "txt"], True)
+    assert asked["segments"] == [{"start": 1, "end": 2.5}, [3, 4]]
+
+
 def test_translations(client: Any, behind: Any) -> None:
     data = {"response_format": "verbose_json"}
     found = client.post("/v1/audio/translations", files=FILE, data=data)
@@ -245,6 +262,9 @@ def test_error_before_and_in_a_stream(gateway: Any, fake: Any) -> None:
         (FILE, {"max_speakers": "2.5"}, "max_speakers"),
         (FILE, {"stream": "perhaps"}, "stream"),
         (FILE, {"stream": "1", "response_format": "srt"}, "stream"),
+        (FILE, {"segments": "1-2"}, "segments"),
+        (FILE, {"segments": '{"start": 1, "end": 2}'}, "segments"),
+        (FILE, {"formats": "rttm", "response_format": "text"}, "formats"),
         ({"other": ("a", b"b")}, {}, "file"),
         ([("file", ("a", b"b")), ("file", ("a", b"b"))], {}, "file"),
         ({"other": ("a", b"b")}, {"file": "text"}, "file"),
