@@ -27,6 +27,7 @@ from onecard_client.chat import (
 )
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
+from onecard_client.ledger import Ledger, LedgerPart
 from onecard_client.limits import Limits
 from onecard_client.mail import Email
 from onecard_client.minutes import (
@@ -86,6 +87,8 @@ __all__ = [
     "InvalidTranscript",
     "Item",
     "KnownSpeaker",
+    "Ledger",
+    "LedgerPart",
     "Limits",
     "Minutes",
     "MinutesProgress",
