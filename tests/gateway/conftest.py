@@ -22,7 +22,7 @@ from tests.waiting import PATIENCE_S, until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "client"))
 
-from fake_server import FakeServer, Step
+from fake_server import FakeServer, Step, events
 
 
 class Gateway(Server):
@@ -63,9 +63,8 @@ def stopped() -> Iterator[list[Gateway]]:
         one.wait()
 
 
-@pytest.fixture
-def gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
-    """`gateway(url, ...)` starts one in front of these servers; keywords are settings."""
+@contextlib.contextmanager
+def starting(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
     with contextlib.ExitStack() as stack:
 
         def start(*urls: str, **settings: Any) -> Gateway:
@@ -75,6 +74,36 @@ def gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
             return one
 
         yield start
+
+
+@pytest.fixture
+def gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
+    """`gateway(url, ...)` starts one in front of these servers; keywords are settings."""
+    with starting(stopped) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def lasting_gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
+    """The same, for a gateway that the tests of a file share."""
+    with starting(stopped) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def _refusing(lasting_gateway: Callable[..., Gateway]) -> Iterator[tuple[httpx.Client, FakeServer]]:
+    behind = FakeServer(events())
+    with lasting_gateway(behind.url).client() as client:
+        yield client, behind
+    behind.stop()
+
+
+@pytest.fixture
+def refusing(_refusing: tuple[httpx.Client, FakeServer]) -> Iterator[httpx.Client]:
+    """A client of a gateway for all that is refused; fails where a request gets to the server."""
+    client, behind = _refusing
+    yield client
+    assert behind.requests == []
 
 
 class Keys:

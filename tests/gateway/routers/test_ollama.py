@@ -187,11 +187,10 @@ def test_nothing_to_answer_loads_a_model(client: Any, behind: Any) -> None:
         ({"messages": "Hello?"}, "a list of objects"),
     ],
 )
-def test_refusals(client: Any, behind: Any, body: Any, reason: str) -> None:
-    found = client.post("/api/chat", json=body)
+def test_refusals(refusing: Any, body: Any, reason: str) -> None:
+    found = refusing.post("/api/chat", json=body)
     assert found.status_code == 400
     assert reason in found.json()["error"]
-    assert behind.requests == []
 
 
 def test_a_prompt_is_no_continuation(client: Any) -> None:

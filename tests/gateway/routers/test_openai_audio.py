@@ -119,10 +119,10 @@ def test_known_speakers(fake: Any, gateway: Any) -> None:
     ],
 )
 def test_what_is_no_reference_is_refused(
-    client: Any, names: list[str], recordings: list[str], says: str
+    refusing: Any, names: list[str], recordings: list[str], says: str
 ) -> None:
     data = {"known_speaker_names[]": names, "known_speaker_references[]": recordings}
-    found = client.post(URL, files=FILE, data=data)
+    found = refusing.post(URL, files=FILE, data=data)
     assert found.status_code == 400
     assert says in found.json()["error"]["message"]
     assert found.json()["error"]["param"] == "known_speaker_references"
@@ -270,12 +270,11 @@ def test_error_before_and_in_a_stream(gateway: Any, fake: Any) -> None:
         ({"other": ("a", b"b")}, {"file": "text"}, "file"),
     ],
 )
-def test_wrong_fields(client: Any, behind: Any, files: Any, data: Any, param: str) -> None:
-    found = client.post(URL, files=files, data=data)
+def test_wrong_fields(refusing: Any, files: Any, data: Any, param: str) -> None:
+    found = refusing.post(URL, files=files, data=data)
     assert found.status_code == 400
     error = found.json()["error"]
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
-    assert behind.requests == []
 
 
 def test_samples_without_a_header(client: Any, behind: Any) -> None:

@@ -223,15 +223,14 @@ def test_by_the_sdk(gateway: Any, behind: Any) -> None:
         ({"messages": MESSAGES, "stream_options": {"include_usage": 1}}, "include_usage"),
     ],
 )
-def test_wrong_members(client: Any, behind: Any, body: Any, param: str) -> None:
-    found = client.post(URL, json=body)
+def test_wrong_members(refusing: Any, body: Any, param: str) -> None:
+    found = refusing.post(URL, json=body)
     assert (found.status_code, found.json()["error"]["param"]) == (400, param)
-    assert behind.requests == []
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"a": NaN}', b"[" * 100_000, b"\xff"])
-def test_no_json(client: Any, body: bytes) -> None:
-    found = client.post(URL, content=body)
+def test_no_json(refusing: Any, body: bytes) -> None:
+    found = refusing.post(URL, content=body)
     assert found.status_code == 400
     assert found.json()["error"]["message"].startswith("the body is")
 

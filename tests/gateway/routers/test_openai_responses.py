@@ -217,10 +217,9 @@ def test_what_was_cut_off_is_incomplete(gateway: Any, fake: Any) -> None:
         ({"input": "Hello?", "text": {"format": "json"}}, "text.format"),
     ],
 )
-def test_refusals(client: Any, behind: Any, body: Any, param: str) -> None:
-    found = client.post(URL, json=body)
+def test_refusals(refusing: Any, body: Any, param: str) -> None:
+    found = refusing.post(URL, json=body)
     assert (found.status_code, found.json()["error"]["param"]) == (400, param)
-    assert behind.requests == []
 
 
 def test_error_in_a_stream(gateway: Any, fake: Any) -> None:
