@@ -91,16 +91,17 @@ def lasting_gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
 
 
 @pytest.fixture(scope="module")
-def _refusing(lasting_gateway: Callable[..., Gateway]) -> Iterator[tuple[httpx.Client, FakeServer]]:
-    behind = FakeServer(events())
+def _refusing(
+    lasting_gateway: Callable[..., Gateway], lasting_fake: Callable[..., FakeServer]
+) -> Iterator[tuple[httpx.Client, FakeServer]]:
+    behind = lasting_fake(events())
     with lasting_gateway(behind.url).client() as client:
         yield client, behind
-    behind.stop()
 
 
 @pytest.fixture
 def refusing(_refusing: tuple[httpx.Client, FakeServer]) -> Iterator[httpx.Client]:
-    """A client of a gateway for all that is refused; fails where a request gets to the server."""
+    """A client of a gateway; fails where one of its requests gets to the server behind."""
     client, behind = _refusing
     yield client
     assert behind.requests == []
@@ -149,9 +150,8 @@ def openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
-@pytest.fixture
-def fake() -> Iterator[Callable[..., FakeServer]]:
-    """`fake(step, ...)` starts a fake onecard server with that script."""
+@contextlib.contextmanager
+def faking() -> Iterator[Callable[..., FakeServer]]:
     with contextlib.ExitStack() as stack:
 
         def start(*script: Step) -> FakeServer:
@@ -159,6 +159,20 @@ def fake() -> Iterator[Callable[..., FakeServer]]:
             stack.callback(one.stop)
             return one
 
+        yield start
+
+
+@pytest.fixture
+def fake() -> Iterator[Callable[..., FakeServer]]:
+    """`fake(step, ...)` starts a fake onecard server with that script."""
+    with faking() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def lasting_fake() -> Iterator[Callable[..., FakeServer]]:
+    """The same, for a server that the tests of a file share."""
+    with faking() as start:
         yield start
 
 

@@ -17,14 +17,14 @@ FILE = {"file": ("file.mp3", b"RIFF of some kind")}
 DECODING = {"event": "progress", "stage": "decode_audio", "done": 0, "total": 1}
 
 
-@pytest.fixture
-def behind(fake: Any) -> Any:
-    return fake(events(DECODING, PROGRESS, SEGMENTS, FINISHED))
+@pytest.fixture(scope="module")
+def behind(lasting_fake: Any) -> Any:
+    return lasting_fake(events(DECODING, PROGRESS, SEGMENTS, FINISHED))
 
 
-@pytest.fixture
-def client(gateway: Any, behind: Any) -> Any:
-    with gateway(behind.url).client() as client:
+@pytest.fixture(scope="module")
+def client(lasting_gateway: Any, behind: Any) -> Any:
+    with lasting_gateway(behind.url).client() as client:
         yield client
 
 

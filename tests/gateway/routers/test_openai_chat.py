@@ -20,14 +20,14 @@ OVERFLOW = (
 )
 
 
-@pytest.fixture
-def behind(fake: Any) -> Any:
-    return fake(events(*ANSWER))
+@pytest.fixture(scope="module")
+def behind(lasting_fake: Any) -> Any:
+    return lasting_fake(events(*ANSWER))
 
 
-@pytest.fixture
-def client(gateway: Any, behind: Any) -> Any:
-    with gateway(behind.url).client() as client:
+@pytest.fixture(scope="module")
+def client(lasting_gateway: Any, behind: Any) -> Any:
+    with lasting_gateway(behind.url).client() as client:
         yield client
 
 

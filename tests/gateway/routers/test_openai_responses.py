@@ -20,21 +20,21 @@ INPUT = [
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
-@pytest.fixture
-def behind(fake: Any) -> Any:
-    return fake(events(*ANSWER))
+@pytest.fixture(scope="module")
+def behind(lasting_fake: Any) -> Any:
+    return lasting_fake(events(*ANSWER))
 
 
-@pytest.fixture
-def sdk(gateway: Any, behind: Any) -> Any:
-    url = f"{gateway(behind.url).url}/v1"
+@pytest.fixture(scope="module")
+def sdk(lasting_gateway: Any, behind: Any) -> Any:
+    url = f"{lasting_gateway(behind.url).url}/v1"
     with openai.OpenAI(base_url=url, api_key="none", timeout=PATIENCE_S) as client:
         yield client
 
 
-@pytest.fixture
-def client(gateway: Any, behind: Any) -> Any:
-    with gateway(behind.url).client() as client:
+@pytest.fixture(scope="module")
+def client(lasting_gateway: Any, behind: Any) -> Any:
+    with lasting_gateway(behind.url).client() as client:
         yield client
 
 
