@@ -140,10 +140,14 @@ def test_references_go_to_the_root_of_their_own_schema():
 
 
 def test_the_pages_examples_are_read():
-    offer, event, conversation = re.findall(r"^```json\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    found = re.findall(r"^```json\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    offer, told, event, conversation = found
     toolset = chat_options.read(offer).toolset
     assert toolset is not None
     (call,) = json.loads(event)["tool_calls"]
+    first, *more = [part for one in json.loads(told) for part in one["tool_calls"]]
+    assert (first["index"], first["id"], first["name"]) == (0, call["id"], call["name"])
+    assert "".join(part["arguments"] for part in (first, *more)) == call["arguments"]
     answer = calls((call["name"], json.loads(call["arguments"])))
     assert tool_answer.calls(json.dumps(answer), toolset)[1] is None
     asked, result = messages.read(conversation)[1:]
