@@ -387,8 +387,12 @@ def test_calls_of_tools_have_arguments_of_their_schema(server, choice):
         assert answer.reason in ("stop", "length")
         assert '"content"' not in answer.text
         return
-    assert kinds == ["tool_calls", "usage", "done"]
+    *parts, last, _, _ = answer.events
+    assert kinds == ["tool_call_delta"] * len(parts) + ["tool_calls", "usage", "done"]
     assert answer.reason == "tool_calls"
-    (call,) = answer.events[0]["tool_calls"]
+    (call,) = last["tool_calls"]
     assert call["name"] == "get_weather"
+    told = [part for event in parts for part in event["tool_calls"]]
+    assert (told[0]["id"], told[0]["name"]) == (call["id"], "get_weather")
+    assert "".join(part["arguments"] for part in told) == call["arguments"]
     jsonschema.validate(json.loads(call["arguments"]), WEATHER["function"]["parameters"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,6 +101,32 @@ def compute_ledger(plan: Plan, figures: Figures, whisper_kv: int | None = None) 
     )
     ordered = sorted(lines, key=lambda line: _order(line, lines))
     return Ledger(plan.card.vram_gib, plan.card.headroom_gib, tuple(ordered))
+
+
+def told(plan: Plan, ledger: Ledger | None) -> str:
+    """The ledger as JSON for callers: the card, and what holds how much of it; without one, less.
+
+    A part is all that an engine, or a process, has of a kind: weights, kv or other.
+    """
+    if plan.card is None or ledger is None:
+        return json.dumps({"plan": plan.name})
+    sums: dict[tuple[str, str], int] = {}
+    for line in ledger.lines:
+        kind = line.kind if line.kind in ("weights", "kv") else "other"
+        key = (line.engine or line.process, kind)
+        sums[key] = sums.get(key, 0) + line.bytes
+    return json.dumps(
+        {
+            "plan": plan.name,
+            "card": plan.card.name,
+            "vram_bytes": int(ledger.vram_gib * GIB),
+            "headroom_bytes": int(ledger.headroom_gib * GIB),
+            "parts": [
+                {"name": name, "kind": kind, "bytes": num_bytes}
+                for (name, kind), num_bytes in sums.items()
+            ],
+        }
+    )
 
 
 def _order(line: Line, lines: tuple[Line, ...]) -> int:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from build_scripts.errors import PlanError
-from build_scripts.memory import kv_cache
+from build_scripts.memory import kv_cache, ledger
 from build_scripts.memory.deployment import Deployment
 from build_scripts.memory.kv_cache import KvCaps
 from build_scripts.plans import speaker_pipeline, values
 from build_scripts.plans.schema import Plan
 from build_scripts.plans.values import verify_known
-from onecard.contract import trtllm
+from onecard.contract import pipeline, trtllm
 from onecard.contract.tensor import Tensor
 from onecard.contract.whisper import NUM_TEXT_POSITIONS
 
@@ -32,6 +32,7 @@ _FRACTION = "it follows from the ledger; change card.headroom_gib instead"
 _ALWAYS = "no key of a plan changes it; leave it out"
 # What a plan's `[models.*]` may not replace, because the ledger or the engines count on it.
 _FIXED = {
+    "transcribe": {pipeline.LEDGER: _ALWAYS},
     "transcribe_stream": {"instances": "its one process gathers the parts of a recording"},
     "whisper": {
         "max_batch_size": _CHUNKS,
@@ -100,7 +101,7 @@ def models(deployment: Deployment) -> dict[str, ModelPlan]:
     # server is newer.
     queued: dict[str, Any] = {} if plan.card is None else {"max_queue_size": MAX_QUEUED}
     table = [
-        ModelPlan("transcribe"),
+        ModelPlan("transcribe", parameters={pipeline.LEDGER: ledger.told(plan, deployment.ledger)}),
         ModelPlan("transcribe_stream", parameters=_transcribe_stream(plan)),
         ModelPlan(
             "decode_audio",

@@ -51,16 +51,21 @@ def _config(model: ModelPlan) -> pb.ModelConfig:
     config = pb.ModelConfig(name=model.name, max_batch_size=model.max_batch_size)
     if model.name == pipeline.ENSEMBLE:
         _ensemble(config)
+        _parameters(config, model)
         return config
     if model.name in pipeline.ENGINES:
         _engine(config, model)
     else:
         _python(config)
     config.instance_group.add(count=model.instances, kind=pb.ModelInstanceGroup.KIND_CPU)
-    for key, value in sorted(model.parameters.items()):
-        config.parameters[key].string_value = value
+    _parameters(config, model)
     _queue(config, model)
     return config
+
+
+def _parameters(config: pb.ModelConfig, model: ModelPlan) -> None:
+    for key, value in sorted(model.parameters.items()):
+        config.parameters[key].string_value = value
 
 
 def _python(config: pb.ModelConfig) -> None:

@@ -16,9 +16,18 @@ from onecard_client._errors import (
     Unavailable,
 )
 from onecard_client._voice import Voice
-from onecard_client.chat import AsyncChatStream, ChatStream, ChatUsage, TokenLogprob, ToolCall
+from onecard_client.chat import (
+    AsyncChatStream,
+    ChatStream,
+    ChatUsage,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallPart,
+)
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
+from onecard_client.ledger import Ledger, LedgerPart
 from onecard_client.limits import Limits
 from onecard_client.mail import Email
 from onecard_client.minutes import (
@@ -78,6 +87,8 @@ __all__ = [
     "InvalidTranscript",
     "Item",
     "KnownSpeaker",
+    "Ledger",
+    "LedgerPart",
     "Limits",
     "Minutes",
     "MinutesProgress",
@@ -92,6 +103,8 @@ __all__ = [
     "ServerError",
     "TokenLogprob",
     "ToolCall",
+    "ToolCallDelta",
+    "ToolCallPart",
     "Transcript",
     "TriageCall",
     "TriageProgress",

@@ -17,6 +17,7 @@ from onecard_client._voice import Voice
 from onecard_client.chat import AsyncChatStream, Messages, messages_to_json
 from onecard_client.events import Event, Progress
 from onecard_client.health import Health
+from onecard_client.ledger import Ledger
 from onecard_client.limits import Limits
 from onecard_client.mail import Email, emails_to_json
 from onecard_client.minutes import (
@@ -222,6 +223,11 @@ class AsyncClient(AsyncConnection):
         """Asks like `Client.limits`."""
         context = self._context(timeout_s, None)
         return wire.limits(await self._ask(*wire.LIMITS, context))
+
+    async def ledger(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Ledger | None:
+        """Asks like `Client.ledger`."""
+        context = self._context(timeout_s, None)
+        return wire.ledger(await self._ask(*wire.LEDGER, context))
 
     async def capacity(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> int:
         """Asks like `Client.capacity`."""

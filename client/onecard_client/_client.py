@@ -16,6 +16,7 @@ from onecard_client._voice import Voice
 from onecard_client.chat import ChatStream, Messages, messages_to_json
 from onecard_client.events import Event, Progress
 from onecard_client.health import Health
+from onecard_client.ledger import Ledger
 from onecard_client.limits import Limits
 from onecard_client.mail import Email, emails_to_json
 from onecard_client.minutes import (
@@ -311,6 +312,17 @@ class Client(Connection):
         """
         context = self._context(timeout_s, None)
         return wire.limits(self._ask(*wire.LIMITS, context))
+
+    def ledger(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Ledger | None:
+        """Asks how the server's plan shares out its card's memory; not retried.
+
+        Returns None where an older server does not tell.
+
+        Raises:
+            OnecardError: such as ConnectionFailed, where no server answers.
+        """
+        context = self._context(timeout_s, None)
+        return wire.ledger(self._ask(*wire.LEDGER, context))
 
     def capacity(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> int:
         """Asks how many recordings keep the server busy when they are sent at once; not retried.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,26 @@ class ToolCalls:
 
 
 @dataclass(frozen=True)
+class ToolCallPart:
+    """More of a call. `id` and `name` are in the first part of it alone."""
+
+    index: int
+    arguments: str
+    id: str | None = None
+    name: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class ToolCallDelta:
+    """Parts of calls while the calls are made. `logprobs`: of tokens, where they were asked for."""
+
+    tool_calls: tuple[ToolCallPart, ...]
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
 class ChatUsage:
     """The cost of an answer, in tokens.
 
@@ -113,7 +133,7 @@ class WholeAnswer:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-ChatEvent = Delta | ToolCalls | ChatUsage | ChatEnd | WholeAnswer
+ChatEvent = Delta | ToolCallDelta | ToolCalls | ChatUsage | ChatEnd | WholeAnswer
 
 
 class ChatAnswer(Stream[str]):
@@ -162,6 +182,8 @@ class ChatAnswer(Stream[str]):
         if isinstance(event, ChatEnd):
             return None
         self.logprobs += event.logprobs or ()
+        if isinstance(event, ToolCallDelta):
+            return None
         self._pieces.append(event.text)
         return event.text or None
 
@@ -172,9 +194,25 @@ class ChatAnswer(Stream[str]):
 class ChatStream(ChatAnswer, BlockingStream[str]):
     """The pieces of an answer's text, as they come; closing it ends the request."""
 
+    def parts(self) -> Iterator[str | ToolCallDelta]:
+        """Pieces of text, and parts of calls while they are made; in place of iterating."""
+        for event in self._events:
+            piece = self._take(event)
+            found = event if isinstance(event, ToolCallDelta) else piece
+            if found is not None:
+                yield found
+
 
 class AsyncChatStream(ChatAnswer, AsyncStream[str]):
     """The pieces of an answer's text, as they come; closing it ends the request."""
+
+    async def parts(self) -> AsyncIterator[str | ToolCallDelta]:
+        """Pieces of text, and parts of calls while they are made; in place of iterating."""
+        async for event in self._events:
+            piece = self._take(event)
+            found = event if isinstance(event, ToolCallDelta) else piece
+            if found is not None:
+                yield found
 
 
 def messages_to_json(messages: Messages) -> bytes:

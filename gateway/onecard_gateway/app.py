@@ -28,6 +28,7 @@ from onecard_gateway.keys.keyring import Keyring
 from onecard_gateway.metrics import Metrics
 from onecard_gateway.routers import (
     asr,
+    card,
     health,
     jobs,
     minutes,
@@ -55,6 +56,7 @@ ROUTERS = (
     minutes.router,
     jobs.router,
     transcripts.router,
+    card.router,
     health.router,
     pages.router,
 )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from onecard import manifest
+from onecard.chat import call_parts, tool_answer, tool_prompt
 from onecard.chat import messages as chat_messages
-from onecard.chat import tool_answer, tool_prompt
 from onecard.chat.options import ChatOptions
 from onecard.chat.tool_answer import ToolAnswer
 from onecard.errors import Cancelled, InvalidRequest
@@ -73,8 +73,8 @@ def joined(events: Iterable[Event]) -> Event:
     answer: Event = {"event": "answer", "text": ""}
     for event in events:
         members = {name: value for name, value in event.items() if name != "event"}
-        if event["event"] == "delta":
-            answer["text"] += members["text"]
+        if event["event"] in ("delta", "tool_call_delta"):
+            answer["text"] += members.get("text", "")
             if "logprobs" in members:
                 answer.setdefault("logprobs", []).extend(members["logprobs"])
         elif event["event"] == "usage":
@@ -111,7 +111,9 @@ class Chat:
     def events(
         self, messages: Sequence[Message], options: ChatOptions, llm: Llm
     ) -> Generator[Event, None, None]:
-        """`delta` and `tool_calls`, then `usage` and `done`; closing it stops the engine.
+        """The answer as it comes, then `usage` and `done`; closing it stops the engine.
+
+        It is `delta`, or `tool_call_delta` and then `tool_calls`, which has all of them whole.
 
         Raises:
             InvalidRequest: the conversation, with its answer, does not fit the context, or the
@@ -229,9 +231,12 @@ class _Answer:
         self._generation = generation
         self._detokenizer = tokenizer.detokenizer(options.continue_final_message)
         self._stops = StopStrings(options.stops)
-        self._tool_answer = ToolAnswer() if options.toolset is not None else None
+        toolset = options.toolset
+        self._tool_answer = None if toolset is None else ToolAnswer(toolset.documents)
         self._ready = ""
+        self._parts: list[Event] = []  # of calls
         self._logprobs: list[Event] = []
+        self._unclear: list[Event] = []  # logprobs of the beginning of calls, or of no text
         self._has_ended = False
         self.num_tokens = 0
         self.text = ""
@@ -248,7 +253,7 @@ class _Answer:
         with contextlib.closing(llm.stream(self._generation)) as pieces:
             for piece in pieces:
                 self._take(piece)
-                if self._ready and time.monotonic() >= due:
+                if (self._ready or self._parts) and time.monotonic() >= due:
                     yield self._delta()
                     due = time.monotonic() + DELTA_PERIOD_S
                 if self._stops.found is not None:
@@ -259,7 +264,7 @@ class _Answer:
         """The rest of the text when no more tokens come."""
         self._push(self._detokenizer.flush())
         self._ready += self._stops.flush()
-        if self._ready or self._logprobs:
+        if self._ready or self._parts or self._logprobs:
             yield self._delta()
 
     def judged(self, options: ChatOptions) -> tuple[list[dict[str, str]], Event]:
@@ -268,7 +273,8 @@ class _Answer:
         problem = None
         if self._tool_answer is not None and options.toolset is not None:
             if self._stops.found is None:  # else its text is whole, and its JSON is not
-                calls, problem = tool_answer.calls(self._tool_answer.raw, options.toolset)
+                found = self._tool_answer
+                calls, problem = tool_answer.calls(found.raw, options.toolset, found.calls)
         elif options.form is not None:
             problem = options.form.problem(self.text)
         if problem is not None:
@@ -283,26 +289,41 @@ class _Answer:
                 self._has_ended = True
                 break
         self.num_tokens += len(ids)
-        self._push(self._detokenizer.push(ids))
-        if piece.log_probs:
-            self._logprobs += [
-                {
-                    "token": self._tokenizer.token(token_id),
-                    "logprob": log_prob,
-                    "bytes": list(self._detokenizer.bytes_of(token_id)),
-                }
-                for token_id, log_prob in zip(ids, piece.log_probs, strict=False)
-            ]
+        log_probs = piece.log_probs or ()
+        for index, token_id in enumerate(ids):
+            self._push(self._detokenizer.push((token_id,)))
+            if index < len(log_probs):
+                self._tell(token_id, log_probs[index])
+
+    def _tell(self, token_id: int, log_prob: float) -> None:
+        """Keeps the token that was pushed last, if it is one that callers are told."""
+        entry = {
+            "token": self._tokenizer.token(token_id),
+            "logprob": log_prob,
+            "bytes": list(self._detokenizer.bytes_of(token_id)),
+        }
+        found = self._tool_answer
+        if found is not None and found.is_told is None:
+            self._unclear.append(entry)
+            return
+        if found is not None and not found.is_text:
+            self._logprobs += self._unclear
+        self._unclear = []
+        if found is None or found.is_told:
+            self._logprobs.append(entry)
 
     def _push(self, text: str) -> None:
         if self._tool_answer is not None:
             text = self._tool_answer.push(text)
+            self._parts += self._tool_answer.parts()
         self._ready += self._stops.push(text)
 
     def _delta(self) -> Event:
         delta: Event = {"event": "delta", "text": self._ready}
+        if self._parts or (self._tool_answer is not None and self._tool_answer.is_text is False):
+            delta = {"event": "tool_call_delta", "tool_calls": call_parts.joined(self._parts)}
         if self._generation.logprobs:
             delta["logprobs"] = self._logprobs
         self.text += self._ready
-        self._ready, self._logprobs = "", []
+        self._ready, self._parts, self._logprobs = "", [], []
         return delta

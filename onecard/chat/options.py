@@ -80,7 +80,6 @@ class ChatOptions:
         is_form = (self.response_format or {}).get("type", "text") != "text"
         asked = {
             "response_format": is_form and self.tool_choice in (None, "auto"),
-            "logprobs": self.logprobs,
             "continue_final_message": self.continue_final_message,
         }
         for name, is_asked in asked.items():

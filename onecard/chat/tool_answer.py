@@ -1,54 +1,91 @@
-"""An answer under the guide of tools: the text in it as it comes, or the calls at its end."""
+"""An answer under the guide of tools: the text in it as it comes, or the calls in it."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-import secrets
-import string
+from collections.abc import Container, Sequence
 from typing import Any
 
 from onecard import documents
+from onecard.chat import json_escape
+from onecard.chat.call_parts import Call, CallParts, Part, new_id
 from onecard.chat.tools import Toolset
 from onecard.json_schema import answers
 from onecard.json_schema.document import Document
 
-_ID_LETTERS = string.ascii_letters + string.digits
 _HEAD = re.compile(r'\s*\{\s*"content"\s*:\s*"')
+_CALLS = re.compile(r'\s*\{\s*"tool_calls"\s*:\s*\[')
 _PLAIN = re.compile(r'[^"\\]+')
-_UNIT = re.compile(r"\\u([0-9a-fA-F]{4})")
-# A high half may be the beginning of a character that takes two.
-_HALF = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}")
-_LONGEST_ESCAPE = 12  # `\ud83d\ude00`
 _WHOLE = Document({"type": "object"})
 
 
 class ToolAnswer:
     """Reads one answer; JSON goes in by pieces, and what a caller is told comes out.
 
+    Args:
+        names: of the tools that may be called.
+
     Attributes:
         raw: what went in.
+        is_text: whether it is a text, and no calls; None until that is clear.
+        is_told: whether callers are told what was pushed last; None until that is clear.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Container[str] = ()) -> None:
         self.raw = ""
+        self.is_text: bool | None = None
+        self.is_told: bool | None = None
+        self._parts = CallParts(names)
+        self._ready: list[Part] = []
         self._waiting = ""
-        self._is_text = self._has_ended = False
+        self._has_ended = False
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """Those that were told so far, or begun."""
+        return self._parts.calls
 
     def push(self, piece: str) -> str:
         """The text in `content` that is complete with `piece`; empty where there are calls."""
         self.raw += piece
         self._waiting += piece
-        if not self._is_text:
-            head = _HEAD.match(self._waiting)
-            if head is None:
-                return ""
-            self._is_text = True
-            self._waiting = self._waiting[head.end() :]
-        return self._text()
+        was_open = self._is_open
+        if self.is_text is None:
+            self._decide()
+        if self.is_text is None:
+            return ""
+        if self.is_text:
+            text, num_taken = self._text()
+            # of an escape, or a character, that has only begun, nothing is taken yet
+            is_begun = self._is_open and (was_open or bool(self._waiting))
+            self.is_told = num_taken > 0 or is_begun
+            return text
+        self.is_told = True
+        self._ready += self._parts.push(self._waiting)
+        self._waiting = ""
+        return ""
 
-    def _text(self) -> str:
-        found = []
+    @property
+    def _is_open(self) -> bool:
+        return self.is_text is True and not self._has_ended
+
+    def parts(self) -> list[Part]:
+        """The parts of calls that have come since this was asked last, as CallParts has them."""
+        ready, self._ready = self._ready, []
+        return ready
+
+    def _decide(self) -> None:
+        for pattern, is_text in ((_HEAD, True), (_CALLS, False)):
+            head = pattern.match(self._waiting)
+            if head is not None:
+                self.is_text = is_text
+                self._waiting = self._waiting[head.end() :]
+
+    def _text(self) -> tuple[str, int]:
+        """The text, and of how many characters of JSON it was made."""
+        found, num_taken = [], 0
         while self._waiting and not self._has_ended:
             plain = _PLAIN.match(self._waiting)
             if plain:
@@ -57,16 +94,22 @@ class ToolAnswer:
                 self._has_ended = True
                 break
             else:
-                taken, text = _escape(self._waiting)
+                taken, text = json_escape.read(self._waiting)
                 if not taken:
                     break
             found.append(text)
             self._waiting = self._waiting[taken:]
-        return "".join(found)
+            num_taken += taken
+        return "".join(found), num_taken
 
 
-def calls(raw: str, toolset: Toolset) -> tuple[list[dict[str, str]], str | None]:
+def calls(
+    raw: str, toolset: Toolset, told: Sequence[Call] = ()
+) -> tuple[list[dict[str, str]], str | None]:
     """The calls in a whole answer, none if it is text; and what is not as it was asked for.
+
+    Args:
+        told: those that were told before, which stay as they were.
 
     Returns:
         Objects with `id`, `name` and `arguments`, a JSON object as text.
@@ -86,12 +129,15 @@ def calls(raw: str, toolset: Toolset) -> tuple[list[dict[str, str]], str | None]
         if problem is not None:
             return [], f"`$.tool_calls[{index}]`: {problem}"
     return [
-        {
-            "id": "".join(secrets.choice(_ID_LETTERS) for _ in range(9)),
-            "name": call["name"],
-            "arguments": documents.write(call["arguments"]),
-        }
-        for call in made
+        *map(dataclasses.asdict, told),
+        *(
+            {
+                "id": new_id(),
+                "name": call["name"],
+                "arguments": documents.write(call["arguments"]),
+            }
+            for call in made[len(told) :]
+        ),
     ], None
 
 
@@ -104,26 +150,3 @@ def _problem(call: Any, toolset: Toolset) -> str | None:
     if not isinstance(call["arguments"], dict):
         return "its `arguments` are no object"
     return document.problem(call["arguments"])
-
-
-def _escape(text: str) -> tuple[int, str]:
-    """The length of the escape that `text` begins with, and its character; 0 until it is whole."""
-    length = 2
-    unit = _UNIT.match(text)
-    if text[1:2] == "u":
-        if unit is None:
-            return 0, ""
-        length = 6
-        if _HALF.match(text):
-            follows = text[6:_LONGEST_ESCAPE]
-            if len(follows) < 6 and r"\u".startswith(follows[:2]):
-                return 0, ""
-            pair = _UNIT.match(follows)
-            if pair and 0xDC00 <= int(pair[1], 16) < 0xE000:
-                length = _LONGEST_ESCAPE
-    elif len(text) < 2:
-        return 0, ""
-    try:
-        return length, documents.valid(json.loads(f'"{text[:length]}"'))
-    except ValueError:  # no escape of JSON's; the end of the answer says so
-        return length, ""

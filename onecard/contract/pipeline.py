@@ -63,6 +63,7 @@ class Model:
 TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")
 ENSEMBLE = "transcribe"
 CALLS = "calls"  # parameter of a config.pbtxt: the models that a model calls, comma-separated
+LEDGER = "ledger"  # parameter of the ensemble's config.pbtxt: what the plan's card holds, in JSON
 OWNER_HEADER = "onecard-control"  # of a request, with the server's secret: all is let through
 # Parameters of a request. A failed call from model to model arrives with its message and always
 # the code INTERNAL (seen in Triton 2.51), so these calls ask for the code in the message.

@@ -31,6 +31,8 @@ from onecard_client import (
     Client,
     DeadlineExceeded,
     InvalidRequest,
+    Ledger,
+    LedgerPart,
     Limits,
     TokenLogprob,
     ToolCall,
@@ -353,6 +355,20 @@ def test_cancelling_a_task_cancels_its_answer(fake: Any) -> None:
 
 def test_limits(fake: Any, connect: Any) -> None:
     assert connect(fake(hangs).url).limits() == Limits(context_tokens=64, default_max_tokens=16)
+
+
+def test_ledger(fake: Any) -> None:
+    server = fake(hangs)
+    with Client(server.url) as client:
+        assert client.ledger() is None
+        server.parameters = {"ledger": '{"plan": "cpu"}'}
+        assert client.ledger() == Ledger("cpu")
+        part = {"name": "llm", "kind": "weights", "bytes": 5}
+        server.parameters = {"ledger": json.dumps({"plan": "a", "card": "b", "parts": [part]})}
+        assert client.ledger() == Ledger("a", "b", parts=(LedgerPart(**part),))
+        server.parameters = {"ledger": "[]"}
+        with pytest.raises(BadResponse, match="ledger"):
+            client.ledger()
 
 
 @pytest.mark.parametrize("parameters", [{}, {"max_seq_len": "many", "max_tokens": "16"}])

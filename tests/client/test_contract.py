@@ -25,6 +25,11 @@ def test_parameters_of_a_request_have_the_names_that_the_server_reads() -> None:
         assert getattr(wire, name) == getattr(pipeline, name)
 
 
+def test_the_ledger_is_where_the_server_s_configuration_has_it() -> None:
+    assert wire.LEDGER_PARAMETER == pipeline.LEDGER
+    assert wire.ENSEMBLE == pipeline.ENSEMBLE
+
+
 def test_every_public_model_has_the_tensors_that_the_client_sends_and_reads() -> None:
     for model in (wire.TRANSCRIBE, wire.CHAT, wire.TRIAGE):
         contract = pipeline.PYTHON_MODELS[model.name]

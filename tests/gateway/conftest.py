@@ -22,7 +22,7 @@ from tests.waiting import PATIENCE_S, until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "client"))
 
-from fake_server import FakeServer, Step
+from fake_server import FakeServer, Step, events
 
 
 class Gateway(Server):
@@ -63,9 +63,8 @@ def stopped() -> Iterator[list[Gateway]]:
         one.wait()
 
 
-@pytest.fixture
-def gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
-    """`gateway(url, ...)` starts one in front of these servers; keywords are settings."""
+@contextlib.contextmanager
+def starting(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
     with contextlib.ExitStack() as stack:
 
         def start(*urls: str, **settings: Any) -> Gateway:
@@ -75,6 +74,37 @@ def gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
             return one
 
         yield start
+
+
+@pytest.fixture
+def gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
+    """`gateway(url, ...)` starts one in front of these servers; keywords are settings."""
+    with starting(stopped) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def lasting_gateway(stopped: list[Gateway]) -> Iterator[Callable[..., Gateway]]:
+    """The same, for a gateway that the tests of a file share."""
+    with starting(stopped) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def _refusing(
+    lasting_gateway: Callable[..., Gateway], lasting_fake: Callable[..., FakeServer]
+) -> Iterator[tuple[httpx.Client, FakeServer]]:
+    behind = lasting_fake(events())
+    with lasting_gateway(behind.url).client() as client:
+        yield client, behind
+
+
+@pytest.fixture
+def refusing(_refusing: tuple[httpx.Client, FakeServer]) -> Iterator[httpx.Client]:
+    """A client of a gateway; fails where one of its requests gets to the server behind."""
+    client, behind = _refusing
+    yield client
+    assert behind.requests == []
 
 
 class Keys:
@@ -120,9 +150,8 @@ def openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
-@pytest.fixture
-def fake() -> Iterator[Callable[..., FakeServer]]:
-    """`fake(step, ...)` starts a fake onecard server with that script."""
+@contextlib.contextmanager
+def faking() -> Iterator[Callable[..., FakeServer]]:
     with contextlib.ExitStack() as stack:
 
         def start(*script: Step) -> FakeServer:
@@ -130,6 +159,20 @@ def fake() -> Iterator[Callable[..., FakeServer]]:
             stack.callback(one.stop)
             return one
 
+        yield start
+
+
+@pytest.fixture
+def fake() -> Iterator[Callable[..., FakeServer]]:
+    """`fake(step, ...)` starts a fake onecard server with that script."""
+    with faking() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def lasting_fake() -> Iterator[Callable[..., FakeServer]]:
+    """The same, for a server that the tests of a file share."""
+    with faking() as start:
         yield start
 
 

@@ -59,7 +59,10 @@ def test_verbose_json(sdk: openai.OpenAI) -> None:
             language="en-US",
             response_format="verbose_json",
             timestamp_granularities=["word", "segment"],
+            extra_body={"formats": "srt,rttm", "segments": '[{"start": 0, "end": 11}]'},
         )
+    assert found.formats["srt"].startswith("1\n00:00:0")
+    assert found.formats.keys() == {"srt", "rttm"}
     assert PHRASE in found.text.lower()
     assert found.duration == pytest.approx(11.0, abs=0.1)
     assert found.language == "english"
@@ -192,9 +195,12 @@ def test_tools(live: Any, sdk: openai.OpenAI) -> None:
     result: Any = {"role": "tool", "tool_call_id": call.id, "content": "Rain."}
     told: Any = [*QUESTION, answer.message.to_dict(), result]
     with sdk.chat.completions.stream(messages=told, **arguments) as stream:
+        parts = [event for event in stream if event.type == "tool_calls.function.arguments.delta"]
         other = stream.get_final_completion().choices[0]
     assert other.finish_reason == "tool_calls"
     (again,) = other.message.tool_calls or ()
+    assert len(parts) > 2
+    assert "".join(part.arguments_delta for part in parts) == again.function.arguments
     assert (again.function.name, again.id == call.id) == ("get_weather", False)
     response = sdk.responses.create(
         model="any",

@@ -19,9 +19,18 @@ from onecard_client._errors import (
 )
 from onecard_client._transport.content import Content
 from onecard_client._transport.sendable import options_to_json, verify_id, verify_size
-from onecard_client.chat import ChatEnd, ChatEvent, ChatUsage, Delta, ToolCalls, WholeAnswer
+from onecard_client.chat import (
+    ChatEnd,
+    ChatEvent,
+    ChatUsage,
+    Delta,
+    ToolCallDelta,
+    ToolCalls,
+    WholeAnswer,
+)
 from onecard_client.events import Event, Progress, Segments
 from onecard_client.health import Health, ModelState
+from onecard_client.ledger import Ledger
 from onecard_client.limits import Limits
 from onecard_client.minutes import (
     Answer,
@@ -94,6 +103,7 @@ CHAT: Model[ChatEvent] = Model(
     "MESSAGES",
     {
         "delta": _whole(Delta),
+        "tool_call_delta": _whole(ToolCallDelta),
         "tool_calls": _whole(ToolCalls),
         "usage": _whole(ChatUsage),
         "done": _whole(ChatEnd),
@@ -129,8 +139,9 @@ MINUTES: Model[MinutesEvent] = Model(
 REPEATABLE = (Progress, TriageProgress, MinutesProgress)
 # The public models, then those that they call. Triton's own list, RepositoryIndex, belongs to the
 # protocol that loads and unloads models, which the server keeps to itself.
+ENSEMBLE = "transcribe"
 MODELS = (
-    "transcribe",
+    ENSEMBLE,
     TRANSCRIBE.name,
     CHAT.name,
     TRIAGE.name,
@@ -275,6 +286,10 @@ LIMITS = ("ModelConfig", service_pb2.ModelConfigRequest(name=CHAT.name))
 CAPACITY = ("ModelConfig", service_pb2.ModelConfigRequest(name=TRANSCRIBE.name))
 
 
+LEDGER = ("ModelConfig", service_pb2.ModelConfigRequest(name=ENSEMBLE))
+LEDGER_PARAMETER = "ledger"
+
+
 def health(answers: Sequence[Any]) -> Health:
     """Health from the answers to HEALTH."""
     live, ready, metadata, *models = answers
@@ -312,3 +327,19 @@ def capacity(answer: Any) -> int:
     except (KeyError, ValueError):
         return 1
     return max(1, min(places + 1, streams))
+
+
+def ledger(answer: Any) -> Ledger | None:
+    """The ledger from the answer to LEDGER; None from a server that does not tell.
+
+    Raises:
+        BadResponse: what it tells is none.
+    """
+    text = answer.config.parameters[LEDGER_PARAMETER].string_value
+    try:
+        return decode(Ledger, parse(text)) if text else None
+    except ValueError as error:
+        raise BadResponse(
+            f"the configuration of `{ENSEMBLE}` has the ledger `{text[:100]}`, which is none: "
+            f"{error}; is this a onecard server?"
+        ) from error

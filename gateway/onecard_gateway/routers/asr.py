@@ -48,6 +48,8 @@ async def asr(request: Request) -> Response:
     async with _form(request, "audio_file") as (fields, upload):
         output = fields.choice("output", OUTPUTS, "txt")
         has_words = fields.flag("word_timestamps") or False
+        if output != "json":
+            options.verify_room_for_formats(fields, "output", output)
         given = _options(fields, output, has_words)
         fields.text("model")  # the server has one
         headers = {**ENGINE, **fields.headers(), **_attachment(upload.filename, output)}
@@ -148,6 +150,7 @@ async def transcribe(request: Request) -> Response:
         "num_speakers": len(transcript.speakers),
         "diarization_device": transcript.engine.get("diarize", {}).get("device"),
         "dropped": found["account"]["dropped"],
+        **formats.rendered(transcript),
     }
     return JSONResponse(document, headers=headers)
 

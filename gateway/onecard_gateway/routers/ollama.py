@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from onecard_client import AsyncChatStream, OnecardError, ToolCall
+from onecard_client import AsyncChatStream, OnecardError, ToolCall, ToolCallDelta
 from onecard_gateway import ignored
 from onecard_gateway.chat import ollama_request
 from onecard_gateway.chat.answering import answering, ended
@@ -31,6 +31,7 @@ API_VERSION = "0.6.4"
 NAME = f"{CHAT}:latest"
 _STARTED = datetime.now(timezone.utc).isoformat()
 Document = dict[str, Any]
+Part = str | ToolCallDelta
 
 
 @router.get("/version")
@@ -179,12 +180,13 @@ async def _answer(request: Request, asked: Asked, documents: _Chat) -> Response:
     async with AsyncExitStack() as held:
         answer = answering(request, asked.messages, asked.options)
         stream = await held.enter_async_context(answer)
-        first = await anext(stream, None)  # an error until here still has a status
+        parts = stream.parts()
+        first = await anext(parts, None)  # an error until here still has a status
         documents.begun()
         if asked.is_streamed:
-            lines = _lines(documents, stream, first)
+            lines = _lines(documents, stream, first, parts)
             return Stream(lines, held.pop_all(), "application/x-ndjson", headers)
-        async for _ in stream:
+        async for _ in parts:
             pass
     whole = documents.end(stream, stream.text, stream.tool_calls)
     return JSONResponse(whole, headers=headers)
@@ -202,14 +204,18 @@ async def _verify_context(request: Request, wanted: int | None) -> None:
 
 
 async def _lines(
-    documents: _Chat, stream: AsyncChatStream, first: str | None
+    documents: _Chat, stream: AsyncChatStream, first: Part | None, others: AsyncIterator[Part]
 ) -> AsyncIterator[str]:
-    """A line of JSON for each piece; an error is the last one."""
+    """A line of JSON for each piece; an error is the last one.
+
+    Calls come whole, which is how Ollama tells them: their arguments are objects.
+    """
     try:
-        if first is not None:
+        if isinstance(first, str):
             yield _line(documents.piece(first))
-            async for piece in stream:
-                yield _line(documents.piece(piece))
+        async for part in others:
+            if isinstance(part, str):
+                yield _line(documents.piece(part))
         last = documents.end(stream, "")
         if stream.tool_calls:
             yield _line(documents.piece("", stream.tool_calls))

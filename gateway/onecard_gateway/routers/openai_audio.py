@@ -29,7 +29,7 @@ async def transcriptions(request: Request) -> Response:
 
     A form with `file` and, if wanted, `model`, `language`, `prompt`, `response_format`,
     `temperature`, `timestamp_granularities`, `stream`, and onecard's `diarize`, `num_speakers`,
-    `min_speakers`, `max_speakers`, `hotwords`, `vad_filter`, `beam_size`.
+    `min_speakers`, `max_speakers`, `hotwords`, `vad_filter`, `beam_size`, `segments`, `formats`.
     """
     return await _answer(request, "transcribe")
 
@@ -87,7 +87,8 @@ def _documents(event: Event, last: list[Any], form: formats.Form) -> list[Mappin
     if not isinstance(event, Transcript):
         return []
     told = formats.diarized_segments(event) if form.name == "diarized_json" else []
-    return [*told, {"type": "transcript.text.done", "text": event.text}]
+    done = {"type": "transcript.text.done", "text": event.text, **formats.rendered(event)}
+    return [*told, done]
 
 
 def _own(event: Event) -> Mapping[str, Any]:

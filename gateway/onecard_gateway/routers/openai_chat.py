@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from onecard_client import AsyncChatStream, ChatUsage, TokenLogprob
+from onecard_client import AsyncChatStream, ChatUsage, TokenLogprob, ToolCallDelta, ToolCallPart
 from onecard_gateway.chat.answering import answering, ended
 from onecard_gateway.chat.body import read_object, take_flag, take_text, wrong
 from onecard_gateway.errors import Refusal
@@ -23,6 +23,7 @@ from onecard_gateway.streams import Events
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[needs(TEXT)])
 Document = dict[str, Any]
+Part = str | ToolCallDelta
 # Of completions alone, with the value that asks for nothing.
 _HARMLESS = {"best_of": 1, "echo": False, "suffix": ""}
 
@@ -128,11 +129,12 @@ async def _answer(request: Request, asked: Asked) -> Response:
     async with AsyncExitStack() as held:
         answer = answering(request, asked.messages, asked.options)
         stream = await held.enter_async_context(answer)
+        parts = stream.parts()
         # An error until here still has a status.
-        first = await anext(stream, None)
+        first = await anext(parts, None)
         if asked.is_streamed:
-            return Events(_Chunks(asked, stream).documents(first), held.pop_all())
-        async for _ in stream:
+            return Events(_Chunks(asked, stream).documents(first, parts), held.pop_all())
+        async for _ in parts:
             pass
     return JSONResponse(_whole(asked, stream))
 
@@ -160,38 +162,54 @@ class _Chunks:
     def __init__(self, asked: Asked, stream: AsyncChatStream) -> None:
         self._asked = asked
         self._stream = stream
-        self._num_logprobs = 0  # told so far
+        self._num_logprobs = self._num_calls = 0  # told so far
         self._head = asked.head(asked.kind.chunk, {})
         if asked.has_usage:
             self._head["usage"] = None
 
-    async def documents(self, first: str | None) -> AsyncIterator[Document]:
+    async def documents(
+        self, first: Part | None, others: AsyncIterator[Part]
+    ) -> AsyncIterator[Document]:
         """Raises Refusal as `ended` does."""
         if self._asked.kind is CHAT_KIND:
             yield self._document({"delta": {"role": "assistant", "content": ""}})
         if first is not None:
-            yield self._piece(first)
-        async for piece in self._stream:
-            yield self._piece(piece)
+            yield self._part(first)
+        async for part in others:
+            yield self._part(part)
         reason, usage = ended(self._stream)
         for index, call in enumerate(self._stream.tool_calls):
-            delta = {"tool_calls": [{"index": index, **call.to_dict()}]}
-            yield self._document({"delta": delta})
-        yield self._piece("", reason)
+            if index >= self._num_calls:  # of a server that tells them at the end alone
+                delta = {"tool_calls": [{"index": index, **call.to_dict()}]}
+                yield self._document({"delta": delta})
+        yield self._piece({}, reason)
         if self._asked.has_usage:
             yield {**self._head, "choices": [], "usage": _usage(usage)}
 
-    def _piece(self, piece: str, reason: str | None = None) -> Document:
+    def _part(self, part: Part) -> Document:
+        if isinstance(part, str):
+            return self._piece({"content": part})
+        self._num_calls = max([self._num_calls, *(one.index + 1 for one in part.tool_calls)])
+        calls = [_call_part(one) for one in part.tool_calls]
+        return self._piece({"tool_calls": calls} if calls else {})
+
+    def _piece(self, delta: Document, reason: str | None = None) -> Document:
         if self._asked.kind is TEXT_KIND:
-            return self._document({"text": piece}, reason)
+            return self._document({"text": delta.get("content", "")}, reason)
         new = self._stream.logprobs[self._num_logprobs :]
         self._num_logprobs += len(new)
-        delta = {"content": piece} if piece else {}
         return self._document({"delta": delta, "logprobs": _logprobs(new)}, reason)
 
     def _document(self, told: Document, reason: str | None = None) -> Document:
         choice = {"index": 0, "logprobs": None, **told, "finish_reason": reason}
         return {**self._head, "choices": [choice]}
+
+
+def _call_part(part: ToolCallPart) -> Document:
+    if part.id is None:
+        return {"index": part.index, "function": {"arguments": part.arguments}}
+    function = {"name": part.name, "arguments": part.arguments}
+    return {"index": part.index, "id": part.id, "type": "function", "function": function}
 
 
 def _logprobs(tokens: list[TokenLogprob]) -> Document | None:

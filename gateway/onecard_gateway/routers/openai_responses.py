@@ -10,10 +10,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from onecard_client import AsyncChatStream, ChatUsage
+from onecard_client import AsyncChatStream, ChatUsage, ToolCallDelta
 from onecard_gateway.chat import responses_request, responses_tools
 from onecard_gateway.chat.answering import answering, ended
 from onecard_gateway.chat.body import read_object, take_flag, take_text
+from onecard_gateway.chat.responses_calls import CallEvents
 from onecard_gateway.guards.access import needs
 from onecard_gateway.guards.request_log import facts
 from onecard_gateway.keys.key import TEXT
@@ -22,6 +23,8 @@ from onecard_gateway.streams import Events
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[needs(TEXT)])
 Document = dict[str, Any]
+Event = tuple[str, Document]
+Part = str | ToolCallDelta
 # What an event says of the only text of the only message of an answer.
 _PLACE = {"output_index": 0, "content_index": 0}
 
@@ -40,10 +43,11 @@ async def responses(request: Request) -> Response:
     options = responses_request.options(body)
     async with AsyncExitStack() as held:
         stream = await held.enter_async_context(answering(request, messages, options))
-        first = await anext(stream, None)  # an error until here still has a status
+        parts = stream.parts()
+        first = await anext(parts, None)  # an error until here still has a status
         if is_streamed:
-            return Events(_events(asked, stream, first), held.pop_all(), is_named=True)
-        async for _ in stream:
+            return Events(_events(asked, stream, first, parts), held.pop_all(), is_named=True)
+        async for _ in parts:
             pass
     return JSONResponse(asked.ended(stream))
 
@@ -142,33 +146,39 @@ def _usage(usage: ChatUsage) -> Document:
 
 
 async def _events(
-    asked: _Asked, stream: AsyncChatStream, first: str | None
+    asked: _Asked, stream: AsyncChatStream, first: Part | None, others: AsyncIterator[Part]
 ) -> AsyncIterator[Document]:
     """The events of a response, numbered."""
     number = 0
-    async for kind, event in _told(asked, stream, first):
+    async for kind, event in _told(asked, stream, first, others):
         yield {"type": f"response.{kind}", "sequence_number": number, **event}
         number += 1
 
 
 async def _told(
-    asked: _Asked, stream: AsyncChatStream, first: str | None
-) -> AsyncIterator[tuple[str, Document]]:
-    place = {**_PLACE, "item_id": asked.message_id}
+    asked: _Asked, stream: AsyncChatStream, first: Part | None, others: AsyncIterator[Part]
+) -> AsyncIterator[Event]:
     yield "created", {"response": asked.begun()}
     yield "in_progress", {"response": asked.begun()}
-    if first is None and stream.tool_calls:  # calls come alone, and whole
-        response = asked.ended(stream)
-        for event in _called(stream):
-            yield event
-        yield response["status"], {"response": response}
-        return
+    if isinstance(first, ToolCallDelta) or (first is None and stream.tool_calls):
+        told = _called(asked, stream, first, others)
+    else:
+        told = _said(asked, stream, first, others)
+    async for event in told:
+        yield event
+
+
+async def _said(
+    asked: _Asked, stream: AsyncChatStream, first: Part | None, others: AsyncIterator[Part]
+) -> AsyncIterator[Event]:
+    """The text of an answer."""
+    place = {**_PLACE, "item_id": asked.message_id}
     yield "output_item.added", {"output_index": 0, "item": asked.message(None, "in_progress")}
     yield "content_part.added", {**place, "part": part(None)}
     if first is not None:
         yield "output_text.delta", {**place, "delta": first, "logprobs": []}
-        async for piece in stream:
-            yield "output_text.delta", {**place, "delta": piece, "logprobs": []}
+    async for piece in others:
+        yield "output_text.delta", {**place, "delta": piece, "logprobs": []}
     response = asked.ended(stream)
     found = part(stream)
     text_done = {"text": found["text"], "logprobs": found["logprobs"]}
@@ -178,13 +188,24 @@ async def _told(
     yield response["status"], {"response": response}
 
 
-def _called(stream: AsyncChatStream) -> Iterator[tuple[str, Document]]:
-    """Each call of a function, begun and done."""
-    begun = responses_tools.items(stream.tool_calls, "in_progress")
-    for index, done in enumerate(responses_tools.items(stream.tool_calls)):
-        place = {"output_index": index, "item_id": done["id"]}
-        yield "output_item.added", {"output_index": index, "item": begun[index]}
-        yield "function_call_arguments.delta", {**place, "delta": done["arguments"]}
-        told = {"name": done["name"], "arguments": done["arguments"]}
-        yield "function_call_arguments.done", {**place, **told}
-        yield "output_item.done", {"output_index": index, "item": done}
+async def _called(
+    asked: _Asked, stream: AsyncChatStream, first: Part | None, others: AsyncIterator[Part]
+) -> AsyncIterator[Event]:
+    """The calls of functions that an answer is."""
+    events = CallEvents()
+    for event in _of_part(events, first):
+        yield event
+    async for found in others:
+        for event in _of_part(events, found):
+            yield event
+    response = asked.ended(stream)
+    if not stream.tool_calls:  # they were cut off
+        response["output"] = []
+    for event in events.rest(stream.tool_calls) if stream.tool_calls else ():
+        yield event
+    yield response["status"], {"response": response}
+
+
+def _of_part(events: CallEvents, found: Part | None) -> Iterator[Event]:
+    for one in found.tool_calls if isinstance(found, ToolCallDelta) else ():
+        yield from events.part(one)

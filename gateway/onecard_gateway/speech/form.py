@@ -55,7 +55,7 @@ class Fields:
         try:
             return None if text is None else float(text)
         except ValueError as error:
-            raise _wrong(name, text, "a number") from error
+            raise wrong(name, text, "a number") from error
 
     def whole(self, name: str) -> int | None:
         """Raises Refusal for a value that is no whole number."""
@@ -63,7 +63,7 @@ class Fields:
         try:
             return None if text is None else int(text)
         except ValueError as error:
-            raise _wrong(name, text, "a whole number") from error
+            raise wrong(name, text, "a whole number") from error
 
     def flag(self, name: str) -> bool | None:
         """Raises Refusal for a value that is neither true nor false."""
@@ -71,14 +71,14 @@ class Fields:
         if text is None or text.lower() in _TRUE:
             return None if text is None else True
         if text.lower() not in _FALSE:
-            raise _wrong(name, text, "`true` or `false`")
+            raise wrong(name, text, "`true` or `false`")
         return False
 
     def choice(self, name: str, allowed: Iterable[str], default: str) -> str:
         """Raises Refusal for a value that is not allowed."""
         text = self.text(name) or default
         if text not in allowed:
-            raise _wrong(name, text, f"one of {', '.join(allowed)}")
+            raise wrong(name, text, f"one of {', '.join(allowed)}")
         return text
 
     def file(self, name: str) -> UploadFile:
@@ -93,7 +93,8 @@ class Fields:
         raise Refusal(400, f"`{name}` {what}, must be one file; send the recording as a file", name)
 
 
-def _wrong(name: str, text: str | None, wanted: str) -> Refusal:
+def wrong(name: str, text: str | None, wanted: str) -> Refusal:
+    """The refusal of a field."""
     shown = (text or "")[:_MAX_SHOWN]
     return Refusal(
         400, f"`{name}` is `{shown}`, must be {wanted}; correct it or leave it out", name

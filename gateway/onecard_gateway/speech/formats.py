@@ -16,6 +16,7 @@ Document = dict[str, Any]
 # What a segment has of its decoding; what a server does not tell is left out, never made up.
 FIGURES = ("seek", "tokens", "temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
 SUBTITLES = ("srt", "vtt")
+TEXTS = ("text", *SUBTITLES)
 _SHORT_TIMES = re.compile(
     r"^(?P<start>\d\d:\d\d\.\d{3}|\d+:\d\d:\d\d\.\d{3}) --> "
     r"(?P<end>\d\d:\d\d\.\d{3}|\d+:\d\d:\d\d\.\d{3})$",
@@ -41,7 +42,7 @@ def response(transcript: Transcript, form: Form, headers: Mapping[str, str]) -> 
 
 
 def _json(transcript: Transcript, form: Form) -> Document:
-    return {"text": transcript.text, "usage": _usage(transcript)}
+    return {"text": transcript.text, "usage": _usage(transcript), **rendered(transcript)}
 
 
 def _text(transcript: Transcript, form: Form) -> str:
@@ -121,8 +122,13 @@ def diarized(transcript: Transcript, form: Form) -> Document:
 
 
 def _known(document: Mapping[str, Any]) -> Document:
-    """What became of the voices of known speakers, where there were any."""
-    return _kept(document, "known_speakers")
+    """What became of the voices of known speakers, and texts that the server made, if any."""
+    return _kept(document, "known_speakers", "formats")
+
+
+def rendered(transcript: Transcript) -> Document:
+    """The texts that the server was asked to make (`formats`)."""
+    return {} if transcript.formats is None else {"formats": dict(transcript.formats)}
 
 
 def diarized_segments(transcript: Transcript) -> list[Document]:

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
+from onecard_gateway.errors import Refusal
 from onecard_gateway.speech import references
-from onecard_gateway.speech.form import Fields
+from onecard_gateway.speech.form import Fields, wrong
+
+
+def _segments(fields: Fields, name: str) -> list[Any] | None:
+    """The caller's own segments, whose members are the server's to judge."""
+    text = fields.text(name)
+    try:
+        found = None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        found = text
+    if not isinstance(found, list | None):
+        raise wrong(name, text, 'JSON such as `[{"start": 1.2, "end": 4.8}]`')
+    return found
+
+
+def _formats(fields: Fields, name: str) -> list[str] | None:
+    """Names of texts, repeated or with commas between."""
+    named = (one.strip() for text in fields.texts(name) for one in text.split(","))
+    return [one for one in named if one] or None
+
 
 # Of onecard itself; what an application does not send is the server's to decide.
 _OWN: dict[str, Callable[[Fields, str], Any]] = {
@@ -22,6 +43,8 @@ _OWN: dict[str, Callable[[Fields, str], Any]] = {
     "offset": Fields.number,
     "duration": Fields.number,
     "clip_timestamps": Fields.text,
+    "segments": _segments,
+    "formats": _formats,
     "prefix": Fields.text,
     "max_new_tokens": Fields.whole,
     "condition_on_previous_text": Fields.flag,
@@ -57,6 +80,17 @@ def openai(fields: Fields, task: str) -> dict[str, Any]:
     }
     found = {name: value for name, value in found.items() if value is not None}
     return found | own(fields) | references.given(fields)
+
+
+def verify_room_for_formats(fields: Fields, field: str, value: str) -> None:
+    """Refuse `formats` beside the `value` of `field`, which makes the answer one text."""
+    if _formats(fields, "formats"):
+        raise Refusal(
+            400,
+            f"`{field}` is `{value}` and `formats` is given, and a text has no place for others; "
+            "leave one of them out, or ask for `json`",
+            "formats",
+        )
 
 
 def wants_speakers(fields: Fields, given: dict[str, Any]) -> bool | None:

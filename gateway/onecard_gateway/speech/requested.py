@@ -41,6 +41,8 @@ def requested(fields: Fields, task: str) -> Requested:
             "whole transcript; leave `stream` out, or ask for `json`",
             "stream",
         )
+    if name in formats.TEXTS and not is_streamed:
+        options.verify_room_for_formats(fields, "response_format", name)
     model = fields.text("model") or ""
     fields.text("chunking_strategy")  # the server cuts long recordings itself
     given = options.openai(fields, task)
@@ -48,7 +50,8 @@ def requested(fields: Fields, task: str) -> Requested:
     if has_speakers is None:
         has_speakers = name == "diarized_json" or names_speakers(model)
     # nothing is aligned for those who want no times, unless speakers are told by them
-    given |= {"diarize": has_speakers, "align": has_speakers or name not in _TRANSCRIPT_ALONE}
+    wants_times = name not in _TRANSCRIPT_ALONE or "formats" in given
+    given |= {"diarize": has_speakers, "align": has_speakers or wants_times}
     form = formats.Form(name, task, _has_words(fields))
     return Requested(given, form, is_streamed, fields.headers())
 

@@ -348,3 +348,15 @@ def test_the_docs_costs_of_beams_and_chunks_are_the_ledgers_and_the_rooflines() 
             f"{size / GIB:.2f}" for size in (found.total_bytes, found.left_bytes)
         )
         assert int(rate) == round(bounds.speech_rate(bounds.bounds(one)))
+
+
+def test_callers_are_told_every_byte_of_the_ledger() -> None:
+    found = compute_ledger(reference(), {})
+    told = json.loads(ledger.told(reference(), found))
+    assert sum(part["bytes"] for part in told["parts"]) == found.total_bytes
+    assert (told["plan"], told["card"], told["vram_bytes"]) == ("rtx3090", "RTX 3090", 24 * GIB)
+    parts = {(part["name"], part["kind"]): part["bytes"] for part in told["parts"]}
+    assert parts["llm", "kv"] == found.engine_bytes("llm", "kv")
+    assert parts["whisper", "weights"] == found.engine_bytes("whisper", "weights")
+    assert {name for name, _ in parts} == {*found.by_process(), "llm", "whisper"}
+    assert json.loads(ledger.told(plan.load("cpu"), None)) == {"plan": "cpu"}

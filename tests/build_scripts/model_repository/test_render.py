@@ -234,6 +234,7 @@ def test_an_override_of_what_is_not_there_is_refused_by_name(given, message):
         ("llm", "gpt_model_type", "leave it out"),
         ("llm", "gpt_model_path", "llm.checkpoint"),
         ("llm", "max_beam_width", "leave it out"),
+        ("transcribe", "ledger", "leave it out"),
     ],
 )
 def test_an_override_does_not_go_round_the_ledger(name, model, key, instead):

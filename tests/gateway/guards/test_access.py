@@ -42,6 +42,7 @@ def test_every_route_says_what_it_needs() -> None:
     assert found["/v1/chat/completions"] == found["/api/chat"] == {"text"}
     assert found[SPEECH] == found["/asr"] == found["/transcribe"] == {"speech"}
     assert found["/v1/models"] == {"speech", "text"}
+    assert found["/v1/card"] == {"speech", "text", "admin"}
     assert found["/metrics"] == {"admin"}
     assert found["/v1/jobs/{job_id}"] == found["/v1/jobs/{job_id}/events"] == {"speech", "admin"}
 

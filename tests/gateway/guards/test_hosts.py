@@ -10,9 +10,9 @@ import pytest
 from build_scripts.server.door import rules
 
 
-@pytest.fixture
-def client(gateway: Any) -> Any:
-    one = gateway(
+@pytest.fixture(scope="module")
+def client(lasting_gateway: Any) -> Any:
+    one = lasting_gateway(
         allowed_hosts=frozenset({"box.lan"}), allowed_origins=frozenset({"app://notes.md"})
     )
     with one.client() as client:

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 from fake_server import ANSWER, events, hangs, says
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
 
 from tests.gateway.page.meeting import BEGUN, LINES, MEETING, REST, recording
 from tests.waiting import PATIENCE_S, until
 
-SPEECH = Path(__file__).parents[3] / ".samples" / "jfk" / "jfk.wav"
+ROOT = Path(__file__).parents[3]
+SPEECH = ROOT / ".samples" / "jfk" / "jfk.wav"
 FILE = {"name": "meeting.wav", "mimeType": "audio/wav", "buffer": recording()}
 PHONE = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
 # Keeps the words that are marked: one that is played is marked for a moment only.
@@ -75,6 +78,15 @@ def done(open_page: Any, gateway: Any, behind: Any, meeting: Meeting) -> Callabl
         return page
 
     return opened
+
+
+def model_config(behind: Any, plan: str) -> Any:
+    """Has the fake tell the ledger of a plan, as the real server does; the ledger."""
+    path = ROOT / "model_repository" / "transcribe" / "configs" / f"{plan}.pbtxt"
+    config = text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
+    text = config.parameters["ledger"].string_value
+    behind.parameters["ledger"] = text
+    return json.loads(text)
 
 
 def start_of(word: str) -> float:
@@ -328,9 +340,25 @@ def test_chat_and_its_end(
     until(behind.cancelled.is_set)
 
 
-def test_card(open_page: Any, gateway: Any, behind: Any, tmp_path: Path, picture: Any) -> None:
+def test_card(
+    open_page: Any, gateway: Any, behind: Any, tmp_path: Path, picture: Any, verify_access: Any
+) -> None:
+    ledger = model_config(behind, "rtx3090")
     page = open_page(gateway(behind.url, jobs_folder=tmp_path / "jobs").url)
     page.click("#tab-card")
+    page.get_by_text("RTX 3090, plan rtx3090").wait_for()
+    told = page.locator("#ledger li").all_inner_texts()
+    names = {part["name"] for part in ledger["parts"]}
+    assert len(told) == len(names) + 2
+    assert [line for line in told if line.startswith("15.1 GiB llm (weights 13.5,")]
+    assert told[-2] == "2.0 GiB kept free"
+    widths = page.locator("#ledger .bar span").evaluate_all("all => all.map((e) => e.clientWidth)")
+    assert max(widths) == widths[told.index(max(told, key=lambda line: float(line.split()[0])))]
+    colours = page.locator("#ledger .bar span").evaluate_all(
+        "all => all.map((e) => getComputedStyle(e).backgroundColor)"
+    )
+    assert len({*colours}) == len(told)
+    verify_access(page)
     page.get_by_text("not ready").wait_for()
     page.get_by_text("answered").wait_for()
     page.locator("#queue th", has_text="queued").wait_for()

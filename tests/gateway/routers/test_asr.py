@@ -11,14 +11,14 @@ FILE = {"audio_file": ("talk.wav", b"RIFF of some kind")}
 RAW = {"encoding": "pcm_s16le", "sample_rate": 16_000, "channels": 1}
 
 
-@pytest.fixture
-def behind(fake: Any) -> Any:
-    return fake(events(PROGRESS, SEGMENTS, FINISHED))
+@pytest.fixture(scope="module")
+def behind(lasting_fake: Any) -> Any:
+    return lasting_fake(events(PROGRESS, SEGMENTS, FINISHED))
 
 
-@pytest.fixture
-def client(gateway: Any, behind: Any) -> Any:
-    with gateway(behind.url).client() as client:
+@pytest.fixture(scope="module")
+def client(lasting_gateway: Any, behind: Any) -> Any:
+    with lasting_gateway(behind.url).client() as client:
         yield client
 
 

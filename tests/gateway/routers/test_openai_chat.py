@@ -20,14 +20,14 @@ OVERFLOW = (
 )
 
 
-@pytest.fixture
-def behind(fake: Any) -> Any:
-    return fake(events(*ANSWER))
+@pytest.fixture(scope="module")
+def behind(lasting_fake: Any) -> Any:
+    return lasting_fake(events(*ANSWER))
 
 
-@pytest.fixture
-def client(gateway: Any, behind: Any) -> Any:
-    with gateway(behind.url).client() as client:
+@pytest.fixture(scope="module")
+def client(lasting_gateway: Any, behind: Any) -> Any:
+    with lasting_gateway(behind.url).client() as client:
         yield client
 
 
@@ -132,6 +132,45 @@ def test_calls_of_tools(gateway: Any, fake: Any) -> None:
     assert behind.options() == {"tools": tools}
 
 
+TOKEN = {"token": "{", "logprob": -0.5, "bytes": [123]}
+PARTS = (
+    {"event": "tool_call_delta", "tool_calls": [{"index": 0, **CALLS[0]}]},
+    {
+        "event": "tool_call_delta",
+        "tool_calls": [{"index": 1, **CALLS[1], "arguments": '{"ci'}],
+        "logprobs": [TOKEN],
+    },
+    {"event": "tool_call_delta", "tool_calls": [{"index": 1, "arguments": 'ty": "Paris"}'}]},
+)
+
+
+def test_calls_come_in_parts(gateway: Any, fake: Any) -> None:
+    behind = fake(events(*PARTS, *CALLED))
+    one = gateway(behind.url)
+    tools: Any = [{"type": "function", "function": {"name": "now"}}]
+    with one.client() as client:
+        chunks = told(ask(client, tools=tools, stream=True).text)
+        whole = ask(client, tools=tools).json()["choices"][0]["message"]
+    choices = [chunk["choices"][0] for chunk in chunks[1:-1]]
+    deltas = [choice["delta"] for choice in choices]
+    assert [delta["tool_calls"][0]["index"] for delta in deltas[:-1]] == [0, 1, 1]
+    assert deltas[2] == {"tool_calls": [{"index": 1, "function": {"arguments": 'ty": "Paris"}'}}]}
+    assert choices[1]["logprobs"]["content"] == [{**TOKEN, "top_logprobs": []}]
+    assert (deltas[-1], choices[-1]["finish_reason"]) == ({}, "tool_calls")
+    with (
+        openai.OpenAI(base_url=f"{one.url}/v1", api_key="none", timeout=PATIENCE_S) as sdk,
+        sdk.chat.completions.stream(model="any", messages=MESSAGES, tools=tools) as stream,
+    ):
+        kinds = [event.type for event in stream]
+        message = stream.get_final_completion().choices[0].message
+    assert kinds.count("tool_calls.function.arguments.delta") == 3
+    found = [(call.id, call.function.name, call.function.arguments) for call in message.tool_calls]
+    assert found == [tuple(call.values()) for call in CALLS]
+    assert [call["function"]["arguments"] for call in whole["tool_calls"]] == [
+        call["arguments"] for call in CALLS
+    ]
+
+
 def test_a_conversation_with_calls_goes_on_as_it_is(client: Any, behind: Any) -> None:
     call = {"id": "x", "type": "function", "function": {"name": "now", "arguments": "{}"}}
     told_back = [
@@ -184,15 +223,14 @@ def test_by_the_sdk(gateway: Any, behind: Any) -> None:
         ({"messages": MESSAGES, "stream_options": {"include_usage": 1}}, "include_usage"),
     ],
 )
-def test_wrong_members(client: Any, behind: Any, body: Any, param: str) -> None:
-    found = client.post(URL, json=body)
+def test_wrong_members(refusing: Any, body: Any, param: str) -> None:
+    found = refusing.post(URL, json=body)
     assert (found.status_code, found.json()["error"]["param"]) == (400, param)
-    assert behind.requests == []
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"a": NaN}', b"[" * 100_000, b"\xff"])
-def test_no_json(client: Any, body: bytes) -> None:
-    found = client.post(URL, content=body)
+def test_no_json(refusing: Any, body: bytes) -> None:
+    found = refusing.post(URL, content=body)
     assert found.status_code == 400
     assert found.json()["error"]["message"].startswith("the body is")
 

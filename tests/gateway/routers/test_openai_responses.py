@@ -20,21 +20,21 @@ INPUT = [
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
-@pytest.fixture
-def behind(fake: Any) -> Any:
-    return fake(events(*ANSWER))
+@pytest.fixture(scope="module")
+def behind(lasting_fake: Any) -> Any:
+    return lasting_fake(events(*ANSWER))
 
 
-@pytest.fixture
-def sdk(gateway: Any, behind: Any) -> Any:
-    url = f"{gateway(behind.url).url}/v1"
+@pytest.fixture(scope="module")
+def sdk(lasting_gateway: Any, behind: Any) -> Any:
+    url = f"{lasting_gateway(behind.url).url}/v1"
     with openai.OpenAI(base_url=url, api_key="none", timeout=PATIENCE_S) as client:
         yield client
 
 
-@pytest.fixture
-def client(gateway: Any, behind: Any) -> Any:
-    with gateway(behind.url).client() as client:
+@pytest.fixture(scope="module")
+def client(lasting_gateway: Any, behind: Any) -> Any:
+    with lasting_gateway(behind.url).client() as client:
         yield client
 
 
@@ -144,6 +144,35 @@ def test_functions_by_the_sdk(gateway: Any, fake: Any) -> None:
     }
 
 
+def test_functions_in_parts_by_the_sdk(gateway: Any, fake: Any) -> None:
+    first, second = CALL, {"id": "cD4eF7hI0", "name": "rain", "arguments": "{}"}
+    parts = [
+        {"index": 0, **first, "arguments": '{"city"'},
+        {"index": 0, "arguments": ': "Paris"}'},
+        {"index": 1, **second},
+    ]
+    deltas = [{"event": "tool_call_delta", "tool_calls": [part]} for part in parts]
+    whole = {"event": "tool_calls", "tool_calls": [first, second]}
+    cut = {**DONE, "finish_reason": "length"}
+    behind = fake(events(*deltas, whole, *CALLED[1:]), events(deltas[0], USAGE, cut))
+    url = f"{gateway(behind.url).url}/v1"
+    arguments: Any = {"model": "any", "input": "Hello?", "tools": [RAIN]}
+    with openai.OpenAI(base_url=url, api_key="none", timeout=PATIENCE_S) as sdk:
+        with sdk.responses.stream(**arguments) as stream:
+            kinds = [event.type.removeprefix("response.") for event in stream]
+            found = stream.get_final_response()
+        last = list(sdk.responses.create(**arguments, stream=True))[-1]
+    told = [(call.call_id, call.name, call.arguments) for call in found.output]
+    assert told == [tuple(call.values()) for call in (first, second)]
+    delta = "function_call_arguments.delta"
+    done = ["function_call_arguments.done", "output_item.done"]
+    assert kinds[2:-1] == [
+        "output_item.added", delta, delta, *done, "output_item.added", delta, *done
+    ]  # fmt: skip
+    assert last.type == "response.incomplete"
+    assert last.response.output == []
+
+
 def test_calls_and_results_are_messages(client: Any, behind: Any) -> None:
     def call(call_id: str) -> dict[str, str]:
         return {"type": "function_call", "call_id": call_id, "name": "rain", "arguments": "{}"}
@@ -188,10 +217,9 @@ def test_what_was_cut_off_is_incomplete(gateway: Any, fake: Any) -> None:
         ({"input": "Hello?", "text": {"format": "json"}}, "text.format"),
     ],
 )
-def test_refusals(client: Any, behind: Any, body: Any, param: str) -> None:
-    found = client.post(URL, json=body)
+def test_refusals(refusing: Any, body: Any, param: str) -> None:
+    found = refusing.post(URL, json=body)
     assert (found.status_code, found.json()["error"]["param"]) == (400, param)
-    assert behind.requests == []
 
 
 def test_error_in_a_stream(gateway: Any, fake: Any) -> None:

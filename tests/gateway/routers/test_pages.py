@@ -16,9 +16,9 @@ INLINE = re.compile(r"<style|\sstyle=|<script(?![^>]*\ssrc=)|\son\w+=|javascript
 AS_HTML = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|Function\(")
 
 
-@pytest.fixture
-def client(gateway: Any) -> Any:
-    with gateway().client() as client:
+@pytest.fixture(scope="module")
+def client(lasting_gateway: Any) -> Any:
+    with lasting_gateway().client() as client:
         yield client
 
 

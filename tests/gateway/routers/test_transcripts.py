@@ -9,9 +9,9 @@ import pytest
 from fake_server import RESULT
 
 
-@pytest.fixture
-def client(gateway: Any) -> Any:
-    with gateway().client() as client:
+@pytest.fixture(scope="module")
+def client(lasting_gateway: Any) -> Any:
+    with lasting_gateway().client() as client:
         yield client
 
 

@@ -60,6 +60,21 @@ def test_calls_are_no_text_and_told_with_ids():
     assert call["id"].isalnum()
 
 
+def test_calls_that_were_told_stay_as_they_were():
+    answer = ToolAnswer({"get_weather"})
+    pieces = [answer.push(piece) for piece in CALL]
+    parts = answer.parts()
+    found, _ = tool_answer.calls(answer.raw, toolset(), answer.calls)
+    assert ("".join(pieces), answer.parts()) == ("", [])
+    assert [(call["id"], call["name"]) for call in found] == [(parts[0]["id"], "get_weather")]
+    assert "".join(part["arguments"] for part in parts) == found[0]["arguments"]
+    # what was not told, such as a call whose members come the other way round, is told now
+    other = ', {"arguments": {}, "name": "now"}]'.join(CALL.rsplit("]", 1))
+    found, problem = tool_answer.calls(other, toolset(), answer.calls)
+    assert problem is None
+    assert [call["id"] == parts[0]["id"] for call in found] == [True, False]
+
+
 def test_text_has_no_calls():
     assert tool_answer.calls('{"content": "x"}', toolset()) == ([], None)
 

@@ -100,7 +100,6 @@ def test_none_leaves_the_other_options_as_they_are():
         ({"tools": TOOLS, "tool_choice": named("rain")}, "of `tools`: `get_weather`, `now`"),
         ({"tool_choice": "required"}, "where there are no `tools`"),
         ({"tools": TOOLS, "parallel_tool_calls": "no"}, "`parallel_tool_calls` is"),
-        ({"tools": TOOLS, "logprobs": True}, "`logprobs` is given beside `tools`"),
         ({"tools": TOOLS, "continue_final_message": True}, "`continue_final_message` is given"),
         ({"tools": TOOLS, "response_format": {"type": "json_object"}}, "`response_format` is"),
     ],
@@ -141,10 +140,14 @@ def test_references_go_to_the_root_of_their_own_schema():
 
 
 def test_the_pages_examples_are_read():
-    offer, event, conversation = re.findall(r"^```json\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    found = re.findall(r"^```json\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    offer, told, event, conversation = found
     toolset = chat_options.read(offer).toolset
     assert toolset is not None
     (call,) = json.loads(event)["tool_calls"]
+    first, *more = [part for one in json.loads(told) for part in one["tool_calls"]]
+    assert (first["index"], first["id"], first["name"]) == (0, call["id"], call["name"])
+    assert "".join(part["arguments"] for part in (first, *more)) == call["arguments"]
     answer = calls((call["name"], json.loads(call["arguments"])))
     assert tool_answer.calls(json.dumps(answer), toolset)[1] is None
     asked, result = messages.read(conversation)[1:]

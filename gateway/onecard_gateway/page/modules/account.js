@@ -1,6 +1,6 @@
 // What became of every second of a recording: the account of RESULT.
 
-import { byId, clock, duration, element, timeButton } from "./element.js";
+import { byId, clock, duration, element, shares, timeButton } from "./element.js";
 import { seek } from "./transcript.js";
 
 /** Shows the account of a RESULT. */
@@ -13,8 +13,7 @@ export function showAccount({ account, warnings }) {
   ].filter(([, , seconds]) => seconds > 0);
   byId("account").replaceChildren(
     element("p", {}, verdict(account)),
-    bar(parts),
-    element("ul", { class: "legend small" }, ...parts.map(legend)),
+    ...shares(parts, duration),
     ...list("Speech without text", account.dropped),
     ...list("Damaged or never recorded", account.gaps),
     ...list("Decoded a second time", account.retried),
@@ -29,22 +28,6 @@ function verdict(account) {
     return `Nothing: all ${duration(account.speech_s)} of speech have their text.`;
   }
   return `${duration(lost)} of ${duration(account.duration_s)} have no text.`;
-}
-
-function bar(parts) {
-  const total = parts.reduce((sum, [, , seconds]) => sum + seconds, 0) || 1;
-  const made = element("div", { class: "bar" });
-  for (const [name, , seconds] of parts) {
-    const piece = element("span", { class: name });
-    piece.style.width = `${(100 * seconds) / total}%`; // not in the HTML, so the policy has it
-    made.append(piece);
-  }
-  return made;
-}
-
-function legend([name, label, seconds]) {
-  const swatch = element("span", { class: `swatch ${name}` });
-  return element("li", {}, swatch, `${duration(seconds)} ${label}`);
 }
 
 function list(title, regions) {

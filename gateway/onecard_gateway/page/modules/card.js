@@ -1,6 +1,6 @@
 // The card: what is loaded, what waits, and how much is done.
 
-import { byId, duration, element } from "./element.js";
+import { byId, duration, element, shares } from "./element.js";
 import { ask } from "./gateway.js";
 
 const PERIOD_MS = 2000;
@@ -17,7 +17,7 @@ let last = null;
 /** Asks again and again until `hide`. */
 export function show() {
   timer ??= setInterval(look, PERIOD_MS);
-  look();
+  look().then(() => fill("ledger", "/v1/card", ledger));
 }
 
 export function hide() {
@@ -28,8 +28,33 @@ export function hide() {
 async function look() {
   await lookAtFigures(); // alone, as they count requests
   lookAtModels();
-  lookAtJobs();
+  fill("queue", "/v1/jobs?limit=100", jobs);
 }
+
+/** Fills a panel with what is made of an answer, or says why there is none. */
+async function fill(id, path, made) {
+  let told;
+  try {
+    told = made(await (await ask(path, { quiet: true })).json());
+  } catch (error) {
+    told = [error.message];
+  }
+  byId(id).replaceChildren(...told);
+}
+
+function ledger({ plan, card, parts, vram_bytes: all, headroom_bytes: spare }) {
+  if (!card) return [plan ? `The plan ${plan} has no card.` : "The server does not tell."];
+  const sum = (those) => those.reduce((total, { bytes }) => total + bytes, 0);
+  const rows = [...Map.groupBy(parts, ({ name }) => name)].map(([name, those], at) => {
+    const kinds = those.map(({ kind, bytes }) => `${kind} ${gib(bytes)}`).join(", ");
+    return [`c${at}`, `${name} (${kinds})`, sum(those)];
+  });
+  rows.push(["quiet", "kept free", spare], ["left", "left", all - spare - sum(parts)]);
+  const title = element("p", {}, `${card}, plan ${plan}`);
+  return [title, ...shares(rows, (bytes) => `${gib(bytes)} GiB`)];
+}
+
+const gib = (bytes) => (bytes / 2 ** 30).toFixed(1);
 
 async function lookAtModels() {
   const found = await health();
@@ -60,17 +85,10 @@ async function lookAtFigures() {
   last = now;
 }
 
-async function lookAtJobs() {
-  let rows;
-  try {
-    const { data } = await (await ask("/v1/jobs?limit=100", { quiet: true })).json();
-    const number = (state) => data.filter((job) => job.state === state).length;
-    const states = ["running", "queued", "done", "failed"];
-    rows = states.map((state) => row(state, element("td", {}, String(number(state)))));
-  } catch (error) {
-    rows = [element("caption", {}, error.message)];
-  }
-  byId("queue").replaceChildren(element("table", {}, ...rows));
+function jobs({ data }) {
+  const number = (state) => data.filter((job) => job.state === state).length;
+  const rows = ["running", "queued", "done", "failed"].map((state) => row(state, element("td", {}, String(number(state)))));
+  return [element("table", {}, ...rows)];
 }
 
 const row = (name, ...cells) => element("tr", {}, element("th", { scope: "row" }, name), ...cells);

@@ -1,7 +1,7 @@
 // A conversation with the language model, whose answers appear while they are written.
 
 import { element } from "./element.js";
-import { stream } from "./gateway.js";
+import { send } from "./gateway.js";
 
 /**
  * Puts one into an element; returns what makes it forget.
@@ -14,10 +14,10 @@ export function converse(root, { label, placeholder, prepare, render = (text) =>
   const log = element("div", { class: "log", role: "log", "aria-label": label, tabindex: 0 });
   const input = element("textarea", { rows: 2, placeholder, "aria-label": placeholder });
   const note = element("p", { class: "muted small", role: "status" });
-  const send = element("button", { class: "primary" }, "Send");
+  const go = element("button", { class: "primary" }, "Send");
   const end = element("button", { type: "button", hidden: true, onclick: () => stop?.abort() }, "Stop");
   const anew = element("button", { type: "button", hidden: true, onclick: clear }, "Start anew");
-  const row = element("div", { class: "row" }, anew, end, send);
+  const row = element("div", { class: "row" }, anew, end, go);
   const form = element("form", { class: "say" }, input, row);
   root.append(log, note, form);
 
@@ -47,7 +47,8 @@ export function converse(root, { label, placeholder, prepare, render = (text) =>
     try {
       const prepared = prepare ? await prepare(asked) : { sent: asked, note: "" };
       note.textContent = prepared.note;
-      await stream("/v1/chat/completions", { messages: prepared.sent, stream: true }, onEvent, stop.signal);
+      const body = JSON.stringify({ messages: prepared.sent, stream: true });
+      await send("/v1/chat/completions", body, onEvent, stop.signal);
       if (!text) answer.textContent = "(no answer)";
     } catch (error) {
       if (error.name === "AbortError") answer.append(" (stopped)");
@@ -61,7 +62,7 @@ export function converse(root, { label, placeholder, prepare, render = (text) =>
   }
 
   function busy(isBusy) {
-    send.hidden = isBusy;
+    go.hidden = isBusy;
     end.hidden = !isBusy;
     anew.hidden = isBusy || !log.childElementCount;
     log.scrollTop = log.scrollHeight;

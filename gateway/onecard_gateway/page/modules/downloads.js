@@ -1,6 +1,6 @@
 // A transcript as files, with the names that the speakers were given.
 
-import { byId, element } from "./element.js";
+import { byId, element, write } from "./element.js";
 import { ask } from "./gateway.js";
 
 const FILES = {
@@ -14,16 +14,16 @@ export function offerDownloads(name, transcript) {
     element("button", { title, onclick: () => download(name, extension, transcript()) }, extension),
   );
   byId("downloads").replaceChildren(...buttons);
-  tell("");
+  write("download-state", "");
 }
 
 async function download(name, extension, result) {
   try {
     const response = await ask(`/v1/transcripts/${extension}`, { json: result });
     save(await response.blob(), `${name.replace(/\.\w{1,5}$/, "")}.${extension}`);
-    tell("");
+    write("download-state", "");
   } catch (error) {
-    tell(error.message);
+    write("download-state", error.message);
   }
 }
 
@@ -31,8 +31,4 @@ function save(blob, name) {
   const url = URL.createObjectURL(blob);
   element("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
-function tell(text) {
-  byId("download-state").textContent = text;
 }

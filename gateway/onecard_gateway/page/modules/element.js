@@ -1,6 +1,7 @@
 // Elements and texts. Texts become text nodes: nothing here is ever read as HTML.
 
 export const byId = (id) => document.getElementById(id);
+export const write = (id, text) => (byId(id).textContent = text);
 
 /** An element; properties that begin with `on` are listeners, all others attributes. */
 export function element(tag, properties = {}, ...children) {
@@ -13,6 +14,19 @@ export function element(tag, properties = {}, ...children) {
   }
   made.append(...children.filter((child) => child !== null && child !== undefined));
   return made;
+}
+
+/** A bar and its legend, of [class, label, value] each; `told` is how a value is written. */
+export function shares(parts, told) {
+  const bar = element("div", { class: "bar" });
+  const legend = element("ul", { class: "legend small" });
+  for (const [name, label, value] of parts) {
+    const piece = element("span", { class: name });
+    piece.style.flexGrow = value; // not in the HTML, so the policy has it
+    bar.append(piece);
+    legend.append(element("li", {}, element("span", { class: `swatch ${name}` }), `${told(value)} ${label}`));
+  }
+  return [bar, legend];
 }
 
 /** 62.4 as 1:02, 3700 as 1:01:40. */

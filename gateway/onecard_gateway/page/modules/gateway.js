@@ -1,6 +1,6 @@
 // Requests to the gateway: its key, its errors, its events.
 
-import { byId } from "./element.js";
+import { byId, write } from "./element.js";
 
 const KEY = "onecard-key";
 
@@ -25,7 +25,7 @@ function askKey(reason) {
     const dialog = byId("key");
     const input = byId("key-input");
     let given = false;
-    byId("key-reason").textContent = reason;
+    write("key-reason", reason);
     input.value = "";
     dialog.querySelector("form").onsubmit = (event) => {
       event.preventDefault();
@@ -57,13 +57,12 @@ const GONE = "the gateway does not answer; see whether it runs, then try again";
 
 /** A request; `json` is its body. Raises Failure for whatever is no success. */
 export async function ask(path, { json, quiet = false, ...options } = {}) {
-  const body = json === undefined ? {} : { method: "POST", body: JSON.stringify(json) };
-  const kind = json === undefined ? {} : { "content-type": "application/json" };
+  const body = json ? { method: "POST", body: JSON.stringify(json) } : {};
   for (;;) {
     let response;
     try {
       response = await fetch(path, {
-        ...body, ...options, headers: { accept: "application/json", ...kind, ...headers() },
+        ...body, ...options, headers: { accept: "application/json", ...headers() },
       });
     } catch (error) {
       if (error.name === "AbortError") throw error;
@@ -92,29 +91,17 @@ function reader(onEvent) {
   };
 }
 
-/** Asks with JSON, and hands on the events of the answer until it has ended. */
-export async function stream(path, json, onEvent, signal) {
-  const response = await ask(path, { json, signal });
-  const pieces = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  const read = reader(onEvent);
-  for (;;) {
-    const { done, value } = await pieces.read();
-    if (done) return;
-    read(value);
-  }
-}
-
-/** Sends a form and hands on the events of the answer; `onSent` gets bytes done and in all. */
-export async function upload(path, form, onSent, onEvent, signal) {
+/**
+ * Sends a form, or JSON as text, and hands on the events of the answer until it has ended.
+ *
+ * `onSent` gets bytes done and in all.
+ */
+export async function send(path, body, onEvent, signal, onSent) {
   // A key is asked for before much is sent; whatever else is wrong shows later.
   await ask("/v1/models", { signal }).catch((error) => {
     if (error.status === 401 || signal.aborted) throw error;
   });
-  return send(path, form, onSent, onEvent, signal);
-}
-
-// fetch() does not tell how much of a body is sent.
-function send(path, form, onSent, onEvent, signal) {
+  // fetch() does not tell how much of a body is sent.
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const read = reader(onEvent);
@@ -132,7 +119,7 @@ function send(path, form, onSent, onEvent, signal) {
     };
     request.open("POST", path);
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
-    request.upload.onprogress = (event) => onSent(event.loaded, event.total);
+    request.upload.onprogress = (event) => onSent?.(event.loaded, event.total);
     request.onprogress = more;
     request.onload = () => {
       more();
@@ -143,6 +130,6 @@ function send(path, form, onSent, onEvent, signal) {
     request.onerror = () => reject(new Failure(0, GONE));
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
     signal.addEventListener("abort", () => request.abort());
-    request.send(form);
+    request.send(body);
   });
 }

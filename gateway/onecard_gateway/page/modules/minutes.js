@@ -1,6 +1,6 @@
 // Minutes of a transcript, whose every item leads to where it was said.
 
-import { byId, element, timeButton } from "./element.js";
+import { byId, element, timeButton, write } from "./element.js";
 import { ask } from "./gateway.js";
 import { seek, segments } from "./transcript.js";
 
@@ -16,8 +16,8 @@ const PARTS = {
 /** Offers minutes, if the gateway has them; `named` gives RESULT. */
 export async function offerMinutes(named) {
   byId("minutes-text").replaceChildren();
-  byId("minutes-make").onclick = () => write(named());
-  tell("");
+  byId("minutes-make").onclick = () => make(named());
+  write("minutes-state", "");
   try {
     const { paths } = await (await ask("/")).json();
     byId("minutes").hidden = !paths.includes(PATH);
@@ -26,17 +26,17 @@ export async function offerMinutes(named) {
   }
 }
 
-async function write(result) {
+async function make(result) {
   byId("minutes-make").disabled = true;
-  tell("The model reads the transcript …");
+  write("minutes-state", "The model reads the transcript …");
   try {
     const json = { transcript: result, template: "meeting", stream: false };
     const found = await (await ask(PATH, { json })).json();
     show(found.minutes ?? found);
-    tell("");
+    write("minutes-state", "");
   } catch (error) {
     byId("minutes").hidden = error.status === 404;
-    tell(error.message);
+    write("minutes-state", error.message);
   }
   byId("minutes-make").disabled = false;
 }
@@ -61,8 +61,4 @@ function told(item) {
     element("span", { class: "muted" }, details && ` (${details})`),
     ...firsts.flatMap((number) => [" ", timeButton(segments[number].start, seek)]),
   ];
-}
-
-function tell(text) {
-  byId("minutes-state").textContent = text;
 }

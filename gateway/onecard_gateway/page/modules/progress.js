@@ -1,6 +1,6 @@
 // How far a transcription is, stage by stage, and how long it will take.
 
-import { byId, duration, element } from "./element.js";
+import { byId, duration, element, write } from "./element.js";
 
 const STAGES = {
   upload: "Upload",
@@ -65,5 +65,5 @@ function tellLeft() {
   const now = Object.values(stages).filter(({ row }) => row.className === "now");
   const leftS = (Math.max(...now.map(({ ends }) => ends)) - performance.now()) / 1000;
   const isTold = leftS > 0 && leftS < Infinity; // nothing is done yet, where it is infinite
-  byId("left").textContent = isTold ? `About ${duration(Math.ceil(leftS))} left` : "";
+  write("left", isTold ? `About ${duration(Math.ceil(leftS))} left` : "");
 }

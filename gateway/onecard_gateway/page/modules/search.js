@@ -1,6 +1,6 @@
 // Search in a transcript.
 
-import { byId } from "./element.js";
+import { byId, write } from "./element.js";
 import { reveal, segments } from "./transcript.js";
 
 const input = byId("search");
@@ -19,7 +19,7 @@ function find() {
   hits = sought ? segments.flatMap((segment) => matches(segment, sought)) : [];
   for (const span of hits.flat()) span.classList.add("hit");
   at = 0;
-  byId("found").textContent = sought ? "nothing" : "";
+  write("found", sought ? "nothing" : "");
   go(0);
 }
 
@@ -29,7 +29,7 @@ function go(by) {
   at = (at + by + hits.length) % hits.length;
   for (const span of hits[at]) span.classList.add("at");
   reveal(hits[at][0]);
-  byId("found").textContent = `${at + 1} of ${hits.length}`;
+  write("found", `${at + 1} of ${hits.length}`);
 }
 
 function matches(segment, sought) {

@@ -1,7 +1,7 @@
 // The first tab: from a recording to its transcript.
 
-import { byId, clock, duration, element } from "./element.js";
-import { upload } from "./gateway.js";
+import { byId, clock, duration, element, write } from "./element.js";
+import { send } from "./gateway.js";
 import { hasSpeakers, offer, request } from "./upload.js";
 import * as progress from "./progress.js";
 import { Speakers } from "./speakers.js";
@@ -21,7 +21,7 @@ function view(name) {
 
 function begin(failure) {
   player.pause();
-  byId("failure").textContent = failure;
+  write("failure", failure);
   byId("failure").hidden = !failure;
   view("start");
   byId("pick").focus();
@@ -32,11 +32,11 @@ async function transcribe(file) {
   stop = new AbortController();
   progress.begin(hasSpeakers());
   let result = null;
-  byId("working-name").textContent = file.name;
+  write("working-name", file.name);
   byId("live").replaceChildren();
   view("working");
   byId("working-name").focus();
-  const onSent = (done, total) => (done < total ? progress.update("upload", done, total) : progress.update("decode_audio", 0, 1));
+  const onSent = (done, total) => progress.update(...(done < total ? ["upload", done, total] : ["decode_audio", 0, 1]));
   const onEvent = (event) => {
     if (event.type === "transcript.progress") progress.update(event.stage, event.done, event.total);
     else if (event.type === "transcript.segments") event.segments.forEach(live);
@@ -44,7 +44,7 @@ async function transcribe(file) {
   };
   try {
     progress.update("upload", 0, file.size);
-    await upload(...request(file), onSent, onEvent, stop.signal);
+    await send(...request(file), onEvent, stop.signal, onSent);
     if (!result) throw new Error("the answer broke off; try again");
     show(file, result);
   } catch (error) {
@@ -67,8 +67,8 @@ function show(file, result) {
   URL.revokeObjectURL(player.src);
   byId("unplayable").hidden = true;
   player.src = URL.createObjectURL(file);
-  byId("done-name").textContent = file.name;
-  byId("facts").textContent = facts(result);
+  write("done-name", file.name);
+  write("facts", facts(result));
   transcript.show(result, speakers);
   clear();
   mark();
@@ -82,7 +82,7 @@ function show(file, result) {
 
 function mark() {
   const percent = byId("threshold").value;
-  byId("threshold-shown").textContent = `${percent} % (${transcript.mark(percent / 100)})`;
+  write("threshold-shown", `${percent} % (${transcript.mark(percent / 100)})`);
 }
 
 function facts({ duration_s, language, speakers, turns, account }) {

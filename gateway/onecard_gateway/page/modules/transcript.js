@@ -1,6 +1,6 @@
 // The words of a transcript: they follow the player, and seek when they are clicked.
 
-import { byId, clock, element, timeButton } from "./element.js";
+import { byId, clock, element, timeButton, write } from "./element.js";
 
 // So long after somebody scrolled, the text does not scroll by itself.
 const READING_MS = 4000;
@@ -123,7 +123,7 @@ function stepSegment(by) {
 
 function tell(text, start) {
   go(start);
-  byId("spoken").textContent = `${text.trim()}, ${clock(start)}`;
+  write("spoken", `${text.trim()}, ${clock(start)}`);
 }
 
 const KEYS = {
