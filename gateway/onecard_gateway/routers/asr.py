@@ -49,7 +49,6 @@ async def asr(request: Request) -> Response:
         output = fields.choice("output", OUTPUTS, "txt")
         has_words = fields.flag("word_timestamps") or False
         given = _options(fields, output, has_words)
-        fields.text("model")  # the server has one
         headers = {**ENGINE, **fields.headers(), **_attachment(upload.filename, output)}
         transcript = await transcribed(request, upload.file, given)
     if output == "json":
@@ -62,6 +61,7 @@ def _options(fields: Fields, output: str, has_words: bool) -> dict[str, Any]:
     """Raises Refusal for fields that cannot be followed."""
     given: dict[str, Any] = {
         "task": fields.text("task") or "transcribe",
+        "model": fields.text("model"),
         "language": fields.text("language"),
         "initial_prompt": fields.text("initial_prompt"),
         "speaker_embeddings": fields.flag("return_speaker_embeddings"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onecard_gateway.errors import Refusal
-from onecard_gateway.models import names_speakers
+from onecard_gateway.models import SPEECH, names_speakers
 from onecard_gateway.speech import formats, options
 from onecard_gateway.speech.form import Fields
 
@@ -48,6 +48,8 @@ def requested(fields: Fields, task: str) -> Requested:
     if has_speakers is None:
         has_speakers = name == "diarized_json" or names_speakers(model)
     # nothing is aligned for those who want no times, unless speakers are told by them
+    if model and model not in SPEECH:
+        given["model"] = model
     given |= {"diarize": has_speakers, "align": has_speakers or name not in _TRANSCRIPT_ALONE}
     form = formats.Form(name, task, _has_words(fields))
     return Requested(given, form, is_streamed, fields.headers())
