@@ -56,7 +56,10 @@ def builds(plan: Plan) -> list[Step]:
 
 def _models(plan: Plan) -> list[Whisper]:
     """One Whisper of each size: what is fetched is the same at any precision."""
-    return list({whisper.model: whisper for whisper in reversed(plan.whispers)}.values())[::-1]
+    found: dict[str, Whisper] = {}
+    for whisper in plan.whispers:
+        found.setdefault(whisper.model, whisper)
+    return list(found.values())
 
 
 def _fetches(whisper: Whisper) -> list[Step]:
