@@ -156,20 +156,4 @@ TARGETS = (
         "P10", "many_files", "whisperx_ratio", "40 clips by `onecard transcribe`, speed",
         "WhisperX, warm, file after file, same acoustic model", "at least", 2.5,
     ),
-    *(
-        target
-        for side, what in (
-            ("base_3", "Whisper base, 3 beams"),
-            ("base_2", "Whisper base, 2 beams"),
-            ("base_1", "Whisper base, 1 beam"),
-            ("tiny_en_5", "Whisper tiny.en, 5 beams"),
-            ("tiny_en_1", "Whisper tiny.en, 1 beam"),
-        )
-        for target in (
-            Target("M", "models", f"{side}.speed_ratio", f"{what}, speed", "base, 5 beams"),
-            Target("M", "models", f"{side}.wer", f"{what}, word error rate", "the script", unit=""),
-        )
-    ),
-    Target("M", "models", "base_5.wer", "Whisper base, 5 beams, word error rate", "the script",
-           unit=""),
 )  # fmt: skip
