@@ -160,8 +160,8 @@ def test_improbable_words_in_a_silence_are_left_out(transcribe: Any) -> None:
     found = transcribe(**options, hallucination_silence_threshold=2.0)
     assert checked(found, hallucination_silence_threshold=2.0).segments
     assert "fellow Americans" not in found.text
-    assert any("improbable words in a silence" in drop.reason for drop in found.account.dropped)
-    assert not any("silence" in drop.reason for drop in kept.account.dropped)
+    assert any("improbable words in a silence" in drop["reason"] for drop in found.account.dropped)
+    assert not any("silence" in drop["reason"] for drop in kept.account.dropped)
 
 
 def test_a_chunk_goes_on_from_the_text_before_it(transcribe: Any) -> None:

@@ -35,7 +35,6 @@ USUAL = "base_5"  # the plan's first model and beams: what the others are compar
 SIDES: Mapping[str, Mapping[str, Any]] = {
     USUAL: {"model": "base", "beam_size": 5},
     "base_3": {"model": "base", "beam_size": 3},
-    "base_2": {"model": "base", "beam_size": 2},
     "base_1": {"model": "base", "beam_size": 1},
     "tiny_en_5": {"model": "tiny.en", "beam_size": 5},
     "tiny_en_1": {"model": "tiny.en", "beam_size": 1},
@@ -51,6 +50,10 @@ class Side:
     options: Mapping[str, Any]
     errors: Counts = field(default_factory=Counts)
 
+    def warm_up(self) -> None:
+        """The first request of its kind, which does not count."""
+        self._text(files.wav(files.jfk().samples), ENGLISH)
+
     def transcribe(self, entries: Sequence[Entry]) -> float:
         """Seconds for all recordings, one after another; their errors are added up."""
         clips = [files.wav(recordings.fresh(files.read(entry.audio))) for entry in entries]
@@ -58,11 +61,7 @@ class Side:
 
         def work() -> None:
             for entry, clip in zip(entries, clips, strict=True):
-                found = self.client.transcribe(
-                    clip, language=entry.language, align=False, diarize=False,
-                    timeout_s=TIMEOUT_S, **self.options,
-                )  # fmt: skip
-                said.append(found.text)
+                said.append(self._text(clip, entry.language))
 
         took_s = seconds(work)
         for entry, text in zip(entries, said, strict=True):
@@ -70,33 +69,29 @@ class Side:
             self.errors += word_errors(entry.texts, text, entry.language or ENGLISH)
         return took_s
 
+    def _text(self, clip: bytes, language: str | None) -> str:
+        found = self.client.transcribe(
+            clip, language=language, align=False, diarize=False, timeout_s=TIMEOUT_S,
+            **self.options,
+        )  # fmt: skip
+        return found.text
+
 
 def measure() -> dict[str, Any]:
     """By side: seconds of audio a second, words wrong, and both beside the usual one's."""
     with tempfile.TemporaryDirectory() as folder, _planned(), serving() as server:
-        # The dictations are in the first recording too.
-        entries = [
-            one
-            for one in bundled.entries(Path(folder))
-            if one.texts is not None and one.id not in bundled.DICTATIONS
-        ]
-        english = [one for one in entries if one.language == ENGLISH]
-        others = [one for one in entries if one.language != ENGLISH]
+        english, others = _entries(Path(folder))
+        audio_s = sum(len(files.read(entry.audio)) for entry in english) / files.RATE
         sides = {name: Side(server.client, options) for name, options in SIDES.items()}
         for side in sides.values():
-            side.transcribe(english[-1:])  # the first of its kind, which does not count
-            side.errors = Counts()
+            side.warm_up()
         took = interleaved(
             {name: partial(side.transcribe, english) for name, side in sides.items()},
             num_rounds(ROUNDS),
             warmups=0,
         )
         of_english = {name: side.errors for name, side in sides.items()}
-        for name, side in sides.items():
-            side.errors = Counts()
-            if name.startswith("base"):
-                side.transcribe(others)
-    audio_s = sum(len(files.read(entry.audio)) for entry in english) / files.RATE
+        of_others = {name: _in_others(side, others) for name, side in sides.items()}
     found = {
         name: {
             "options": dict(SIDES[name]),
@@ -104,12 +99,31 @@ def measure() -> dict[str, Any]:
             "speed_ratio": spread(ratios(took[USUAL], took[name])),
             "wer": once(of_english[name].rate),
             "errors": _told(of_english[name]),
-            "others": _told(sides[name].errors),
+            "others": _told(of_others[name]),
         }
         for name in SIDES
     }
     print(_table(found), flush=True)
     return {"audio_s": audio_s, "recordings": len(english), **found}
+
+
+def _entries(folder: Path) -> tuple[list[Entry], list[Entry]]:
+    """Recordings of English and of other languages; the dictations are in the first one too."""
+    known = [
+        one
+        for one in bundled.entries(folder)
+        if one.texts is not None and one.id not in bundled.DICTATIONS
+    ]
+    english = [one for one in known if one.language == ENGLISH]
+    return english, [one for one in known if one.language != ENGLISH]
+
+
+def _in_others(side: Side, entries: Sequence[Entry]) -> Counts:
+    """Errors in other languages than English; none of a model that knows no other."""
+    side.errors = Counts()
+    if not side.options["model"].endswith(".en"):
+        side.transcribe(entries)
+    return side.errors
 
 
 def _told(counts: Counts) -> dict[str, float] | None:
