@@ -103,8 +103,9 @@ def measure() -> dict[str, Any]:
         }
         for name in SIDES
     }
-    print(_table(found), flush=True)
-    return {"audio_s": audio_s, "recordings": len(english), **found}
+    table = _table(found)
+    print(table, flush=True)
+    return {"audio_s": audio_s, "recordings": len(english), **found, "table": table}
 
 
 def _entries(folder: Path) -> tuple[list[Entry], list[Entry]]:
