@@ -23,6 +23,9 @@ def markdown(results: Mapping[str, Any]) -> str:
         for name, found in results.items()
         if name in BENCHMARKS and "precisions" in found
     ]
+    parts += [
+        found["table"] for name, found in results.items() if name in BENCHMARKS and "table" in found
+    ]
     failed = [
         f"- `{name}` failed: {found['error']}"
         for name, found in results.items()

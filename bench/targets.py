@@ -20,6 +20,7 @@ BENCHMARKS = {
     "start": "P8: cold start to ready, and the first request after it",
     "gateway": "P9: a recording and a chat through the gateway, the same over gRPC",
     "many_files": "P10: 40 clips by the command line, several at a time, one by one, WhisperX",
+    "models": "speed and errors of each Whisper of plan cpu-models, and of fewer beams",
     "triage_quality": "category and priority of 60 labelled mails",
     "minutes_quality": "decisions and actions of 13 labelled dialogues, and their citations",
 }

@@ -51,6 +51,7 @@ OWN = (
     "tests/test_restarts.py",
     "tests/build_scripts/test_survival.py",
     "tests/build_scripts/server/monitoring/test_health.py",
+    "tests/build_scripts/server/test_further_whispers.py",
     "tests/build_scripts/server/test_supervisor.py",
     "tests/build_scripts/server/test_warmup.py",
     "tests/build_scripts/commands/test_measure.py",

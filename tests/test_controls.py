@@ -126,10 +126,53 @@ def test_the_server_writes_subtitles(transcribe: Any) -> None:
     assert "-->" in found.to_srt()
 
 
-def test_other_controls_are_taken_and_told(transcribe: Any, usual: Transcript) -> None:
+def test_a_model_is_chosen_among_the_servers(server: Any, transcribe: Any) -> None:
+    with Client(server.grpc_url) as client:
+        name, *_ = client.speech_models()
+    found = checked(transcribe(model=name, duration=3.0), model=name)
+    assert found.engine["recognize"]["choice"] == name
+    with pytest.raises(InvalidRequest, match=rf"`large-v3`, this server has {name}.*; choose one"):
+        transcribe(model="large-v3")
+
+
+def test_a_chunk_in_another_language_is_written_in_it(transcribe: Any, usual: Transcript) -> None:
+    """English speech of 11 s, for which French was named."""
+    found = checked(transcribe(language="fr", multilingual=True), multilingual=True)
+    assert {segment.language for segment in found.segments} == {"en"}
+    assert found.text == usual.text
+    assert any("besides `fr`, `en` is spoken" in warning for warning in found.warnings)
+    held = checked(transcribe(language="fr", multilingual=False), multilingual=False)
+    assert {segment.language for segment in held.segments} == {None}
+    assert held.text != usual.text
+
+
+def test_improbable_words_in_a_silence_are_left_out(transcribe: Any) -> None:
+    """Seven words in half a second, as the caller claims, and nothing for seconds behind them."""
     options = {
-        "condition_on_previous_text": True,
-        "hallucination_silence_threshold": 2.0,
-        "multilingual": False,
+        "segments": [{"start": 0.0, "end": 0.6}, {"start": 5.0, "end": 8.0}],
+        "prefix": "And so my fellow Americans, ask not what",
+        "temperature_increment_on_fallback": None,
+        "no_speech_threshold": None,
+        "logprob_threshold": None,
     }
-    assert checked(transcribe(**options), **options).text == usual.text
+    kept = transcribe(**options)
+    assert "fellow Americans" in kept.text
+    found = transcribe(**options, hallucination_silence_threshold=2.0)
+    assert checked(found, hallucination_silence_threshold=2.0).segments
+    assert "fellow Americans" not in found.text
+    assert any("improbable words in a silence" in drop["reason"] for drop in found.account.dropped)
+    assert not any("silence" in drop["reason"] for drop in kept.account.dropped)
+
+
+def test_a_chunk_goes_on_from_the_text_before_it(transcribe: Any) -> None:
+    """Whisper keeps to capitals where the text before has nothing else."""
+    options = {
+        "segments": [{"start": 0.0, "end": 8.0}, {"start": 8.0, "end": 11.0}],
+        "prefix": "AND SO MY FELLOW AMERICANS ASK NOT WHAT YOUR COUNTRY CAN DO FOR YOU",
+        "align": False,
+        "beam_size": 1,
+    }
+    apart, found = transcribe(**options), transcribe(**options, condition_on_previous_text=True)
+    checked(found, condition_on_previous_text=True)
+    assert not apart.segments[-1].text.isupper()
+    assert found.segments[-1].text.isupper()

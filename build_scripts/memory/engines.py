@@ -1,4 +1,4 @@
-"""The memory of the two TensorRT-LLM engines: weights, execution contexts, buffers, KV caches.
+"""The memory of TensorRT-LLM's engines: weights, execution contexts, buffers, KV caches.
 
 Sizes are those of TensorRT-LLM 1.0.
 """
@@ -6,12 +6,13 @@ Sizes are those of TensorRT-LLM 1.0.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from build_scripts.console import MIB
 from build_scripts.memory import shapes
 from build_scripts.memory.line import Line
-from build_scripts.memory.shapes import HALF
-from build_scripts.plans.schema import Plan
+from build_scripts.memory.shapes import HALF, WhisperShape
+from build_scripts.plans.schema import Plan, Whisper
 from build_scripts.plans.topology import llm_process, whisper_process
 from onecard.contract.whisper import NUM_ENCODER_POSITIONS, NUM_FRAMES, NUM_TEXT_POSITIONS
 
@@ -51,19 +52,26 @@ def whisper_kv_tokens(plan: Plan) -> int:
     return max(plan.speech.chunks_in_flight * a_chunk, in_blocks(NUM_FRAMES))
 
 
-def whisper_lines(plan: Plan, kv_tokens: int | None = None) -> list[Line]:
-    """`kv_tokens`: another cap of each pool than the plan's own."""
-    return [dataclasses.replace(line, engine="whisper") for line in _whisper(plan, kv_tokens)]
+def whisper_lines(plan: Plan, kv_tokens: Mapping[str, int]) -> list[Line]:
+    """The lines of every Whisper of a plan.
+
+    Args:
+        kv_tokens: by engine, another cap of each of its pools than the plan's own.
+    """
+    return [
+        dataclasses.replace(line, engine=whisper.engine)
+        for whisper in plan.whispers
+        for line in _whisper(plan, whisper, kv_tokens.get(whisper.engine))
+    ]
 
 
 def llm_lines(plan: Plan) -> list[Line]:
     return [dataclasses.replace(line, engine="llm") for line in _llm(plan)]
 
 
-def _whisper(plan: Plan, kv_tokens: int | None) -> list[Line]:
-    shape = shapes.whisper(plan.speech.model)
-    process, precision = whisper_process(plan), plan.speech.precision
-    name = plan.speech.model
+def _whisper(plan: Plan, whisper: Whisper, kv_tokens: int | None) -> list[Line]:
+    shape = shapes.whisper(whisper.model)
+    process, precision, name = whisper_process(plan), whisper.precision, whisper.model
     lines = []
     for half, parameters in (("encoder", shape.encoder), ("decoder", shape.decoder)):
         what = f"{parameters.linear:,} of {parameters.total:,} parameters"
@@ -78,14 +86,13 @@ def _whisper(plan: Plan, kv_tokens: int | None) -> list[Line]:
     how = f"{tokens} tokens x {shape.kv_bytes_per_token:,} bytes"
     return [
         *lines,
-        *_whisper_activations(plan, process),
+        *_whisper_activations(plan, shape, process),
         Line("self-attention KV cache", process, "kv", pool, "computed", how),
         Line("cross-attention KV cache", process, "kv", pool, "computed", how),
     ]
 
 
-def _whisper_activations(plan: Plan, process: str) -> list[Line]:
-    shape = shapes.whisper(plan.speech.model)
+def _whisper_activations(plan: Plan, shape: WhisperShape, process: str) -> list[Line]:
     chunks, beams = plan.speech.chunks_in_flight, plan.speech.beam_width
     tensor = NUM_FRAMES * shape.width * HALF
     encoder = int(chunks * ENCODER_TENSORS_PER_CHUNK * tensor)

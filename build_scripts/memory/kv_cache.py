@@ -1,9 +1,10 @@
-"""The caps of both engines' KV caches: what follows from the ledger, and what replaces it."""
+"""The caps of the engines' KV caches: what follows from the ledger, and what replaces it."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ KvCaps = Mapping[str, Mapping[str, int | float]]  # engine -> name of the cap ->
 TOKENS = "MAX_TOKENS_IN_KV_CACHE"
 WINDOW = "MAX_ATTENTION_WINDOW_SIZE"
 FRACTION = "KV_CACHE_FREE_GPU_MEM_FRACTION"
-CROSS_FRACTION = "CROSS_KV_CACHE_FRACTION"  # of whisper alone: the backend refuses it for the LLM
+CROSS_FRACTION = "CROSS_KV_CACHE_FRACTION"  # of Whispers alone: the backend refuses it for the LLM
 NAMES = (TOKENS, WINDOW, FRACTION)
 
 # Both pools have the same cap and the same bytes a token.
@@ -36,31 +37,33 @@ CPU_FRACTION = 0.5
 
 
 def planned_caps(plan: Plan, ledger: Ledger | None) -> KvCaps:
-    """The caps of `whisper` and `llm` that follow from a plan and its ledger, None without a card.
+    """The caps of every engine that follow from a plan and its ledger, None without a card.
 
     Raises PlanError.
     """
-    window = {"whisper": NUM_TEXT_POSITIONS, "llm": plan.llm.context_tokens}
+    window = plan.llm.context_tokens
     if ledger is None:
-        whisper = plan.speech.chunks_in_flight * CPU_CHUNK_TOKENS
-        return {
-            "whisper": {TOKENS: whisper, WINDOW: window["whisper"], FRACTION: CPU_FRACTION,
-                        CROSS_FRACTION: CROSS_SHARE},
-            "llm": {TOKENS: plan.llm.kv_tokens, WINDOW: window["llm"]},
-        }  # fmt: skip
-    turns = _load_turns(plan, ledger)
+        tokens = plan.speech.chunks_in_flight * CPU_CHUNK_TOKENS
+        speech = {engine: _whisper(tokens, CPU_FRACTION) for engine in _whispers(plan)}
+        return {**speech, "llm": {TOKENS: plan.llm.kv_tokens, WINDOW: window}}
+    turns, tokens = _load_turns(plan, ledger), whisper_kv_tokens(plan)
+    speech = {engine: _whisper(tokens, turns[engine].fraction) for engine in _whispers(plan)}
+    llm = in_blocks(plan.llm.kv_tokens)
+    return {**speech, "llm": {TOKENS: llm, WINDOW: window, FRACTION: turns["llm"].fraction}}
+
+
+def _whispers(plan: Plan) -> list[str]:
+    """The engine of every Whisper."""
+    return [whisper.engine for whisper in plan.whispers]
+
+
+def _whisper(tokens: int, fraction: float) -> dict[str, int | float]:
+    """The caps of one Whisper."""
     return {
-        "whisper": {
-            TOKENS: whisper_kv_tokens(plan),
-            WINDOW: window["whisper"],
-            FRACTION: turns["whisper"].fraction,
-            CROSS_FRACTION: CROSS_SHARE,
-        },
-        "llm": {
-            TOKENS: in_blocks(plan.llm.kv_tokens),
-            WINDOW: window["llm"],
-            FRACTION: turns["llm"].fraction,
-        },
+        TOKENS: tokens,
+        WINDOW: NUM_TEXT_POSITIONS,
+        FRACTION: fraction,
+        CROSS_FRACTION: CROSS_SHARE,
     }
 
 
@@ -73,7 +76,8 @@ def overridden_caps(
 ) -> tuple[KvCaps, Ledger | None]:
     """The caps with what the environment says instead, and the ledger of these.
 
-    `<NAME>` and `LLM_<NAME>` are the LLM's, `WHISPER_<NAME>` is Whisper's.
+    `<NAME>` and `LLM_<NAME>` are the LLM's, `WHISPER_<NAME>` is the first Whisper's; a further
+    one's begins with its engine's name, as `variable` writes it.
 
     Args:
         ledger: that of `plan`, which `planned` follows from.
@@ -93,10 +97,15 @@ def overridden_caps(
     return _with_fractions(caps, asked, _load_turns(plan, changed)), changed
 
 
+def variable(engine: str, name: str) -> str:
+    """The variable that replaces a cap of `engine`: capitals, and `_` for what is no letter."""
+    return re.sub(r"[^A-Z0-9]", "_", f"{engine.upper()}_{name}")
+
+
 def _read(engine: str, environment: Mapping[str, str]) -> dict[str, int | float]:
     values: dict[str, int | float] = {}
     for name in NAMES:
-        keys = [f"{engine.upper()}_{name}"] + ([name] if engine == "llm" else [])
+        keys = [variable(engine, name)] + ([name] if engine == "llm" else [])
         given = {key: environment[key] for key in keys if environment.get(key)}
         if len(set(given.values())) > 1:
             raise PlanError(f"{' and '.join(given)} both set the LLM's knob; keep one of them")
@@ -118,12 +127,9 @@ def _number(key: str, text: str, is_fraction: bool) -> int | float:
 
 def _verify_windows(plan: Plan, caps: KvCaps) -> None:
     """Check the windows against the engines, and that a whole sequence fits its pool."""
-    whisper, llm = caps["whisper"], caps["llm"]
-    if whisper[WINDOW] != NUM_TEXT_POSITIONS:
-        raise PlanError(
-            f"WHISPER_{WINDOW} is {whisper[WINDOW]}, must be {NUM_TEXT_POSITIONS}: a prompt and a "
-            "chunk's text may take all of it, and Whisper has no more positions; unset it"
-        )
+    for engine in _whispers(plan):
+        _verify_whisper(engine, caps[engine])
+    llm = caps["llm"]
     if llm[WINDOW] > plan.llm.context_tokens:
         raise PlanError(
             f"{WINDOW} is {llm[WINDOW]}, must be at most {plan.llm.context_tokens}: the engine is "
@@ -134,10 +140,19 @@ def _verify_windows(plan: Plan, caps: KvCaps) -> None:
             f"{TOKENS} is {llm[TOKENS]}, must be at least {WINDOW}, {llm[WINDOW]}: TensorRT-LLM "
             "would shorten the window without an error; lower the window as well"
         )
-    if whisper[TOKENS] < in_blocks(NUM_FRAMES):
+
+
+def _verify_whisper(engine: str, caps: Mapping[str, int | float]) -> None:
+    if caps[WINDOW] != NUM_TEXT_POSITIONS:
         raise PlanError(
-            f"WHISPER_{TOKENS} is {whisper[TOKENS]}, must be at least {in_blocks(NUM_FRAMES)}, "
-            "which is the window of the cross pool; lower speech.chunks_in_flight instead"
+            f"{variable(engine, WINDOW)} is {caps[WINDOW]}, must be {NUM_TEXT_POSITIONS}: a prompt "
+            "and a chunk's text may take all of it, and Whisper has no more positions; unset it"
+        )
+    if caps[TOKENS] < in_blocks(NUM_FRAMES):
+        raise PlanError(
+            f"{variable(engine, TOKENS)} is {caps[TOKENS]}, must be at least "
+            f"{in_blocks(NUM_FRAMES)}, which is the window of the cross pool; lower "
+            "speech.chunks_in_flight instead"
         )
 
 
@@ -148,15 +163,14 @@ def _ledger_of_caps(plan: Plan, caps: KvCaps, figures: Figures) -> Ledger:
         plan.llm, kv_tokens=tokens, context_tokens=min(plan.llm.context_tokens, tokens)
     )
     changed = dataclasses.replace(plan, llm=llm)
-    return compute_ledger(changed, figures, whisper_kv=int(caps["whisper"][TOKENS]))
+    whisper_kv = {engine: int(caps[engine][TOKENS]) for engine in _whispers(plan)}
+    return compute_ledger(changed, figures, whisper_kv)
 
 
 def _verify_fits(ledger: Ledger, asked: KvCaps) -> None:
     if ledger.fits:
         return
-    names = ", ".join(
-        f"{engine.upper()}_{name}" for engine, values in asked.items() for name in values
-    )
+    names = ", ".join(variable(engine, name) for engine, values in asked.items() for name in values)
     raise PlanError(
         f"with {names} from the environment the ledger comes to "
         f"{ledger.total_bytes / GIB:.2f} GiB, at most "
@@ -173,7 +187,7 @@ def _with_fractions(caps: KvCaps, asked: KvCaps, turns: Mapping[str, LoadTurn]) 
             found[engine][FRACTION] = turn.fraction
         if found[engine][FRACTION] < turn.least:
             raise PlanError(
-                f"{engine.upper()}_{FRACTION} is {found[engine][FRACTION]}, must be at least "
+                f"{variable(engine, FRACTION)} is {found[engine][FRACTION]}, must be at least "
                 f"{turn.least}: of what is free at its turn the engine would get fewer tokens than "
                 f"{TOKENS}, {found[engine][TOKENS]}; lower that instead"
             )
@@ -217,19 +231,21 @@ class LoadTurn:
 def _load_turns(plan: Plan, ledger: Ledger) -> dict[str, LoadTurn]:
     """The load turn of each engine: engines load one at a time, and before all other models.
 
-    The order is `topology.LOAD_ORDER`. With two servers the first may be started again while the
+    The order is `topology.load_order`. With two servers the first may be started again while the
     other one holds its share; what is free for its engine is then what a last one finds.
     """
     processes = ledger.by_process()
-    homes = {"whisper": whisper_process(plan), "llm": llm_process(plan)}
-    brought = {engine: processes[home] for engine, home in homes.items()}
-    if homes["whisper"] == homes["llm"]:
-        brought = {engine: ledger.engine_bytes(engine) for engine in homes}
+    order = topology.load_order(plan)
+    brought = {engine: ledger.engine_bytes(engine) for engine in order}
+    if whisper_process(plan) != llm_process(plan):  # a server's context comes with its first engine
+        further = sum(brought[engine] for engine in order[2:])
+        brought["llm"] = processes[llm_process(plan)]
+        brought["whisper"] = processes[whisper_process(plan)] - further
     later = sum(size for name, size in processes.items() if name in PYTHON_MODELS)
     turns: dict[str, LoadTurn] = {}
-    for engine in reversed(topology.LOAD_ORDER):
-        again = plan.serving.topology == "two_servers" and engine == topology.LOAD_ORDER[0]
-        pools = ledger.engine_bytes(engine, "kv")  # Whisper has two of one size
+    for engine in reversed(order):
+        again = plan.serving.topology == "two_servers" and engine == order[0]
+        pools = ledger.engine_bytes(engine, "kv")  # a Whisper has two of one size
         turns[engine] = LoadTurn(pools, later, max(0, ledger.free_bytes), again)
         later += brought[engine]
     return turns

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from build_scripts.console import GIB
@@ -13,6 +15,7 @@ from build_scripts.memory.line import Line
 from build_scripts.memory.measured import Figures
 from build_scripts.plans.schema import Plan
 
+NO_CAPS: Mapping[str, int] = MappingProxyType({})
 # The instructions of triage, counted with Mistral's tokenizer over onecard/triage/prompt.py
 # with the plans' categories and without mails.
 TRIAGE_PROMPT_TOKENS = 384
@@ -55,7 +58,7 @@ class Ledger:
         return self._sums("owner")
 
     def engine_bytes(self, engine: str, kind: str = "") -> int:
-        """Bytes that one engine allocates, `llm` or `whisper`; of one `kind` if it is given."""
+        """Bytes that one engine allocates, such as `llm`; of one `kind` if it is given."""
         return sum(
             line.bytes for line in self.lines if line.engine == engine and kind in ("", line.kind)
         )
@@ -76,12 +79,13 @@ class Ledger:
         return found
 
 
-def compute_ledger(plan: Plan, figures: Figures, whisper_kv: int | None = None) -> Ledger:
+def compute_ledger(plan: Plan, figures: Figures, whisper_kv: Mapping[str, int] = NO_CAPS) -> Ledger:
     """The ledger of a plan with a card.
 
     Args:
         figures: what was measured on this kind of GPU, by name; empty if nothing was.
-        whisper_kv: tokens of each of Whisper's KV pools, if it is not the plan's own cap.
+        whisper_kv: by Whisper's engine, tokens of each of its KV pools, if it is not the plan's
+            own cap.
 
     Raises:
         PlanError: the plan states no card, or something whose size cannot be computed.

@@ -21,7 +21,7 @@ class Line:
     bytes: int
     basis: Basis
     source: str
-    engine: str = ""  # `llm` or `whisper` where an engine allocates it: both may be in one process
+    engine: str = ""  # such as `llm`, where an engine allocates it: all may be in one process
 
     @property
     def owner(self) -> str:

@@ -171,6 +171,7 @@ WHISPERS = {
     "large-v3-turbo": WhisperShape(128, 32, 4, 1280, 20, 51866),
     "distil-large-v2": WhisperShape(80, 32, 2, 1280, 20, 51865),
     "distil-large-v3": WhisperShape(128, 32, 2, 1280, 20, 51866),
+    "tiny.en": WhisperShape(80, 4, 4, 384, 6, 51864),
 }
 
 

@@ -15,7 +15,7 @@ from build_scripts.memory import kv_cache, ledger
 from build_scripts.memory.deployment import Deployment
 from build_scripts.memory.kv_cache import KvCaps
 from build_scripts.plans import speaker_pipeline, values
-from build_scripts.plans.schema import Plan
+from build_scripts.plans.schema import WHISPER, Plan, Whisper
 from build_scripts.plans.values import verify_known
 from onecard.contract import pipeline, trtllm
 from onecard.contract.tensor import Tensor
@@ -80,6 +80,7 @@ class ModelPlan:
     parameters: dict[str, str] = field(default_factory=dict)
     more_inputs: tuple[Tensor, ...] = ()
     more_outputs: tuple[Tensor, ...] = ()
+    more_calls: tuple[str, ...] = ()  # than the contract says, of a Python model
 
 
 # The environment's names of the caps, and NVIDIA's names in config.pbtxt.
@@ -112,17 +113,14 @@ def models(deployment: Deployment) -> dict[str, ModelPlan]:
         # short ones, as in `diarize`. Of a card's memory the ledger counts one.
         ModelPlan("detect_speech", instances=2, **queued, parameters=_detect_speech(plan)),
         # Each instance serves one request at a time; the engine batches their chunks.
-        ModelPlan("recognize", instances=4, **queued, parameters=_recognize(plan)),
         ModelPlan(
-            "whisper",
-            max_batch_size=plan.speech.chunks_in_flight,
-            max_queue_size=256,  # chunks that may wait; more are refused
-            max_queue_delay_us=5000,  # a batch waits this long for company
-            default_timeout_us=600000000,
-            parameters=_whisper(plan, caps),
-            more_inputs=trtllm.WHISPER_INPUTS if plan.card is None else (),
-            more_outputs=(trtllm.NO_SPEECH_PROB,) if plan.card is None else (),
+            "recognize",
+            instances=4,
+            **queued,
+            parameters=_recognize(plan),
+            more_calls=tuple(whisper.engine for whisper in plan.whispers[1:]),
         ),
+        *(_whisper_model(plan, whisper, caps) for whisper in plan.whispers),
         ModelPlan(
             "align",
             # Requests whose segments go through the acoustic model together.
@@ -154,6 +152,19 @@ def models(deployment: Deployment) -> dict[str, ModelPlan]:
     if plan.card is None:
         served["llm"] = _queued_by_the_engine(served["llm"])
     return served
+
+
+def _whisper_model(plan: Plan, whisper: Whisper, caps: KvCaps) -> ModelPlan:
+    return ModelPlan(
+        whisper.engine,
+        max_batch_size=plan.speech.chunks_in_flight,
+        max_queue_size=256,  # chunks that may wait; more are refused
+        max_queue_delay_us=5000,  # a batch waits this long for company
+        default_timeout_us=600000000,
+        parameters=_whisper(plan, whisper, caps),
+        more_inputs=trtllm.WHISPER_INPUTS if plan.card is None else (),
+        more_outputs=(trtllm.NO_SPEECH_PROB,) if plan.card is None else (),
+    )
 
 
 def _queued_by_the_engine(model: ModelPlan) -> ModelPlan:
@@ -192,6 +203,7 @@ def _transcribe_stream(plan: Plan) -> dict[str, str]:
         total = 2
     return _texts(
         max_streams=32,
+        speech_models=",".join(whisper.name for whisper in plan.whispers),  # for callers to read
         max_audio_bytes=MAX_AUDIO_BYTES,
         windows_per_piece=64,  # some 35 s of audio
         chunks_per_piece=chunks_per_piece,
@@ -205,13 +217,21 @@ def _diarize_instances(plan: Plan) -> int:
     return 1 if plan.diarize.device == "cuda" else 2
 
 
+def _whispers(plan: Plan) -> dict[str, str]:
+    """Parameters that say which Whispers there are, and what is asked of them."""
+    return _texts(
+        speech_models=",".join(whisper.name for whisper in plan.whispers),
+        engine_dir=_engine(plan, WHISPER),  # the first one's; a further one's has its name behind
+        engine_backend=CPU_WHISPER if plan.card is None else TENSORRT_LLM,
+        max_beam_size=plan.speech.beam_width,
+    )
+
+
 def _decode_audio(plan: Plan) -> dict[str, str]:
     return _texts(
         max_audio_s=21600.0,
         max_audio_bytes=MAX_AUDIO_BYTES,
-        engine_dir=_engine(plan, "whisper"),  # what is refused for it is refused here
-        max_beam_size=plan.speech.beam_width,
-        engine_backend=CPU_WHISPER if plan.card is None else TENSORRT_LLM,
+        **_whispers(plan),  # what is refused for one is refused here
     )
 
 
@@ -226,22 +246,21 @@ def _detect_speech(plan: Plan) -> dict[str, str]:
 
 def _recognize(plan: Plan) -> dict[str, str]:
     return _texts(
-        whisper_model="whisper",
-        engine_dir=_engine(plan, "whisper"),
-        engine_backend=CPU_WHISPER if plan.card is None else TENSORRT_LLM,
+        **_whispers(plan),
+        whisper_model=WHISPER,
         engine_precision=plan.speech.precision,
+        speech_precisions=",".join(whisper.precision for whisper in plan.whispers),
         max_chunks_in_flight=plan.speech.chunks_per_request,
         beam_size=plan.speech.beam_width,
-        max_beam_size=plan.speech.beam_width,
         max_new_tokens=WHISPER_NEW_TOKENS,
         max_seq_len=NUM_TEXT_POSITIONS,
     )
 
 
-def _whisper(plan: Plan, caps: KvCaps) -> dict[str, str]:
-    engine = _engine(plan, "whisper")
+def _whisper(plan: Plan, whisper: Whisper, caps: KvCaps) -> dict[str, str]:
+    engine = _engine(plan, whisper.engine)
     on_gpu = plan.card is not None
-    here = {} if on_gpu else {"cpu_compute_type": plan.speech.precision, "cpu_share": 1.0}
+    here = {} if on_gpu else {"cpu_compute_type": whisper.precision, "cpu_share": 1.0}
     return _texts(
         gpt_model_type="inflight_fused_batching",
         gpt_model_path=f"{engine}/decoder" if on_gpu else engine,
@@ -256,7 +275,7 @@ def _whisper(plan: Plan, caps: KvCaps) -> dict[str, str]:
         tokenizer_dir="",
         guided_decoding_backend="",
         xgrammar_tokenizer_info_path="",
-        **_capped(caps["whisper"]),
+        **_capped(caps[whisper.engine]),
         **here,
     )
 
@@ -274,7 +293,7 @@ def _align(plan: Plan) -> dict[str, str]:
         ctc_dtype=plan.align.precision,
         pocketsphinx=not on_gpu,  # English, from a package
         # Cross-attention of a CTranslate2 Whisper, or none.
-        attention_model="none" if on_gpu else _engine(plan, "whisper"),
+        attention_model="none" if on_gpu else _engine(plan, WHISPER),
         attention_compute_type="int8",
     )
 
@@ -398,7 +417,7 @@ def _text(value: Any) -> str:
 
 def _verify_free(model: str, keys: Iterable[str]) -> None:
     """Raises PlanError for a key of `[models.<model>]`, or of its parameters, that is not free."""
-    fixed = _FIXED.get(model, {})
+    fixed = _FIXED.get(pipeline.engine_kind(model) or model, {})
     for key in keys:
         if key in fixed:
             raise PlanError(

@@ -53,10 +53,10 @@ def _config(model: ModelPlan) -> pb.ModelConfig:
         _ensemble(config)
         _parameters(config, model)
         return config
-    if model.name in pipeline.ENGINES:
-        _engine(config, model)
+    if kind := pipeline.engine_kind(model.name):
+        _engine(config, model, is_decoupled=pipeline.ENGINES[kind])
     else:
-        _python(config)
+        _python(config, model.more_calls)
     config.instance_group.add(count=model.instances, kind=pb.ModelInstanceGroup.KIND_CPU)
     _parameters(config, model)
     _queue(config, model)
@@ -68,21 +68,22 @@ def _parameters(config: pb.ModelConfig, model: ModelPlan) -> None:
         config.parameters[key].string_value = value
 
 
-def _python(config: pb.ModelConfig) -> None:
+def _python(config: pb.ModelConfig, more_calls: tuple[str, ...]) -> None:
     config.backend = "python"
     interface = pipeline.PYTHON_MODELS[config.name]
     _tensors(config, interface.inputs, interface.outputs)
     if interface.decoupled:
         config.model_transaction_policy.decoupled = True
     if interface.calls:
-        config.parameters[pipeline.CALLS].string_value = ",".join(interface.calls)
+        calls = (*interface.calls, *more_calls)
+        config.parameters[pipeline.CALLS].string_value = ",".join(calls)
 
 
-def _engine(config: pb.ModelConfig, model: ModelPlan) -> None:
+def _engine(config: pb.ModelConfig, model: ModelPlan, is_decoupled: bool) -> None:
     config.backend = "tensorrtllm"
     inputs = (*trtllm.INPUTS, *model.more_inputs)
     _tensors(config, inputs, (*trtllm.OUTPUTS, *model.more_outputs))
-    config.model_transaction_policy.decoupled = pipeline.ENGINES[config.name]
+    config.model_transaction_policy.decoupled = is_decoupled
 
 
 def _ensemble(config: pb.ModelConfig) -> None:
@@ -166,6 +167,8 @@ def write_copy(texts: dict[Path, str], directory: Path) -> None:
         target.write_text(text, encoding="utf-8")
     for version in paths.MODEL_REPOSITORY.glob("*/1"):
         (directory / version.parent.name / "1").symlink_to(version)
+    for path in texts:  # of further engines, which a repository in git does not have
+        (directory / path.parts[0] / "1").mkdir(exist_ok=True)
 
 
 def diff(texts: dict[Path, str]) -> str:

@@ -36,6 +36,7 @@ def json_schema() -> Schema:
         for key in section["properties"].values():
             del key["title"]  # the key in other letters
             key["description"] = " ".join(key["description"].split())
+    sections["speech"]["properties"]["models"]["additionalProperties"] = sections["further"]
     models = {**plan["properties"]["overrides"], "title": "Models"}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -53,13 +54,24 @@ def key_table(schema: Schema) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name in SECTIONS:
         section = schema["properties"][name]
-        for key, value in section["properties"].items():
-            default = "" if key in section.get("required", []) else _literal(value["default"])
-            columns = (f"`{name}.{key}`", _values(value), default, value["description"])
-            rows.append(f"| {' | '.join(columns)} |")
+        rows += _rows(name, section)
     models = schema["properties"]["models"]["description"]
     rows.append(f"| `models.<model>.*` | | | {models} |")
     return "\n".join(rows)
+
+
+def _rows(name: str, section: Schema) -> list[str]:
+    """A row for each key of a section; a table in it has the rows of what each entry holds."""
+    rows = []
+    for key, value in section["properties"].items():
+        if value["type"] == "object":
+            rows.append(f"| `{name}.{key}.<name>` | | | {value['description']} |")
+            rows += _rows(f"{name}.{key}.<name>", value["additionalProperties"])
+            continue
+        default = "" if key in section.get("required", []) else _literal(value["default"])
+        columns = (f"`{name}.{key}`", _values(value), default, value["description"])
+        rows.append(f"| {' | '.join(columns)} |")
+    return rows
 
 
 def _values(value: Schema) -> str:

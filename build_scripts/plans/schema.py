@@ -6,8 +6,9 @@ docs/plans.md; `make repository` writes both.
 
 from __future__ import annotations
 
+import re
 from dataclasses import field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -15,8 +16,10 @@ from pydantic.dataclasses import dataclass
 from build_scripts.errors import PlanError
 from build_scripts.plans.section import CONFIG, Section
 from build_scripts.plans.values import Count, Flag, Names, Number, SomeNames, Text
+from onecard.contract import pipeline
 
 MAX_VRAM_GIB = 10_000
+WHISPER = "whisper"  # the first one's engine
 DEFAULT_PLAN = "cpu"  # its configuration is the config.pbtxt; others are configs/<plan>.pbtxt
 
 Device = Literal["cuda", "cpu"]
@@ -29,6 +32,7 @@ SpeechModel = Literal[
     "large-v3-turbo",
     "distil-large-v2",
     "distil-large-v3",
+    "tiny.en",
 ]
 SpeechPrecision = Literal["float16", "int8"]
 Quantisation = Literal["int4_awq", "int4_gptq", "int8", "float16", "gguf"]
@@ -59,6 +63,22 @@ class Card(Section):
             )
 
 
+# Of a further Whisper: a part of Triton's name of the model, and of a parameter with commas.
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Further(Section):
+    """A further Whisper, loaded beside the first one, with its batch and beams."""
+
+    title: ClassVar[str] = "speech.models.<name>"
+
+    model: Literal["", SpeechModel] = ""
+    """The size of a further Whisper; left out where its name says it."""
+    precision: Literal["", SpeechPrecision] = ""
+    """Of its weights; left out, that of the first one."""
+
+
 @dataclass(frozen=True, config=CONFIG)
 class Speech(Section):
     """Whisper."""
@@ -74,6 +94,26 @@ class Speech(Section):
     """Chunks of at most 30 s that are decoded together: the engine's batch."""
     chunks_per_request: Count
     """Chunks of one recording that are decoded or wait at a time; two full batches are usual."""
+    models: dict[str, Further] = field(default_factory=dict)
+    """Further Whispers, `[speech.models.<name>]`: a request chooses one by `model`, its name."""
+
+    def __post_init__(self) -> None:
+        for name, further in self.models.items():
+            if not _NAME.fullmatch(name):
+                raise PlanError(
+                    f"speech.models names `{name}`, must be small letters, digits, `.`, `_` and "
+                    "`-`, 32 at most"
+                )
+            if name == self.model:
+                raise PlanError(
+                    f"speech.models names `{name}`, which is speech.model already: give the "
+                    "further one another name"
+                )
+            if not further.model and name not in get_args(SpeechModel):
+                raise PlanError(
+                    f"speech.models.{name}.model is missing, and `{name}` is none of "
+                    + ", ".join(get_args(SpeechModel))
+                )
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -238,6 +278,21 @@ class Serving(Section):
             )
 
 
+@dataclass(frozen=True)
+class Whisper:
+    """One of a plan's Whispers.
+
+    Attributes:
+        name: by which a request chooses it.
+        engine: what it is called in the model repository, and its directory below `engines/`.
+    """
+
+    name: str
+    engine: str
+    model: SpeechModel
+    precision: SpeechPrecision
+
+
 @dataclass(frozen=True, config=CONFIG)
 class Plan(Section):
     """What one GPU, or none, runs and with which numbers."""
@@ -254,3 +309,21 @@ class Plan(Section):
     fit: Fit | None = None
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Replaces entries of one model in `build_scripts/model_repository/models.py`."""
+
+    @property
+    def whispers(self) -> tuple[Whisper, ...]:
+        """Every Whisper of [speech]; the first is what a request gets that names none."""
+        speech = self.speech
+        first = Whisper(speech.model, WHISPER, speech.model, speech.precision)
+        return (
+            first,
+            *(
+                Whisper(
+                    name,
+                    f"{pipeline.FURTHER}{name}",
+                    further.model or cast(SpeechModel, name),
+                    further.precision or speech.precision,
+                )
+                for name, further in speech.models.items()
+            ),
+        )

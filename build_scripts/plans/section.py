@@ -46,13 +46,15 @@ class Section:
 def explain(section: type[Section], fault: ErrorDetails) -> str:
     """What was found in `section`, and what was wanted there. Raises PlanError for unknown keys,
     which names the nearest."""
-    name, fields = section.__name__.lower(), [field.name for field in dataclasses.fields(section)]
+    name = getattr(section, "title", section.__name__.lower())
+    fields = [field.name for field in dataclasses.fields(section)]
     kind, found, limits = fault["type"], fault["input"], fault.get("ctx", {})
     if kind == "dataclass_type":
         return f"`{name}` is `{found!r}`, must be a section: [{name}]"
     first, *rest = fault["loc"]
     if kind == "dict_type":
-        path = ".".join(["models", *map(str, rest)])  # no other value of a plan is a table
+        # Two values of a plan are tables: `models`, whose name is the top's, and `speech.models`.
+        path = ".".join([*([name] if name != "plan" else []), "models", *map(str, rest)])
         return f"`{path}` is `{found!r}`, must be a section: [{path}]"
     key = fields[first] if isinstance(first, int) else first  # an int: where it was given by place
     where = f"one of {name}.{key}" if rest else f"{name}.{key}"
@@ -84,6 +86,6 @@ def _wanted(kind: str, found: Any, limits: dict[str, Any]) -> str:
     if kind == "finite_number":
         return "be a finite number"
     if kind == "literal_error":
-        choices = re.findall(r"'([^']+)'", limits["expected"])
-        return "be one of " + ", ".join(f'"{choice}"' for choice in choices)
+        choices = re.findall(r"'([^']*)'", limits["expected"])
+        return "be one of " + ", ".join(f'"{choice}"' for choice in choices if choice)
     return ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from build_scripts.plans.schema import Plan
+from build_scripts.plans.schema import WHISPER, Plan
 
 Part = Literal["all", "speech", "text"]
 
-# The LLM first: it is the one that a fragmented card has no room for.
-LOAD_ORDER = ("llm", "whisper")
+# The LLM first: it is the one that a fragmented card has no room for. Further Whispers come last.
+LOAD_ORDER = ("llm", WHISPER)
 TEXT = (
     "llm",
     "chat",
@@ -21,8 +21,13 @@ _WHISPER_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver 
 _LLM_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (llm)"}
 
 
+def load_order(plan: Plan) -> tuple[str, ...]:
+    """The engines of a plan in the order in which they are loaded."""
+    return (*LOAD_ORDER, *(whisper.engine for whisper in plan.whispers[1:]))
+
+
 def whisper_process(plan: Plan) -> str:
-    """The process that holds Whisper's engine."""
+    """The process that holds the engine of every Whisper."""
     return _WHISPER_PROCESS[plan.serving.topology]
 
 

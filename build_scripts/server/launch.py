@@ -18,7 +18,7 @@ from build_scripts.container import Runtime
 from build_scripts.errors import PlanError
 from build_scripts.memory.processes import POOL_BYTES
 from build_scripts.plans.schema import DEFAULT_PLAN, Plan
-from build_scripts.plans.topology import LOAD_ORDER, TEXT, Part
+from build_scripts.plans.topology import LOAD_ORDER, TEXT, Part, load_order
 from build_scripts.server.settings import Inner, Settings
 from onecard.contract import pipeline
 
@@ -93,7 +93,7 @@ def launch(
             raise PlanError(
                 f"`{part}` is asked for, but without a GPU one server serves everything"
             )
-        return _embedded(is_rehearsal=plan.card is not None)
+        return _embedded(() if plan.card is None else load_order(plan))
     topology = plan.serving.topology
     if (topology == "two_servers") != (part != "all"):
         wanted = "`speech` or `text`" if topology == "two_servers" else "`all`"
@@ -110,17 +110,21 @@ def launch(
         flags=_flags(part),
         environment=dict(ENVIRONMENT),
         # LD_LIBRARY_PATH of the container stays as it is: TensorRT and the backend are on it.
-        load_first=tuple(name for name in LOAD_ORDER if served is None or name in served),
+        load_first=tuple(name for name in load_order(plan) if served is None or name in served),
         models=served,
     )
 
 
-def _embedded(is_rehearsal: bool) -> Launch:
-    """The Triton of setup. A rehearsal loads in the card's order, with NVIDIA's environment."""
+def _embedded(rehearsed: tuple[str, ...]) -> Launch:
+    """The Triton of setup. A rehearsal loads in the card's order, with NVIDIA's environment.
+
+    Args:
+        rehearsed: the card's engines in that order; none without a card.
+    """
     root = paths.RUNTIME
     loading: dict[str, str | None] = {
-        "load-model": LOAD_ORDER[0] if is_rehearsal else "*",
-        "model-load-thread-count": "1" if is_rehearsal else str(LOAD_THREADS),
+        "load-model": rehearsed[0] if rehearsed else "*",
+        "model-load-thread-count": "1" if rehearsed else str(LOAD_THREADS),
     }
     return Launch(
         runtime="embedded",
@@ -128,9 +132,9 @@ def _embedded(is_rehearsal: bool) -> Launch:
         binary=root / "bin" / "tritonserver",
         backend_directory=root / "backends",
         flags={"cache-directory": str(root / "caches"), **loading},
-        environment=dict(ENVIRONMENT) if is_rehearsal else {},
+        environment=dict(ENVIRONMENT) if rehearsed else {},
         libraries=(root / "lib",),
-        load_first=LOAD_ORDER if is_rehearsal else (),
+        load_first=rehearsed,
     )
 
 

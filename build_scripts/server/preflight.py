@@ -16,6 +16,7 @@ from build_scripts.plans import speaker_pipeline
 from build_scripts.server.launch import Launch, triton_environment
 from build_scripts.server.settings import Settings
 from onecard import manifest
+from onecard.contract import pipeline
 
 if TYPE_CHECKING:
     from build_scripts.server.served import Served
@@ -78,9 +79,9 @@ def check_engines(
 
 def _is_wanted(directory: str, launch: Launch) -> bool:
     """Whether a model of this server reads it; of two servers each serves a part."""
-    readers = {"llm": "llm", "whisper": "whisper", "align": "align"}
     _engines, _plan, name = directory.split("/")[:3]
-    return launch.models is None or readers.get(name, "diarize") in launch.models
+    reader = name if name == "align" or pipeline.engine_kind(name) else "diarize"
+    return launch.models is None or reader in launch.models
 
 
 def _language(directory: str) -> str:

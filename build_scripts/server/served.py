@@ -35,7 +35,8 @@ def read(
     deployment = resolve(settings.plan, settings.vram_gib, environment, say)
     if settings.repository != paths.MODEL_REPOSITORY:
         _verify_as_stated(settings, deployment)
-    models = _models(settings.repository)
+    further = (whisper.engine for whisper in deployment.plan.whispers[1:])
+    models = tuple(sorted({*_models(settings.repository), *further}))
     return Served(deployment, launch.launch(deployment.plan, models, settings.part))
 
 

@@ -234,6 +234,11 @@ class AsyncClient(AsyncConnection):
         context = self._context(timeout_s, None)
         return wire.capacity(await self._ask(*wire.CAPACITY, context))
 
+    async def speech_models(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> tuple[str, ...]:
+        """Asks like `Client.speech_models`."""
+        context = self._context(timeout_s, None)
+        return wire.speech_models(await self._ask(*wire.SPEECH_MODELS, context))
+
     async def health(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Health:
         """Asks like `Client.health`."""
         context = self._context(timeout_s, None)

@@ -76,8 +76,8 @@ class Client(Connection):
                 None waits without a limit.
             request_id: a name for the request in the server's log; made up if not given.
             on_progress: called with each `Progress`.
-            options: WhisperX's names, such as `language`, `task`, `min_speakers`; the server
-                refuses what it does not know and says what it knows.
+            options: WhisperX's names, such as `language`, `task`, `min_speakers`, and `model`, one
+                of `speech_models`; the server refuses what it does not know and says what it knows.
 
         Raises:
             OnecardError: one of its subclasses; see `onecard_client._errors`.
@@ -332,6 +332,15 @@ class Client(Connection):
         """
         context = self._context(timeout_s, None)
         return wire.capacity(self._ask(*wire.CAPACITY, context))
+
+    def speech_models(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> tuple[str, ...]:
+        """Asks which names `transcribe` takes as `model`, the usual one first; not retried.
+
+        Raises:
+            OnecardError: such as ConnectionFailed, where no server answers.
+        """
+        context = self._context(timeout_s, None)
+        return wire.speech_models(self._ask(*wire.SPEECH_MODELS, context))
 
     def health(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Health:
         """Asks the server how it is; not retried, for the answer is about now.

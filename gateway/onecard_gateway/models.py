@@ -1,4 +1,5 @@
-"""The ids of models that applications choose from; any other id means the same models."""
+"""The ids of models that applications choose from, beside the names of a server's own Whispers; any
+other id means the same models."""
 
 from __future__ import annotations
 

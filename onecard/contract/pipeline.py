@@ -73,7 +73,17 @@ UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
 TRANSCRIBE = Model((AUDIO, OPTIONS), (RESULT,))
 
 # Engines, whose tensors are NVIDIA's contract (`onecard.contract.trtllm`). True: it is decoupled.
+# A plan's further Whispers are engines of the first one's kind, and have its name before theirs.
 ENGINES = {"whisper": False, "llm": True}
+FURTHER = "whisper_"
+
+
+def engine_kind(model: str) -> str | None:
+    """The engine of ENGINES that `model` is one of; None for a Python model or the ensemble."""
+    if model in ENGINES:
+        return model
+    return FURTHER.removesuffix("_") if model.startswith(FURTHER) else None
+
 
 PYTHON_MODELS: dict[str, Model] = {
     "decode_audio": Model((MAY_HAVE_AUDIO, AUDIO_FILE, PCM_FILE, OPTIONS), (PCM, CLIP)),

@@ -30,6 +30,7 @@ class TranscribeOptions:
 
     # recognition
     language: str | None = None
+    model: str | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
     initial_prompt: str | None = None
     hotwords: str | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,20 +24,56 @@ from onecard.recognition.engine import Engine
 from onecard.recognition.fallback import Chunk, Document
 from onecard.recognition.language import Language
 from onecard.recognition.request import Config, Request
+from onecard.whisper import models
 from onecard.whisper.abilities import Abilities
 from onecard.whisper.mel import NUM_SAMPLES, log_mel
+from onecard.whisper.models import Models
 from onecard.whisper.tokenizer import Tokenizer
 
-__all__ = ["Config", "Recognizer", "load"]
+__all__ = ["Config", "Models", "Names", "Recognizer", "load", "load_all"]
 
 
-def load(config: Config) -> Recognizer:
+@dataclass(frozen=True)
+class Names(models.Config):
+    """Parameters of config.pbtxt: the Whispers that there are."""
+
+    speech_precisions: str  # in which each computes, with commas between
+
+
+def load_all(config: Config, names: Names) -> Models[Recognizer]:
+    """A recognizer for each Whisper that there is; `config` is the first one's.
+
+    Raises:
+        ManifestError: as `load`.
+    """
+    precisions = dict(
+        zip(names.speech_models.split(","), names.speech_precisions.split(","), strict=True)
+    )
+
+    def make(name: str, suffix: str) -> Recognizer:
+        own = replace(
+            config,
+            whisper_model=config.whisper_model + suffix,
+            engine_dir=config.engine_dir + suffix,
+            engine_precision=precisions[name],
+        )
+        return load(own, name)
+
+    return models.load(names, make)
+
+
+def load(config: Config, name: str | None = None) -> Recognizer:
     """A recognizer for the engine that `config.engine_dir` holds.
+
+    Args:
+        name: by which requests choose it, for the result's `engine` block.
 
     Raises:
         ManifestError: a file of it is missing or is not the one that was built.
     """
-    facts = manifest.engine(config)
+    facts: dict[str, Any] = manifest.engine(config)
+    if name is not None:
+        facts["choice"] = name
     directory = Path(config.engine_dir)
     features = json.loads((directory / "preprocessor_config.json").read_text(encoding="utf-8"))
     tokenizer = Tokenizer(directory / "tokenizer.json")
@@ -55,6 +92,7 @@ class Recognizer:
         self, tokenizer: Tokenizer, config: Config, facts: Mapping[str, Any], num_mels: int
     ) -> None:
         self.tokenizer = tokenizer
+        self.engine_model = config.whisper_model  # in the model repository
         self._config = config
         self._facts = dict(facts)
         self._num_mels = num_mels

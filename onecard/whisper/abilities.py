@@ -13,6 +13,8 @@ from onecard.contract import trtllm
 from onecard.errors import InvalidRequest, named, shown
 from onecard.options import languages
 from onecard.options.transcribe import TranscribeOptions
+from onecard.whisper import models
+from onecard.whisper.models import Models
 
 _FIRST, _LAST = "<|startoftranscript|>", ("<|translate|>", "<|transcribe|>")
 ENGLISH_ONLY_END = 50_256  # GPT-2's end of text; the other models have one more token before it
@@ -79,6 +81,15 @@ class Abilities:
                 f"option `{name}` is {shown(getattr(options, name))}, and this server's engine, "
                 f"TensorRT-LLM, {_SEARCH[name]}; leave it out"
             )
+
+
+def load_all(config: Config, names: models.Config) -> Models[Abilities]:
+    """The abilities of every Whisper that there is."""
+
+    def make(_name: str, suffix: str) -> Abilities:
+        return load(dataclasses.replace(config, engine_dir=config.engine_dir + suffix))
+
+    return models.load(names, make)
 
 
 def load(config: Config) -> Abilities:

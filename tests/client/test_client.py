@@ -39,7 +39,7 @@ from onecard_client._transport.connection import Connection
 
 METHODS = [
     "transcribe", "transcribe_stream", "chat", "triage", "minutes", "minutes_stream", "ask",
-    "voice", "limits", "ledger", "capacity", "health", "close",
+    "voice", "limits", "ledger", "capacity", "speech_models", "health", "close",
 ]  # fmt: skip
 
 

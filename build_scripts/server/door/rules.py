@@ -126,7 +126,7 @@ def is_for_ensemble(path: str) -> bool:
 
 def verify_model(model: str) -> None:
     """Raises Refused for a model that only other models call."""
-    if model in INNER:
+    if model in INNER or pipeline.engine_kind(model):
         raise Refused(
             f"{named(model)} is called by other models alone; call `transcribe`, "
             "`transcribe_stream`, `chat`, `triage` or `minutes`"

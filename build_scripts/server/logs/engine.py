@@ -19,7 +19,7 @@ from build_scripts.model_repository.models import ModelPlan
 from build_scripts.server.served import Served
 
 _ENGINE_LINE = "[TensorRT-LLM]["
-_LOADING = re.compile(r"loading: (\w+):\d+")
+_LOADING = re.compile(r"loading: ([\w.-]+):\d+")
 _UNSET = re.compile(r"\b(\w+) (?:parameter )?(?:is |was )?not (?:specified|set|found)\b")
 _WINDOW = re.compile(r"\[windowSize=(\d+)\] \{\.primaryBlocks=\d+")
 _POOL = re.compile(r"Allocated \S+ GiB for max tokens in paged KV cache \((\d+)\)")

@@ -19,7 +19,7 @@ from build_scripts.memory.deployment import Deployment
 from build_scripts.memory.ledger import Ledger
 from build_scripts.plans import match
 from build_scripts.plans.schema import Plan
-from build_scripts.plans.topology import LOAD_ORDER, llm_process, whisper_process
+from build_scripts.plans.topology import llm_process, load_order, whisper_process
 from build_scripts.server.launch import Launch
 from build_scripts.server.monitoring import vram_report
 from build_scripts.server.monitoring.vram_report import RESERVES, Row, Table, gib
@@ -91,10 +91,10 @@ class VramWatch:
     ) -> None:
         self._say, self._read, self._sleep = say, read, sleep
         self._ledger = ledger
-        self._engines = {engine: ledger.engine_bytes(engine) for engine in LOAD_ORDER}
+        self._engines = {engine: ledger.engine_bytes(engine) for engine in load_order(plan)}
         self._homes = {
-            "llm": llm_process(plan), "whisper": whisper_process(plan),
-            "align": "align", "diarize": "diarize",
+            **{whisper.engine: whisper_process(plan) for whisper in plan.whispers},
+            "llm": llm_process(plan), "align": "align", "diarize": "diarize",
         }  # fmt: skip
         self._server = _server(self._homes, launch)
         elsewhere = () if launch.models is None else set(self._homes) - set(launch.models)

@@ -60,6 +60,7 @@ def run(client: Client, options: argparse.Namespace) -> int:
         complain(f"{shown(str(options.output_dir))}: {reason(error, str(options.output_dir))}")
         return EXIT_FAILED
     try:
+        transcribe_options.choose(options, client.speech_models)
         voices = _voices(client, options)
     except ConnectionFailed as error:
         complain(str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,23 @@ def request_options(namespace: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def choose(namespace: argparse.Namespace, models: Callable[[], Sequence[str]]) -> None:
+    """Leaves out a `--model` that the server does not have: WhisperX's command lines name any.
+
+    Args:
+        models: asks for those that it has.
+    """
+    if (name := getattr(namespace, "model", None)) is None or name in (there := models()):
+        return
+    del namespace.model
+    namespace.model_note = (
+        f"without effect: --model {name} (the server has {', '.join(there) or 'one model'})"
+    )
+
+
 def notes(namespace: argparse.Namespace) -> list[str]:
     """Notes on a command's options to show before its work begins, a line each."""
-    found = [whisperx_options.note(namespace)]
+    found = [whisperx_options.note(namespace), getattr(namespace, "model_note", None)]
     if getattr(namespace, "chunk_size", 0.0) > MAX_CHUNK_SIZE_S:
         found.append(
             f"--chunk-size {namespace.chunk_size:g}: is {MAX_CHUNK_SIZE_S:g}, the longest that "
@@ -167,6 +182,11 @@ SWITCHES = {
 # `known_speakers`, which is made of --speaker. Choices and
 # defaults are the server's too; a test holds both against it.
 REQUEST_OPTIONS: RequestOptions = {
+    "model": (
+        str, "NAME",
+        "the Whisper to use, of those that the server has; any other name is without effect "
+        "(default: the server's first)",
+    ),
     "language": (
         str, "LANGUAGE",
         "language spoken, by any tag, code or name, such as en, en-US, eng, English "

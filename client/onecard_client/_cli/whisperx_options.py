@@ -34,7 +34,6 @@ class Taken:
 
 
 TAKEN = {
-    "model": Taken(PLAN),
     "model_cache_only": Taken(PLAN),
     "model_dir": Taken(PLAN),
     "device": Taken(PLAN),

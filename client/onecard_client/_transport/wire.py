@@ -284,6 +284,7 @@ HEALTH = (
 )
 LIMITS = ("ModelConfig", service_pb2.ModelConfigRequest(name=CHAT.name))
 CAPACITY = ("ModelConfig", service_pb2.ModelConfigRequest(name=TRANSCRIBE.name))
+SPEECH_MODELS = CAPACITY
 
 
 LEDGER = ("ModelConfig", service_pb2.ModelConfigRequest(name=ENSEMBLE))
@@ -313,6 +314,12 @@ def limits(answer: Any) -> Limits:
             f"the configuration of `{CHAT.name}` has the parameters `{parameters}`, must have the "
             "numbers `max_seq_len` and `max_tokens`; is this a onecard server?"
         ) from error
+
+
+def speech_models(answer: Any) -> tuple[str, ...]:
+    """The Whispers of a server, from the answer to SPEECH_MODELS; none where it does not say."""
+    listed = answer.config.parameters["speech_models"].string_value
+    return tuple(name for name in listed.split(",") if name)
 
 
 def capacity(answer: Any) -> int:

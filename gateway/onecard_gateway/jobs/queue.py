@@ -18,6 +18,7 @@ from onecard_gateway.jobs.store import FILE, MAX_ATTEMPTS, Store
 from onecard_gateway.servers import Servers
 from onecard_gateway.settings import Settings
 from onecard_gateway.speech import formats
+from onecard_gateway.speech.chosen import with_model
 from onecard_gateway.speech.formats import Form
 from onecard_gateway.speech.references import resolved
 from onecard_gateway.webhooks.hosts import Hosts
@@ -295,7 +296,8 @@ class Queue:
         """A job's transcript, and the seconds that were recognized for it."""
         timeout_s = self._servers.timeout_s
         with self._servers.turn() as client:
-            options, voices_s = await resolved(client, job.options, timeout_s, job.id)
+            options = await with_model(client, job.options)
+            options, voices_s = await resolved(client, options, timeout_s, job.id)
             transcript = await client.transcribe(
                 store.recording(job.id),
                 timeout_s=timeout_s,

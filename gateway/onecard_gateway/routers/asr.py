@@ -51,7 +51,6 @@ async def asr(request: Request) -> Response:
         if output != "json":
             options.verify_room_for_formats(fields, "output", output)
         given = _options(fields, output, has_words)
-        fields.text("model")  # the server has one
         headers = {**ENGINE, **fields.headers(), **_attachment(upload.filename, output)}
         transcript = await transcribed(request, upload.file, given)
     if output == "json":
@@ -64,6 +63,7 @@ def _options(fields: Fields, output: str, has_words: bool) -> dict[str, Any]:
     """Raises Refusal for fields that cannot be followed."""
     given: dict[str, Any] = {
         "task": fields.text("task") or "transcribe",
+        "model": fields.text("model"),
         "language": fields.text("language"),
         "initial_prompt": fields.text("initial_prompt"),
         "speaker_embeddings": fields.flag("return_speaker_embeddings"),

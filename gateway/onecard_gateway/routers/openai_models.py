@@ -42,8 +42,9 @@ async def model(request: Request, model_id: str) -> Document:
 
 async def _models(request: Request) -> dict[str, Document]:
     with servers(request).turn() as client:
-        limits = await client.limits()
-    return {CHAT: _chat(limits), **{name: _model(name, "transcribe") for name in SPEECH}}
+        limits, whispers = await client.limits(), await client.speech_models()
+    speech = dict.fromkeys((*SPEECH, *whispers))
+    return {CHAT: _chat(limits), **{name: _model(name, "transcribe") for name in speech}}
 
 
 def _model(name: str, task: str) -> Document:

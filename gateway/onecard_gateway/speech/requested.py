@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onecard_gateway.errors import Refusal
-from onecard_gateway.models import names_speakers
+from onecard_gateway.models import SPEECH, names_speakers
 from onecard_gateway.speech import formats, options
 from onecard_gateway.speech.form import Fields
 
@@ -51,6 +51,8 @@ def requested(fields: Fields, task: str) -> Requested:
         has_speakers = name == "diarized_json" or names_speakers(model)
     # nothing is aligned for those who want no times, unless speakers are told by them
     wants_times = name not in _TRANSCRIPT_ALONE or "formats" in given
+    if model and model not in SPEECH:
+        given["model"] = model
     given |= {"diarize": has_speakers, "align": has_speakers or wants_times}
     form = formats.Form(name, task, _has_words(fields))
     return Requested(given, form, is_streamed, fields.headers())

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from onecard_client import Event, Segments, Transcript
 from onecard_gateway.guards.request_log import facts
 from onecard_gateway.servers import servers
+from onecard_gateway.speech.chosen import with_model
 from onecard_gateway.speech.references import resolved
 
 
@@ -25,6 +26,7 @@ async def transcribed(
     """
     known, found = facts(request), servers(request)
     with found.turn() as client:
+        options = await with_model(client, options)
         options, voices_s = await resolved(client, options, found.timeout_s, known.request_id)
         transcript = await client.transcribe(
             audio, timeout_s=found.timeout_s, request_id=known.request_id, **options
@@ -45,6 +47,7 @@ async def events(
     """
     known, found = facts(request), servers(request)
     with found.turn() as client:
+        options = await with_model(client, options)
         options, voices_s = await resolved(client, options, found.timeout_s, known.request_id)
         stream = client.transcribe_stream(
             audio, timeout_s=found.timeout_s, request_id=known.request_id, **options

@@ -12,7 +12,7 @@ from onecard.audio.order import Order
 from onecard.options import parameters
 from onecard.options.transcribe import TranscribeOptions
 from onecard.python_backend import backend
-from onecard.whisper import abilities
+from onecard.whisper import abilities, models
 
 
 class TritonPythonModel:
@@ -20,7 +20,8 @@ class TritonPythonModel:
         backend.self_test()
         values = backend.params(args)
         self.limits = parameters.parse(audio.Limits, values)
-        self.abilities = abilities.load(parameters.parse(abilities.Config, values))
+        names = parameters.parse(models.Config, values)
+        self.abilities = abilities.load_all(parameters.parse(abilities.Config, values), names)
         self.decoder = decoder.Decoder()
 
     def execute(self, requests):
@@ -28,7 +29,8 @@ class TritonPythonModel:
 
     def _decode(self, request):
         options = backend.options(request, TranscribeOptions)
-        self.abilities.verify(options)  # the first step of all: nothing was done in vain
+        # The first step of all: nothing was done in vain.
+        self.abilities.of(options.model).verify(options)
         order = self._order(options)
         source: audio.Source
         is_wanted: Callable[[], bool] = decoder.always

@@ -14,12 +14,12 @@ from onecard.recognition import recognizer
 class TritonPythonModel:
     def initialize(self, args):
         backend.self_test()
-        config = parameters.parse(recognizer.Config, backend.params(args))
-        self.model = config.whisper_model
+        values = backend.params(args)
+        config = parameters.parse(recognizer.Config, values)
         self.outputs = decoding.outputs(config.engine_backend)
         self.max_in_flight = config.max_chunks_in_flight
-        self.recognizer = recognizer.load(config)
-        self.end = self.recognizer.tokenizer.end
+        names = parameters.parse(recognizer.Names, values)
+        self.models = recognizer.load_all(config, names)
         self.pool = ThreadPoolExecutor(self.max_in_flight)
 
     def execute(self, requests):
@@ -27,29 +27,31 @@ class TritonPythonModel:
 
     def _recognize(self, request):
         options = backend.options(request, TranscribeOptions)
+        chosen = self.models.of(options.model)
         speech = backend.document(request, "SPEECH", "what `detect_speech` answers")
 
         def decode(decoding_request):
             if request.is_cancelled():
                 raise Unavailable("the caller cancelled the request")
-            return self._decode(decoding_request)
+            return self._decode(decoding_request, chosen)
 
         engine = decoding.in_flight(decode, self.pool, self.max_in_flight)
         pcm = backend.tensor(request, "PCM")
         try:
-            found = self.recognizer.recognize(pcm, speech, options, engine)
+            found = chosen.recognize(pcm, speech, options, engine)
         except Unavailable:
             if not request.is_cancelled():
                 raise
             found = {}  # read by nobody; why it is no error: `backend.answer`
         return backend.reply(SEGMENTS=json.dumps(found, ensure_ascii=False))
 
-    def _decode(self, decoding_request):
-        tensors = decoding.to_tensors(decoding_request, self.end)
-        call = backend.bls_request(self.model, self.outputs, tensors)
-        outputs = backend.outputs_of(self.model, call.exec())
+    def _decode(self, decoding_request, chosen):
+        model, end = chosen.engine_model, chosen.tokenizer.end
+        tensors = decoding.to_tensors(decoding_request, end)
+        call = backend.bls_request(model, self.outputs, tensors)
+        outputs = backend.outputs_of(model, call.exec())
         arrays = {name: output.as_numpy() for name, output in outputs.items()}
-        return decoding.from_tensors(arrays, decoding_request.prompt, self.end)
+        return decoding.from_tensors(arrays, decoding_request.prompt, end)
 
     def finalize(self):
         self.pool.shutdown()

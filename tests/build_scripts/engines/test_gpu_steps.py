@@ -12,7 +12,7 @@ from build_scripts import container
 from build_scripts.engines import build, sources
 from build_scripts.errors import PlanError
 from build_scripts.plans import plan, schema
-from build_scripts.plans.schema import Plan
+from build_scripts.plans.schema import Further, Plan
 
 REVISION = "cbda099649a0188dd888d44f0e4964d8d982dc9a"
 WHISPER_SHA256 = "e5b1a55b89c1367dacf97e3e19bfd829a01529dbfdeefa8caeb59b3f1b81dadb"
@@ -215,3 +215,24 @@ def test_what_cannot_be_built_is_refused(rtx3090: Plan) -> None:
     align = dataclasses.replace(rtx3090.align, preload=("xx",))
     with pytest.raises(PlanError, match=r"align\.languages names `xx`"):
         build.gpu_steps(dataclasses.replace(rtx3090, align=align))
+
+
+def test_a_further_whisper_is_fetched_once_and_built_beside_the_first() -> None:
+    found = plan.load("rtx3090")
+    models = {"small": Further(), "exact": Further(model="large-v3", precision="float16")}
+    speech = dataclasses.replace(found.speech, models=models)
+    wanted = build.gpu_steps(dataclasses.replace(found, speech=speech))
+    fetched = [step.name for step in wanted if step.kind == "fetch" and "whisper" in step.name]
+    assert fetched == [
+        "fetch whisper", "fetch whisper tokenizer", "fetch whisper_small",
+        "fetch whisper_small tokenizer",
+    ]  # fmt: skip
+    assembled = [step.outputs[0] for step in wanted if step.kind == "assemble"]
+    assert [one for one in assembled if "whisper" in one] == [
+        f"engines/rtx3090/{name}" for name in ("whisper", "whisper_small", "whisper_exact")
+    ]
+    outputs = [path for step in wanted for path in step.outputs]
+    assert len(outputs) == len(set(outputs))
+    (convert,) = [step for step in wanted if step.name == "convert whisper_exact"]
+    assert convert.inputs == (f"{FETCHED}/whisper-large-v3/large-v3.pt",)
+    assert "--use_weight_only" not in convert.argv

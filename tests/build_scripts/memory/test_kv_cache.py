@@ -10,6 +10,7 @@ import pytest
 
 from build_scripts.console import GIB
 from build_scripts.errors import PlanError
+from build_scripts.memory import cures, shapes
 from build_scripts.memory.kv_cache import (
     CROSS_FRACTION,
     FRACTION,
@@ -22,7 +23,7 @@ from build_scripts.memory.kv_cache import (
 )
 from build_scripts.memory.ledger import compute_ledger
 from build_scripts.plans import plan
-from build_scripts.plans.schema import Plan, Serving
+from build_scripts.plans.schema import Further, Plan, Serving
 
 CARDS = [name for name in plan.names() if plan.load(name).card is not None]
 
@@ -165,3 +166,49 @@ def test_what_just_fits_is_allowed_and_a_block_more_is_not() -> None:
     assert caps(reference(), {TOKENS: str(8192 + 32 * blocks)})
     with pytest.raises(PlanError, match=r"at most 22\.00 fit"):
         caps(reference(), {TOKENS: str(8192 + 32 * (blocks + 1))})
+
+
+def with_a_further_one(plan_name: str, topology: str = "one_process") -> Plan:
+    found = plan.load(plan_name)
+    speech = dataclasses.replace(found.speech, models={"small": Further()})
+    return dataclasses.replace(found, speech=speech, serving=Serving(topology))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("topology", ["one_process", "two_servers"])
+def test_a_further_whisper_has_lines_and_caps_of_its_own(topology: str) -> None:
+    """An engine that heeds no cap leaves what loads after it, the further one last of the three."""
+    found = with_a_further_one("a40", topology)
+    ledger = compute_ledger(found, {})
+    less = compute_ledger(dataclasses.replace(found, speech=plan.load("a40").speech), {})
+    brought = ledger.engine_bytes("whisper_small")
+    assert ledger.total_bytes - less.total_bytes == brought > 0
+    assert ledger.engine_bytes("whisper") == less.engine_bytes("whisper")
+    shape = shapes.whisper("small")
+    pools = ledger.engine_bytes("whisper_small", "kv")
+    caps_of = caps(found)
+    assert pools == 2 * caps_of["whisper_small"][TOKENS] * shape.kv_bytes_per_token
+    assert caps_of["whisper_small"][TOKENS] == caps_of["whisper"][TOKENS]
+    spare = ledger.free_bytes
+    torch = sum(size for name, size in ledger.by_process().items() if name in ("align", "diarize"))
+    free = pools + spare + torch
+    assert (1 - caps_of["whisper_small"][FRACTION]) * free >= torch
+    free = ledger.engine_bytes("whisper", "kv") + brought + spare + torch
+    assert (1 - caps_of["whisper"][FRACTION]) * free >= brought + torch
+
+
+def test_a_card_that_has_no_room_for_a_further_whisper_is_told_to_leave_it_out() -> None:
+    found = with_a_further_one("rtx3090")
+    found = dataclasses.replace(found, fit=None)
+    ledger = compute_ledger(found, {})
+    assert not ledger.fits
+    keys = {one.says for one in cures._changes(found)}
+    assert "without [speech.models.small]" in keys
+
+
+def test_a_further_whisper_s_caps_have_its_name() -> None:
+    found = with_a_further_one("a40")
+    changed = caps(found, {"WHISPER_SMALL_" + TOKENS: "3008"})
+    assert changed["whisper_small"][TOKENS] == 3008
+    assert changed["whisper"][TOKENS] == caps(found)["whisper"][TOKENS]
+    with pytest.raises(PlanError, match="WHISPER_SMALL_MAX_ATTENTION_WINDOW_SIZE is 224, must be"):
+        caps(found, {"WHISPER_SMALL_" + WINDOW: "224"})

@@ -41,7 +41,7 @@ def test_what_is_checked_in_is_what_two_plans_render(capsys):
 def test_a_configuration_that_differs_or_that_no_plan_makes_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(render, "REPOSITORY", tmp_path)
     render.main([], {})
-    assert len(of(tmp_path)) == 2 * len(CONFIGS) / len(plan.names())
+    assert len(of(tmp_path)) == sum(len(render.render(resolve(one))) for one in render.COMMITTED)
     (tmp_path / "llm" / "configs" / "rtx4090.pbtxt").write_text("")
     (tmp_path / "chat" / "config.pbtxt").write_text('name: "chat"\n')
     capsys.readouterr()
@@ -107,7 +107,7 @@ def test_an_engine_has_the_contracts_tensors_on_every_plan(name, is_decoupled):
     found = {path: c for path, c in CONFIGS.items() if c.name == name}
     assert len(found) == len(plan.names()) > 1
     for path, config in found.items():
-        is_cpu_whisper = path == Path("whisper/config.pbtxt")
+        is_cpu_whisper = path.parts[0] == "whisper" and path.stem in ("config", "cpu-models")
         # What NVIDIA's does not have.
         taken = trtllm.WHISPER_INPUTS if is_cpu_whisper else ()
         given = (trtllm.NO_SPEECH_PROB,) if is_cpu_whisper else ()
@@ -118,7 +118,7 @@ def test_an_engine_has_the_contracts_tensors_on_every_plan(name, is_decoupled):
         assert config.model_transaction_policy.decoupled == is_decoupled, path
 
 
-@pytest.mark.parametrize("path", [p for p, c in CONFIGS.items() if c.name in pipeline.ENGINES])
+@pytest.mark.parametrize("path", [p for p, c in CONFIGS.items() if pipeline.engine_kind(c.name)])
 def test_an_engine_s_parameters_are_the_backend_s_and_can_be_read(path):
     texts = {key: entry.string_value for key, entry in CONFIGS[path].parameters.items()}
     for key, text in texts.items():
@@ -151,7 +151,7 @@ def test_the_llm_refuses_when_its_queue_is_full_and_is_no_encoder_decoder():
     for path, config in CONFIGS.items():
         if config.name == "llm":
             batching, limit = config.dynamic_batching, str(models.MAX_QUEUED)
-            if path == Path("llm/config.pbtxt"):  # the CPU's
+            if path.stem in ("config", "cpu-models"):  # the CPU's
                 # A limit in the batcher would cost requests that come together half a second.
                 assert not batching.HasField("default_queue_policy")
                 assert config.parameters["cpu_max_queue_size"].string_value == limit
@@ -278,3 +278,37 @@ def test_callers_of_the_llm_are_told_its_window_and_tokenizer():
             told = served[caller].parameters
             assert told["max_seq_len"] == llm["max_attention_window_size"], name
             assert told["tokenizer_dir"] == llm["tokenizer_dir"], name
+
+
+def test_a_further_whisper_is_an_engine_like_the_first_one_and_its_callers_know_it(tmp_path):
+    texts = render.render(resolve("cpu-models"))
+    name = "configs/cpu-models.pbtxt"
+    first, further, recognize, stream, decode = (
+        text_format.Parse(texts[Path(model) / name], pb.ModelConfig())
+        for model in (
+            "whisper",
+            "whisper_tiny.en",
+            "recognize",
+            "transcribe_stream",
+            "decode_audio",
+        )
+    )
+    assert further.name == "whisper_tiny.en"
+    differing = ("gpt_model_path", "encoder_model_path")
+    for key in differing:
+        assert further.parameters[key].string_value == "engines/cpu-models/whisper_tiny.en"
+        further.parameters[key].CopyFrom(first.parameters[key])
+    further.name = first.name
+    assert further == first
+    for caller in (recognize, stream, decode):
+        assert caller.parameters["speech_models"].string_value == "base,tiny.en"
+    assert recognize.parameters[pipeline.CALLS].string_value == "whisper,whisper_tiny.en"
+    render.write_copy(texts, tmp_path)
+    assert (tmp_path / "whisper_tiny.en" / "1").is_dir()
+
+
+def test_a_further_whisper_s_settings_are_as_fixed_as_the_first_one_s():
+    stated = plan.load("cpu-models")
+    given = {"whisper_tiny.en": {"max_batch_size": 2}}
+    with pytest.raises(PlanError, match=r"models\.whisper_tiny\.en sets `max_batch_size`"):
+        models.models(deploy(replace(stated, overrides=given)))

@@ -28,7 +28,7 @@ def with_value(text: str, key: str, value: str) -> str:
 def test_every_plan_can_be_read(name):
     found = plan.load(name)
     assert found.name == name
-    assert (found.card is None) == (name == schema.DEFAULT_PLAN)
+    assert (found.card is None) == (name in (schema.DEFAULT_PLAN, "cpu-models"))
     assert (found.fit is None) == (found.card is None)
 
 
@@ -192,3 +192,35 @@ def test_the_dial_changes_the_memory_and_nothing_else():
         plan.with_vram(plan.load("cpu"), 16.0)
     with pytest.raises(PlanError, match=r"card\.vram_gib is `inf`, must be a finite number"):
         plan.with_vram(found, float("inf"))
+
+
+def further(text: str) -> str:
+    return f"{CPU}\n{text}\n"
+
+
+def test_a_plan_may_have_further_whispers_and_the_first_is_the_usual_one() -> None:
+    text = further('[speech.models."tiny.en"]\n[speech.models.exact]\nmodel = "base"')
+    text += 'precision = "float16"\n'
+    found = plan.parse("odd", text, "here").whispers
+    assert [(one.name, one.engine, one.model, one.precision) for one in found] == [
+        ("base", "whisper", "base", "int8"),
+        ("tiny.en", "whisper_tiny.en", "tiny.en", "int8"),
+        ("exact", "whisper_exact", "base", "float16"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[speech.models.base]", "speech.models names `base`, which is speech.model already"),
+        ("[speech.models.Small]", "names `Small`, must be small letters, digits"),
+        ("[speech.models.odd]", "speech.models.odd.model is missing, and `odd` is none of base"),
+        ("[speech.models.small]\nprecison = 'int8'", "unknown key `precison` in speech.models.<"),
+        ("[speech.models.small]\nprecision = 'int4'", 'must be one of "float16", "int8"'),
+        ("[speech.models]\nsmall = 3", "`speech.models.<name>` is `3`, must be a section"),
+    ],
+)
+def test_a_further_whisper_that_cannot_be_is_refused(text: str, message: str) -> None:
+    with pytest.raises(PlanError, match=r"^here: ") as raised:
+        plan.parse("odd", further(text), "here")
+    assert message in str(raised.value)

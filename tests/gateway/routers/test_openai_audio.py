@@ -326,3 +326,14 @@ def test_the_whole_result(client: Any, behind: Any) -> None:
     assert told[1] == {"type": "transcript.progress", "stage": "recognize", "done": 1, "total": 4}
     assert told[2]["segments"] == [{"start": 0.1, "end": 1.0, "text": "Hello there."}]
     assert told[3]["result"] == RESULT
+
+
+@pytest.mark.parametrize(("asked", "sent"), [("tiny.en", "tiny.en"), ("gpt-4o", None)])
+def test_a_model_of_the_server_is_chosen_by_its_name(
+    client: Any, behind: Any, asked: str, sent: str | None
+) -> None:
+    behind.parameters["speech_models"] = "base,tiny.en"
+    assert client.post(URL, files=FILE, data={"model": asked}).status_code == 200
+    assert options(behind).get("model") == sent
+    found = {model["id"] for model in client.get("/v1/models").json()["data"]}
+    assert {"whisper-1", "base", "tiny.en"} <= found
