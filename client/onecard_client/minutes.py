@@ -58,6 +58,25 @@ class Quote:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A finding that a caller's own document was made of, by its number from 1.
+
+    Attributes:
+        kind: `topic`, `decision`, `action`, `question` or `quote`; an action has `what`, who has to
+            do it and the like in `extra`, all others have `text`.
+    """
+
+    number: int
+    kind: str
+    segments: tuple[int, ...]
+    start: float
+    end: float
+    text: str | None = None
+    what: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
 class Note:
     """A finding as soon as it was written; the minutes have it merged with others like it.
 
@@ -124,6 +143,8 @@ class Minutes:
     """The minutes, as `docs/minutes.md` explains them.
 
     Attributes:
+        document: of the schema that was sent; None without one, and where the model wrote none.
+        findings: what that was made of, None without a schema; its `cites` are their numbers.
         account: the request's, where the whole was waited for.
     """
 
@@ -137,6 +158,8 @@ class Minutes:
     action_items: tuple[ActionItem, ...]
     open_questions: tuple[Item, ...]
     quotes: tuple[Quote, ...]
+    document: Any = None
+    findings: tuple[Finding, ...] | None = None
     account: MinutesSummary | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from onecard.errors import InvalidRequest, named, shown
 from onecard.llm.generation import MAX_SEED
+from onecard.minutes.form import form
+from onecard.minutes.form.form import Form
 from onecard.options import fields, languages
 from onecard.untrusted import sanitize
 
@@ -17,7 +19,7 @@ MAX_NAME_LETTERS = 60
 MAX_NAMES = 64  # of speakers
 MIN_TOKENS = 64  # of an answer: less holds no finding
 
-Template = Literal["meeting", "interview", "call", "lecture", "medical"]
+Template = Literal["meeting", "interview", "call", "lecture", "medical", "custom"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class MinutesOptions:
     template: Template = "meeting"
     instructions: str = ""
     question: str | None = None  # in place of minutes: an answer with citations
+    schema: dict[str, Any] | None = None  # the caller's own, of a document made of the findings
     language: str | None = None  # of the minutes; None is the recording's
     speakers: dict[str, Any] | None = None  # their names, by RESULT's labels
     part_tokens: int | None = None
@@ -65,8 +68,26 @@ class MinutesOptions:
             _verify_letters("question", self.question, MAX_QUESTION_LETTERS)
             if not sanitize.harmless(self.question):
                 raise fields.wrong("question", self.question, "a question in words")
+        self._verify_form()
         object.__setattr__(self, "language", languages.code(self.language))
         _verify_speakers(self.speakers or {})
+
+    def _verify_form(self) -> None:
+        if self.form is not None and self.question is not None:
+            raise InvalidRequest(
+                "options `question` and `schema` are both there, and an answer has a form of its "
+                "own; leave one of them out"
+            )
+        if self.template == "custom" and self.form is None and not self.instructions.strip():
+            raise InvalidRequest(
+                "option `template` is `custom`, which says nothing of what to look for; say it in "
+                "`instructions`, or send a `schema`"
+            )
+
+    @property
+    def form(self) -> Form | None:
+        """Of `schema`, which is read once. Raises InvalidRequest for one that is not followed."""
+        return None if self.schema is None else form.read(self.schema)
 
     @property
     def names(self) -> dict[str, str]:

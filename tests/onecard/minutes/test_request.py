@@ -58,6 +58,17 @@ def transcript(num_segments: int) -> dict[str, object]:
     return {"language": "en", "segments": segments}
 
 
+FORM = {
+    "type": "object",
+    "properties": {
+        "points": {"type": "integer"},
+        "cites": {"type": "array", "items": {"type": "integer"}},
+    },
+    "required": ["points", "cites"],
+    "additionalProperties": False,
+}
+
+
 class FakeLlm:
     """An engine that says, call by call, what `says` yields of the prompt; it may raise."""
 
@@ -310,6 +321,64 @@ def test_names_of_speakers_are_those_that_the_caller_gives():
     assert made["quotes"][0]["speaker"] == "Anna"
     with pytest.raises(InvalidRequest, match="SPEAKER_07"):
         run(llm, transcript(3), '{"speakers": {"SPEAKER_07": "Anna"}}')
+
+
+def test_a_caller_s_schema_is_filled_from_all_that_was_found():
+    written = []
+
+    def filling(number, prompt):
+        if numbers_in(prompt):
+            yield from obedient(number, prompt)
+        elif "fill in a form" in prompt:
+            written.append(prompt)
+            shown = [int(found) for found in re.findall(r"^(\d+) \w+: ", prompt, re.MULTILINE)]
+            yield json.dumps({"points": len(written), "cites": [*shown[:2], 999]})
+        else:
+            yield HEAD
+
+    options = json.dumps({"template": "custom", "schema": FORM, "max_tokens": 200})
+    llm = FakeLlm(filling)
+    _, made, summary = run(llm, transcript(120), options, max_seq_len=1100)
+    assert len(written) > 1  # more was found than one call holds
+    assert made["document"]["points"] == len(written)
+    assert '{"points": 1, "cites": ' in written[1]  # each goes on from the one before
+    numbers = {one["number"] for one in made["findings"]}
+    assert numbers == set(range(1, len(made["decisions"]) + len(made["quotes"]) + 1))
+    shown = {
+        int(found) for prompt in written for found in re.findall(r"^(\d+) \w+: ", prompt, re.M)
+    }
+    assert shown == numbers  # no finding is lost
+    assert set(made["document"]["cites"]) < numbers
+    assert summary["dropped"] == len(written)  # the one that is not there, each time
+    assert [call["for"] for call in summary["calls"]].count("document") == len(written)
+    guide = next(asked.guide for asked in llm.asked if asked.guide.kind == "json_schema")
+    assert json.loads(guide.text)["properties"]["cites"]["items"]["maximum"] >= max(numbers)
+
+
+def test_a_document_that_the_model_does_not_finish_is_null_and_said():
+    def cut(number, prompt):
+        yield from obedient(number, prompt) if numbers_in(prompt) else ['{"points": ']
+
+    _, made, summary = run(FakeLlm(cut), transcript(3), json.dumps({"schema": FORM}))
+    assert made["document"] is None
+    assert made["findings"]
+    assert "findings 1 to 2 left out: the whole: it is not JSON" in summary["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"template": "custom"}, "instructions"),
+        ({"schema": FORM, "question": "Who?"}, "question"),
+        ({"schema": {"type": "object", "not": {}}}, "option `schema` has `not`"),
+        ({"schema": {"type": "string", "description": "say " * 1800}}, "smaller schema"),
+    ],
+)
+def test_a_schema_that_leads_to_nothing_is_refused_before_anything_is_read(options, message):
+    llm = FakeLlm(obedient)
+    with pytest.raises(InvalidRequest, match=message):
+        run(llm, transcript(3), json.dumps(options))
+    assert llm.asked == []
 
 
 HOSTILE = [
