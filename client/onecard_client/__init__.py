@@ -24,6 +24,7 @@ from onecard_client.mail import Email
 from onecard_client.minutes import (
     ActionItem,
     Answer,
+    Finding,
     Item,
     Minutes,
     MinutesProgress,
@@ -73,6 +74,7 @@ __all__ = [
     "DeadlineExceeded",
     "Email",
     "Event",
+    "Finding",
     "Health",
     "InvalidRequest",
     "InvalidTranscript",

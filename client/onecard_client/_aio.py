@@ -170,15 +170,18 @@ class AsyncClient(AsyncConnection):
 
     def minutes_stream(
         self,
-        transcript: TranscriptSource,
+        source: AudioSource | TranscriptSource,
         *,
         timeout_s: float | None = DEFAULT_TIMEOUT_S,
         request_id: str | None = None,
         **options: Any,
     ) -> AsyncGenerator[MinutesEvent, None]:
         """Yields events like `Client.minutes_stream`; leave it as `transcribe_stream`."""
-        content = transcript_to_json(transcript)
         context = self._context(timeout_s, request_id)
+        if not is_transcript(source):
+            read = partial(read_audio, source)
+            return self._stream(wire.MINUTES_OF_AUDIO, read, options, context)
+        content = transcript_to_json(source)
         return self._stream(wire.MINUTES, lambda: content, options, context)
 
     async def _transcript(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from onecard_client._answers.documents import encode, parse
+from onecard_client.events import Segments
 from onecard_client.transcript import Transcript
 
 TranscriptSource = Transcript | Mapping[str, Any]
@@ -199,12 +200,22 @@ class WholeMinutes:
     """Everything at once, where the option `stream` is false."""
 
     summary: MinutesSummary
+    result: Transcript | None = None  # where audio was sent
     minutes: Minutes | None = None
     answer: Answer | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-MinutesEvent = MinutesProgress | Note | Minutes | Answer | MinutesSummary | WholeMinutes
+MinutesEvent = (
+    MinutesProgress
+    | Segments
+    | Transcript
+    | Note
+    | Minutes
+    | Answer
+    | MinutesSummary
+    | WholeMinutes
+)
 M = TypeVar("M", Minutes, Answer)
 OnNote = Callable[[Note], object]
 
@@ -244,13 +255,16 @@ class Collector(Generic[M]):
 
 def event_to_dict(event: MinutesEvent) -> dict[str, Any]:
     """An event as parsed JSON, as the server sent it."""
-    document: dict[str, Any] = encode(event)
+    document: dict[str, Any] = event.to_dict() if isinstance(event, Transcript) else encode(event)
     name = _EVENTS[type(event)]
-    return {"event": name, **(document if name in ("progress", "whole") else {name: document})}
+    is_flat = name in ("progress", "segments", "whole")
+    return {"event": name, **(document if is_flat else {name: document})}
 
 
 _EVENTS: Mapping[type, str] = {
     MinutesProgress: "progress",
+    Segments: "segments",
+    Transcript: "result",
     Note: "note",
     Minutes: "minutes",
     Answer: "answer",

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from onecard import manifest
-from onecard.errors import InvalidRequest
+from onecard.errors import InvalidRequest, named
 from onecard.llm import tokenizer as llm_tokenizer
 from onecard.llm.generation import MAX_SEED, Llm
 from onecard.llm.message import Message
@@ -50,10 +50,10 @@ def load(config: Config) -> MinutesModel:
 
 
 def joined(events: Iterator[Event]) -> Event:
-    """One event in place of all, for those who want no stream: the minutes, and the summary."""
+    """One event in place of all, for those who want no stream: minutes, summary, and a RESULT."""
     whole: Event = {"event": "whole"}
     for event in events:
-        if event["event"] in ("minutes", "answer", "summary"):
+        if event["event"] in ("result", "minutes", "answer", "summary"):
             whole |= {key: value for key, value in event.items() if key != "event"}
     return whole
 
@@ -77,6 +77,7 @@ class MinutesModel:
         llm: Llm,
         is_busy: IsBusy,
         check: Check = lambda: None,
+        is_heard: bool = False,
     ) -> Generator[Event, None, None]:
         """`progress` and `note` events, `minutes` or `answer`, then `summary`.
 
@@ -85,13 +86,14 @@ class MinutesModel:
         Args:
             text: TRANSCRIPT.
             check: raises Cancelled where nobody waits any more; called before each piece of work.
+            is_heard: as `transcript.parse`'s.
 
         Raises:
             InvalidRequest: TRANSCRIPT is none, or the options leave no room for it.
             Unavailable: the engine answered no call.
             Cancelled: the caller is gone.
         """
-        talk = transcript.parse(text, options.names)
+        talk = transcript.parse(text, options.names, is_heard)
         check()
         speech = SpeechWait(is_busy, self._config.max_speech_wait_s)
         calls = Calls(self._tokenizer, llm, speech, self._config.max_calls_in_flight)
@@ -127,7 +129,7 @@ class _Request:
             self._form_room()  # refused before anything is read
         self._num_dropped = 0
         self._num_read = 0
-        self._problems: list[str] = []
+        self._problems = [f"nobody has the label {named(label)}" for label in talk.unknown]
         self._started = time.monotonic()
 
     @property

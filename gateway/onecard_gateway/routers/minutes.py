@@ -33,11 +33,12 @@ Document = dict[str, Any]
 _ARGUMENTS = ("self", "timeout_s", "request_id")
 _TEXTS = ("template", "instructions", "question", "language")
 _NUMBERS = ("part_tokens", "max_tokens", "seed")
-_TEMPLATES = ["meeting", "interview", "call", "lecture", "medical"]
+_TEMPLATES = ["meeting", "interview", "call", "lecture", "medical", "custom"]
 _OPTIONS = {
     "template": {"type": "string", "enum": _TEMPLATES, "default": "meeting"},
     "question": {"type": "string", "description": "In place of minutes: an answer."},
     "instructions": {"type": "string"},
+    "schema": {"type": "object", "description": "JSON schema of a document made of the findings."},
     "language": {"type": "string", "description": "Of what is written."},
     "stream": {"type": "boolean", "default": False},
 }

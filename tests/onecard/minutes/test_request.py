@@ -39,6 +39,7 @@ CONFIG = Config(
     max_tokens=300,
     max_calls_in_flight=2,
     max_streams=4,
+    takes_audio=True,
     max_speech_wait_s=60.0,
     temperature=0.0,
 )
@@ -338,7 +339,7 @@ def test_a_caller_s_schema_is_filled_from_all_that_was_found():
 
     options = json.dumps({"template": "custom", "schema": FORM, "max_tokens": 200})
     llm = FakeLlm(filling)
-    _, made, summary = run(llm, transcript(120), options, max_seq_len=1100)
+    _, made, summary = run(llm, transcript(60), options, max_seq_len=900)
     assert len(written) > 1  # more was found than one call holds
     assert made["document"]["points"] == len(written)
     assert '{"points": 1, "cites": ' in written[1]  # each goes on from the one before
@@ -379,6 +380,14 @@ def test_a_schema_that_leads_to_nothing_is_refused_before_anything_is_read(optio
     with pytest.raises(InvalidRequest, match=message):
         run(llm, transcript(3), json.dumps(options))
     assert llm.asked == []
+
+
+def test_a_name_for_nobody_is_no_reason_to_lose_what_was_just_heard():
+    model = MinutesModel(TOKENIZER, CONFIG, {})
+    asked = MinutesOptions(speakers={"SPEAKER_07": "Anna"})
+    given = json.dumps(transcript(3)), asked, FakeLlm(obedient), lambda: False
+    *_, last = model.events(*given, is_heard=True)
+    assert last["summary"]["problems"] == ["nobody has the label `SPEAKER_07`"]
 
 
 HOSTILE = [
