@@ -23,6 +23,12 @@ def markdown(results: Mapping[str, Any]) -> str:
         for name, found in results.items()
         if name in BENCHMARKS and "precisions" in found
     ]
+    parts += [
+        f"`{name}`: {said}."
+        for name, found in results.items()
+        if name in BENCHMARKS
+        for said in found.get("said", ())
+    ]
     failed = [
         f"- `{name}` failed: {found['error']}"
         for name, found in results.items()

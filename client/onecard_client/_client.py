@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from onecard_client import _voice
 from onecard_client._errors import unfinished
@@ -274,7 +274,7 @@ class Client(Connection):
         """
         context = self._context(timeout_s, request_id)
         if not is_transcript(source):
-            read = partial(read_audio, source)
+            read = partial(read_audio, cast(AudioSource, source))
             return self._stream(wire.MINUTES_OF_AUDIO, read, options, context)
         content = transcript_to_json(source)
         return self._stream(wire.MINUTES, lambda: content, options, context)
