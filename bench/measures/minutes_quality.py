@@ -24,7 +24,8 @@ MAX_TOKENS = 400  # of an answer: twice what these dialogues hold; a model that 
 QUICK_DIALOGUES = 3
 KINDS = {"decisions": "decisions", "actions": "action_items"}
 PLACES = ("topics", "decisions", "action_items", "open_questions", "quotes")
-HEARING = {"language": "en", "diarize": False}  # who speaks is no part of the labels
+# Who speaks is no part of the labels.
+HEARING: dict[str, Any] = {"language": "en", "diarize": False}
 LinesOf = Callable[[int], frozenset[int]]  # the lines of the dialogue that a segment says
 
 
@@ -68,8 +69,8 @@ def _of_speech(client: Client, dialogue: Dialogue) -> tuple[Minutes, Sequence[An
 
 
 def _made(client: Client, dialogue: Dialogue, transcript: Any) -> Minutes:
-    asked = {"template": dialogue.template, "max_tokens": MAX_TOKENS, "timeout_s": TIMEOUT_S}
-    return client.minutes(transcript, **asked)
+    asked: dict[str, Any] = {"template": dialogue.template, "max_tokens": MAX_TOKENS}
+    return client.minutes(transcript, timeout_s=TIMEOUT_S, **asked)
 
 
 def _counted(client: Client, dialogues: Sequence[Dialogue], read: Read) -> dict[str, Any]:

@@ -327,9 +327,12 @@ class Queue:
                     self._servers.engines["minutes"] = dict(event.engine)
                 yield event
 
-        known = {"timeout_s": self._servers.timeout_s, "request_id": job.id}
+        given = job.form.minutes or {}
+        timeout_s = self._servers.timeout_s
         with self._servers.turn() as client:
-            events = client.minutes_stream(transcript, **known, **(job.form.minutes or {}))
+            events = client.minutes_stream(
+                transcript, timeout_s=timeout_s, request_id=job.id, **given
+            )
             async with aclosing(events), aclosing(told()) as heard:
                 return await minutes.whole(heard)
 

@@ -45,12 +45,12 @@ class TritonPythonModel:
             self.recordings.add(part, backend.data(request, "AUDIO"))
             caller.end(None)
             return
-        has = (
+        has_text, has_audio = (
             backend.tensor_or_none(request, name) is not None for name in ("TRANSCRIPT", "AUDIO")
         )
-        source.verify(*has, self.config.takes_audio)
+        source.verify(has_text, has_audio, self.config.takes_audio)
         options = backend.text(request, "OPTIONS", ""), backend.request_parameters(request)
-        if backend.tensor_or_none(request, "AUDIO") is None:
+        if has_text:
             answer = partial(self._of_transcript, request, options)
         else:
             upload = self.recordings.begin(part, backend.data(request, "AUDIO"))
