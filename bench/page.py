@@ -26,6 +26,12 @@ def markdown(results: Mapping[str, Any]) -> str:
     parts += [
         found["table"] for name, found in results.items() if name in BENCHMARKS and "table" in found
     ]
+    parts += [
+        f"`{name}`: {said}."
+        for name, found in results.items()
+        if name in BENCHMARKS
+        for said in found.get("said", ())
+    ]
     failed = [
         f"- `{name}` failed: {found['error']}"
         for name, found in results.items()

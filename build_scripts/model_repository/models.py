@@ -373,8 +373,12 @@ def _triage(plan: Plan, caps: KvCaps) -> dict[str, str]:
 
 
 def _minutes(plan: Plan, caps: KvCaps) -> dict[str, str]:
-    return _texts(
+    # Of AUDIO one recording at a time, in pieces as `transcribe_stream` has them: the recordings
+    # there do not see it, and wait behind its pieces alone.
+    speech = {**_transcribe_stream(plan), "max_streams": "1"}
+    return {f"speech_{name}": value for name, value in speech.items()} | _texts(
         **_llm_facts(plan, caps),
+        takes_audio=plan.serving.topology == "one_process",  # else speech is in another server
         part_tokens=2048,  # of transcript in a call: some ten minutes; longer ones are read worse
         overlap_tokens=160,
         max_tokens=1024,  # of the answer to a part

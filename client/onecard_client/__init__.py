@@ -33,6 +33,7 @@ from onecard_client.mail import Email
 from onecard_client.minutes import (
     ActionItem,
     Answer,
+    Finding,
     Item,
     Minutes,
     MinutesProgress,
@@ -82,6 +83,7 @@ __all__ = [
     "DeadlineExceeded",
     "Email",
     "Event",
+    "Finding",
     "Health",
     "InvalidRequest",
     "InvalidTranscript",

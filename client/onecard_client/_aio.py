@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from onecard_client import _voice
 from onecard_client._client import DEFAULT_TIMEOUT_S, HEALTH_TIMEOUT_S
@@ -171,15 +171,18 @@ class AsyncClient(AsyncConnection):
 
     def minutes_stream(
         self,
-        transcript: TranscriptSource,
+        source: AudioSource | TranscriptSource,
         *,
         timeout_s: float | None = DEFAULT_TIMEOUT_S,
         request_id: str | None = None,
         **options: Any,
     ) -> AsyncGenerator[MinutesEvent, None]:
         """Yields events like `Client.minutes_stream`; leave it as `transcribe_stream`."""
-        content = transcript_to_json(transcript)
         context = self._context(timeout_s, request_id)
+        if not is_transcript(source):
+            read = partial(read_audio, cast(AudioSource, source))
+            return self._stream(wire.MINUTES_OF_AUDIO, read, options, context)
+        content = transcript_to_json(source)
         return self._stream(wire.MINUTES, lambda: content, options, context)
 
     async def _transcript(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from onecard_client import _voice
 from onecard_client._errors import unfinished
@@ -220,6 +220,9 @@ class Client(Connection):
     ) -> Minutes:
         """Makes minutes of a transcript, or of audio, which is transcribed first.
 
+        Audio takes two requests, each of which is tried again if it fails, and waits among all
+        recordings of the server as others do; `minutes_stream` does it in one.
+
         Args:
             source: a Transcript, its document, the path of one (`.json`), or audio as in
                 `transcribe`.
@@ -258,18 +261,23 @@ class Client(Connection):
 
     def minutes_stream(
         self,
-        transcript: TranscriptSource,
+        source: AudioSource | TranscriptSource,
         *,
         timeout_s: float | None = DEFAULT_TIMEOUT_S,
         request_id: str | None = None,
         **options: Any,
     ) -> Generator[MinutesEvent, None, None]:
-        """Makes minutes of a transcript and yields events, the MinutesSummary last.
+        """Makes minutes in one request and yields events, the MinutesSummary last.
 
-        The request is sent when the first event is asked for. Closing the generator cancels it.
+        Of audio the server makes the transcript first: progress, Segments and the Transcript come
+        before the notes, and the option `transcription` holds its options. The request is sent when
+        the first event is asked for. Closing the generator cancels it.
         """
-        content = transcript_to_json(transcript)
         context = self._context(timeout_s, request_id)
+        if not is_transcript(source):
+            read = partial(read_audio, cast(AudioSource, source))
+            return self._stream(wire.MINUTES_OF_AUDIO, read, options, context)
+        content = transcript_to_json(source)
         return self._stream(wire.MINUTES, lambda: content, options, context)
 
     def _transcript(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from onecard_client._answers.documents import encode, parse
+from onecard_client.events import Segments
 from onecard_client.transcript import Transcript
 
 TranscriptSource = Transcript | Mapping[str, Any]
@@ -54,6 +55,25 @@ class Quote:
     segments: tuple[int, ...]
     start: float
     end: float
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A finding that a caller's own document was made of, by its number from 1.
+
+    Attributes:
+        kind: `topic`, `decision`, `action`, `question` or `quote`; an action has `what`, who has to
+            do it and the like in `extra`, all others have `text`.
+    """
+
+    number: int
+    kind: str
+    segments: tuple[int, ...]
+    start: float
+    end: float
+    text: str | None = None
+    what: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -124,6 +144,8 @@ class Minutes:
     """The minutes, as `docs/minutes.md` explains them.
 
     Attributes:
+        document: of the schema that was sent; None without one, and where the model wrote none.
+        findings: what that was made of, None without a schema; its `cites` are their numbers.
         account: the request's, where the whole was waited for.
     """
 
@@ -137,6 +159,8 @@ class Minutes:
     action_items: tuple[ActionItem, ...]
     open_questions: tuple[Item, ...]
     quotes: tuple[Quote, ...]
+    document: Any = None
+    findings: tuple[Finding, ...] | None = None
     account: MinutesSummary | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -176,12 +200,22 @@ class WholeMinutes:
     """Everything at once, where the option `stream` is false."""
 
     summary: MinutesSummary
+    result: Transcript | None = None  # where audio was sent
     minutes: Minutes | None = None
     answer: Answer | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-MinutesEvent = MinutesProgress | Note | Minutes | Answer | MinutesSummary | WholeMinutes
+MinutesEvent = (
+    MinutesProgress
+    | Segments
+    | Transcript
+    | Note
+    | Minutes
+    | Answer
+    | MinutesSummary
+    | WholeMinutes
+)
 M = TypeVar("M", Minutes, Answer)
 OnNote = Callable[[Note], object]
 
@@ -221,13 +255,16 @@ class Collector(Generic[M]):
 
 def event_to_dict(event: MinutesEvent) -> dict[str, Any]:
     """An event as parsed JSON, as the server sent it."""
-    document: dict[str, Any] = encode(event)
+    document: dict[str, Any] = event.to_dict() if isinstance(event, Transcript) else encode(event)
     name = _EVENTS[type(event)]
-    return {"event": name, **(document if name in ("progress", "whole") else {name: document})}
+    is_flat = name in ("progress", "segments", "whole")
+    return {"event": name, **(document if is_flat else {name: document})}
 
 
 _EVENTS: Mapping[type, str] = {
     MinutesProgress: "progress",
+    Segments: "segments",
+    Transcript: "result",
     Note: "note",
     Minutes: "minutes",
     Answer: "answer",

@@ -27,7 +27,8 @@ TURNS = Tensor("TURNS", "TYPE_STRING", (1,))  # who spoke when
 RESULT = Tensor("RESULT", "TYPE_STRING", (1,))  # onecard/contract/schemas/result.schema.json
 EVENT = Tensor("EVENT", "TYPE_STRING", (1,))  # progress, segments, deltas, verdicts, result
 MESSAGES = Tensor("MESSAGES", "TYPE_STRING", (1,))  # [{"role", "content"}, ...]
-TRANSCRIPT = Tensor("TRANSCRIPT", "TYPE_STRING", (1,))  # a RESULT, or what has its segments
+# A RESULT, or what has its segments; or AUDIO in its place.
+TRANSCRIPT = Tensor("TRANSCRIPT", "TYPE_STRING", (1,), optional=True)
 EMAILS = Tensor("EMAILS", "TYPE_STRING", (1,))  # [{"id", "from", "to", "date", "subject", "body"}]
 MAY_HAVE_OPTIONS = replace(OPTIONS, optional=True)  # left out: the plan's defaults
 # Of a long recording, joined from its parts; left out, or without windows: computed from PCM. Where
@@ -108,5 +109,10 @@ PYTHON_MODELS: dict[str, Model] = {
     "transcribe_stream": Model((AUDIO, OPTIONS), (EVENT,), decoupled=True, calls=TRANSCRIBE_STEPS),
     "chat": Model((MESSAGES, MAY_HAVE_OPTIONS), (EVENT,), decoupled=True, calls=("llm",)),
     "triage": Model((EMAILS, MAY_HAVE_OPTIONS), (EVENT,), decoupled=True, calls=("llm",)),
-    "minutes": Model((TRANSCRIPT, MAY_HAVE_OPTIONS), (EVENT,), decoupled=True, calls=("llm",)),
+    "minutes": Model(
+        (TRANSCRIPT, MAY_HAVE_AUDIO, MAY_HAVE_OPTIONS),
+        (EVENT,),
+        decoupled=True,
+        calls=(*TRANSCRIBE_STEPS, "llm"),
+    ),
 }

@@ -27,6 +27,7 @@ class Call:
 
     Attributes:
         what: it is for, in the account: `part 3`, `summary`.
+        is_whole: its answer is one document, told at its end, and no lines.
         was_cut: the model had no token left to end its line.
         problem: why it failed; it may be called again.
         written: the ids of what stands so far, texts closed for the model included.
@@ -38,6 +39,7 @@ class Call:
     max_tokens: int
     temperature: float
     seed: int | None
+    is_whole: bool = False
     num_tokens: int = 0
     seconds: float = 0.0
     was_cut: bool = False
@@ -56,7 +58,7 @@ class Call:
 def lines(
     call: Call, tokenizer: Tokenizer, llm: Llm, is_stopped: Callable[[], bool]
 ) -> Generator[str, None, None]:
-    """Each line as soon as it is whole; closing the generator stops the engine.
+    """Each line as soon as it is whole, or the document; closing the generator stops the engine.
 
     Raises:
         InvalidRequest, Unavailable, RuntimeError: the engine's, as `Llm` says.
@@ -64,7 +66,8 @@ def lines(
     """
     started = time.monotonic()
     try:
-        yield from _Answer(call, tokenizer, llm).lines(is_stopped)
+        answer = _Answer(call, tokenizer, llm)
+        yield from answer.document(is_stopped) if call.is_whole else answer.lines(is_stopped)
     finally:
         call.seconds += time.monotonic() - started
 
@@ -99,6 +102,18 @@ class _Answer:
         self._call.was_cut = bool(rest)
         if rest.startswith(HEAD) and SUMMARY in rest:
             yield f'{rest}…"}}'  # half a summary tells more than none
+
+    def document(self, is_stopped: Callable[[], bool]) -> Iterator[str]:
+        asked = self._asked("whole")
+        if asked is None:
+            return
+        found = ""
+        with contextlib.closing(self._tokens(asked)) as tokens:
+            for token in tokens:
+                found += self._text.push([token])
+                if is_stopped():
+                    return  # which stops the engine
+        yield found
 
     def _asked(self, start: Start) -> Generation | None:
         call, guide = self._call, self._call.guides(start)

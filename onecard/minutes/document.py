@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from onecard.minutes.findings import Finding, citation
+from onecard.minutes.form.filling import Filled
 from onecard.minutes.merging import merged
 from onecard.minutes.options import MinutesOptions
 from onecard.minutes.reading import Reading
@@ -24,10 +25,18 @@ PLACES = {
 
 
 def minutes(
-    whole: Noted | None, readings: Sequence[Reading], options: MinutesOptions, language: str
+    whole: Noted | None,
+    found: Sequence[Finding],
+    filled: Filled | None,
+    options: MinutesOptions,
+    language: str,
 ) -> dict[str, Any]:
-    """onecard/contract/schemas/minutes.schema.json."""
-    found = merged(one for reading in readings for one in reading.findings)
+    """onecard/contract/schemas/minutes.schema.json.
+
+    Args:
+        found: in all parts, merged.
+        filled: where the caller sent a schema.
+    """
     return {
         "version": VERSION,
         "template": options.template,
@@ -35,7 +44,13 @@ def minutes(
         "title": whole.head.title if whole else "",
         "summary": whole.head.summary if whole else "",
         **{place: _of_kind(kind, found) for place, kind in PLACES.items()},
+        **(filled.to_dict() if filled else {}),
     }
+
+
+def findings(readings: Sequence[Reading]) -> list[Finding]:
+    """Those of all parts; what two of them found alike is one."""
+    return merged(one for reading in readings for one in reading.findings)
 
 
 def answer(
@@ -55,8 +70,11 @@ def answer(
     }
 
 
-def account(talk: Talk, readings: Sequence[Reading]) -> dict[str, Any]:
-    """Which seconds each part covered, and whether all that is said was read."""
+def account(talk: Talk, readings: Sequence[Reading], num_dropped: int) -> dict[str, Any]:
+    """Which seconds each part covered, and whether all that is said was read.
+
+    `num_dropped`: citations of no part's findings, but of a caller's document.
+    """
     read = [reading for reading in readings if reading.call.problem is None]
     covered = _seconds(line for reading in read for line in reading.part.lines)
     return {
@@ -66,7 +84,7 @@ def account(talk: Talk, readings: Sequence[Reading]) -> dict[str, Any]:
         "covered_s": covered,
         "complete": len(read) == len(readings),
         "findings": sum(len(reading.findings) for reading in readings),
-        "dropped": sum(reading.num_dropped for reading in readings),
+        "dropped": sum(reading.num_dropped for reading in readings) + num_dropped,
     }
 
 

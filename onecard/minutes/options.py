@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from onecard import documents
 from onecard.errors import InvalidRequest, named, shown
 from onecard.llm.generation import MAX_SEED
+from onecard.minutes.form import form
+from onecard.minutes.form.form import Form
 from onecard.options import fields, languages
+from onecard.options.transcribe import TranscribeOptions
 from onecard.untrusted import sanitize
 
 MAX_INSTRUCTION_LETTERS = 8000
@@ -17,7 +21,7 @@ MAX_NAME_LETTERS = 60
 MAX_NAMES = 64  # of speakers
 MIN_TOKENS = 64  # of an answer: less holds no finding
 
-Template = Literal["meeting", "interview", "call", "lecture", "medical"]
+Template = Literal["meeting", "interview", "call", "lecture", "medical", "custom"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Config:
     max_tokens: int  # of the answer to one part, where a request says nothing
     max_calls_in_flight: int  # of one request
     max_streams: int  # requests at a time
+    takes_audio: bool  # the models of speech are in this server as well
     max_speech_wait_s: float  # of a request in sum, while speech is in flight
     temperature: float
 
@@ -49,7 +54,9 @@ class MinutesOptions:
     template: Template = "meeting"
     instructions: str = ""
     question: str | None = None  # in place of minutes: an answer with citations
+    schema: dict[str, Any] | None = None  # the caller's own, of a document made of the findings
     language: str | None = None  # of the minutes; None is the recording's
+    transcription: dict[str, Any] | None = None  # options of it, where AUDIO came
     speakers: dict[str, Any] | None = None  # their names, by RESULT's labels
     part_tokens: int | None = None
     max_tokens: int | None = None
@@ -65,8 +72,40 @@ class MinutesOptions:
             _verify_letters("question", self.question, MAX_QUESTION_LETTERS)
             if not sanitize.harmless(self.question):
                 raise fields.wrong("question", self.question, "a question in words")
+        self._verify_form()
         object.__setattr__(self, "language", languages.code(self.language))
         _verify_speakers(self.speakers or {})
+
+    def _verify_form(self) -> None:
+        if self.form is not None and self.question is not None:
+            raise InvalidRequest(
+                "options `question` and `schema` are both there, and an answer has a form of its "
+                "own; leave one of them out"
+            )
+        if self.template == "custom" and self.form is None and not self.instructions.strip():
+            raise InvalidRequest(
+                "option `template` is `custom`, which says nothing of what to look for; say it in "
+                "`instructions`, or send a `schema`"
+            )
+
+    def verify_for_transcript(self) -> None:
+        """Refuse what only a recording has a use for."""
+        if self.transcription is not None:
+            raise InvalidRequest(
+                "option `transcription` is for AUDIO, and TRANSCRIPT came; leave it out"
+            )
+
+    def pipeline(self) -> TranscribeOptions:
+        """Options of the transcription of AUDIO. Raises InvalidRequest, `transcription` named."""
+        try:
+            return fields.parse(TranscribeOptions, documents.write(self.transcription or {}))
+        except InvalidRequest as error:
+            raise InvalidRequest(f"option `transcription`: {error}") from error
+
+    @property
+    def form(self) -> Form | None:
+        """Of `schema`, which is read once. Raises InvalidRequest for one that is not followed."""
+        return None if self.schema is None else form.read(self.schema)
 
     @property
     def names(self) -> dict[str, str]:

@@ -51,6 +51,13 @@ You answer a question from what was found in a transcript. {rules}
 Write one line of JSON: {{"text": "the answer in one or two sentences"}}
 Say nothing that was not found.{language}{instructions}"""
 
+_FORM = """\
+You fill in a form from what was found in a {kind}. {rules}
+Each finding has a number. Where the form has `cites`, it takes the numbers of the findings that \
+say it. A document may stand before the findings: keep what it says, and add what they say.
+Write one JSON document of the schema below, and nothing that was not found.{language}{instructions}
+{form}"""
+
 
 class Prompts:
     """The conversations of one request. `language`: its code, or empty where nobody knows it."""
@@ -77,18 +84,24 @@ class Prompts:
         """What was found in parts, to one answer."""
         return self._fenced(_ONE_ANSWER, "findings", "\n".join(answers), self._asked())
 
+    def of_form(self, findings: Sequence[str], so_far: str) -> list[Message]:
+        """Findings to a document of the caller's form, which may be there `so_far`."""
+        body = "\n".join([so_far, *findings] if so_far else findings)
+        return self._fenced(_FORM, "findings", body, "Write the JSON document.")
+
     def _asked(self) -> str:
         return f"The question: {sanitize.line(self._options.question or '')}"
 
     def _fenced(self, rules: str, title: str, body: str, request: str) -> list[Message]:
         mark = fence.delimiter_of(body)
-        given = self._options.instructions
+        given, form = self._options.instructions, self._options.form
         system = rules.format(
             kind=self._kind.name,
             rules=_RULES.format(what=title.partition(",")[0], mark=mark).replace("\n", " "),
             lines=_LINES.replace("\n", " "),
             guidance=self._kind.guidance,
             language=self._language,
+            form=form.text if form is not None else "",
             instructions=f"\n{given}" if given else "",
         )
         user = f"{mark} {title}\n{body}\n{mark} end\n{request}"

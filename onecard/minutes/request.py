@@ -5,13 +5,14 @@ The engine is handed in (`onecard.llm.generation.Llm`).
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from onecard import manifest
-from onecard.errors import InvalidRequest
+from onecard.errors import InvalidRequest, named
 from onecard.llm import tokenizer as llm_tokenizer
 from onecard.llm.generation import MAX_SEED, Llm
 from onecard.llm.message import Message
@@ -19,7 +20,9 @@ from onecard.llm.tokenizer import Tokenizer
 from onecard.minutes import document, grammar, transcript
 from onecard.minutes.call import Call, Guides
 from onecard.minutes.calls import Calls
-from onecard.minutes.findings import Head
+from onecard.minutes.findings import Finding, Head
+from onecard.minutes.form.filling import Filled, Filler
+from onecard.minutes.form.form import Form
 from onecard.minutes.options import MIN_TOKENS, Config, MinutesOptions
 from onecard.minutes.parts import Cutter, Part
 from onecard.minutes.prompt import Prompts, clock, shown
@@ -47,10 +50,10 @@ def load(config: Config) -> MinutesModel:
 
 
 def joined(events: Iterator[Event]) -> Event:
-    """One event in place of all, for those who want no stream: the minutes, and the summary."""
+    """One event in place of all, for those who want no stream: minutes, summary, and a RESULT."""
     whole: Event = {"event": "whole"}
     for event in events:
-        if event["event"] in ("minutes", "answer", "summary"):
+        if event["event"] in ("result", "minutes", "answer", "summary"):
             whole |= {key: value for key, value in event.items() if key != "event"}
     return whole
 
@@ -74,6 +77,7 @@ class MinutesModel:
         llm: Llm,
         is_busy: IsBusy,
         check: Check = lambda: None,
+        is_heard: bool = False,
     ) -> Generator[Event, None, None]:
         """`progress` and `note` events, `minutes` or `answer`, then `summary`.
 
@@ -82,13 +86,14 @@ class MinutesModel:
         Args:
             text: TRANSCRIPT.
             check: raises Cancelled where nobody waits any more; called before each piece of work.
+            is_heard: as `transcript.parse`'s.
 
         Raises:
             InvalidRequest: TRANSCRIPT is none, or the options leave no room for it.
             Unavailable: the engine answered no call.
             Cancelled: the caller is gone.
         """
-        talk = transcript.parse(text, options.names)
+        talk = transcript.parse(text, options.names, is_heard)
         check()
         speech = SpeechWait(is_busy, self._config.max_speech_wait_s)
         calls = Calls(self._tokenizer, llm, speech, self._config.max_calls_in_flight)
@@ -120,8 +125,11 @@ class _Request:
         self._prompts = Prompts(options, talk.language)
         self._max_tokens = options.max_tokens or config.max_tokens
         self._readings = [self._reading(*one) for one in self._prompted()]
+        if options.form is not None:
+            self._form_room()  # refused before anything is read
+        self._num_dropped = 0
         self._num_read = 0
-        self._problems: list[str] = []
+        self._problems = [f"nobody has the label {named(label)}" for label in talk.unknown]
         self._started = time.monotonic()
 
     @property
@@ -144,14 +152,38 @@ class _Request:
                 except StopIteration as end:
                     whole = end.value
             self._problems += reducer.problems
-        name, make = ("answer", document.answer) if self._asks else ("minutes", document.minutes)
         language = languages.known(self._talk.language)
-        yield {"event": name, name: make(whole, self._readings, self._options, language)}
+        if self._asks:
+            answer = document.answer(whole, self._readings, self._options, language)
+            yield {"event": "answer", "answer": answer}
+            return
+        found = document.findings(self._readings)
+        filled = None
+        if self._options.form is not None:
+            filled = yield from self._filled(self._options.form, found)
+        made = document.minutes(whole, found, filled, self._options, language)
+        yield {"event": "minutes", "minutes": made}
+
+    def _filled(self, form: Form, found: Sequence[Finding]) -> Generator[Event, None, Filled]:
+        """The caller's document; tells progress meanwhile."""
+        asked = partial(self._filling, form, len(found))
+        filler = Filler(form, self._calls, asked, self._tokenizer.count, self._form_room())
+        filling = filler.filled(found)
+        while True:
+            try:
+                next(filling)
+                yield self._progress()
+            except StopIteration as end:
+                filled: Filled = end.value
+                break
+        self._problems += filled.problems
+        self._num_dropped += filled.num_dropped
+        return filled
 
     def summary(self) -> dict[str, Any]:
         calls = [call.to_dict() for call in self._calls.made]
         return {
-            **document.account(self._talk, self._readings),
+            **document.account(self._talk, self._readings, self._num_dropped),
             "problems": self._problems,
             "calls": calls,
             "prompt_tokens": sum(call["prompt_tokens"] for call in calls),
@@ -217,10 +249,29 @@ class _Request:
             raise self._too_large()
         return room
 
+    def _form_room(self) -> int:
+        """Tokens of findings that fit into one call beside the form, a document and the next one.
+
+        Raises InvalidRequest where it is none.
+        """
+        num_fixed = self._num_tokens(self._prompts.of_form([], ""))
+        room = self._config.max_seq_len - num_fixed - 2 * self._max_tokens
+        if room < MIN_TOKENS:
+            raise InvalidRequest(
+                f"option `schema` and what is asked for with it take {num_fixed} tokens, and a "
+                f"document twice {self._max_tokens}, which leaves too little of the model's "
+                f"{self._config.max_seq_len} tokens for what was found; send a smaller schema, or "
+                "lower option `max_tokens`"
+            )
+        return room
+
     def _num_fixed(self) -> int:
         """Tokens of the longest instructions."""
         prompts = [self._prompts.of_part(Part(100, (), 0), 100), self._prompts.of_whole([])]
-        return max(len(self._tokenizer.encode_chat(prompt)) for prompt in prompts)
+        return max(map(self._num_tokens, prompts))
+
+    def _num_tokens(self, prompt: Sequence[Message]) -> int:
+        return len(self._tokenizer.encode_chat(prompt))
 
     def _too_large(self) -> InvalidRequest:
         return InvalidRequest(
@@ -245,6 +296,15 @@ class _Request:
         ids = self._tokenizer.encode_chat(make(texts))
         what = "answer" if self._asks else "summary"
         return self._call(what, ids, guides, HEAD_TOKENS, number)
+
+    def _filling(
+        self, form: Form, num_findings: int, findings: Sequence[str], so_far: str, number: int
+    ) -> Call:
+        """The call that writes the caller's document, or writes it anew with more findings."""
+        guide = form.guide(num_findings)
+        ids = self._tokenizer.encode_chat(self._prompts.of_form(findings, so_far))
+        call = self._call("document", ids, lambda _: guide, self._max_tokens, number)
+        return dataclasses.replace(call, is_whole=True)
 
     def _call(
         self, what: str, ids: Sequence[int], guides: Guides, max_tokens: int, number: int

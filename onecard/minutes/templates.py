@@ -43,4 +43,5 @@ TEMPLATES: Mapping[Template, Kind] = {
         "prescribed or planned, with doses as they were said. Actions are referrals, tests and "
         "what the patient has to do. Never add a diagnosis that nobody said.",
     ),
+    "custom": Kind("recording", "Note what the instructions below ask for."),
 }

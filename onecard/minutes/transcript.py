@@ -39,22 +39,26 @@ class Talk:
     Attributes:
         lines: of segments that say something, in order.
         num_segments: all of them.
+        unknown: labels of speakers that have names, and are not there.
     """
 
     lines: tuple[Line, ...]
     language: str
     duration_s: float
     num_segments: int
+    unknown: tuple[str, ...] = ()
 
 
-def parse(text: str, names: Mapping[str, str]) -> Talk:
+def parse(text: str, names: Mapping[str, str], is_heard: bool = False) -> Talk:
     """The talk in a RESULT, or in any object with `segments` of `start`, `end` and `text`.
 
     Args:
         names: of speakers, by their labels.
+        is_heard: it was made of audio just now, so that nobody knew which labels there would be.
 
     Raises:
-        InvalidRequest: it is none, or a label is not in it; the first wrong segment is named.
+        InvalidRequest: it is none, or a label is not in it and it was not heard; the first wrong
+            segment is named.
     """
     found = documents.read("TRANSCRIPT", text, _WANTED)
     if not isinstance(found, dict) or not isinstance(found.get("segments"), list):
@@ -66,7 +70,8 @@ def parse(text: str, names: Mapping[str, str]) -> Talk:
             f"TRANSCRIPT has {len(segments)} segments, must have at most {MAX_SEGMENTS}; send less"
         )
     lines = [_line(number, segment, names) for number, segment in enumerate(segments)]
-    _verify_labels(names, segments)
+    if not is_heard:
+        _verify_labels(names, segments)
     duration_s = max([_number(found.get("duration_s")), *(line.end for line in lines)])
     language = found.get("language")
     return Talk(
@@ -74,6 +79,7 @@ def parse(text: str, names: Mapping[str, str]) -> Talk:
         language if isinstance(language, str) else "",
         duration_s,
         len(lines),
+        tuple(sorted(set(names) - {segment.get("speaker") for segment in segments})),
     )
 
 

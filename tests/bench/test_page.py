@@ -31,6 +31,7 @@ RESULTS = {
     "whisper_speed": {"ratio": RATIO},
     "chat_speed": {"error": "ServerError: the port is taken"},
     "align_speed": {"precisions": PRECISIONS},
+    "minutes_quality": {"said": ["nothing was spoken"]},
     "speech_beside_text": {"speech_ratio": {**RATIO, "median": 1.2}, "triage_finished": once(1.0)},
     "start": {"ready_s": once(12.5), "skipped": {"whisperx_ratio": "it is not installed"}},
     "stages": {"30 s": {"wall_s": once(3.0), "stages": STAGES}},
@@ -85,6 +86,7 @@ def test_the_page_names_the_machine_and_the_failure():
         "In `align_speed`, onecard computes alignment in bfloat16; whisperx computes alignment in "
         "float32."
     ) in text
+    assert "`minutes_quality`: nothing was spoken." in text
     assert "quick" not in text
     assert "Do not quote it" in page.markdown({**RESULTS, "quick": True})
 

@@ -18,12 +18,14 @@ from onecard_client import (
     MinutesProgress,
     Note,
     OnecardError,
+    Segments,
     Transcript,
 )
 from onecard_client._cli import minutes_command
 from onecard_client._cli.arguments import parse
 from onecard_client._cli.parser import given
 from onecard_client._minutes import FORMATS, answer_text
+from onecard_client.minutes import event_to_dict
 
 CITED = {"segments": [0], "start": 0.1, "end": 61.0}
 MINUTES: dict[str, Any] = {
@@ -87,6 +89,30 @@ def test_audio_is_transcribed_first(fake: Any) -> None:
     assert made.quotes[0].text == "Hello there."
 
 
+def test_audio_may_be_sent_for_minutes_in_one_request(fake: Any) -> None:
+    heard = [
+        {"event": "progress", "stage": "recognize", "done": 0, "total": 1},
+        {"event": "segments", "segments": RESULT["segments"], "language": "en"},
+        {"event": "result", "result": RESULT},
+    ]
+    server = fake(events(*heard, *TOLD))
+    options = {"transcription": {"language": "en"}, "schema": {"type": "object"}}
+    with Client(server.url) as client:
+        told = list(client.minutes_stream(b"RIFF", **options))
+    assert server.audio() == b"RIFF"
+    assert server.options() == options
+    kinds = [MinutesProgress, Segments, Transcript, MinutesProgress, Note, Minutes]
+    assert [type(one) for one in told[:6]] == kinds
+    assert event_to_dict(told[2])["result"]["segments"][0]["text"] == "Hello there."
+
+    async def first() -> Any:
+        async with AsyncClient(fake(events(*heard, *TOLD)).url) as client:
+            async for event in client.minutes_stream(b"RIFF"):
+                return event
+
+    assert asyncio.run(first()) == told[0]
+
+
 def test_a_question_is_asked_by_both_clients(fake: Any) -> None:
     steps = [{"event": "answer", "answer": ANSWER}, {"event": "summary", "summary": SUMMARY}]
     server = fake(events(*steps))
@@ -145,13 +171,20 @@ def test_html_shows_it_as_text(made: Minutes) -> None:
     assert '<time data-start="0.1" data-segments="0">' in text
 
 
+def test_a_document_of_one_s_own_schema_is_shown_as_text(made: Minutes) -> None:
+    with_one = dataclasses.replace(made, document={"risk": "<b>```</b>"})
+    assert "````json" in FORMATS["md"](with_one)
+    assert "&lt;b&gt;" in FORMATS["html"](with_one)
+    assert "## Document" not in FORMATS["md"](made)
+
+
 def test_json_is_what_the_server_sent(made: Minutes) -> None:
     assert json.loads(FORMATS["json"](made)) == MINUTES
 
 
 def test_every_option_of_minutes_has_one_here(tmp_path: Any) -> None:
     fields = {field.name for field in dataclasses.fields(MinutesOptions)}
-    elsewhere = {"template", "question", "speakers", "stream"}
+    elsewhere = {"template", "question", "schema", "speakers", "stream", "transcription"}
     assert set(minutes_command.REQUEST_OPTIONS) == fields - elsewhere
     assert get_args(Template) == minutes_command.TEMPLATES
     file = tmp_path / "a.json"
@@ -167,6 +200,7 @@ def test_every_option_of_minutes_has_one_here(tmp_path: Any) -> None:
         ("minutes pyproject.toml --template party", "invalid choice"),
         ("minutes pyproject.toml --speaker Anna", "LABEL=NAME"),
         ("minutes pyproject.toml -o no/such/folder", "a folder that exists"),
+        ("minutes pyproject.toml --schema pyproject.toml", "holds no JSON"),
         ("ask pyproject.toml", "QUESTION"),
     ],
 )

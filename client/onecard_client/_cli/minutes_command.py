@@ -34,7 +34,7 @@ REQUEST_OPTIONS: RequestOptions = {
     "temperature": (float, "T", "0 for the likeliest token every time"),
     "seed": (int, "N", "the same seed gives the same minutes"),
 }
-TEMPLATES = ("meeting", "interview", "call", "lecture", "medical")
+TEMPLATES = ("meeting", "interview", "call", "lecture", "medical", "custom")
 _EPILOG = f"""\
 FILE is audio or video, which is transcribed first, or a transcript (`.json`, as `onecard
 transcribe` writes it). Every statement cites the segments that say it, with their times.
@@ -60,7 +60,22 @@ def add(commands: Any) -> argparse.ArgumentParser:
     group.add_argument("--output", "-o", type=Path, metavar="FILE", help="in place of the terminal")
     _add_shared(parser, group)
     parser.add_argument("--template", choices=TEMPLATES, default="meeting", help="what it is")
+    parser.add_argument(
+        "--schema", type=schema_file, metavar="FILE",
+        help="JSON schema of a document to make of what was found; --format json has it whole",
+    )  # fmt: skip
     return parser
+
+
+def schema_file(path: str) -> dict[str, Any]:
+    """The JSON object in a file. Raises ArgumentTypeError."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"`{path}` holds no JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"`{path}` must hold a JSON schema, which is an object")
+    return found
 
 
 def _add_shared(parser: argparse.ArgumentParser, group: Any) -> None:
@@ -89,6 +104,8 @@ def verify(options: argparse.Namespace, error: Any) -> None:
 def run(client: Client, options: argparse.Namespace) -> int:
     try:
         with _request(options) as request:
+            if options.schema is not None:
+                request["schema"] = options.schema
             found = client.minutes(options.file, template=options.template, **request)
         text = FORMATS[options.format](found)
         _tell(found, options)

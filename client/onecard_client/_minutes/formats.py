@@ -31,6 +31,10 @@ def markdown(found: Minutes) -> str:
         if items:
             lines = [f"- {_escaped(_said(item))} ({_when(item)})" for item in items]
             parts.append("\n".join([f"## {heading}", "", *lines]))
+    if found.document is not None:
+        text = json.dumps(found.document, ensure_ascii=False, indent=2)
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+        parts.append(f"## Document\n\n{fence}json\n{text}\n{fence}")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -42,6 +46,9 @@ def page(found: Minutes) -> str:
         items = getattr(found, place)
         if items:
             parts += [f"<h2>{heading}</h2>", "<ul>", *map(_listed, items), "</ul>"]
+    if found.document is not None:
+        text = json.dumps(found.document, ensure_ascii=False, indent=2)
+        parts += ["<h2>Document</h2>", f"<pre>{html.escape(text)}</pre>"]
     title = html.escape(found.title or "Minutes")
     language = html.escape(found.language or "en", quote=True)
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'

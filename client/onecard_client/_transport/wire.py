@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from tritonclient.grpc import service_pb2
@@ -127,6 +127,8 @@ MINUTES: Model[MinutesEvent] = Model(
     "TRANSCRIPT",
     {
         "progress": _whole(MinutesProgress),
+        "segments": _whole(Segments),
+        "result": lambda document: Transcript.from_dict(document.get("result")),
         "note": _inside("note", Note),
         "minutes": _inside("minutes", Minutes),
         "answer": _inside("answer", Answer),
@@ -135,6 +137,8 @@ MINUTES: Model[MinutesEvent] = Model(
     },
     last=(MinutesSummary, WholeMinutes),
 )
+# The same of audio, which is transcribed on the server first.
+MINUTES_OF_AUDIO: Model[MinutesEvent] = replace(MINUTES, content="AUDIO", takes_parts=True)
 # Events that may come twice, because they say nothing but how far the work is.
 REPEATABLE = (Progress, TriageProgress, MinutesProgress)
 # The public models, then those that they call. Triton's own list, RepositoryIndex, belongs to the

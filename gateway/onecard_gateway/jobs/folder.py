@@ -16,6 +16,7 @@ from onecard_gateway.jobs.job import JobsError
 _MODE, _FILE_MODE = 0o700, 0o600
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _ENDING = ".recording"
+_TRANSCRIPT = ".transcript"  # of a recording whose minutes are being made
 _PIECE_BYTES = 2**20
 
 
@@ -73,16 +74,33 @@ class Folder:
         finally:
             os.close(folder)
 
+    def transcript(self, job_id: str) -> Path:
+        """Where a job's transcript is, once there is one."""
+        return self.path / f"{job_id}{_TRANSCRIPT}"
+
+    def keep_transcript(self, job_id: str, text: str) -> None:
+        """Writes a transcript, which is there as a whole or not at all."""
+        path = self.transcript(job_id)
+        part = path.with_suffix(".part")
+        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE)
+        with open(number, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(number)
+        part.replace(path)
+
     def remove(self, job_id: str) -> None:
-        """Deletes a recording, if there is one."""
-        with contextlib.suppress(FileNotFoundError):
-            self.recording(job_id).unlink()
+        """Deletes a recording and its transcript, if they are there."""
+        path = self.transcript(job_id)
+        for file in (self.recording(job_id), path, path.with_suffix(".part")):
+            with contextlib.suppress(FileNotFoundError):
+                file.unlink()
 
     def remove_others(self, job_ids: Collection[str]) -> None:
-        """Deletes the recordings of all other jobs."""
-        for path in self.path.glob(f"*{_ENDING}"):
-            if path.name.removesuffix(_ENDING) not in job_ids:
-                self.remove(path.name.removesuffix(_ENDING))
+        """Deletes the recordings and transcripts of all other jobs."""
+        for path in self.path.glob("job_*.*"):
+            if path.stem not in job_ids:
+                self.remove(path.stem)
 
     def close(self) -> None:
         os.close(self._lock)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from onecard_client import OnecardError, Progress, Transcript
+from onecard_client import MinutesProgress, MinutesSummary, OnecardError, Progress, Transcript
+from onecard_client.minutes import MinutesEvent
 from onecard_gateway.errors import Refusal, refusal
 from onecard_gateway.jobs.job import RUNNING, Job, JobsError
 from onecard_gateway.jobs.notifier import Notifier
 from onecard_gateway.jobs.store import FILE, MAX_ATTEMPTS, Store
 from onecard_gateway.servers import Servers
 from onecard_gateway.settings import Settings
-from onecard_gateway.speech import formats
+from onecard_gateway.speech import formats, minutes
 from onecard_gateway.speech.chosen import with_model
 from onecard_gateway.speech.formats import Form
 from onecard_gateway.speech.references import resolved
@@ -268,19 +270,19 @@ class Queue:
         began_s = time.monotonic()
         progress = self._progress[job.id] = {}
 
-        def on_progress(event: Progress) -> None:
+        def on_progress(event: Progress | MinutesProgress) -> None:
             progress[event.stage] = {"done": event.done, "total": event.total}
             self._tell(job.id)
 
         try:
-            transcript, audio_s = await self._transcribed(store, job, on_progress)
+            transcript, audio_s = await self._heard(store, job, on_progress)
+            result = await self._result(transcript, job, on_progress)
         except Refusal as error:
             return error
         except OnecardError as error:
             return refusal(error)
         except OSError as error:
             return Refusal(500, f"the recording cannot be read ({error.strerror})")
-        result = bytes(formats.response(transcript, job.form, {}).body).decode()
         await asyncio.to_thread(store.finish, job.id, result)
         self._servers.engines |= transcript.engine
         self._on_audio(job.owner, audio_s)
@@ -289,6 +291,51 @@ class Queue:
             "job %s done seconds=%s audio_s=%s attempts=%d", job.id, took_s, audio_s, job.attempts
         )
         return None
+
+    async def _heard(
+        self, store: Store, job: Job, on_progress: Callable[[Progress], object]
+    ) -> tuple[Transcript, float]:
+        """As `_transcribed`; one that minutes are made of is kept, so that it is made once."""
+        if job.form.minutes is None:
+            return await self._transcribed(store, job, on_progress)
+        kept = await asyncio.to_thread(store.transcript, job.id)
+        if kept is not None:
+            known: dict[str, Any] = json.loads(kept)
+            return Transcript.from_dict(known["transcript"]), known["audio_s"]
+        transcript, audio_s = await self._transcribed(store, job, on_progress)
+        known = {"transcript": transcript.to_dict(), "audio_s": audio_s}
+        text = json.dumps(known, ensure_ascii=False)
+        await asyncio.to_thread(store.keep_transcript, job.id, text)
+        return transcript, audio_s
+
+    async def _result(
+        self, transcript: Transcript, job: Job, on_progress: Callable[[MinutesProgress], object]
+    ) -> str:
+        """What the job comes to: the transcript as it was asked for, or minutes beside it."""
+        if job.form.minutes is None:
+            return bytes(formats.response(transcript, job.form, {}).body).decode()
+        made = await self._minutes(transcript, job, on_progress)
+        return json.dumps({**made, "transcript": transcript.to_dict()}, ensure_ascii=False)
+
+    async def _minutes(
+        self, transcript: Transcript, job: Job, on_progress: Callable[[MinutesProgress], object]
+    ) -> dict[str, Any]:
+        async def told() -> AsyncGenerator[MinutesEvent, None]:
+            async for event in events:
+                if isinstance(event, MinutesProgress):
+                    on_progress(event)
+                elif isinstance(event, MinutesSummary):
+                    self._servers.engines["minutes"] = dict(event.engine)
+                yield event
+
+        given = job.form.minutes or {}
+        timeout_s = self._servers.timeout_s
+        with self._servers.turn() as client:
+            events = client.minutes_stream(
+                transcript, timeout_s=timeout_s, request_id=job.id, **given
+            )
+            async with aclosing(events), aclosing(told()) as heard:
+                return await minutes.whole(heard)
 
     async def _transcribed(
         self, store: Store, job: Job, on_progress: Callable[[Progress], object]

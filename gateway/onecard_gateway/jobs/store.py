@@ -227,6 +227,15 @@ class Store:
         """Where a job's recording is until the job has ended."""
         return self._folder.recording(job_id)
 
+    def transcript(self, job_id: str) -> str | None:
+        """What an attempt that ended before its minutes were made has left."""
+        path = self._folder.transcript(job_id)
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def keep_transcript(self, job_id: str, text: str) -> None:
+        """Keep a transcript until the job has ended."""
+        self._folder.keep_transcript(job_id, text)
+
     def finish(self, job_id: str, result: str) -> None:
         """It is done, and its recording deleted."""
         with self._transaction() as database:

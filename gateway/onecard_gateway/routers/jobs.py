@@ -15,13 +15,16 @@ from onecard_gateway.guards.request_log import facts
 from onecard_gateway.jobs.job import RUNNING, Job
 from onecard_gateway.jobs.queue import Queue
 from onecard_gateway.keys.key import ADMIN, SPEECH
-from onecard_gateway.speech.form import read_form
-from onecard_gateway.speech.requested import TASKS, requested
+from onecard_gateway.speech import minutes, options
+from onecard_gateway.speech.form import Fields, read_form
+from onecard_gateway.speech.formats import Form
+from onecard_gateway.speech.requested import TASKS, Requested, requested
 from onecard_gateway.streams import Events
 from onecard_gateway.webhooks.hosts import FIELD as WEBHOOK
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 MAX_LISTED = 1000
+MINUTES = "minutes"  # the task, and the format of its result
 _LOOKS = needs(SPEECH, ADMIN)
 
 
@@ -30,7 +33,8 @@ async def create(request: Request) -> Response:
     """A job, as soon as its recording is on the gateway's disk.
 
     A form with the fields of `/v1/audio/transcriptions`, `task`: transcribe or translate, and
-    `webhook_url`, an address that is told of the end.
+    `webhook_url`, an address that is told of the end. With the `task` minutes it has the fields of
+    `/v1/minutes`, and its answer is the result.
     """
     jobs = _jobs(request)
     stated = request.headers.get("content-length", "")
@@ -42,7 +46,7 @@ async def create(request: Request) -> Response:
         webhook = form.fields.text(WEBHOOK)
         if webhook is not None:
             jobs.hosts.verified(webhook)
-        asked = requested(form.fields, form.fields.choice("task", TASKS, "transcribe"))
+        asked = await _asked(request, form.fields)
         if asked.is_streamed:
             raise Refusal(
                 400,
@@ -107,6 +111,18 @@ async def _told(
         else:
             name = "progress" if job.state == RUNNING else job.state
             yield {"type": name, **jobs.document(job)}
+
+
+async def _asked(request: Request, fields: Fields) -> Requested:
+    task = fields.choice("task", (*TASKS, MINUTES), "transcribe")
+    if task != MINUTES:
+        return requested(fields, task)
+    minutes.verify_scopes(request)
+    given = minutes.options(fields)
+    is_streamed = given.pop("stream", False)
+    await minutes.verify(request, given)
+    form = Form(MINUTES, minutes=given)
+    return Requested(options.own(fields), form, is_streamed, fields.headers())
 
 
 def _jobs(request: Request) -> Queue:

@@ -9,13 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from onecard_client.minutes import (
-    Answer,
-    Minutes,
-    MinutesEvent,
-    MinutesSummary,
-    event_to_dict,
-)
+from onecard_client.minutes import MinutesEvent, MinutesSummary, event_to_dict
 from onecard_gateway.chat.body import MAX_TRANSCRIPT_BYTES, read_object, take_flag, wrong
 from onecard_gateway.errors import Refusal
 from onecard_gateway.guards.access import needs
@@ -23,7 +17,8 @@ from onecard_gateway.guards.request_log import facts
 from onecard_gateway.keys.key import SPEECH, TEXT
 from onecard_gateway.servers import servers
 from onecard_gateway.speech import options as speech_options
-from onecard_gateway.speech.form import Fields, read_form
+from onecard_gateway.speech.form import read_form
+from onecard_gateway.speech.minutes import TEMPLATES, options, verify_scopes, whole
 from onecard_gateway.speech.work import transcribed
 from onecard_gateway.streams import Events
 
@@ -31,13 +26,11 @@ router = APIRouter(prefix="/v1", tags=["onecard"], dependencies=[needs(TEXT, of_
 Document = dict[str, Any]
 # Arguments of the client's method, which are no options of a server's.
 _ARGUMENTS = ("self", "timeout_s", "request_id")
-_TEXTS = ("template", "instructions", "question", "language")
-_NUMBERS = ("part_tokens", "max_tokens", "seed")
-_TEMPLATES = ["meeting", "interview", "call", "lecture", "medical"]
 _OPTIONS = {
-    "template": {"type": "string", "enum": _TEMPLATES, "default": "meeting"},
+    "template": {"type": "string", "enum": TEMPLATES, "default": "meeting"},
     "question": {"type": "string", "description": "In place of minutes: an answer."},
     "instructions": {"type": "string"},
+    "schema": {"type": "object", "description": "JSON schema of a document made of the findings."},
     "language": {"type": "string", "description": "Of what is written."},
     "stream": {"type": "boolean", "default": False},
 }
@@ -92,7 +85,7 @@ async def minutes(request: Request) -> Response:
         first = await anext(events)  # an error until here still has a status
         if is_streamed:
             return Events(_told(first, events), held.pop_all(), headers)
-        document = await _whole(events)
+        document = await whole(events)
     told = {"transcript": transcript} if _is_form(request) else {}
     return JSONResponse({**document, **told}, headers=headers)
 
@@ -105,32 +98,18 @@ async def _from_form(
     request: Request, held: AsyncExitStack
 ) -> tuple[Document, Document, Mapping[str, str]]:
     """The transcript of the form's file, the options, and headers of the answer."""
-    holder = facts(request).holder
-    if holder is not None and TEXT not in holder.scopes:
-        raise Refusal(
-            403,
-            f"the key `{holder.name}` has the scopes `{', '.join(holder.scopes)}`, must have "
-            f"`{TEXT}` as well for minutes; use another key, or have one added",
-            code="insufficient_permissions",
-        )
+    verify_scopes(request)
     form = await read_form(request)
     held.push_async_callback(form.close)
     audio = form.fields.file("file").file
-    given = _options(form.fields)
+    given = options(form.fields)
     asked = speech_options.own(form.fields)
     transcript = await transcribed(request, audio, asked)
     return transcript.to_dict(), given, form.fields.headers()
 
 
-def _options(fields: Fields) -> Document:
-    found: Document = {name: fields.text(name) for name in _TEXTS}
-    found |= {name: fields.whole(name) for name in _NUMBERS}
-    found |= {"stream": fields.flag("stream"), "temperature": fields.number("temperature")}
-    return {name: value for name, value in found.items() if value is not None}
-
-
 async def _events(
-    request: Request, transcript: Mapping[str, Any], options: Mapping[str, Any]
+    request: Request, transcript: Mapping[str, Any], given: Mapping[str, Any]
 ) -> AsyncGenerator[MinutesEvent, None]:
     """The events of the work; closing the generator ends it.
 
@@ -142,7 +121,7 @@ async def _events(
     with found.turn() as client:
         try:
             stream = client.minutes_stream(
-                transcript, timeout_s=found.timeout_s, request_id=known.request_id, **options
+                transcript, timeout_s=found.timeout_s, request_id=known.request_id, **given
             )
         except (TypeError, ValueError) as error:
             raise Refusal(400, str(error), "transcript") from error
@@ -153,17 +132,6 @@ async def _events(
                     known.completion_tokens = event.completion_tokens
                     found.engines["minutes"] = dict(event.engine)
                 yield event
-
-
-async def _whole(events: AsyncIterator[MinutesEvent]) -> Document:
-    """The minutes or the answer, with the account of the work."""
-    document: Document = {}
-    async for event in events:
-        if isinstance(event, Minutes | Answer):
-            document = event.to_dict()
-        elif isinstance(event, MinutesSummary):
-            document["account"] = event_to_dict(event)["summary"]
-    return document
 
 
 async def _told(

@@ -26,11 +26,15 @@ _SHORT_TIMES = re.compile(
 
 @dataclass(frozen=True)
 class Form:
-    """How an answer is told. `task`: OpenAI's word; `has_words`: words and their times as well."""
+    """How an answer is told. `task`: OpenAI's word; `has_words`: words and their times as well.
+
+    `minutes`: options of those that are made of the transcript; None where none are wanted.
+    """
 
     name: str
     task: str = "transcribe"
     has_words: bool = False
+    minutes: Mapping[str, Any] | None = None
 
 
 def response(transcript: Transcript, form: Form, headers: Mapping[str, str]) -> Response:

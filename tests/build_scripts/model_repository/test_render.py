@@ -16,6 +16,7 @@ from onecard.chat import answer
 from onecard.contract import pipeline, trtllm
 from onecard.minutes import options as minutes_options
 from onecard.options import parameters
+from onecard.streaming import transcription
 from onecard.triage import options
 
 TEXTS = {path: text for name in plan.names() for path, text in render.render(resolve(name)).items()}
@@ -131,8 +132,10 @@ def test_the_models_that_call_the_llm_stream_and_may_be_asked_without_options(na
     for path, config in CONFIGS.items():
         if config.name == name:
             assert config.model_transaction_policy.decoupled, path
-            assert [(one.name, one.optional) for one in config.input][1:] == [("OPTIONS", True)]
-            assert config.parameters["calls"].string_value == "llm", path
+            assert (config.input[-1].name, config.input[-1].optional) == ("OPTIONS", True)
+            calls = config.parameters["calls"].string_value.split(",")
+            steps = pipeline.TRANSCRIBE_STEPS if name == "minutes" else ()
+            assert calls == [*steps, "llm"], path
 
 
 @pytest.mark.parametrize(
@@ -144,7 +147,12 @@ def test_the_plans_state_what_a_model_of_the_llm_reads_and_nothing_else(name, co
         if found.name == name:
             texts = {key: entry.string_value for key, entry in found.parameters.items()}
             parameters.parse(config, texts)
-            assert texts.keys() == {field.name for field in fields(config)} | {"calls"}, path
+            stated = {field.name for field in fields(config)} | {"calls"}
+            if name == "minutes":
+                speech = {key.removeprefix("speech_"): text for key, text in texts.items()}
+                parameters.parse(transcription.Config, speech)
+                stated |= {f"speech_{field.name}" for field in fields(transcription.Config)}
+            assert texts.keys() == stated, path
 
 
 def test_the_llm_refuses_when_its_queue_is_full_and_is_no_encoder_decoder():

@@ -375,3 +375,24 @@ def test_an_orderly_stop_counts_no_attempt(start: Any, gate: Gate) -> None:
         found = ended(client, job)
         assert (found["state"], found["attempts"]) == ("done", 1)
         assert found["started_at"] <= time.time()
+
+
+def test_minutes_that_nobody_would_make_are_refused_before_a_recording_is_taken(
+    gateway: Any, fake: Any, keys: Any, folder: Path
+) -> None:
+    speech, both = keys.add("speech", "speech"), keys.add("both")
+    behind = fake(says("INVALID_ARG: option `template` is `party`, must be `meeting`"))
+    one = gateway(behind.url, jobs_folder=folder, keys_file=keys.path)
+    with one.client() as client:
+
+        def answer(key: str, **fields: str) -> Any:
+            data = {"task": "minutes", **fields}
+            return client.post(URL, files=FILE, data=data, headers={"api-key": key})
+
+        assert answer(speech).status_code == 403
+        wrong = answer(both, template="party")
+        assert (wrong.status_code, "party" in wrong.text) == (400, True)
+        assert answer(both, schema="[1]").json()["error"]["param"] == "schema"
+        listed = client.get(URL, headers={"api-key": both}).json()
+    assert listed["data"] == []
+    assert behind.document() == {"segments": []}

@@ -17,6 +17,7 @@ import pytest
 from fake_server import FINISHED, PROGRESS, events, hangs
 
 from build_scripts.server.temporary import free_ports
+from tests.gateway.routers.test_minutes import TOLD
 from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[3]
@@ -80,6 +81,36 @@ def test_jobs_outlive_a_killed_gateway(begin: Any, fake: Any) -> None:
     assert process.returncode == 0, log
     assert log.count(" done seconds=") == 3
     assert "Hello there" not in log
+
+
+def test_minutes_of_a_killed_gateway_are_made_without_transcribing_again(
+    begin: Any, fake: Any, tmp_path: Path
+) -> None:
+    nothing = events(*TOLD)  # the options are tried first
+    process, url = begin(fake(nothing, WELL, events(TOLD[0], then=hangs)).url)
+    form = {"task": "minutes", "template": "call", "schema": '{"type": "object"}'}
+    job = httpx.post(url, files=FILE, data=form).json()["id"]
+
+    def found() -> dict[str, Any]:
+        document: dict[str, Any] = httpx.get(f"{url}/{job}").json()
+        return document
+
+    until(lambda: "minutes" in found()["progress"])
+    assert len(list((tmp_path / "jobs").glob("*.transcript"))) == 1
+    process.send_signal(signal.SIGKILL)
+    process.wait(PATIENCE_S)
+    behind = fake(events(*TOLD))
+    _, url = begin(behind.url)
+    until(lambda: found()["state"] == "done")
+    assert len(behind.requests) == 1  # of the minutes
+    assert behind.options() == {"template": "call", "schema": {"type": "object"}}
+    document = found()
+    assert (document["attempts"], document["response_format"]) == (2, "minutes")
+    result = document["result"]
+    assert result["title"] == "Hello"
+    assert result["account"]["complete"]
+    assert result["transcript"]["segments"][0]["text"] == "Hello there."
+    assert [path.name for path in (tmp_path / "jobs").glob("job_*")] == []
 
 
 def test_what_ends_its_gateway_is_given_up(fake: Any, gateway: Any, tmp_path: Path) -> None:

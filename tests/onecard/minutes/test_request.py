@@ -39,6 +39,7 @@ CONFIG = Config(
     max_tokens=300,
     max_calls_in_flight=2,
     max_streams=4,
+    takes_audio=True,
     max_speech_wait_s=60.0,
     temperature=0.0,
 )
@@ -56,6 +57,17 @@ def transcript(num_segments: int) -> dict[str, object]:
         for number in range(num_segments)
     ]
     return {"language": "en", "segments": segments}
+
+
+FORM = {
+    "type": "object",
+    "properties": {
+        "points": {"type": "integer"},
+        "cites": {"type": "array", "items": {"type": "integer"}},
+    },
+    "required": ["points", "cites"],
+    "additionalProperties": False,
+}
 
 
 class FakeLlm:
@@ -310,6 +322,72 @@ def test_names_of_speakers_are_those_that_the_caller_gives():
     assert made["quotes"][0]["speaker"] == "Anna"
     with pytest.raises(InvalidRequest, match="SPEAKER_07"):
         run(llm, transcript(3), '{"speakers": {"SPEAKER_07": "Anna"}}')
+
+
+def test_a_caller_s_schema_is_filled_from_all_that_was_found():
+    written = []
+
+    def filling(number, prompt):
+        if numbers_in(prompt):
+            yield from obedient(number, prompt)
+        elif "fill in a form" in prompt:
+            written.append(prompt)
+            shown = [int(found) for found in re.findall(r"^(\d+) \w+: ", prompt, re.MULTILINE)]
+            yield json.dumps({"points": len(written), "cites": [*shown[:2], 999]})
+        else:
+            yield HEAD
+
+    options = json.dumps({"template": "custom", "schema": FORM, "max_tokens": 200})
+    llm = FakeLlm(filling)
+    _, made, summary = run(llm, transcript(60), options, max_seq_len=900)
+    assert len(written) > 1  # more was found than one call holds
+    assert made["document"]["points"] == len(written)
+    assert '{"points": 1, "cites": ' in written[1]  # each goes on from the one before
+    numbers = {one["number"] for one in made["findings"]}
+    assert numbers == set(range(1, len(made["decisions"]) + len(made["quotes"]) + 1))
+    shown = {
+        int(found) for prompt in written for found in re.findall(r"^(\d+) \w+: ", prompt, re.M)
+    }
+    assert shown == numbers  # no finding is lost
+    assert set(made["document"]["cites"]) < numbers
+    assert summary["dropped"] == len(written)  # the one that is not there, each time
+    assert [call["for"] for call in summary["calls"]].count("document") == len(written)
+    guide = next(asked.guide for asked in llm.asked if asked.guide.kind == "json_schema")
+    assert json.loads(guide.text)["properties"]["cites"]["items"]["maximum"] >= max(numbers)
+
+
+def test_a_document_that_the_model_does_not_finish_is_null_and_said():
+    def cut(number, prompt):
+        yield from obedient(number, prompt) if numbers_in(prompt) else ['{"points": ']
+
+    _, made, summary = run(FakeLlm(cut), transcript(3), json.dumps({"schema": FORM}))
+    assert made["document"] is None
+    assert made["findings"]
+    assert "findings 1 to 2 left out: the whole: it is not JSON" in summary["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"template": "custom"}, "instructions"),
+        ({"schema": FORM, "question": "Who?"}, "question"),
+        ({"schema": {"type": "object", "not": {}}}, "option `schema` has `not`"),
+        ({"schema": {"type": "string", "description": "say " * 1800}}, "smaller schema"),
+    ],
+)
+def test_a_schema_that_leads_to_nothing_is_refused_before_anything_is_read(options, message):
+    llm = FakeLlm(obedient)
+    with pytest.raises(InvalidRequest, match=message):
+        run(llm, transcript(3), json.dumps(options))
+    assert llm.asked == []
+
+
+def test_a_name_for_nobody_is_no_reason_to_lose_what_was_just_heard():
+    model = MinutesModel(TOKENIZER, CONFIG, {})
+    asked = MinutesOptions(speakers={"SPEAKER_07": "Anna"})
+    given = json.dumps(transcript(3)), asked, FakeLlm(obedient), lambda: False
+    *_, last = model.events(*given, is_heard=True)
+    assert last["summary"]["problems"] == ["nobody has the label `SPEAKER_07`"]
 
 
 HOSTILE = [

@@ -1,0 +1,1 @@
+"""A caller's own JSON schema, filled in from findings that cite."""
