@@ -11,6 +11,7 @@ from bench import dialogues, mails, recordings
 from onecard_client import Email
 
 CLIPS_S = (3.0, 6.0, 11.0, 20.0, 30.0)
+FROM_S = 35.0  # of all speech; nobody says anything at its beginning
 PROMPTS = (
     "Say in one sentence what a railway is.",
     "Name three colours.",
@@ -47,7 +48,7 @@ def material(minutes: float) -> Material:
 
     Raises InstallError where recordings are missing.
     """
-    starts = [sum(CLIPS_S[:number]) for number in range(len(CLIPS_S))]
+    starts = [FROM_S + sum(CLIPS_S[:number]) for number in range(len(CLIPS_S))]
     long_s = max(MIN_LONG_S, min(MAX_LONG_S, 60.0 * minutes * SHARE_OF_RUN))
     found = [
         Email(one.email.id, one.email.subject, one.email.body[:MAIL_LETTERS], one.email.sender)
