@@ -96,7 +96,6 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, bytes
 def test_a_request_and_its_stages_are_spans_of_one_trace(
     collector: list[tuple[str, bytes]],
 ) -> None:
-    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     tell = telling.tell(pytest.fail, dict(os.environ))
