@@ -76,7 +76,8 @@ class Soak:
         self._account = Account()
         clock = self._account.now_s
         rng = random.Random(f"{asked.seed}:kills")
-        killer = Killer(self._settings, self._url, asked.kill_every, rng, clock, self._tell)
+        half_s = 60.0 * asked.minutes / 2
+        killer = Killer(self._settings, self._url, asked.kill_every, half_s, rng, clock, self._tell)
         callers = Callers(self._url, kinds, self._account, asked.seed, killer.has_disturbed)
         period_s = min(PERIODS_S[1], max(PERIODS_S[0], 60.0 * asked.minutes / NUM_SAMPLES))
         with ExitStack() as stack:
@@ -137,11 +138,11 @@ class Soak:
     ) -> dict[str, Any]:
         account, asked = self._account, self._asked
         samples = watching.samples
-        warm_s = min(watch.WARM_S, ran_s / 3)
-        inside = [one for one in samples if one.time_s <= ran_s]
-        grown = watch.slope([x.time_s for x in inside], [x.pss_mib for x in inside], warm_s)
+        until_s = min([ran_s, *(kill.at_s for kill in killer.kills)])  # then processes are new
+        inside = [one for one in samples if one.time_s <= until_s]
+        grown = watch.slope([x.time_s for x in inside], [x.pss_mib for x in inside])
         slope = None if grown is None else {
-            **asdict(grown), "is_level": grown.is_level, "warm_s": warm_s,
+            **asdict(grown), "is_level": grown.is_level, "from_s": watch.WARM_S, "until_s": until_s,
         }  # fmt: skip
         most = {name: max(getattr(one, name) for one in samples) for name in asdict(before)}
         return {
@@ -182,7 +183,7 @@ def _arguments() -> argparse.Namespace:
     add("--seed", type=int, default=1, help="decides what is asked, default 1")
     add("--callers", type=int, default=6, help="at a time, default 6")
     add("--kill-every", type=float, default=0.0, metavar="S",
-        help="kill -9 a process so many seconds after each recovery; default never")  # fmt: skip
+        help="in the second half, kill -9 a process S seconds after each recovery")  # fmt: skip
     add("--crowd", type=int, default=0, metavar="N",
         help="instead: N streams at once, by gRPC and through the gateway")  # fmt: skip
     add("--results", type=Path, default=RESULTS, help="a folder; default bench/results")

@@ -40,6 +40,7 @@ class Killer:
 
     Args:
         every_s: from the recovery from one kill to the next; 0 for none.
+        from_s: when that begins.
         clock: seconds since the start of the soak.
     """
 
@@ -48,12 +49,14 @@ class Killer:
         settings: Settings,
         url: str,
         every_s: float,
+        from_s: float,
         rng: random.Random,
         clock: Callable[[], float],
         say: Callable[[str], object],
     ) -> None:
         self.kills: list[Kill] = []
-        self._settings, self._url, self._every_s = settings, url, every_s
+        self._settings, self._url = settings, url
+        self._every_s, self._from_s = every_s, from_s
         self._rng, self._clock, self._say = rng, clock, say
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="killer")
@@ -81,6 +84,7 @@ class Killer:
         )
 
     def _run(self) -> None:
+        self._is_over.wait(self._from_s)
         while not self._is_over.wait(self._every_s):
             if (victim := self._victim()) is None:
                 continue

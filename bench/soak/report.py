@@ -41,7 +41,11 @@ def markdown(found: Mapping[str, Any]) -> str:
 
 def _killing(found: Mapping[str, Any]) -> str:
     every_s = found["kill_every_s"]
-    return f"a process killed {every_s:g} s after each recovery" if every_s else "no kills"
+    return (
+        f"in the second half a process killed {every_s:g} s after each recovery"
+        if every_s
+        else "no kills"
+    )
 
 
 def _kinds(kinds: Mapping[str, Mapping[str, Any]]) -> str:
@@ -92,13 +96,13 @@ def _held(found: Mapping[str, Any]) -> str:
         for name in figures
     ]
     slope = found["memory_slope"]
-    said = "The run is too short for a slope of memory."
+    said = "Too short for a slope of memory, which is of the time before kills, after ten minutes."
     if slope is not None:
         level = "which is level" if slope["is_level"] else "which is **not level**"
         said = (
             f"Memory grows by {slope['per_hour']:.1f} MiB an hour, standard error "
-            f"{slope['error']:.1f}, {level}; the first {slope['warm_s'] / 60:.0f} minutes are left "
-            "out."
+            f"{slope['error']:.1f}, {level}, from minute {slope['from_s'] / 60:.0f} to "
+            f"{slope['until_s'] / 60:.0f}."
         )
     return page.table(("held", "before", "most", "at rest after"), rows) + "\n\n" + said
 
@@ -117,7 +121,7 @@ def plot(found: Mapping[str, Any]) -> Figure:
     lower.plot(minutes, series["shm_mib"], color="tab:red", linewidth=0.8, label="/dev/shm, MiB")
     lower.set_ylim(bottom=0)
     lower.set_xlabel("minutes")
-    lower.legend(loc="upper left", fontsize=8)
+    lower.legend(loc="center right", fontsize=8)
     for kill in found["kills"]:
         upper.axvline(kill["at_s"] / 60, color="black", linestyle=":", linewidth=0.6)
     return figure

@@ -20,6 +20,7 @@ MIB = 2**20
 MAX_KEPT = 1000  # samples in the results
 NUM_BLOCKS = 20  # of the series a slope is found in; within one, samples depend on each other
 WARM_S = 600.0  # what comes first is no slope: caches fill
+MIN_SLOPE_S = 600.0  # a shorter time says nothing of an hour
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,13 @@ class Slope:
         return abs(self.per_hour) <= 2 * self.error
 
 
-def slope(times_s: Sequence[float], values: Sequence[float], warm_s: float) -> Slope | None:
-    """The slope of a line through the medians of blocks; None where there are too few samples.
+def slope(times_s: Sequence[float], values: Sequence[float]) -> Slope | None:
+    """The slope of a line through the medians of blocks, after `WARM_S`.
 
-    Args:
-        warm_s: what is left out at the beginning.
+    None where less than `MIN_SLOPE_S` are left.
     """
-    kept = [one for one in zip(times_s, values, strict=True) if one[0] >= warm_s]
-    if len(kept) < 2 * NUM_BLOCKS:
+    kept = [one for one in zip(times_s, values, strict=True) if one[0] >= WARM_S]
+    if len(kept) < 2 * NUM_BLOCKS or kept[-1][0] - kept[0][0] < MIN_SLOPE_S:
         return None
     size = len(kept) / NUM_BLOCKS
     blocks = [kept[round(at * size) : round((at + 1) * size)] for at in range(NUM_BLOCKS)]

@@ -141,14 +141,14 @@ def test_a_leak_has_a_slope_and_noise_has_none() -> None:
     rng = random.Random(2)
     times = [float(second) for second in range(0, 3600, 5)]
     noise = [5000 + rng.gauss(0, 20) for _ in times]
-    level = watch.slope(times, noise, warm_s=600)
+    level = watch.slope(times, noise)
     assert level is not None
     assert level.is_level
-    leak = watch.slope(times, [y + t / 36 for t, y in zip(times, noise, strict=True)], warm_s=600)
+    leak = watch.slope(times, [y + t / 36 for t, y in zip(times, noise, strict=True)])
     assert leak is not None
     assert leak.per_hour == pytest.approx(100, abs=3 * leak.error)
     assert not leak.is_level
-    assert watch.slope(times[:10], noise[:10], 0) is None
+    assert watch.slope(times[:230], noise[:230]) is None
 
 
 def test_the_page_and_the_plot_tell_of_a_fault(tmp_path) -> None:
