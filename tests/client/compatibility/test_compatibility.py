@@ -1,7 +1,7 @@
 """Servers and clients of different versions talk to each other, by what each version said.
 
 A file for each version has the requests that its client sent and the events with which its server
-answered, as they were on the wire. `UPDATE_GOLDEN=1` writes that of this version, with a server.
+answered, as they were on the wire. `UPDATE_GOLDEN=1` writes that of this version, at its release.
 """
 
 from __future__ import annotations
@@ -116,10 +116,6 @@ def missing(old: Any, new: Any, at: str) -> Iterator[str]:
                 yield from missing(value, new[key], f"{at}.{key}")
     elif isinstance(old, list) and old and new:
         yield from missing(old[0], new[0], f"{at}[0]")
-
-
-def test_this_version_has_its_file() -> None:
-    assert __version__ in VERSIONS or os.environ.get("UPDATE_GOLDEN") == "1"
 
 
 @pytest.mark.parametrize("model", CALLS)
