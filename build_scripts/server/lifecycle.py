@@ -140,6 +140,7 @@ class Server:
 
     def _start(self, found: Served, watch: Watch) -> subprocess.Popen[bytes]:
         watch.before()
+        (self._settings.run / METRICS_FILE).unlink(missing_ok=True)  # of the Triton before
         log = self._settings.log
         log.parent.mkdir(parents=True, exist_ok=True)
         reader.prune(log.parent, in_use=claim.running())

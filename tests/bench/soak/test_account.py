@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 import pytest
 
@@ -127,6 +128,26 @@ def test_a_request_that_never_ends_is_lost_and_its_late_end_does_not_count() -> 
     go.set()
     callers.end(60)
     assert len(book.ended) == book.num_begun == 1
+
+
+def test_who_is_broken_off_by_ctrl_c_is_dropped_and_the_account_is_whole() -> None:
+    class Endless(Kinds):
+        def clip(self, client, rng):
+            self.hangs.set()
+            while True:
+                client._open_stub()  # raises once its client is closed, as a call does
+                time.sleep(0.01)
+
+        def all(self):
+            return {"clip": (self.clip, 1.0)}
+
+    kinds, book = Endless(1), Account()
+    callers = Callers("localhost:1", kinds, book, seed=1)
+    callers.start(3)
+    assert kinds.hangs.wait(60)
+    callers.stop()
+    assert book.is_clean()
+    assert book.counts()["dropped"] == book.num_begun > 0
 
 
 def test_a_text_of_another_recording_is_wrong_and_one_word_more_is_a_difference() -> None:
