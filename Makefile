@@ -4,7 +4,7 @@ BUILD := $(PYTHON) -m build_scripts
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench eval perf fuzz fleet samples demo plan roofline doctor measure report serve wait stop status test check fmt engines certificates helm repository lock clean
+.PHONY: help setup bench eval perf fuzz fleet soak samples demo plan roofline doctor measure report serve wait stop status test check fmt engines certificates helm repository lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ fuzz: setup ## changed recordings, mails, options, schemas against whoever reads
 
 fleet: setup samples ## two servers behind haproxy, one killed under load: no file may be lost (ARGS="--files 24 --callers 6")
 	@$(BIN)/python -m bench.fleet $(ARGS)
+
+soak: setup samples ## mixed traffic on a server of its own, every request accounted for (MINUTES=10 SEED=1 ARGS="--kill-every 120", or --crowd 100)
+	@$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 samples: ## fetch the recordings with references that the tests use
 	@$(BUILD) samples

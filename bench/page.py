@@ -13,7 +13,7 @@ HEADINGS = ("id", "what", "against", "median (spread)", "target", "met?")
 
 def markdown(results: Mapping[str, Any]) -> str:
     """The whole page, with a line for every target of the benchmarks that were run."""
-    parts = [f"# Benchmarks, {results['date']}", _machine(results["machine"])]
+    parts = [f"# Benchmarks, {results['date']}", machine_line(results["machine"])]
     if results.get("quick"):
         parts.append("A quick run: few rounds and no long files. Do not quote it.")
     rows = [_row(target, results) for target in TARGETS if target.benchmark in results]
@@ -76,7 +76,8 @@ def _absence(target: Target, results: Mapping[str, Any]) -> str:
     return f"left out: {skipped}" if skipped else "not measured"
 
 
-def _machine(facts: Mapping[str, Any]) -> str:
+def machine_line(facts: Mapping[str, Any]) -> str:
+    """What figures were measured on, in a sentence."""
     packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
     return (
         f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB of memory; load "

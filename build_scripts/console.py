@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
+import json
 import sys
 import time
 from collections.abc import Callable
 
 GIB = 2**30
 MIB = 2**20
+LOG_FORMATS = ("text", "json")
+# How a line of a log of JSON lines begins; those of models come as they are.
+JSON_LINE = '{"time": "'
+_LEVELS = ("warning", "error", "fatal")
 
 
 class Steps:
@@ -43,6 +49,16 @@ def say(line: str) -> None:
     """Print one line at once, also into a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def say_json(line: str) -> None:
+    """Print one line as a JSON object of a server's log."""
+    if not line.startswith(JSON_LINE):
+        now = datetime.datetime.now(tz=datetime.timezone.utc).isoformat(timespec="milliseconds")
+        label, colon, _ = line.partition(": ")
+        level = label if colon and label in _LEVELS else "info"
+        line = json.dumps({"time": now, "level": level, "source": "serve", "message": line})
+    say(line)
 
 
 def undisturbed(say: Callable[[str], None]) -> Callable[[str], None]:

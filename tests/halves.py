@@ -37,6 +37,7 @@ SHARED = (
     "tests/client/test_docs.py",
     "tests/client/test_live.py",
     "tests/client/test_live_llm.py",
+    "tests/client/compatibility/test_compatibility.py",
     "tests/client/files/test_live.py",
     "tests/docker/test_proxy.py",
     "tests/gateway/test_docs.py",

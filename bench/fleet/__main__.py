@@ -1,12 +1,15 @@
-"""`python -m bench.fleet`: two servers behind haproxy, one killed under load; no file may be lost.
+"""`python -m bench.fleet`: two servers; restarted in turn, then one killed; no file may be lost.
 
-Prints the outcome of every file, and the servers that the scaling formula wants for the scrapes.
+First both are started again one after the other while `onecard transcribe` works at both, as an
+upgrade does. Then one of them is killed under load behind haproxy, and the scaling formula is
+replayed on what was scraped. Writes a page.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import os
 import re
 import signal
@@ -16,46 +19,99 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from bench import recordings
-from bench.fleet import load, proxy
+from bench import machine, recordings
+from bench.fleet import load, proxy, report
 from bench.fleet.proxy import Target
+from bench.fleet.rolling import roll
 from build_scripts.console import say
 from build_scripts.fleet import helm, replicas
 from build_scripts.plans import plan
 from build_scripts.server import state
 from build_scripts.server.settings import Settings
-from build_scripts.server.temporary import running
+from build_scripts.server.temporary import Temporary
 
+RESULTS = Path(__file__).parents[1] / "results"
 GAUGE = "onecard_audio_seconds_left"
 SCRAPE_S = 2.0
+CLIP_S = 10.0
 
 
 def main() -> int:
     """Exit status 0 where every file has its transcript."""
+    asked = _arguments()
+    asked.results.mkdir(parents=True, exist_ok=True)
+    proxy.binary()  # before anything is started
+    found: dict[str, Any] = {
+        "date": datetime.datetime.now().isoformat(timespec="seconds"),
+        "machine": machine.facts(),
+        "clip_s": CLIP_S,
+    }
+    with tempfile.TemporaryDirectory() as folder, Temporary() as first, Temporary() as second:
+        if asked.rolling_files:
+            found["rolling"] = _rolled((first, second), asked.rolling_files, Path(folder))
+        found["killed"] = _killed((first.settings, second.settings), asked, Path(folder))
+    found["machine"]["load_after"] = machine.load()
+    for path in report.write(found, asked.results):
+        say(f"wrote {path}")
+    say("\n" + report.markdown(found))
+    return 1 if report.faults(found) else 0
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.fleet", description=__doc__)
     parser.add_argument("--files", type=int, default=24, help="of 10 s each, default 24")
     parser.add_argument("--callers", type=int, default=6, help="at a time, default 6")
-    asked = parser.parse_args()
-    files = [(f"file {number}", recordings.wav(recordings.clip(10.0, 10.0 * number)))
-             for number in range(asked.files)]  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder, running() as first, running() as second:
-        targets = [Target(one.grpc_port, one.http_port) for one in (first, second)]
-        with proxy.balanced(targets, Path(folder)) as url, scraped((first, second)) as scrapes:
-            outcomes = load.send(url, files, asked.callers, _Killer(first, asked.files // 3))
+    parser.add_argument(
+        "--rolling-files", type=int, default=96, metavar="N",
+        help="of 10 s each while both servers are restarted, default 96; 0 leaves that out",
+    )  # fmt: skip
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="a folder; default bench/results"
+    )
+    return parser.parse_args()
+
+
+def _files(count: int) -> list[tuple[str, bytes]]:
+    return [
+        (f"file {number}", recordings.wav(recordings.clip(CLIP_S, CLIP_S * number)))
+        for number in range(count)
+    ]
+
+
+def _rolled(servers: Sequence[Temporary], num_files: int, folder: Path) -> dict[str, Any]:
+    files = _files(num_files)
+    rolled = roll(servers, files, folder)
+    return {
+        "files": num_files,
+        "restarts_s": [round(seconds, 1) for seconds in rolled.restarts_s],
+        "faults": rolled.faults([name for name, _ in files]),
+    }
+
+
+def _killed(servers: Sequence[Settings], asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """One of the servers is killed while files are sent to both behind haproxy."""
+    targets = [Target(one.grpc_port, one.http_port) for one in servers]
+    killer = _Killer(servers[0], asked.files // 3)
+    with proxy.balanced(targets, folder) as url, scraped(servers) as scrapes:
+        outcomes = load.send(url, _files(asked.files), asked.callers, killer)
     for one in outcomes:
         say(f"{one.name}: {one.took_s:.1f} s, {one.error or f'{len(one.text)} letters'}")
     rate = helm.rate(plan.load("cpu"))
     scaling = replicas.Scaling(rate * helm.CLEARED_WITHIN_S)
-    if scrapes:
-        most, wanted = max(left for _, left in scrapes), replicas.replayed(scrapes, scaling)
-        say(f"audio left: {most:.0f} s at most; servers wanted: {max(wanted)} at most")
-    else:
-        say(f"the servers have no `{GAUGE}`: nothing to replay")
-    lost = load.lost(outcomes)
-    say(f"{len(outcomes)} files, {len(lost)} lost{': ' if lost else ''}{'; '.join(lost)}")
-    return 1 if lost else 0
+    return {
+        "files": asked.files,
+        "callers": asked.callers,
+        "killed_after": asked.files // 3,
+        "longest_s": round(max(one.took_s for one in outcomes), 1),
+        "most_left_s": max((left for _, left in scrapes), default=None),
+        "most_wanted": max(replicas.replayed(scrapes, scaling)) if scrapes else None,
+        "outcomes": [asdict(one) for one in outcomes],
+        "faults": load.lost(outcomes),
+    }
 
 
 class _Killer:

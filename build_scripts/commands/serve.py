@@ -13,7 +13,7 @@ from functools import partial
 
 from build_scripts import arguments as dial
 from build_scripts import paths
-from build_scripts.console import say
+from build_scripts.console import LOG_FORMATS, say, say_json
 from build_scripts.errors import ServerError
 from build_scripts.server import lifecycle, preflight, running, served, settings, state
 from build_scripts.server.api import Api
@@ -33,11 +33,12 @@ def main(verb: str, arguments: Sequence[str]) -> None:
     parsed = parser.parse_args(arguments)
     server_settings = settings.from_arguments(parsed)
     if verb == "serve":
+        _log_format()
         os.umask(0o077)  # logs say who asked what
     if verb == "serve" and (parsed.detach or os.environ.get("DETACH") == "1"):
         detach(server_settings, arguments)
     elif verb == "serve":
-        lifecycle.Server(server_settings, say).run()
+        lifecycle.Server(server_settings, say_json if _log_format() == "json" else say).run()
     elif verb == "wait":
         limit = os.environ.get("TIMEOUT") or str(running.WAIT_TIMEOUT_S)
         running.wait(server_settings, parsed.timeout or _seconds(limit))
@@ -89,6 +90,14 @@ def status(settings: Settings) -> None:
         raise ServerError(f"not ready ({why}): `make wait` waits, `{settings.messages}` has more")
     if not Api(settings.url).is_ready():
         raise ServerError("not every model is ready: `make wait`")
+
+
+def _log_format() -> str:
+    """Of what `serve` and its parts say. Raises ServerError for an unknown one."""
+    found = os.environ.get("LOG_FORMAT") or "text"
+    if found not in LOG_FORMATS:
+        raise ServerError(f"`LOG_FORMAT` is `{found}`, wanted one of {', '.join(LOG_FORMATS)}")
+    return found
 
 
 def _seconds(text: str) -> float:

@@ -151,10 +151,17 @@ _ENGINE = Row(
             ),
         ),
         Panel(
-            "VRAM", "Of the whole GPU, by all who use it; `make plan` has what was planned.",
+            "VRAM", "Of the whole GPU, by all who use it.",
             (
                 Query("sum by (gpu_uuid) (nv_gpu_memory_used_bytes)", "used {{gpu_uuid}}"),
                 Query("sum by (gpu_uuid) (nv_gpu_memory_total_bytes)", "card {{gpu_uuid}}"),
+            ), "bytes",
+        ),
+        Panel(
+            "VRAM over the plan", "What each process has beyond what it was planned.",
+            (
+                Query("sum by (process) (onecard_vram_used_bytes) "
+                      "- sum by (process) (onecard_vram_planned_bytes)", "{{process}}"),
             ), "bytes",
         ),
     ),

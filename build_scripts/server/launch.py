@@ -163,12 +163,17 @@ def _models_of_part(part: Part, models: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def triton_command(
-    settings: Settings, secret: str, launch: Launch, inner: Inner | None = None
+    settings: Settings,
+    secret: str,
+    launch: Launch,
+    inner: Inner | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> list[str]:
     """Triton's whole command line.
 
     Args:
         inner: the ports behind the door; None if Triton listens where callers know it.
+        environment: says where traces go, if anywhere.
     """
     restricted = f"{','.join(APIS)}:{pipeline.OWNER_HEADER}={secret}"
     listening = inner or settings
@@ -197,7 +202,29 @@ def triton_command(
     if settings.plan != DEFAULT_PLAN:
         flags["model-config-name"] = settings.plan
     given = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags.items()]
-    return [str(launch.binary), *given]
+    return [str(launch.binary), *given, *_tracing(environment)]
+
+
+def _tracing(environment: Mapping[str, str]) -> list[str]:
+    """Flags for Triton's own spans, to the collector that OpenTelemetry's variables name.
+
+    Triton sends them by OTLP over HTTP, and takes the whole URL (docs/user_guide/trace.md).
+    """
+    endpoint = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
+    url = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (
+        f"{endpoint}/v1/traces" if endpoint else ""
+    )
+    if not url or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return []
+    given = (
+        "mode=opentelemetry",
+        "level=TIMESTAMPS",
+        "rate=1",
+        "count=-1",
+        f"opentelemetry,url={url}",
+        "opentelemetry,resource=service.name=onecard-triton",
+    )
+    return [f"--trace-config={value}" for value in given]
 
 
 def triton_environment(launch: Launch, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:

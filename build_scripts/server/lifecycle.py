@@ -26,6 +26,7 @@ from build_scripts.server import (
 )
 from build_scripts.server.api import Api
 from build_scripts.server.door.door import Door
+from build_scripts.server.door.order import METRICS_FILE
 from build_scripts.server.drain import Drain
 from build_scripts.server.gateway import Gateway
 from build_scripts.server.launch import Launch, triton_command, triton_environment
@@ -74,7 +75,7 @@ class Server:
         self._scratch = Scratch(server.run)
         self._writer: subprocess.Popen[bytes] | None = None  # of Triton's log
         self._recorded = (0, "", "")  # pid, phase and why
-        self._beat_s = 0.0
+        self._beat_s = self._measured_s = 0.0
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. A second signal ends it at once.
@@ -140,6 +141,7 @@ class Server:
 
     def _start(self, found: Served, watch: Watch) -> subprocess.Popen[bytes]:
         watch.before()
+        (self._settings.run / METRICS_FILE).unlink(missing_ok=True)  # of the Triton before
         log = self._settings.log
         log.parent.mkdir(parents=True, exist_ok=True)
         reader.prune(log.parent, in_use=claim.running())
@@ -228,6 +230,7 @@ class Server:
                 doctor.start()
             elif doctor is not None:
                 self._record(process.pid, *doctor.phase())
+                self._measure(watch)
             if supervisor is None:
                 self._scratch.look()
             time.sleep(POLL_S if doctor is None else SERVING_POLL_S)
@@ -254,6 +257,19 @@ class Server:
         with contextlib.suppress(OSError):
             claim.record(self._settings, *state)
             self._recorded, self._beat_s = state, now_s
+
+    def _measure(self, watch: Watch) -> None:
+        """Leave what the card holds where whoever asks for metrics gets it, every `BEAT_S`."""
+        now_s = time.monotonic()
+        if now_s - self._measured_s < BEAT_S:
+            return
+        self._measured_s = now_s
+        path = self._settings.run / METRICS_FILE
+        with contextlib.suppress(OSError, BuildError):  # no disk, no driver: no gauges
+            if text := watch.gauges():
+                aside = path.with_suffix(".new")
+                aside.write_text(text, encoding="utf-8")
+                aside.replace(path)
 
     def _is_ready(self, loader: Loader) -> bool:
         """Whether every model is loaded and answers; what they are is kept then."""

@@ -45,36 +45,73 @@ def at_hand() -> Iterator[Settings]:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Settings]:
+def running(has_gateway: bool = False) -> Iterator[Settings]:
     """A ready server on free ports; ended when the block is left, however it is left.
 
     Raises ServerError where it does not become ready.
     """
-    flags = []
-    names = ("--http-port", "--grpc-port", "--metrics-port")
-    for name, port in zip(names, free_ports(len(names)), strict=True):
-        flags += [name, str(port)]
-    server = _settings(flags)
-    server.messages.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "build_scripts", "serve", *flags]
-    with server.messages.open("wb") as file:
-        process = subprocess.Popen(
-            command,
-            cwd=paths.ROOT,
-            env={**os.environ, "DETACH": ""},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=child_process.end_with_parent,
-        )
-    try:
-        while process.poll() is None and not state.is_held(server.run):
+    with Temporary(has_gateway) as server:
+        yield server.settings
+
+
+class Temporary:
+    """A server on free ports that can be started again at the same ones.
+
+    Started with its block, and ended with it, however it is left.
+
+    Args:
+        has_gateway: serve the gateway beside it, at `settings.gateway_port`.
+    """
+
+    def __init__(self, has_gateway: bool = False) -> None:
+        names = ["--http-port", "--grpc-port", "--metrics-port"]
+        self._flags = ["--gateway", "1" if has_gateway else "0"]
+        names += ["--gateway-port"] if has_gateway else []
+        for name, port in zip(names, free_ports(len(names)), strict=True):
+            self._flags += [name, str(port)]
+        self.settings = _settings(self._flags)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Temporary:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns when it is ready. Raises ServerError where it does not become so."""
+        server = self.settings
+        server.messages.parent.mkdir(parents=True, exist_ok=True)
+        with server.messages.open("wb") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "build_scripts", "serve", *self._flags],
+                cwd=paths.ROOT,
+                env={**os.environ, "DETACH": ""},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=child_process.end_with_parent,
+            )
+        while self._process.poll() is None and not state.is_held(server.run):
             time.sleep(waiting.POLL_S)
         waiting.wait(server, waiting.WAIT_TIMEOUT_S)
-        yield server
-    finally:
-        process.terminate()
-        process.wait()
+
+    def stop(self) -> None:
+        """Have the requests in flight end, then the server; returns when it has."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            process.wait()
+
+    def restart(self) -> None:
+        """As an upgrade does. Raises ServerError where it does not become ready again."""
+        self.stop()
+        self.start()
 
 
 def free_ports(count: int) -> list[int]:

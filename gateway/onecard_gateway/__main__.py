@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from onecard_gateway import tls
 from onecard_gateway.app import create_app
+from onecard_gateway.guards.json_lines import JsonLines
 from onecard_gateway.guards.request_log import LOG
 from onecard_gateway.keys import command
 from onecard_gateway.settings import Settings, SettingsError, from_command_line
@@ -36,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingsError, ValueError, OSError) as error:
         print(f"onecard-gateway: {error}", file=sys.stderr)
         return 2
-    form = "%(message)s" if settings.log_json else "%(asctime)s %(message)s"
-    logging.basicConfig(level=logging.INFO, format=form, stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    if settings.log_json:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
     # It tells of each form that is none, which is answered.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     if settings.is_open and settings.tls_certificate is None:

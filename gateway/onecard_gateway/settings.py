@@ -192,7 +192,7 @@ def from_command_line(arguments: Sequence[str], environment: Mapping[str, str]) 
             webhook_hosts=frozenset(_names(found.webhook_hosts)),
             webhook_secret=environment.get("GATEWAY_WEBHOOK_SECRET") or None,
             drain_s=float(found.drain_s),
-            log_json=found.log_json,
+            log_json=found.log_json or environment.get("LOG_FORMAT") == "json",
             root_certificates=found.root_certificates or None,
             certificate_chain=found.certificate_chain or None,
             private_key=found.private_key or None,
@@ -273,7 +273,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("jobs-at-a-time", Settings.jobs_at_a_time, "jobs under way at a time")
     add("webhook-hosts", "", "hosts that jobs may tell of their end, with commas")
     add("drain-s", Settings.drain_s, "seconds for the requests in flight at the end")
-    switch("log-json", "write the log as JSON")
+    switch("log-json", "write the log as JSON lines; or LOG_FORMAT=json")
     add("root-certificates", "", "PEM file to verify a server behind TLS with")
     add("certificate-chain", "", "PEM file to show to a server that wants a certificate")
     add("private-key", "", "PEM file of its key")

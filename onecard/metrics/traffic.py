@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
 from onecard.metrics import families
 from onecard.metrics.board import Board, Create, Key
+from onecard.metrics.record import MAX_SPANS, UNKNOWN, Origin, Record, Span, Stage
 
 RUNNING, WAITING, SENDING = STATES = ("running", "waiting", "sending")
 OUTCOMES = ("done", "refused", "cancelled", "invalid", "failed")
 Clock = Callable[[], float]
+Tell = Callable[[Record], None]
 
 
 def outcome(error: Exception | None) -> str:
@@ -33,10 +35,16 @@ class Visit:
     It runs, unless `sending` or `waiting` is open and no `working` is.
     """
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: Traffic, origin: Origin) -> None:
         self._traffic = traffic
+        self._origin = origin
         self._lock = threading.Lock()
-        self._began_s = self._waited_s = traffic.clock()
+        self._accepted_s = time.time()
+        self._began_s = self._waited_s = self._changed_s = self._visited_s = traffic.clock()
+        self._in_state_s = dict.fromkeys(STATES, 0.0)
+        self._stages: dict[str, Stage] = {}
+        self._spans: list[Span] = []
+        self._tokens = [0, 0]
         self._num_open = dict.fromkeys(STATES, 0)
         self._audio_s = 0.0
         self.audio_left_s = 0.0
@@ -63,8 +71,11 @@ class Visit:
         with self._lock:
             before = self._state()
             self._num_open[state] += count
+            now_s = self._traffic.clock()
+            self._in_state_s[before] += now_s - self._changed_s
+            self._changed_s = now_s
             if self._state() == WAITING != before:
-                self._waited_s = self._traffic.clock()
+                self._waited_s = now_s
         self._traffic.changed()
 
     def hold(self) -> None:
@@ -98,17 +109,51 @@ class Visit:
         """While another model works for it."""
         self._open(RUNNING, 1)
         began_s = self._traffic.clock()
+        has_failed = False
         try:
             yield
         except (Cancelled, InvalidRequest):
             raise
         except Exception:
+            has_failed = True
             self._traffic.failed(stage)
             raise
         else:
             self._traffic.worked(stage, self._traffic.clock() - began_s)
         finally:
             self._open(RUNNING, -1)
+            self._keep(stage, began_s, has_failed)
+
+    def _keep(self, stage: str, began_s: float, has_failed: bool) -> None:
+        now_s = self._traffic.clock()
+        with self._lock:
+            found = self._stages.setdefault(stage, Stage())
+            found.calls += 1
+            found.errors += has_failed
+            found.seconds += now_s - began_s
+            if len(self._spans) < MAX_SPANS:
+                first_s = self._visited_s
+                self._spans.append(Span(stage, began_s - first_s, now_s - first_s, has_failed))
+
+    def record(self, model: str, error: Exception | None) -> Record:
+        """Its whole way, at its end."""
+        with self._lock:
+            now_s = self._traffic.clock()
+            self._in_state_s[self._state()] += now_s - self._changed_s
+            self._changed_s = now_s
+            return Record(
+                model,
+                self._origin,
+                outcome(error),
+                None if error is None else type(error).__name__,
+                self._accepted_s,
+                now_s - self._visited_s,
+                dict(self._in_state_s),
+                self._audio_s,
+                dict(self._stages),
+                tuple(self._spans),
+                *self._tokens,
+            )
 
     def audio(self, audio_s: float, left_s: float) -> None:
         """How many seconds of audio it has, and how many of them are not done."""
@@ -119,6 +164,9 @@ class Visit:
 
     def llm_call(self, num_tokens_in: int, num_tokens_out: int) -> None:
         """A call to the language model that ended."""
+        with self._lock:
+            self._tokens[0] += num_tokens_in
+            self._tokens[1] += num_tokens_out
         self._traffic.llm_call(num_tokens_in, num_tokens_out)
 
     def item(self, for_review: bool) -> None:
@@ -141,6 +189,7 @@ class Traffic:
         stages: models that it calls, to be shown from the start on.
         warn: as `Board`'s.
         clock: in seconds, never set back.
+        tell: is told of every request at its end, if anybody wants to know.
     """
 
     def __init__(
@@ -151,8 +200,10 @@ class Traffic:
         stages: tuple[str, ...] = (),
         warn: Callable[[str], None] = lambda _: None,
         clock: Clock = time.monotonic,
+        tell: Tell | None = None,
     ) -> None:
         self.clock = clock
+        self._model, self._tell = model, tell
         self._lock = threading.Lock()
         self._visits: dict[int, Visit] = {}
         self._board: Board | None = None
@@ -178,17 +229,19 @@ class Traffic:
             for answer in ("yes", "no"):
                 board.show(families.ITEMS, answer)
 
-    def accept(self) -> Visit:
+    def accept(self, origin: Origin = UNKNOWN) -> Visit:
         """A request that will be answered, or be refused at its end."""
-        visit = Visit(self)
+        visit = Visit(self, origin)
         with self._lock:
             self._visits[id(visit)] = visit
         self.changed()
         return visit
 
-    def turn_away(self, error: Exception) -> None:
+    def turn_away(self, error: Exception, origin: Origin = UNKNOWN) -> None:
         """A request that was never accepted."""
         self._count(families.ENDED, outcome(error))
+        if self._tell is not None:
+            self._tell(Visit(self, origin).record(self._model, error))
 
     def close(self) -> None:
         """Nothing is published from now on."""
@@ -222,6 +275,8 @@ class Traffic:
         with self._lock:
             if self._visits.pop(id(visit), None) is None:
                 return
+        if self._tell is not None:
+            self._tell(visit.record(self._model, error))
         found = outcome(error)
         self._count(families.ENDED, found)
         if found != "done" or self._board is None:

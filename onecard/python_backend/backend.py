@@ -24,6 +24,7 @@ from onecard.audio import Pcm, spool
 from onecard.contract import pipeline
 from onecard.contract.pipeline import CODE_IN_MESSAGE
 from onecard.errors import InvalidRequest, Unavailable
+from onecard.metrics.record import Origin
 from onecard.options import fields, parameters
 from onecard.options.fields import Options
 from onecard.python_backend import malloc, speech_lock, threads
@@ -373,6 +374,13 @@ class Calls:
         return found
 
 
+def _trace(request: Request) -> str:
+    """The trace that a request belongs to, as JSON; empty where Triton traces nothing."""
+    with contextlib.suppress(Exception):  # a Triton without it
+        return request.trace().get_context() or ""
+    return ""
+
+
 class Caller:
     """The sender of `request` to a decoupled model (`onecard.python_backend.streams.Caller`).
 
@@ -383,6 +391,7 @@ class Caller:
         self._sender = request.get_response_sender()
         self._about = _About.from_request(request)
         self.request_id = self._about.request_id
+        self.origin = Origin(self.request_id, _trace(request))
         self.timeout_s = request.timeout() / 1e6 or fields.timeout_s(self._about.parameters)
         self.is_gone = self._sender.is_cancelled
 
@@ -425,5 +434,5 @@ def stream(
             take(request, caller)
         except Exception as error:  # the boundary: nothing may escape into the stub
             if streams is not None:
-                streams.traffic.turn_away(error)
+                streams.traffic.turn_away(error, caller.origin)
             caller.end(error)

@@ -10,7 +10,7 @@ import triton_python_backend_utils as pb_utils
 from onecard.contract.pipeline import CALLS
 from onecard.metrics.families import Family
 from onecard.metrics.traffic import Traffic
-from onecard.python_backend import backend
+from onecard.python_backend import backend, telling
 from onecard.python_backend.streams import Streams
 
 
@@ -23,7 +23,12 @@ def streams(args: Mapping[str, str], what: str, max_running: int, max_waiting: i
     """
     stages = tuple(filter(None, backend.params(args).get(CALLS, "").split(",")))
     traffic = Traffic(
-        _Families(), args["model_name"], args["model_instance_name"], stages, backend.warn
+        _Families(),
+        args["model_name"],
+        args["model_instance_name"],
+        stages,
+        backend.warn,
+        tell=telling.tell(backend.warn),
     )
     return Streams(what, max_running, max_waiting, traffic=traffic)
 

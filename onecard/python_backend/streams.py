@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from onecard.errors import Cancelled, Unavailable
+from onecard.metrics.record import Origin
 from onecard.metrics.traffic import Traffic, Visit
 
 Event = Mapping[str, Any]
@@ -33,6 +34,7 @@ class Caller(Protocol):
     """The sender of a request. After `end` none of its methods are called."""
 
     timeout_s: float | None  # what the caller allows for the whole answer
+    origin: Origin
 
     def is_gone(self) -> bool: ...
     def send(self, event: Event) -> None: ...
@@ -61,6 +63,7 @@ class Stream:
         self, caller: Caller, answer: Callable[[Stream], Generator[Event, None, None]]
     ) -> None:
         self._caller = caller
+        self.origin = caller.origin
         self._answer = answer
         self._deadline = None if caller.timeout_s is None else time.monotonic() + caller.timeout_s
         self._lock = threading.Lock()
@@ -175,7 +178,7 @@ class Streams:
 
         One of a rank lower by one goes first where it came RANK_S earlier.
         """
-        stream.visit = self.traffic.accept()
+        stream.visit = self.traffic.accept(stream.origin)
         with self._changed:
             if len(self._running) < self._max_running:
                 error = self._start(stream)

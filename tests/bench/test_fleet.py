@@ -10,14 +10,16 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
 
-from bench.fleet import load, proxy
+from bench.fleet import load, proxy, report
 from bench.fleet.__main__ import values_of
 from bench.fleet.proxy import Target
+from bench.fleet.rolling import Rolled, roll
 from onecard_client import Client
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "client"))
@@ -111,6 +113,53 @@ def test_a_file_without_an_answer_is_told() -> None:
     found = [load.Outcome("a", "Hello.", "", 1.0), load.Outcome("b", "", "Unavailable: x", 1.0),
              load.Outcome("c", "", "", 1.0)]  # fmt: skip
     assert load.lost(found) == ["b: Unavailable: x", "c: no text"]
+
+
+class Restartable:
+    """A fake that is away for a moment, and comes back at its port."""
+
+    def __init__(self) -> None:
+        self.fake = FakeServer(self._answer)
+        self.settings = SimpleNamespace(reachable_address="127.0.0.1", grpc_port=self.fake.port)
+        self.finished = 0
+
+    def _answer(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        yield from events(PROGRESS)(request, context)
+        time.sleep(0.05)
+        yield from events(FINISHED)(request, context)
+        self.finished += 1
+
+    def restart(self) -> None:
+        self.fake.stop()
+        time.sleep(0.2)
+        self.fake = FakeServer(self._answer, port=self.settings.grpc_port)
+
+
+def test_both_servers_are_restarted_in_turn_and_no_file_is_lost(tmp_path: Path) -> None:
+    servers = [Restartable(), Restartable()]
+    files = [(f"file {number}", b"RIFF%d" % number) for number in range(40)]
+    try:
+        rolled = roll(servers, files, tmp_path)  # type: ignore[arg-type]
+    finally:
+        for one in servers:
+            one.fake.stop()
+    assert rolled.faults([name for name, _ in files]) == []
+    assert len(rolled.texts) == len(rolled.done) == 40
+    assert len(rolled.restarts_s) == 2
+    assert min(one.finished for one in servers) > 0
+
+
+def test_what_is_missing_or_done_twice_is_on_the_page() -> None:
+    rolled = Rolled(1, {"a": "Hello.", "b": ""}, {"a": 2, "b": 1}, "it said so")
+    faults = rolled.faults(["a", "b", "c"])
+    assert faults == ["b: no text", "c: no text", "a: answered 2 times",
+                      "the command ended with 1: it said so"]  # fmt: skip
+    facts = {"cpu": "a CPU", "cores": 2, "memory_gib": 24, "load": 1.0, "system": "Linux",
+             "python": "3", "packages": {}}  # fmt: skip
+    found = {"date": "2026-01-02T03:04:05", "machine": facts, "clip_s": 10.0,
+             "rolling": {"files": 3, "restarts_s": [31.0, 33.0], "faults": faults}}  # fmt: skip
+    assert report.faults(found) == [f"rolling: {fault}" for fault in faults]
+    assert "| 3 of 10 s | 4 | restarts took 31 s and 33 s" in report.markdown(found)
 
 
 def test_the_configuration_is_of_two_servers() -> None:

@@ -96,6 +96,33 @@ def test_bodies_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
     assert left == 0
 
 
+async def appended(more: bytes) -> bytes:
+    """A whole answer to which `more` is appended."""
+    runner = web.ServerRunner(web.Server(swallow), shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    target = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    door = HttpDoor(target, Rules("s"), process.metrics_method, answer_ready, lambda: more)
+    outer = web.ServerRunner(web.Server(door.handle), shutdown_timeout=1)
+    await outer.setup()
+    await web.TCPSite(outer, "127.0.0.1", 0).start()
+    reads, writes = await asyncio.open_connection("127.0.0.1", outer.addresses[0][1])
+    writes.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    found = await asyncio.wait_for(reads.read(), PATIENCE_S)
+    writes.close()
+    await outer.cleanup()
+    await door.close()
+    await runner.cleanup()
+    return found
+
+
+@pytest.mark.parametrize("more", [b"", b"onecard_vram_used_bytes 1\n"])
+def test_what_serve_measures_is_appended_to_triton_s_metrics(more: bytes) -> None:
+    head, _, body = asyncio.run(appended(more)).partition(b"\r\n\r\n")
+    assert body == b"had it" + more
+    assert b"content-length: %d" % len(body) in head.lower()
+
+
 def test_one_that_asks_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "FIRST_REQUEST_S", 0.2)
     ended, again = asyncio.run(compare(free_ports(1)[0]))

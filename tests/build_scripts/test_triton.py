@@ -239,6 +239,21 @@ def test_triton_behind_the_door_listens_on_loopback_and_wants_the_secret_for_eve
         assert f"--{flag}={apis},trace,logging:onecard-control=s3cret" in command
 
 
+def test_traces_go_to_the_collector_that_the_environment_names_and_nowhere_else() -> None:
+    def flags(**environment: str) -> list[str]:
+        command = launch.triton_command(parsed(), "s", CPU, environment=environment)
+        return [flag for flag in command if "trace" in flag and "restricted" not in flag]
+
+    endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
+    assert flags() == []
+    assert flags(**{endpoint: "http://c:4318", "OTEL_SDK_DISABLED": "TRUE"}) == []
+    found = flags(**{endpoint: "http://c:4318/"})
+    assert "--trace-config=mode=opentelemetry" in found
+    assert "--trace-config=opentelemetry,url=http://c:4318/v1/traces" in found
+    whole = flags(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://c/own", **{endpoint: "http://d"})
+    assert "--trace-config=opentelemetry,url=http://c/own" in whole
+
+
 def test_hosts_come_as_a_list() -> None:
     assert parsed(ALLOWED_HOSTS=" Speech.example, cpu,").allowed_hosts == ("speech.example", "cpu")
     assert parsed("--allowed-hosts", "a", ALLOWED_HOSTS="b").allowed_hosts == ("a",)

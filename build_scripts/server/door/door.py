@@ -18,7 +18,7 @@ from functools import partial
 
 from build_scripts import child_process, paths, processes
 from build_scripts.errors import ServerError
-from build_scripts.server.door.order import FILE, OPEN, Order
+from build_scripts.server.door.order import FILE, METRICS_FILE, OPEN, Order
 from build_scripts.server.settings import LOOPBACK, Inner, Settings
 
 RETRY_S = 5.0
@@ -121,6 +121,7 @@ class Door:
             secret=self._secret,
             hosts=self._settings.allowed_hosts,
             http_address=self._settings.http_address,
+            more_metrics=str(self._settings.run / METRICS_FILE),
             certificate=str(tls.certificate) if tls else "",
             key=str(tls.key) if tls else "",
             roots=str(tls.roots) if tls and tls.roots else "",

@@ -49,6 +49,7 @@ class HttpDoor:
         target: Triton's own, `http://127.0.0.1:port`.
         method_of: the method that a path is asked with; raises Refused.
         is_ready: whether everything else of the server can be reached.
+        more: what is appended to every answer that is no error.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class HttpDoor:
         guard: Rules,
         method_of: Callable[[str], str],
         is_ready: Callable[[], Awaitable[bool]],
+        more: Callable[[], bytes] = bytes,
     ) -> None:
         self._target = target
+        self._more = more
         self._guard = guard
         self._method_of = method_of
         self._is_ready = is_ready
@@ -119,7 +122,7 @@ class HttpDoor:
                 allow_redirects=False,
             )
             async with asked as reply:
-                return await _answer(request, reply)
+                return await _answer(request, reply, self._more())
         except aiohttp.ClientError:
             if body.denial is not None:
                 raise body.denial from None
@@ -242,7 +245,9 @@ class _Body:
         return bytes(found)
 
 
-async def _answer(request: web.BaseRequest, reply: aiohttp.ClientResponse) -> web.StreamResponse:
+async def _answer(
+    request: web.BaseRequest, reply: aiohttp.ClientResponse, more: bytes
+) -> web.StreamResponse:
     """Triton's answer, piece by piece; an error without what it says of the machine."""
     headers = {
         name: reply.headers[name]
@@ -254,10 +259,13 @@ async def _answer(request: web.BaseRequest, reply: aiohttp.ClientResponse) -> we
         text = rules.scrubbed(body.decode(errors="replace"))
         return web.Response(status=reply.status, headers=headers, body=text.encode())
     answer = web.StreamResponse(status=reply.status, headers=headers)
-    answer.content_length = reply.content_length
+    if reply.content_length is not None:
+        answer.content_length = reply.content_length + len(more)
     await answer.prepare(request)
     async for piece in reply.content.iter_any():
         await answer.write(_scrubbed(piece) if reply.content_length is None else piece)
+    if more:
+        await answer.write(more)
     await answer.write_eof()
     return answer
 

@@ -12,6 +12,7 @@ from build_scripts import paths
 from onecard.contract.pipeline import OWNER_HEADER
 
 OPEN = "open"  # when every port is
+METRICS_FILE = "metrics.prom"  # in the run directory: what `serve` itself has to tell
 FILE = "door.json"  # in the run directory; nobody but its owner can read it
 SECRET = "ONECARD_SECRET"  # of a server of another checkout or machine, in the environment
 
@@ -30,6 +31,7 @@ class Order:
     secret: str
     hosts: tuple[str, ...] = ()
     http_address: str = ""  # where that of HTTP is another one
+    more_metrics: str = ""  # a file that is appended to Triton's metrics, if it is there
     # PEM files that gRPC is served with, and of whoever signs callers' certificates.
     certificate: str = ""
     key: str = ""

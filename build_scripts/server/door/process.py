@@ -13,6 +13,8 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -47,7 +49,8 @@ async def serve(order: Order, opened: Callable[[], None]) -> None:
         )  # fmt: skip
         for address, port, inner_port, method_of, is_ready in ports:
             target = f"http://127.0.0.1:{inner_port}"
-            door = HttpDoor(target, guard, method_of, is_ready)
+            more = order.more_metrics if method_of is metrics_method else ""
+            door = HttpDoor(target, guard, method_of, is_ready, partial(_read, more))
             stack.push_async_callback(door.close)
             await _open_http(address, port, door, stack)
         opened()
@@ -63,6 +66,13 @@ def metrics_method(path: str) -> str:
 
 async def _always() -> bool:
     return True
+
+
+def _read(path: str) -> bytes:
+    """A small file; nothing where there is none."""
+    with contextlib.suppress(OSError):
+        return Path(path).read_bytes() if path else b""
+    return b""
 
 
 async def _open_grpc(order: Order, door: GrpcDoor, stack: contextlib.AsyncExitStack) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
+from build_scripts.console import JSON_LINE
+
 MAX_READ_BYTES = 4 * 2**20  # at one look; whoever is further behind misses what is older
 MAX_MESSAGES_BYTES = 4 * 2**20  # of what a detached `serve` says
 MAX_KEPT_BYTES = 64 * 2**20  # of all logs of servers that are gone: in a container they are memory
@@ -84,6 +86,9 @@ class Reader:
 
     def _unprefixed(self, line: str) -> str | None:
         """Tables and blank lines are left out; what a model printed and tracebacks are not."""
+        if line.startswith(JSON_LINE):  # of a model's request, where a log of JSON is asked for
+            self._continues = False
+            return line
         if not line.strip() or line[0] in "+|" or line.startswith("Signal (") or _FROZEN in line:
             return None
         return f"  {line}" if self._continues else line
@@ -175,7 +180,7 @@ def reason(path: Path, max_lines: int = 12) -> list[str]:
     """Why a server ended, from its log: the models that failed, else the last readable lines."""
     reader = Reader()
     read = [reader.read(line) for line in Tail(path).lines()]
-    shown = [line for line in read if line and not line.startswith("loaded ")]
+    shown = [line for line in read if line and not line.startswith(("loaded ", JSON_LINE))]
     failed = [
         line for line in shown if line.startswith(("error: failed to load", "error: Failed to"))
     ]

@@ -41,6 +41,9 @@ class Watch(Protocol):
     def verify(self) -> Table | None:
         """When everything is loaded. Raises ServerError."""
 
+    def gauges(self) -> str:
+        """What is held now, as Prometheus reads it; empty without a GPU."""
+
 
 class NoWatch:
     """The watch of a server without a GPU: it never objects."""
@@ -53,6 +56,9 @@ class NoWatch:
 
     def verify(self) -> Table | None:
         return None
+
+    def gauges(self) -> str:
+        return ""
 
 
 def watch(
@@ -165,6 +171,19 @@ class VramWatch:
         if table.to_come_bytes > gpu.free_bytes:
             raise vram_report.nothing_left(table, gpu, self._owners)
         return table
+
+    def gauges(self) -> str:
+        """Planned and used bytes of each process. Raises ServerError where the GPU is gone.
+
+        What came up since everything was loaded, such as a model that was loaded again, counts as
+        `new`: nothing says whose it is.
+        """
+        gpu = self._gpu()
+        rows = list(self._rows(gpu))
+        assert self._first is not None
+        known = {process.pid for process in self._first.processes} | set(self._owners)
+        fresh = sum(process.bytes for process in gpu.processes if process.pid not in known)
+        return vram_report.gauges([*rows, Row("new", 0, fresh)] if fresh else rows)
 
     def _own(self) -> dict[str, int]:
         """Bytes of each process that this server will start; the driver's part is gone before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from build_scripts.console import GIB
@@ -33,6 +33,23 @@ class Row:
         if self.process in RESERVES:
             return self.planned_bytes
         return max(self.planned_bytes, self.measured_bytes or 0)
+
+
+def gauges(rows: Sequence[Row]) -> str:
+    """Rows as Prometheus reads them; a process that another server runs has nothing used."""
+    lines = [
+        "# HELP onecard_vram_planned_bytes GPU memory that the plan has for a process",
+        "# TYPE onecard_vram_planned_bytes gauge",
+        *(f'onecard_vram_planned_bytes{{process="{r.process}"}} {r.planned_bytes}' for r in rows),
+        "# HELP onecard_vram_used_bytes GPU memory that a process holds",
+        "# TYPE onecard_vram_used_bytes gauge",
+        *(
+            f'onecard_vram_used_bytes{{process="{row.process}"}} {row.measured_bytes}'
+            for row in rows
+            if row.measured_bytes is not None
+        ),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def test_a_request_that_cannot_be_taken_harms_no_neighbour(backend):
         caller.end(None)
 
     turned_away = []
-    traffic = types.SimpleNamespace(turn_away=turned_away.append)
+    traffic = types.SimpleNamespace(turn_away=lambda error, origin: turned_away.append(error))
     backend.stream([gone, bad, good], take, types.SimpleNamespace(traffic=traffic))
     assert [type(error) for error in turned_away] == [InvalidRequest]
     assert taken == [good]

@@ -11,12 +11,15 @@ from collections.abc import Callable
 import pytest
 
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
+from onecard.metrics.record import Origin
 from onecard.python_backend.streams import Stream, Streams, whole
 from tests.waiting import PATIENCE_S
 
 
 class FakeCaller:
     """Stands in for a request of Triton's, which must not be touched once it was told the end."""
+
+    origin = Origin()
 
     def __init__(self, timeout_s: float | None = None) -> None:
         self.timeout_s = timeout_s
@@ -336,8 +339,9 @@ def test_a_process_outlives_its_closed_streams():
     """The watchdog ends processes that hang; one that is done with its streams does not hang."""
     code = (
         "import threading, time; from onecard.python_backend import streams; streams.HUNG_S = 0.5\n"
+        "from onecard.metrics.record import Origin\n"
         "class Caller:\n"
-        "    timeout_s, ended = None, threading.Event()\n"
+        "    timeout_s, ended, origin = None, threading.Event(), Origin()\n"
         "    def is_gone(self): return False\n"
         "    def send(self, event): pass\n"
         "    def end(self, error): self.ended.set()\n"

@@ -109,6 +109,23 @@ def test_what_is_planned_and_what_is_held_side_by_side(nvidia, names):
     assert wanted in [line.split()[:5] for line in table.lines()]
 
 
+def test_gauges_say_what_each_process_was_planned_and_has_now(nvidia):
+    one, machine = reference(), Machine(NAMES)
+    watch = made(machine, nvidia, one)
+    watch.before()
+    load_all(machine, watch, one)
+    watch.verify()
+    machine.held[ALIGN] += 7
+    machine.held[OTHER] = 11  # a model that was loaded again
+    lines = watch.gauges().splitlines()
+    align = planned(one)["align"]
+    assert f'onecard_vram_planned_bytes{{process="align"}} {align}' in lines
+    assert f'onecard_vram_used_bytes{{process="align"}} {align - 50 * 2**20 + 7}' in lines
+    assert 'onecard_vram_used_bytes{process="new"} 11' in lines
+    assert len([line for line in lines if line.startswith("# TYPE")]) == 2
+    assert NoWatch().gauges() == ""
+
+
 def test_without_bytes_a_process_is_what_the_card_grew_by(nvidia):
     one, machine = reference(), Machine(mute=True)
     watch = made(machine, nvidia, one)
