@@ -5,7 +5,7 @@ beside it is that tag's. This reads both, and knows what each release holds: num
 the compatibility matrix of triton-inference-server/server (docs/introduction/compatibility.md) and
 from the images' Dockerfiles (triton-inference-server/tensorrtllm_backend, r25.10 and r26.07,
 dockerfile/Dockerfile.triton.trt_llm_backend). Why this release, and what another one changes:
-docs/engines.md.
+docs/gpu/engines.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Release:
 
 RELEASES = {
     "25.10-trtllm-python-py3": Release("1.0.0", "10.11.0.33", "12.9.1", "575.57.08", "0.1.21"),
-    # The last one with engines. Nothing of onecard has run in it; docs/engines.md says what to
+    # The last one with engines. Nothing of onecard has run in it; docs/gpu/engines.md says what to
     # look at.
     "26.07-trtllm-python-py3": Release(
         "1.2.1", "10.14.1.48", "13.1.0", "590.44.01", "0.1.32", "/opt/venv-tritonserver/bin/python3"
@@ -61,7 +61,8 @@ def release(tag: str) -> Release:
     if tag not in RELEASES:
         raise InstallError(
             f"docker/Dockerfile pins `{tag}`, known are {', '.join(RELEASES)}: take one of them, "
-            "or add its versions to build_scripts/container.py (docs/engines.md, Another container)"
+            "or add its versions to build_scripts/container.py (docs/gpu/engines.md, Another "
+            "container)"
         )
     return RELEASES[tag]
 

@@ -19,24 +19,24 @@ from build_scripts import processes
 
 # Whoever uses the fixture `server`.
 SHARED = (
-    "tests/test_chat.py",
-    "tests/test_controls.py",
-    "tests/test_faults.py",
-    "tests/test_gauges.py",
-    "tests/test_hostile.py",
-    "tests/test_minutes.py",
-    "tests/test_parameters.py",
-    "tests/test_quality.py",
+    "tests/model_repository/test_chat.py",
+    "tests/model_repository/test_controls.py",
+    "tests/model_repository/test_faults.py",
+    "tests/model_repository/test_gauges.py",
+    "tests/model_repository/test_hostile.py",
+    "tests/model_repository/test_minutes.py",
+    "tests/model_repository/test_parameters.py",
+    "tests/model_repository/test_quality.py",
     "tests/test_readme.py",
     "tests/test_readme_python.py",
-    "tests/test_security.py",
-    "tests/test_triage.py",
-    "tests/test_uploads.py",
+    "tests/model_repository/test_security.py",
+    "tests/model_repository/test_triage.py",
+    "tests/model_repository/test_uploads.py",
     "tests/backends/test_llm_server.py",
     "tests/backends/test_whisper_server.py",
-    "tests/client/test_docs.py",
-    "tests/client/test_live.py",
-    "tests/client/test_live_llm.py",
+    "tests/client/live/test_docs.py",
+    "tests/client/live/test_live.py",
+    "tests/client/live/test_live_llm.py",
     "tests/client/compatibility/test_compatibility.py",
     "tests/client/files/test_live.py",
     "tests/docker/test_proxy.py",
@@ -48,8 +48,8 @@ SHARED = (
 # Whoever starts another Triton. The last one leaves a dead server and looks what becomes of it: not
 # while that of all starts.
 OWN = (
-    "tests/test_rehearsal.py",
-    "tests/test_restarts.py",
+    "tests/model_repository/test_rehearsal.py",
+    "tests/model_repository/test_restarts.py",
     "tests/build_scripts/test_survival.py",
     "tests/build_scripts/server/monitoring/test_health.py",
     "tests/build_scripts/server/test_further_whispers.py",
@@ -86,7 +86,7 @@ WHOLE = (
 )
 SLOW = {*LONG, *WHOLE}
 # Files of which every test has the mark.
-MARKED = {**dict.fromkeys(SLOW, "slow"), "tests/test_quality.py": "server"}
+MARKED = {**dict.fromkeys(SLOW, "slow"), "tests/model_repository/test_quality.py": "server"}
 ORDER = {file: index for index, file in enumerate((*SHARED, *OWN, *LONG))}
 # Every fixture that starts a Triton asks for this one, and so does whoever starts one in a test.
 TRITON = "installed_triton"

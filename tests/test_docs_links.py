@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MAX_CELL_CHARACTERS = 200
 # The table of keys is generated from the schema of plans.
-GENERATED = {"docs/plans.md": "## Writing a plan"}
+GENERATED = {"docs/gpu/plans.md": "## Writing a plan"}
 FOLDERS = (
     "backends|bench|build_scripts|client|deploy|docker|docs|evaluation|gateway|model_repository|onecard|"
     "tests"

@@ -34,7 +34,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     ]
     parts.append(
         "`same` and `most different` compare texts with a run before the traffic. What each line "
-        "means: docs/operations.md."
+        "means: docs/running/operations.md."
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m build_scripts engines",
         description="Make the engines of a plan; what is up to date is left alone. Those of a card "
-        "are built by TensorRT-LLM: in NVIDIA's container, on that card (docs/engines.md).",
+        "are built by TensorRT-LLM: in NVIDIA's container, on that card (docs/gpu/engines.md).",
     )
     chosen = os.environ.get("PLAN") or schema.DEFAULT_PLAN
     parser.add_argument("--plan", default=chosen, help="whose, default cpu; or PLAN=; `auto`")

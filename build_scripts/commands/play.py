@@ -113,7 +113,8 @@ def show_triage(summary: TriageSummary) -> None:
 def show_placeholder() -> None:
     """Print that the embedded model is a placeholder, and how to put a real one in."""
     say("  the model is a placeholder of 135M parameters: for a real one put the path of a GGUF")
-    say("  file into llm.checkpoint of plans/cpu.toml, `make engines`; or use a GPU (docs/gpu.md)")
+    say("  file into llm.checkpoint of plans/cpu.toml, `make engines`;")
+    say("  or use a GPU (docs/gpu/gpu.md)")
 
 
 def show_verdicts(subjects: dict[str, str], verdicts: Sequence[Verdict]) -> None:

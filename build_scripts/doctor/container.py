@@ -17,7 +17,7 @@ from build_scripts.plans.schema import Plan
 TIMEOUT_S = 20.0
 MIN_DOCKER = 24
 CDI = (Path("/etc/cdi"), Path("/var/run/cdi"))  # where nvidia-ctk writes what Podman reads
-_TOOLKIT = "install the NVIDIA Container Toolkit (docs/gpu.md)"
+_TOOLKIT = "install the NVIDIA Container Toolkit (docs/gpu/gpu.md)"
 
 Ask = Callable[[list[str]], "str | None"]
 
@@ -73,7 +73,7 @@ def outside(asked: Ask, cdi: tuple[Path, ...] = CDI) -> Iterator[Finding]:
             "neither NVIDIA's container around this, nor Docker, nor Podman",
             f"`{container.REFERENCE}`, or what starts it",
             f"install Docker {MIN_DOCKER} or newer with Compose v2, and the NVIDIA Container "
-            "Toolkit (docs/gpu.md)",
+            "Toolkit (docs/gpu/gpu.md)",
         )
         return
     yield _docker(asked)

@@ -51,7 +51,9 @@ class Engines:
         directory = self._root / speaker_pipeline.directory(self._plan)
         wanted = speaker_pipeline.COMMUNITY
         if not (directory / manifest.FILENAME).is_file():
-            cure = f"accept its terms, set HF_TOKEN (docs/first-run.md); {build.cure(self._plan)}"
+            cure = (
+                f"accept its terms, set HF_TOKEN (docs/gpu/first-run.md); {build.cure(self._plan)}"
+            )
             found = f"not there; {speaker_pipeline.INSTEAD}"
             yield Finding("warn", "diarization", found, wanted, cure)
             return

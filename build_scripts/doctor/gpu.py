@@ -59,7 +59,7 @@ def _no_gpu(wanted: str, environment: Mapping[str, str], problem: str) -> Findin
     if problem:
         cure = (
             f"install the driver ({container.MIN_DRIVER} or newer); in a container, start it with "
-            "`--gpus all` (docs/gpu.md). Without a GPU: PLAN=cpu"
+            "`--gpus all` (docs/gpu/gpu.md). Without a GPU: PLAN=cpu"
         )
         return Finding("fail", "GPU", f"none ({problem})", wanted, cure)
     if hidden is not None:
@@ -134,7 +134,7 @@ def size(plan: Plan, card: Card, gpu: Gpu) -> Finding:
         (True, f"{card.vram_gib:g} GiB"),
         f"set card.vram_gib to {int(gib)} in plans/{plan.name}.toml; `make plan PLAN={plan.name}` "
         f"says what gives way, then `make repository`, and in the container `make engines "
-        f"PLAN={plan.name}` (docs/gpu.md)",
+        f"PLAN={plan.name}` (docs/gpu/gpu.md)",
     )
 
 

@@ -31,7 +31,7 @@ if found["runs"]:
     found["fault"] = complex_abs.fault("cuda")
 print("{_MARK}" + json.dumps(found))
 """
-_INDEX = "docs/gpu.md has TORCH_INDEX: which build of torch the images get"
+_INDEX = "docs/gpu/gpu.md has TORCH_INDEX: which build of torch the images get"
 _IN_CONTAINER = "run it in the container: `docker compose -f docker/compose.yml run --rm engines"
 
 

@@ -74,7 +74,7 @@ def cure(plan: Plan, vram_gib: float | None = None) -> str:
     command = f"make engines PLAN={plan.name}{arguments.shown(vram_gib)}"
     if plan.card is None:
         return f"`{command}` makes them"
-    return f"`{command}` makes them, in the container and on the card (docs/gpu.md)"
+    return f"`{command}` makes them, in the container and on the card (docs/gpu/gpu.md)"
 
 
 def build(plan: Plan, say: Say) -> None:

@@ -17,7 +17,7 @@ from build_scripts.gpus import Gpu
 from build_scripts.plans.schema import Card
 
 WANTED = {"tensorrt_llm": container.TENSORRT_LLM, "tensorrt": container.TENSORRT}
-CURE = f"run it in the container `{container.REFERENCE}`: docs/engines.md"
+CURE = f"run it in the container `{container.REFERENCE}`: docs/gpu/engines.md"
 # What a driver and an idle desktop may hold while an engine is built, and one process of it.
 MAX_USED_BYTES = 2**30
 MAX_PROCESS_BYTES = 64 * 2**20

@@ -70,7 +70,7 @@ FAULTS = (
     Fault(
         r"INT8/INT4 quantization is not supported on SM>=100",
         "this TensorRT-LLM has no weight-only kernels for the GPU (builder.py)",
-        "build for SM80 to SM90 or SM120, or take the newer pin in docs/engines.md",
+        "build for SM80 to SM90 or SM120, or take the newer pin in docs/gpu/engines.md",
     ),
     OTHER_ENGINE,
     Fault(

@@ -101,7 +101,7 @@ def _verify_quantisation(config: dict[str, Any], wanted: dict[str, Any]) -> None
             raise CheckpointError(
                 f"the converted checkpoint has `{key}` = `{found.get(key)}`, wanted `{value}`: the "
                 "converter took it for something else (its log warns of a config.json that it "
-                "could not read); name a repository in a form that docs/engines.md lists"
+                "could not read); name a repository in a form that docs/gpu/engines.md lists"
             )
 
 

@@ -165,7 +165,7 @@ class Runner:
         except OSError as error:
             raise InstallError(
                 f"`{argv[0]}` cannot be run ({error.strerror}), wanted NVIDIA's tools: "
-                "build in the container, docs/engines.md"
+                "build in the container, docs/gpu/engines.md"
             ) from None
         with child:
             try:
@@ -188,7 +188,7 @@ def _failure(step: Step, status: int, log: str, path: Path) -> BuildError:
     if fault:
         text += f"\nLikely cause: {fault.cause}.\nWhat to do: {fault.cure}"
     else:
-        text += "\nNo known cause fits; docs/engines.md says which versions belong together"
+        text += "\nNo known cause fits; docs/gpu/engines.md says which versions belong together"
     return InstallError(text)
 
 

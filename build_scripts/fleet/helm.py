@@ -21,7 +21,7 @@ from build_scripts.roofline import bounds, capacity
 REFERENCE = "rtx3090"
 # Seconds in which a server is to have done what waits for it; loading another one takes minutes.
 CLEARED_WITHIN_S = 120
-# Of the plan without a card, from docs/capacity.md: eight clients on two cores, rounded down.
+# Of the plan without a card, from docs/gpu/capacity.md: eight clients on two cores, rounded down.
 CPU_RATE = 8.0
 KNOBS = re.compile(
     r"VRAM_GIB|(LLM_|WHISPER_)?(MAX_TOKENS_IN_KV_CACHE|MAX_ATTENTION_WINDOW_SIZE"

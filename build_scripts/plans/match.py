@@ -71,7 +71,7 @@ def _nothing_to_serve(gpus: Sequence[Gpu], plans: Sequence[Plan]) -> str:
         return (
             f"no GPU was found ({nvml.problem() or 'CUDA_VISIBLE_DEVICES leaves none'}), and "
             f"NVIDIA's Triton, which is here, cannot run plan `{DEFAULT_PLAN}`. Start the "
-            f"container with a GPU (docs/gpu.md) or name a plan with PLAN=; there are: {known}"
+            f"container with a GPU (docs/gpu/gpu.md) or name a plan with PLAN=; there are: {known}"
         )
     gpu = largest(gpus)
     return (

@@ -20,7 +20,7 @@ from build_scripts.plans.plan import PLANS, SECTIONS
 from build_scripts.plans.schema import Plan
 
 SCHEMA = PLANS / "plan.schema.json"
-DOCS = paths.ROOT / "docs" / "plans.md"
+DOCS = paths.ROOT / "docs" / "gpu" / "plans.md"
 BEGIN = "<!-- keys: from build_scripts/plans/schema.py, by `make repository` -->"
 END = "<!-- keys: end -->"
 _KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"}
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str]) -> None:
     """Write the files that differ. Raises PlanError: with `--check`, for those that do."""
     parser = argparse.ArgumentParser(
         prog="python -m build_scripts.plans.reference",
-        description="Write plans/plan.schema.json and the key table of docs/plans.md.",
+        description="Write plans/plan.schema.json and the key table of docs/gpu/plans.md.",
     )
     parser.add_argument("--check", action="store_true", help="name what differs, write nothing")
     wants_check = parser.parse_args(arguments).check

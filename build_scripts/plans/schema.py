@@ -1,7 +1,7 @@
 """The sections of a plan: what each key means, and which values it may have.
 
 The texts below the keys are what editors show (plans/plan.schema.json) and the table of
-docs/plans.md; `make repository` writes both.
+docs/gpu/plans.md; `make repository` writes both.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from build_scripts.plans.schema import Plan
 from build_scripts.roofline.bounds import CHAT_TOKENS, Line, in_flight, speech_rate
 
-# Shares of the bound to plan with (docs/capacity.md, "Beside what others measured"): others reach
-# half to three quarters with an LLM at 4 bit, and three tenths with Whisper on TensorRT-LLM, from
-# which something is taken for what the stages wait for each other and for the host.
+# Shares of the bound to plan with (docs/gpu/capacity.md, "Beside what others measured"): others
+# reach half to three quarters with an LLM at 4 bit, and three tenths with Whisper on TensorRT-LLM,
+# from which something is taken for what the stages wait for each other and for the host.
 TEXT_SHARE = 0.5
 SPEECH_SHARE = 0.2
-BUSY = 0.7  # of an hour; beyond, waiting grows faster than the load (docs/capacity.md)
+BUSY = 0.7  # of an hour; beyond, waiting grows faster than the load (docs/gpu/capacity.md)
 # What one user asks for in a busy hour: a supposition, to be replaced by your own.
 USER_AUDIO_MINUTES = 10
 USER_MAILS = 6

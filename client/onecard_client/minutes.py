@@ -141,7 +141,7 @@ class MinutesSummary:
 
 @dataclass(frozen=True)
 class Minutes:
-    """The minutes, as `docs/minutes.md` explains them.
+    """The minutes, as `docs/using/minutes.md` explains them.
 
     Attributes:
         document: of the schema that was sent; None without one, and where the model wrote none.

@@ -1,8 +1,8 @@
 """What grammars share of texts in JSON: their letters, and literals.
 
 A grammar does not limit the length of texts: xgrammar would keep a mask of the whole vocabulary for
-each character that is counted, while NVIDIA's executor stands still (docs/triage.md). The reader of
-the answer stops a text that has outgrown its limit.
+each character that is counted, while NVIDIA's executor stands still (docs/using/triage.md). The
+reader of the answer stops a text that has outgrown its limit.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The RESULT document: labelled segments and an account of every second of audio.
 
-Its fields are described in docs/result.md and by contract/schemas/result.schema.json.
+Its fields are described in docs/using/result.md and by contract/schemas/result.schema.json.
 """
 
 from __future__ import annotations

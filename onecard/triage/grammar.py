@@ -3,8 +3,8 @@
 It is a grammar because NVIDIA's backend compiles JSON schemas so that any amount of white space is
 allowed, and a small model can lose itself in that. Both backends treat a grammar alike. The grammar
 does not limit the length of texts: xgrammar would keep a mask of the whole vocabulary for each
-character that is counted, while NVIDIA's executor stands still (docs/triage.md). The reader of the
-answer stops a text that has outgrown its limit, and lets the model go on after it.
+character that is counted, while NVIDIA's executor stands still (docs/using/triage.md). The reader
+of the answer stops a text that has outgrown its limit, and lets the model go on after it.
 """
 
 from __future__ import annotations

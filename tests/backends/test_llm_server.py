@@ -12,7 +12,7 @@ import tritonclient.grpc as triton
 from llm_calls import DTYPES, OUTPUTS, PROMPT, tensors
 from tritonclient.utils import InferenceServerException
 
-from tests.chat_calls import steps
+from tests.model_repository.chat_calls import steps
 from tests.waiting import PATIENCE_S, until
 
 MODEL = "llm"

@@ -1,4 +1,4 @@
-"""Every block of docs/gateway.md in bash and Python, run as it stands against the real server."""
+"""Every block of docs/using/gateway.md in bash and Python, run as it is on the real server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from onecard_gateway.settings import from_command_line
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "gateway.md"
+PAGE = ROOT / "docs" / "using" / "gateway.md"
 README = ROOT / "README.md"
 ADDRESS = "http://localhost:8080"
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

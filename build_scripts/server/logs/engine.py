@@ -3,7 +3,8 @@
 TensorRT-LLM changes what it was asked for where that does not fit or cannot be read, says so in its
 log and serves. Here such a line keeps the server from becoming ready. The lines are those of 1.0.0
 to 1.2.1: triton_backend/inflight_batcher_llm/src/model_instance_state.cc and
-cpp/tensorrt_llm/{batch_manager,executor} of NVIDIA/TensorRT-LLM; docs/doctor.md has the table.
+cpp/tensorrt_llm/{batch_manager,executor} of NVIDIA/TensorRT-LLM; docs/running/doctor.md has the
+table.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from build_scripts.roofline import bounds, capacity, peaks, work
 from build_scripts.roofline.peaks import PEAKS, Peak
 from build_scripts.roofline.work import Work
 
-PAGE = (Path(__file__).parents[3] / "docs" / "capacity.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "gpu" / "capacity.md").read_text(encoding="utf-8")
 LLM = shapes.llm("mistral-small-24b")
 LARGE = shapes.whisper("large-v3")
 WITH_CARD = [name for name in plan.names() if plan.load(name).card is not None]

@@ -65,7 +65,11 @@ def test_a_load_that_trembles_does_not_flap() -> None:
 
 
 def test_users_share_servers_by_what_each_wants() -> None:
-    by_a_server = (1217, 372, 479)  # minutes of audio, emails, answers an hour: docs/capacity.md
+    by_a_server = (
+        1217,
+        372,
+        479,
+    )  # minutes of audio, emails, answers an hour: docs/gpu/capacity.md
     assert for_users(27, (10, 6, 6), by_a_server) == 1
     assert for_users(28, (10, 6, 6), by_a_server) == 2
     assert for_users(1, (0, 0, 0), by_a_server) == 1

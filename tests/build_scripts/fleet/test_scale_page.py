@@ -1,4 +1,4 @@
-"""The tables of docs/scale.md are what the formulas say."""
+"""The tables of docs/running/scale.md are what the formulas say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from build_scripts.fleet.replicas import for_users
 from build_scripts.plans import plan
 from build_scripts.roofline import bounds, capacity
 
-PAGE = (paths.ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+PAGE = (paths.ROOT / "docs" / "running" / "scale.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["rtx3090", "rtx4090", "rtx5090", "a10", "a40"])

@@ -118,7 +118,7 @@ def test_two_cures_make_it_fit_each_cheaper_than_the_next(vram_gib: float) -> No
 
 
 def test_the_docs_range_of_the_dial_is_the_reference() -> None:
-    text = Path("docs/plans.md").read_text(encoding="utf-8")
+    text = Path("docs/gpu/plans.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([\d.]+) GiB \| (\d+) \| (\d+) \|$", text, re.MULTILINE)
     assert len(rows) == 6
     for number, *values in rows:

@@ -23,7 +23,7 @@ from build_scripts.plans.schema import Plan
 from build_scripts.roofline import bounds
 from tests.build_scripts.memory import ollama
 
-DOC = Path("docs/plans.md")
+DOC = Path("docs/gpu/plans.md")
 CARDS = [name for name in plan.names() if plan.load(name).card is not None]
 
 

@@ -1,4 +1,4 @@
-"""The schema that editors read, and the table of keys in docs/plans.md."""
+"""The schema that editors read, and the table of keys in docs/gpu/plans.md."""
 
 from __future__ import annotations
 

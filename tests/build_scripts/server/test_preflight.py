@@ -39,7 +39,7 @@ def test_everything_that_is_missing_is_named_with_the_command(tmp_path: Path) ->
     assert str(caught.value) == (
         "engines that are not made yet: engines/rtx3090/llm, engines/rtx3090/align/en, "
         "engines/rtx3090/segmentation; `make engines PLAN=rtx3090 VRAM_GIB=22.8` makes them, in "
-        "the container and on the card (docs/gpu.md)"
+        "the container and on the card (docs/gpu/gpu.md)"
     )
 
 
@@ -66,7 +66,7 @@ def test_engines_of_another_plan_than_the_one_that_is_served_are_a_warning(tmp_p
     warnings = preflight.check_engines(found, None, tmp_path)
     assert warnings[0] == (
         "warning: engines/rtx3090/whisper is not what the plan says now; `make engines "
-        "PLAN=rtx3090` makes them, in the container and on the card (docs/gpu.md)"
+        "PLAN=rtx3090` makes them, in the container and on the card (docs/gpu/gpu.md)"
     )
     rehearsed = dataclasses.replace(
         found, launch=dataclasses.replace(found.launch, runtime="embedded")
@@ -83,7 +83,7 @@ def test_a_language_that_is_not_fetched_yet_is_a_warning(tmp_path: Path) -> None
     assert preflight.check_engines(more, None, tmp_path) == [
         "warning: engines/rtx3090/align/de is not made yet, so words of that language are timed in "
         "proportion to the text; `make engines PLAN=rtx3090` makes them, in the container and on "
-        "the card (docs/gpu.md)"
+        "the card (docs/gpu/gpu.md)"
     ]
     on_card = dataclasses.replace(more, launch=dataclasses.replace(more.launch, runtime="nvidia"))
     assert sum("align/de" in one for one in preflight.check_engines(on_card, None, tmp_path)) == 1
@@ -129,4 +129,6 @@ def test_it_is_said_before_triton_starts(tmp_path: Path) -> None:
 def test_the_shared_memory_that_messages_ask_for_is_what_compose_gives() -> None:
     compose = (paths.ROOT / "docker/compose.yml").read_text(encoding="utf-8")
     assert f"shm_size: {container.SHM_SIZE}b " in compose
-    assert f"`--shm-size={container.SHM_SIZE}`" in Path("docs/gpu.md").read_text(encoding="utf-8")
+    assert f"`--shm-size={container.SHM_SIZE}`" in Path("docs/gpu/gpu.md").read_text(
+        encoding="utf-8"
+    )

@@ -14,7 +14,7 @@ from onecard.chat import options as chat_options
 from onecard.chat.options import ChatOptions
 from onecard.errors import InvalidRequest
 
-PAGE = Path(__file__).parents[3] / "docs" / "chat.md"
+PAGE = Path(__file__).parents[3] / "docs" / "using" / "chat.md"
 SCHEMA = {
     "type": "object",
     "properties": {"é": {"type": "string"}},

@@ -15,7 +15,7 @@ from onecard.errors import InvalidRequest
 from onecard.llm.tool import ToolCall
 from tests.tool_offers import TOOLS, WEATHER, function, named
 
-PAGE = Path(__file__).parents[3] / "docs" / "chat.md"
+PAGE = Path(__file__).parents[3] / "docs" / "using" / "chat.md"
 
 
 def allows(document: object, **given: object) -> bool:

@@ -1,6 +1,7 @@
 """The order of things in minutes: every second is read, and every citation stands.
 
-The engine is a stand-in that says what a test wants; tests/test_minutes.py has the real one.
+The engine is a stand-in that says what a test wants; tests/model_repository/test_minutes.py has the
+real one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Triton is handed when something goes wrong: the end of every answer, whatever fails.
 
-Triton's side is a stand-in here that refuses what the real one refuses; tests/test_hostile.py has
-the real one.
+Triton's side is a stand-in here that refuses what the real one refuses;
+tests/model_repository/test_hostile.py has the real one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The order of things in a triage: every mail comes out once, whatever the model or speech do.
 
-The engine is a stand-in that says what a test wants; tests/test_triage.py has the real one.
+The engine is a stand-in that says what a test wants; tests/model_repository/test_triage.py has the
+real one.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ import pytest
 
 from onecard_client import Client, InvalidRequest
 from onecard_client._mailbox import sources
-from tests.chat_calls import metrics
+from tests.model_repository.chat_calls import metrics
 from tests.waiting import PATIENCE_S, until
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "verdict.schema.json").read_text())
 CATEGORIES = ["invoice", "meeting", "other"]
 

@@ -16,8 +16,9 @@ from build_scripts import paths
 from build_scripts.plans import topology
 from build_scripts.server.temporary import free_ports
 from onecard_client import Client, OnecardError
-from tests import chat_calls, conftest
+from tests import conftest
 from tests.build_scripts.serving import needs_triton
+from tests.model_repository import chat_calls
 from tests.waiting import PATIENCE_S
 
 WINDOW_TOKENS = 1024

@@ -18,12 +18,21 @@ from tritonclient.utils import InferenceServerException
 
 from onecard.llm import tokenizer as llm_tokenizer
 from onecard.llm.message import Message
-from tests.chat_calls import LONG, STORY, Answer, ask, steps, until_busy, until_idle, user
+from tests.model_repository.chat_calls import (
+    LONG,
+    STORY,
+    Answer,
+    ask,
+    steps,
+    until_busy,
+    until_idle,
+    user,
+)
 from tests.tool_offers import WEATHER, named
 from tests.waiting import PATIENCE_S, until
 
-ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "chat.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "using" / "chat.md"
 CONTEXT = 8192
 SCHEMA = {
     "type": "object",

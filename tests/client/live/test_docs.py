@@ -1,4 +1,4 @@
-"""Every code block of docs/clients.md, run as it stands against the real server."""
+"""Every code block of docs/using/clients.md, run as it stands against the real server."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from tests.waiting import PATIENCE_S
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "clients.md"
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "using" / "clients.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # grpcurl is in no package registry, so this stands in for it: the same JSON through the same

@@ -19,10 +19,10 @@ from onecard_client import (
     MinutesSummary,
     Transcript,
 )
-from tests.chat_calls import metrics
+from tests.model_repository.chat_calls import metrics
 from tests.waiting import PATIENCE_S, until
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "minutes.schema.json").read_text())
 FEW = {"max_tokens": 64, "timeout_s": PATIENCE_S}
 CANARY = (

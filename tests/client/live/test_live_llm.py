@@ -17,7 +17,7 @@ import pytest
 from onecard_client import AsyncClient, Client, Email, InvalidRequest, TriageProgress, Verdict
 from tests.waiting import PATIENCE_S
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 QUESTION = "What is the capital of France?"
 SCHEMA = {
     "type": "object",

@@ -34,7 +34,7 @@ from onecard_client.writers import ALL_FORMATS, WRITERS
 from tests.plans import max_streams
 from tests.waiting import PATIENCE_S
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PHRASE = "ask not what your country can do for you"
 TOKENIZER = Tokenizer(ROOT / "engines" / "cpu" / "whisper" / "tokenizer.json")
 # A file with this much in it is beyond every default limit of gRPC and of HTTP servers.

@@ -17,8 +17,8 @@ from build_scripts.dashboards.dashboards import DASHBOARDS
 from evaluation import recordings
 from onecard_client import Client, Progress, Transcript
 from onecard_gateway.metrics import Metrics
-from tests.chat_calls import ask, metrics
 from tests.conftest import ROOT
+from tests.model_repository.chat_calls import ask, metrics
 from tests.waiting import PATIENCE_S, until
 
 # As little work as a recording can be, in chunks so short that what is left can be seen to shrink.
