@@ -24,7 +24,7 @@ from tests.waiting import PATIENCE_S, until
 # As little work as a recording can be, in chunks so short that what is left can be seen to shrink.
 CHEAP = {"language": "en", "beam_size": 1, "diarize": False, "align": False, "chunk_size": 3.0}
 # Where there is a card.
-OF_A_CARD = re.compile("nv_gpu_")
+OF_A_CARD = re.compile("nv_gpu_|onecard_vram_")
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 STREAM = 'model="transcribe_stream"'
 LAG_S = 2.0  # how old a value may be, and how late an event

@@ -147,7 +147,7 @@ def stub(server) -> Iterator[service_pb2_grpc.GRPCInferenceServiceStub]:
         yield service_pb2_grpc.GRPCInferenceServiceStub(channel)
 
 
-def outcome(stub, model: Model, changed: dict[str, bytes], request_id="", **parameters) -> str:
+def outcome(stub, model: Model, changed: dict[str, bytes], /, request_id="", **parameters) -> str:
     """What became of a request: its error, or nothing where it is answered.
 
     Whoever gets an event was understood, and leaves.
@@ -176,7 +176,7 @@ def outcome(stub, model: Model, changed: dict[str, bytes], request_id="", **para
     return ""
 
 
-def verify(stub, model: Model, changed: dict[str, bytes], **parameters) -> str:
+def verify(stub, model: Model, changed: dict[str, bytes], /, **parameters) -> str:
     """The outcome, which is no fault of the server's."""
     started = time.monotonic()
     said = outcome(stub, model, changed, **parameters)
