@@ -376,6 +376,7 @@ def _minutes(plan: Plan, caps: KvCaps) -> dict[str, str]:
     # Of AUDIO one recording at a time, in pieces as `transcribe_stream` has them: the recordings
     # there do not see it, and wait behind its pieces alone.
     speech = {**_transcribe_stream(plan), "max_streams": "1"}
+    speech.pop("speech_models")  # who asks what there is asks `transcribe_stream`
     return {f"speech_{name}": value for name, value in speech.items()} | _texts(
         **_llm_facts(plan, caps),
         takes_audio=plan.serving.topology == "one_process",  # else speech is in another server
