@@ -21,7 +21,7 @@ class TritonPythonModel:
     """One instance of one model."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        backend.self_test()
+        backend.begin()
         config = json.loads(args["model_config"])
         # A plan for a card says nothing of cores.
         self._settings = settings.read(config, backend.num_threads(args, usual_share=1.0))

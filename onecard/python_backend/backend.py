@@ -27,7 +27,7 @@ from onecard.errors import InvalidRequest, Unavailable
 from onecard.metrics.record import Origin
 from onecard.options import fields, parameters
 from onecard.options.fields import Options
-from onecard.python_backend import malloc, speech_lock, threads
+from onecard.python_backend import inherited, malloc, speech_lock, threads
 from onecard.python_backend.streams import Event, Streams
 
 Request = Any
@@ -68,6 +68,12 @@ def num_threads(
         stated = {"cpu_share": str(usual_share), **stated}
     share = parameters.parse(_Share, stated).cpu_share
     return max(1, threads.num_threads(share) // instances)
+
+
+def begin() -> None:
+    """What every model does first. Raises RuntimeError as `self_test`."""
+    inherited.close_sockets()
+    self_test()
 
 
 def self_test() -> None:

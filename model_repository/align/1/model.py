@@ -10,7 +10,7 @@ from onecard.python_backend import backend, speech_lock
 
 class TritonPythonModel:
     def initialize(self, args):
-        backend.self_test()
+        backend.begin()
         config = parameters.parse(alignment.Config, backend.params(args))
         self.aligners = alignment.load(config, backend.num_threads(args))
 

@@ -13,7 +13,7 @@ from onecard.python_backend.streams import Stream, whole
 
 class TritonPythonModel:
     def initialize(self, args):
-        backend.self_test()
+        backend.begin()
         config = parameters.parse(answer.Config, backend.params(args))
         self.llm = partial(Llm, config.llm_model, guides=Admission.for_engine(config.engine_dir))
         self.chat = answer.load(config)

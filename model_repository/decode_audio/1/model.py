@@ -17,7 +17,7 @@ from onecard.whisper import abilities, models
 
 class TritonPythonModel:
     def initialize(self, args):
-        backend.self_test()
+        backend.begin()
         values = backend.params(args)
         self.limits = parameters.parse(audio.Limits, values)
         names = parameters.parse(models.Config, values)

@@ -13,7 +13,7 @@ from onecard.python_backend import backend
 
 class TritonPythonModel:
     def initialize(self, args):
-        backend.self_test()
+        backend.begin()
         config = parameters.parse(detector.Config, backend.params(args))
         # The other instance serves requests while the ensemble has a long recording in this one.
         num_threads = backend.num_threads(args, divided=False)

@@ -15,7 +15,7 @@ from onecard.python_backend import backend
 
 class TritonPythonModel:
     def initialize(self, args):
-        backend.self_test()
+        backend.begin()
         config = parameters.parse(diarizer.Config, backend.params(args))
         self.diarizer = diarizer.Diarizer(config, backend.num_threads(args))
 

@@ -12,7 +12,7 @@ DOCUMENTS = ("CLIP", "SPEECH", "ALIGNED", "TURNS")
 
 class TritonPythonModel:
     def initialize(self, args):
-        backend.self_test()
+        backend.begin()
         self.config = parameters.parse(speakers.Config, backend.params(args))
 
     def execute(self, requests):

@@ -21,7 +21,7 @@ SPEECH = "speech_"  # parameters of what transcribes, as `transcribe_stream` has
 
 class TritonPythonModel:
     def initialize(self, args):
-        backend.self_test()
+        backend.begin()
         given = backend.params(args)
         self.config = parameters.parse(Config, given)
         speech = {name.removeprefix(SPEECH): text for name, text in given.items()

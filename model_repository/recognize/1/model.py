@@ -13,7 +13,7 @@ from onecard.recognition import recognizer
 
 class TritonPythonModel:
     def initialize(self, args):
-        backend.self_test()
+        backend.begin()
         values = backend.params(args)
         config = parameters.parse(recognizer.Config, values)
         self.outputs = decoding.outputs(config.engine_backend)

@@ -13,7 +13,7 @@ from onecard.streaming.recordings import Recordings
 
 class TritonPythonModel:
     def initialize(self, args):
-        backend.self_test()
+        backend.begin()
         config = parameters.parse(transcription.Config, backend.params(args))
         self.recordings = Recordings(config)
         # Uploads have threads of their own and no place; a recording that is whole waits for one.

@@ -14,7 +14,7 @@ from onecard.triage.options import TriageOptions
 
 class TritonPythonModel:
     def initialize(self, args):
-        backend.self_test()
+        backend.begin()
         config = parameters.parse(options.Config, backend.params(args))
         self.llm = partial(Llm, config.llm_model, guides=Admission.for_engine(config.engine_dir))
         self.triage = triage.load(config)
