@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench import precisions
@@ -47,6 +49,15 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def write(kind: str, results: Mapping[str, Any], text: str, folder: Path) -> list[Path]:
+    """A page and its JSON, named by what they are of and the date; their paths. Raises OSError."""
+    stem = f"{kind}-" + results["date"].replace(":", "")
+    document, page = folder / f"{stem}.json", folder / f"{stem}.md"
+    document.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
+    return [page, document]
 
 
 def figure(found: Mapping[str, Any], unit: str) -> str:

@@ -23,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import machine, recordings
+from bench import machine, page, recordings
 from bench.fleet import load, proxy, report
 from bench.fleet.proxy import Target
 from bench.fleet.rolling import roll
@@ -55,7 +55,7 @@ def main() -> int:
             found["rolling"] = _rolled((first, second), asked.rolling_files, Path(folder))
         found["killed"] = _killed((first.settings, second.settings), asked, Path(folder))
     found["machine"]["load_after"] = machine.load()
-    for path in report.write(found, asked.results):
+    for path in page.write("fleet", found, report.markdown(found), asked.results):
         say(f"wrote {path}")
     say("\n" + report.markdown(found))
     return 1 if report.faults(found) else 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from bench import page
@@ -15,51 +13,45 @@ SCENARIOS = {
 }
 
 
-def faults(found: Mapping[str, Any]) -> list[str]:
+def faults(results: Mapping[str, Any]) -> list[str]:
     """Files that were lost or done twice, of all scenarios."""
     return [
-        f"{name}: {fault}" for name in SCENARIOS if name in found for fault in found[name]["faults"]
+        f"{name}: {fault}"
+        for name in SCENARIOS
+        if name in results
+        for fault in results[name]["faults"]
     ]
 
 
-def markdown(found: Mapping[str, Any]) -> str:
+def markdown(results: Mapping[str, Any]) -> str:
     """The whole page."""
     headings = ("what", "files", "lost or twice", "how it went")
     rows = [
-        [what, f"{found[name]['files']} of {found['clip_s']:g} s", str(len(found[name]["faults"])),
-         _how(name, found[name])]
+        [what, f"{results[name]['files']} of {results['clip_s']:g} s",
+         str(len(results[name]["faults"])), _how(name, results[name])]
         for name, what in SCENARIOS.items()
-        if name in found
+        if name in results
     ]  # fmt: skip
     parts = [
-        f"# Two servers, {found['date']}",
-        page.machine_line(found["machine"]),
+        f"# Two servers, {results['date']}",
+        page.machine_line(results["machine"]),
         page.table(headings, rows),
-        "\n".join(f"- {fault}" for fault in faults(found)),
+        "\n".join(f"- {fault}" for fault in faults(results)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _how(name: str, one: Mapping[str, Any]) -> str:
+def _how(name: str, scenario: Mapping[str, Any]) -> str:
     if name == "rolling":
-        restarts = " and ".join(f"{seconds:.0f} s" for seconds in one["restarts_s"])
+        restarts = " and ".join(f"{seconds:.0f} s" for seconds in scenario["restarts_s"])
         return f"restarts took {restarts}, from the signal to ready"
     told = (
-        f"killed after {one['killed_after']} files of {one['callers']} callers; the longest file "
-        f"took {one['longest_s']:.0f} s"
+        f"killed after {scenario['killed_after']} files of {scenario['callers']} callers; the "
+        f"longest file took {scenario['longest_s']:.0f} s"
     )
-    if one["most_left_s"] is None:
+    if scenario["most_left_s"] is None:
         return told
     return (
-        f"{told}; at most {one['most_left_s']:.0f} s of audio left, for which the formula wants "
-        f"{one['most_wanted']} servers"
+        f"{told}; at most {scenario['most_left_s']:.0f} s of audio left, for which the formula "
+        f"wants {scenario['most_wanted']} servers"
     )
-
-
-def write(found: Mapping[str, Any], folder: Path) -> list[Path]:
-    """The page and its JSON, named by the date; their paths. Raises OSError."""
-    stem = "fleet-" + found["date"].replace(":", "")
-    document, text = folder / f"{stem}.json", folder / f"{stem}.md"
-    document.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    text.write_text(markdown(found), encoding="utf-8")
-    return [text, document]

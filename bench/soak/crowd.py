@@ -7,7 +7,6 @@ Every caller sends one clip in the same moment. One that is refused asks again a
 from __future__ import annotations
 
 import datetime
-import json
 import re
 import threading
 import time
@@ -78,7 +77,7 @@ def main(num_callers: int, results: Path) -> int:
             found["ways"][name] = _summary(asked, most)
             say(f"  {found['ways'][name]}")
     found["machine"]["load_after"] = machine.load()
-    for path in _write(found, results):
+    for path in page.write("crowd", found, markdown(found), results):
         say(f"wrote {path}")
     say("\n" + markdown(found))
     return 0 if all(way["served"] == num_callers for way in found["ways"].values()) else 1
@@ -203,11 +202,3 @@ def markdown(found: dict[str, Any]) -> str:
         "\n".join(errors),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _write(found: dict[str, Any], folder: Path) -> list[Path]:
-    stem = "crowd-" + found["date"].replace(":", "")
-    document, text = folder / f"{stem}.json", folder / f"{stem}.md"
-    document.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    text.write_text(markdown(found), encoding="utf-8")
-    return [text, document]

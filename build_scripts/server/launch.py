@@ -21,6 +21,7 @@ from build_scripts.plans.schema import DEFAULT_PLAN, Plan
 from build_scripts.plans.topology import LOAD_ORDER, TEXT, Part, load_order
 from build_scripts.server.settings import Inner, Settings
 from onecard.contract import pipeline
+from onecard.python_backend import traces
 
 # Of the embedded runtime; more than there are models. Each load and unload waits for a process of
 # its own, and in Triton's usual four places the slowest, which are listed late, begin late.
@@ -210,11 +211,8 @@ def _tracing(environment: Mapping[str, str]) -> list[str]:
 
     Triton sends them by OTLP over HTTP, and takes the whole URL (docs/user_guide/trace.md).
     """
-    endpoint = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
-    url = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (
-        f"{endpoint}/v1/traces" if endpoint else ""
-    )
-    if not url or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    url = traces.endpoint(environment)
+    if not url:
         return []
     given = (
         "mode=opentelemetry",

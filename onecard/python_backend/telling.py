@@ -27,7 +27,7 @@ def tell(warn: Callable[[str], None], environment: Mapping[str, str] = os.enviro
     tells: list[Tell] = []
     if environment.get(LOG_FORMAT) == "json":
         tells.append(write)
-    if traces.is_asked(environment) and (exporter := traces.exporter(warn)) is not None:
+    if traces.endpoint(environment) and (exporter := traces.exporter(warn)) is not None:
         tells.append(exporter)
     if not tells:
         return None

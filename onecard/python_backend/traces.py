@@ -15,7 +15,6 @@ from typing import Any
 
 from onecard.metrics.record import Record
 
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 LACK = (
     "OTEL_EXPORTER_OTLP_ENDPOINT is set and OpenTelemetry's SDK is not installed, so the models "
@@ -24,11 +23,14 @@ LACK = (
 )
 
 
-def is_asked(environment: Mapping[str, str]) -> bool:
-    """Whether a collector is named, by OpenTelemetry's own variables."""
+def endpoint(environment: Mapping[str, str]) -> str:
+    """The URL that takes traces, by OpenTelemetry's own variables; empty where none is named."""
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return False
-    return any(environment.get(name) for name in _ENDPOINTS)
+        return ""
+    general = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
+    return environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (
+        f"{general}/v1/traces" if general else ""
+    )
 
 
 def trace_id(request_id: str) -> int:
