@@ -14,7 +14,7 @@ from build_scripts.plans import plan
 from build_scripts.server import launch
 from build_scripts.server.api import Api
 from build_scripts.server.launch import Launch
-from build_scripts.server.loader import Loader
+from build_scripts.server.models.loader import Loader
 from tests.waiting import until
 
 MODELS = ("align", "chat", "llm", "transcribe", "whisper")

@@ -20,8 +20,8 @@ from typing import Any
 
 from build_scripts import processes
 from build_scripts.server import api as control
-from build_scripts.server import supervisor
 from build_scripts.server.api import Api
+from build_scripts.server.models import supervisor
 
 POLL_S = 0.1
 QUIET_S = 5.0

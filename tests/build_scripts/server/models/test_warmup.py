@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts.server import settings, supervisor
-from build_scripts.server.warmup import Warmup
+from build_scripts.server import settings
+from build_scripts.server.models import supervisor
+from build_scripts.server.models.warmup import Warmup
 from tests.build_scripts.serving import Serving, add_chat, eventually, needs_triton
 
 pytestmark = needs_triton

@@ -69,7 +69,7 @@ class Warmup:
 def _start(server: Settings, models: Sequence[str]) -> subprocess.Popen[str]:
     address = f"{server.reachable_address}:{server.grpc_port}"
     return subprocess.Popen(
-        [sys.executable, "-m", "build_scripts.server.warmup", address, *models],
+        [sys.executable, "-m", "build_scripts.server.models.warmup", address, *models],
         cwd=paths.ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts.server import supervisor
-from build_scripts.server.supervisor import Deaths
+from build_scripts.server.models import supervisor
+from build_scripts.server.models.supervisor import Deaths
 from tests.build_scripts.serving import ECHO, Serving, add_model, eventually, needs_triton
 
 # Ends long after its model was unloaded, as a process does that gives back much memory.
