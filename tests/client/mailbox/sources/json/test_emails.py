@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onecard_client import Email
 from onecard_client._mailbox.mime import NotAMail
 from onecard_client._mailbox.sources import read
-from onecard_client._mailbox.sources.json_fields import email_from_json
+from onecard_client._mailbox.sources.json.fields import email_from_json
 from onecard_client.mail import emails_to_json
 
 

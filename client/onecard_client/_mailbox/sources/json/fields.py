@@ -10,8 +10,8 @@ from typing import Any
 
 from onecard_client._mailbox.html import looks_like_html
 from onecard_client._mailbox.mime import NotAMail, email_from_bytes, sound
-from onecard_client._mailbox.sources.gmail import decoded_base64, mail_of_payload
-from onecard_client._mailbox.sources.json_values import (
+from onecard_client._mailbox.sources.json.gmail import decoded_base64, mail_of_payload
+from onecard_client._mailbox.sources.json.values import (
     addresses_of,
     date_of,
     labels_of,

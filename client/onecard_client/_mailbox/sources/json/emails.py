@@ -7,8 +7,8 @@ from typing import Any
 
 from onecard_client._mailbox.mime import NotAMail
 from onecard_client._mailbox.sources.files import Tell
-from onecard_client._mailbox.sources.json_fields import BARE, email_from_json, is_bare, is_mail
-from onecard_client._mailbox.sources.json_text import Documents
+from onecard_client._mailbox.sources.json.fields import BARE, email_from_json, is_bare, is_mail
+from onecard_client._mailbox.sources.json.text import Documents
 from onecard_client._mailbox.sources.window import Window
 from onecard_client.mail import Email
 
