@@ -7,13 +7,13 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, cast
 
-from onecard_client import _voice
-from onecard_client._client import DEFAULT_TIMEOUT_S, HEALTH_TIMEOUT_S
+from onecard_client._clients import voice
+from onecard_client._clients.blocking import DEFAULT_TIMEOUT_S, HEALTH_TIMEOUT_S
+from onecard_client._clients.voice import Voice
 from onecard_client._errors import unfinished
 from onecard_client._transport import wire
 from onecard_client._transport.aio_connection import AsyncConnection
 from onecard_client._transport.source import AudioSource, read_audio
-from onecard_client._voice import Voice
 from onecard_client.chat import AsyncChatStream, Messages, messages_to_json
 from onecard_client.events import Event, Progress
 from onecard_client.health import Health
@@ -103,8 +103,8 @@ class AsyncClient(AsyncConnection):
         **options: Any,
     ) -> Voice:
         """The voice of the one person in `audio`, like `Client.voice`."""
-        options = {**_voice.OPTIONS, **options}
-        return _voice.of(
+        options = {**voice.OPTIONS, **options}
+        return voice.of(
             await self.transcribe(audio, timeout_s=timeout_s, request_id=request_id, **options)
         )
 

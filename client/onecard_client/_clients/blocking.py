@@ -7,12 +7,12 @@ from contextlib import closing
 from functools import partial
 from typing import Any, cast
 
-from onecard_client import _voice
+from onecard_client._clients import voice
+from onecard_client._clients.voice import Voice
 from onecard_client._errors import unfinished
 from onecard_client._transport import wire
 from onecard_client._transport.connection import Connection
 from onecard_client._transport.source import AudioSource, read_audio
-from onecard_client._voice import Voice
 from onecard_client.chat import ChatStream, Messages, messages_to_json
 from onecard_client.events import Event, Progress
 from onecard_client.health import Health
@@ -133,8 +133,8 @@ class Client(Connection):
         Raises:
             InvalidRequest: also for too little speech.
         """
-        options = {**_voice.OPTIONS, **options}
-        return _voice.of(
+        options = {**voice.OPTIONS, **options}
+        return voice.of(
             self.transcribe(audio, timeout_s=timeout_s, request_id=request_id, **options)
         )
 
