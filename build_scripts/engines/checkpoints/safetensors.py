@@ -1,6 +1,6 @@
 """Turns checkpoints that are pickles into safetensors, once, when engines are made.
 
-Runs in the environment's interpreter: `python -m build_scripts.engines.safetensors
+Runs in the environment's interpreter: `python -m build_scripts.engines.checkpoints.safetensors
 segmentation|embedding|align SOURCE FOLDER`.
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from build_scripts.engines import checkpoint
+from build_scripts.engines.checkpoints import check
 from build_scripts.errors import CheckpointError
 from tests.build_scripts.fake_trtllm import LLM, QUANTISED
 
@@ -16,21 +16,21 @@ GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False,
 AWQ: dict[str, Any] = {**QUANTISED, "version": "gemm"}
 
 
-def check(tmp_path: Path, kind: str = "int4_awq", **changes: Any) -> dict[str, Any]:
+def checked(tmp_path: Path, kind: str = "int4_awq", **changes: Any) -> dict[str, Any]:
     config, verdict = tmp_path / "config.json", tmp_path / "checked.json"
     config.write_text(json.dumps({**LLM, **changes}))
     arguments = [str(config), "--quantisation", kind, "--architecture", "mistral-small-24b"]
-    checkpoint.main([*arguments, "--context-tokens", "8192", "--into", str(verdict)])
+    check.main([*arguments, "--context-tokens", "8192", "--into", str(verdict)])
     found: dict[str, Any] = json.loads(verdict.read_text())
     return found
 
 
 def test_what_the_converted_checkpoint_must_state(tmp_path: Path) -> None:
     wanted = {"quant_algo": "W4A16_GPTQ", "group_size": 128, "has_zero_point": True}
-    assert check(tmp_path) == wanted
-    assert check(tmp_path, "int4_gptq", quantization_config=GPTQ) == wanted
-    assert check(tmp_path, "float16", quantization_config=None) == {"quant_algo": None}
-    assert check(tmp_path, "int8", quantization_config=None) == {"quant_algo": "W8A16"}
+    assert checked(tmp_path) == wanted
+    assert checked(tmp_path, "int4_gptq", quantization_config=GPTQ) == wanted
+    assert checked(tmp_path, "float16", quantization_config=None) == {"quant_algo": None}
+    assert checked(tmp_path, "int8", quantization_config=None) == {"quant_algo": "W8A16"}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_form_that_the_converter_misreads_is_refused(
     tmp_path: Path, kind: str, quantisation: dict[str, Any] | None, said: str
 ) -> None:
     with pytest.raises(CheckpointError) as caught:
-        check(tmp_path, kind, quantization_config=quantisation)
+        checked(tmp_path, kind, quantization_config=quantisation)
     assert said in str(caught.value)
     assert not (tmp_path / "checked.json").exists()
 
@@ -71,11 +71,11 @@ def test_another_model_than_the_plan_counts_with_is_refused(
     tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(CheckpointError) as caught:
-        check(tmp_path, **changes)
+        checked(tmp_path, **changes)
     assert said in str(caught.value)
 
 
 def test_a_path_that_misleads_the_converter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "llava").mkdir()
     with pytest.raises(CheckpointError, match="rename the directory"):
-        check(tmp_path / "llava")
+        checked(tmp_path / "llava")

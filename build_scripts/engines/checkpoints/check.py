@@ -2,7 +2,7 @@
 
 What the converter does not recognise it converts as if it were 16-bit, with no more than a warning
 (examples/models/core/llama/convert_checkpoint.py, `update_quant_config_from_hf`). `python -m
-build_scripts.engines.checkpoint CONFIG --quantisation KIND --into FILE`
+build_scripts.engines.checkpoints.check CONFIG --quantisation KIND --into FILE`
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MISLEADING = ("llava", "vila", "exaone")
 
 def main(arguments: Sequence[str]) -> None:
     """Write what the converted checkpoint must state to a file. Raises CheckpointError."""
-    parser = argparse.ArgumentParser(prog="python -m build_scripts.engines.checkpoint")
+    parser = argparse.ArgumentParser(prog="python -m build_scripts.engines.checkpoints.check")
     parser.add_argument("config", type=Path)
     parser.add_argument("--quantisation", required=True, choices=sorted(METHODS))
     parser.add_argument("--architecture", required=True, help="whose dimensions it must have")
