@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
-from onecard.minutes import findings
 from onecard.minutes.call import Call
 from onecard.minutes.calls import Calls
-from onecard.minutes.findings import Head, InvalidFinding
 from onecard.minutes.grammar import MAX_LETTERS
+from onecard.minutes.notes import findings
+from onecard.minutes.notes.findings import Head, InvalidFinding
 from onecard.untrusted import sanitize
 
 Count = Callable[[str], int]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from onecard.minutes.findings import Citation, Finding
+from onecard.minutes.notes.findings import Citation, Finding
 
 _WORD = re.compile(r"\w+")
 # Findings of a kind are the same from this share of words in common on: of all, anywhere; of the

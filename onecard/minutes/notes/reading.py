@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from onecard.minutes import findings
 from onecard.minutes.call import Call
-from onecard.minutes.findings import Finding, Head, InvalidFinding
+from onecard.minutes.notes import findings
+from onecard.minutes.notes.findings import Finding, Head, InvalidFinding
 from onecard.minutes.parts import Part
 
 MAX_FINDINGS = 40  # of a part; a model that writes more is going round in circles
