@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from onecard import audio
-from onecard.audio import mixdown, pcm
-from onecard.audio.mixdown import Mixdown, Treatment
+from onecard.audio import pcm
+from onecard.audio.decoding import mixdown
+from onecard.audio.decoding.mixdown import Mixdown, Treatment
 from onecard.errors import InvalidRequest
 from tests.onecard.audio.sounds import LIMITS, tone, wav, write
 
@@ -109,7 +110,7 @@ def test_so_many_silent_tracks_are_listened_to_and_no_more(monkeypatch) -> None:
         heard.append(track)
         return run(self, track, *rest)
 
-    monkeypatch.setattr("onecard.audio.decoding.Media.run", counted)
+    monkeypatch.setattr("onecard.audio.decoding.recording.Media.run", counted)
     _, clip = audio.decode(silent_tracks(60), LIMITS)
     assert clip.num_tracks == 60
     assert len(heard) <= 34
