@@ -22,8 +22,8 @@ import tritonclient.grpc as triton
 from bench.serving import owner_client
 from build_scripts import paths, processes
 from build_scripts.server import state as claim
-from build_scripts.server import supervisor
 from build_scripts.server.door.order import owner_headers
+from build_scripts.server.models import supervisor
 from build_scripts.server.temporary import free_ports
 from evaluation import recordings
 from tests.waiting import PATIENCE_S, until

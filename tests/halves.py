@@ -53,8 +53,8 @@ OWN = (
     "tests/build_scripts/test_survival.py",
     "tests/build_scripts/server/monitoring/test_health.py",
     "tests/build_scripts/server/test_further_whispers.py",
-    "tests/build_scripts/server/test_supervisor.py",
-    "tests/build_scripts/server/test_warmup.py",
+    "tests/build_scripts/server/models/test_supervisor.py",
+    "tests/build_scripts/server/models/test_warmup.py",
     "tests/build_scripts/commands/test_measure.py",
     "tests/build_scripts/server/test_lifecycle.py",
 )

@@ -19,7 +19,8 @@ from bench import recordings
 from bench.interleave import is_quick, once
 from bench.serving import Serving, serving
 from build_scripts import processes
-from build_scripts.server import state, supervisor
+from build_scripts.server import state
+from build_scripts.server.models import supervisor
 from build_scripts.server.settings import Settings
 from onecard.python_backend import malloc
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from build_scripts import processes
-from build_scripts.server import state, supervisor
+from build_scripts.server import state
+from build_scripts.server.models import supervisor
 from build_scripts.server.settings import Settings
 from onecard_client import Client, OnecardError
 

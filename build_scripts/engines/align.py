@@ -6,7 +6,7 @@ Not every repository has its weights as safetensors, so they are converted.
 from __future__ import annotations
 
 from build_scripts import paths
-from build_scripts.engines import sources
+from build_scripts.engines.checkpoints import sources
 from build_scripts.engines.step import (
     OWN_PYTHON,
     ROOM,
@@ -36,7 +36,8 @@ def builds(plan: Plan) -> list[Step]:
 
 def _convert(plan: Plan, language: str) -> Step:
     files, target = folder(sources.align(language)), _made(plan, language)
-    argv = (OWN_PYTHON, "-m", "build_scripts.engines.safetensors", "align", files, target)
+    module = "build_scripts.engines.checkpoints.safetensors"
+    argv = (OWN_PYTHON, "-m", module, "align", files, target)
     return Step(f"convert align {language}", "convert", argv, (files,), (target,))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from build_scripts import errors, paths
-from build_scripts.engines import sources
+from build_scripts.engines.checkpoints import sources
 from build_scripts.engines.runner import Runner
 from build_scripts.engines.step import OWN_PYTHON, Say, Step, assemble, fetch, folder, scratch
 from build_scripts.errors import BuildError, InstallError

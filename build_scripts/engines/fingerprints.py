@@ -18,9 +18,9 @@ FORMAT = 1  # raised when the same commands come to mean something else
 # that moves makes the same, and an engine takes hours.
 MODULES = {
     "build_scripts.engines.assemble": "build_scripts.trtllm_assemble",
-    "build_scripts.engines.checkpoint": "build_scripts.trtllm_checkpoint",
+    "build_scripts.engines.checkpoints.check": "build_scripts.trtllm_checkpoint",
     "build_scripts.engines.diarize": "build_scripts.trtllm_diarize",
-    "build_scripts.engines.safetensors": "build_scripts.convert",
+    "build_scripts.engines.checkpoints.safetensors": "build_scripts.convert",
     "build_scripts.fetch.download": "build_scripts.trtllm_download",
     "build_scripts.fetch.hub": "build_scripts.trtllm_hub",
 }

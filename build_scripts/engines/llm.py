@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from build_scripts import container, paths
-from build_scripts.engines import outcomes, sources
+from build_scripts.engines import outcomes
+from build_scripts.engines.checkpoints import sources
 from build_scripts.engines.outcomes import Options
 from build_scripts.engines.step import (
     ENGINE_FILES,
@@ -76,7 +77,7 @@ def _is_directory(plan: Plan) -> bool:
 
 def _check(plan: Plan) -> Step:
     config, target = f"{source(plan)}/config.json", f"{scratch(plan.name)}/llm/checked.json"
-    argv = [OWN_PYTHON, "-m", "build_scripts.engines.checkpoint", config]
+    argv = [OWN_PYTHON, "-m", "build_scripts.engines.checkpoints.check", config]
     argv += ["--quantisation", plan.llm.quantisation, "--architecture", plan.llm.architecture]
     argv += ["--context-tokens", str(plan.llm.context_tokens), "--into", target]
     return Step("check llm", "check", tuple(argv), (config,), (target,))

@@ -109,7 +109,7 @@ def _convert(what: str, source: Path, into: Path) -> None:
     command = [
         str(paths.PYTHON),
         "-m",
-        "build_scripts.engines.safetensors",
+        "build_scripts.engines.checkpoints.safetensors",
         what,
         str(source),
         str(into),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from build_scripts.engines import outcomes
+from build_scripts.engines.checkpoints.sources import Repository
 from build_scripts.engines.outcomes import Options
-from build_scripts.engines.sources import Repository
 
 ENGINES = "engines"
 CHECKPOINTS = f"{ENGINES}/.checkpoints"  # what is fetched; shared by all plans

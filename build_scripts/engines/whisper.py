@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from build_scripts import container, paths
-from build_scripts.engines import outcomes, sources
+from build_scripts.engines import outcomes
+from build_scripts.engines.checkpoints import sources
 from build_scripts.engines.outcomes import Options
 from build_scripts.engines.step import (
     CHECKPOINTS,

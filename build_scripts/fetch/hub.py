@@ -215,7 +215,7 @@ def _verify(path: Path, sha256: str, stated: Any, wanted: Wanted) -> None:
         "network"
     )
     right = wanted.sha256.get(name, sha256)
-    whence = " (build_scripts/engines/sources.py)"
+    whence = " (build_scripts/engines/checkpoints/sources.py)"
     file.verify(path, sha256, right, f"`{name}` of `{repository}`", cure, whence)
 
 

@@ -27,22 +27,22 @@ from build_scripts.server import (
 from build_scripts.server.api import Api
 from build_scripts.server.door.door import Door
 from build_scripts.server.door.order import METRICS_FILE
-from build_scripts.server.drain import Drain
 from build_scripts.server.gateway import Gateway
 from build_scripts.server.launch import Launch, triton_command, triton_environment
-from build_scripts.server.loader import Loader
 from build_scripts.server.logs import engine, load_faults, reader, writer
 from build_scripts.server.logs.engine import EngineLog
+from build_scripts.server.models.drain import Drain
+from build_scripts.server.models.loader import Loader
+from build_scripts.server.models.supervisor import Supervisor
+from build_scripts.server.models.warmup import Warmup
 from build_scripts.server.monitoring import health, vram
 from build_scripts.server.monitoring.health import Health
 from build_scripts.server.monitoring.vram import Watch
 from build_scripts.server.served import Served
 from build_scripts.server.settings import Settings
-from build_scripts.server.supervisor import Supervisor
 from build_scripts.server.triton import concealment, crashes, regions
 from build_scripts.server.triton.crashes import Crashes
 from build_scripts.server.triton.scratch import Scratch
-from build_scripts.server.warmup import Warmup
 from onecard.python_backend import speech_lock
 
 POLL_S = 0.1  # until it is ready

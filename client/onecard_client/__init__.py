@@ -2,8 +2,9 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from onecard_client._aio import AsyncClient
-from onecard_client._client import DEFAULT_TIMEOUT_S, Client
+from onecard_client._clients.aio import AsyncClient
+from onecard_client._clients.blocking import DEFAULT_TIMEOUT_S, Client
+from onecard_client._clients.voice import Voice
 from onecard_client._errors import (
     AccessDenied,
     BadResponse,
@@ -15,7 +16,6 @@ from onecard_client._errors import (
     ServerError,
     Unavailable,
 )
-from onecard_client._voice import Voice
 from onecard_client.chat import (
     AsyncChatStream,
     ChatStream,

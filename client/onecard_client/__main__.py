@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from onecard_client._cli.arguments import parse
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._errors import ConnectionFailed, OnecardError
 from onecard_client._output.console import (
     EXIT_FAILED,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from onecard.minutes.findings import Finding, citation
 from onecard.minutes.form.filling import Filled
-from onecard.minutes.merging import merged
+from onecard.minutes.notes.findings import Finding, citation
+from onecard.minutes.notes.merging import merged
+from onecard.minutes.notes.reading import Reading
+from onecard.minutes.notes.reducing import Noted
 from onecard.minutes.options import MinutesOptions
-from onecard.minutes.reading import Reading
-from onecard.minutes.reducing import Noted
 from onecard.minutes.transcript import Line, Talk
 
 VERSION = "1"

@@ -20,14 +20,14 @@ from onecard.llm.tokenizer import Tokenizer
 from onecard.minutes import document, grammar, transcript
 from onecard.minutes.call import Call, Guides
 from onecard.minutes.calls import Calls
-from onecard.minutes.findings import Finding, Head
 from onecard.minutes.form.filling import Filled, Filler
 from onecard.minutes.form.form import Form
+from onecard.minutes.notes.findings import Finding, Head
+from onecard.minutes.notes.reading import Reading
+from onecard.minutes.notes.reducing import Noted, Reducer
 from onecard.minutes.options import MIN_TOKENS, Config, MinutesOptions
 from onecard.minutes.parts import Cutter, Part
 from onecard.minutes.prompt import Prompts, clock, shown
-from onecard.minutes.reading import Reading
-from onecard.minutes.reducing import Noted, Reducer
 from onecard.minutes.transcript import Talk
 from onecard.options import languages
 from onecard.python_backend.speech_wait import IsBusy, SpeechWait

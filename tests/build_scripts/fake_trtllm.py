@@ -111,7 +111,7 @@ def build(arguments: list[str]) -> None:
 FAKES = {
     "build_scripts.fetch.download": fetch_file,
     "build_scripts.fetch.hub": fetch_repository,
-    "build_scripts.engines.safetensors": convert_align,
+    "build_scripts.engines.checkpoints.safetensors": convert_align,
     "convert_checkpoint.py": convert,
     "generate_xgrammar_tokenizer_info.py": describe,
     "trtllm-build": build,

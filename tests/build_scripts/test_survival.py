@@ -19,7 +19,8 @@ import tritonclient.grpc as triton
 
 from build_scripts import paths, processes
 from build_scripts.errors import ServerError
-from build_scripts.server import drain, lifecycle, settings
+from build_scripts.server import lifecycle, settings
+from build_scripts.server.models import drain
 from build_scripts.server.triton import crashes
 from tests.build_scripts.serving import (
     SLOW_START,

@@ -17,7 +17,7 @@ import requests
 
 from build_scripts.memory.deployment import resolve
 from build_scripts.model_repository import models
-from build_scripts.server import supervisor
+from build_scripts.server.models import supervisor
 from evaluation import recordings
 from evaluation.metrics import word_errors
 from onecard_client import Client, InvalidRequest, OnecardError

@@ -24,7 +24,7 @@ import tritonclient.grpc as triton
 from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from build_scripts.server import supervisor
+from build_scripts.server.models import supervisor
 from evaluation import recordings
 from onecard import audio
 from onecard_client import AsyncClient, Client

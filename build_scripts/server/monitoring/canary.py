@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from build_scripts import child_process, paths
-from build_scripts.server import warmup
+from build_scripts.server.models import warmup
 from build_scripts.server.settings import Settings
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from typing import Any
 from build_scripts import processes
 from build_scripts.errors import ServerError
 from build_scripts.server import api as control
-from build_scripts.server import drain, supervisor
 from build_scripts.server.api import Api
+from build_scripts.server.models import drain, supervisor
 from build_scripts.server.monitoring import canary
 from build_scripts.server.monitoring.canary import Canary, Reply
 from build_scripts.server.settings import Settings

@@ -16,7 +16,7 @@ from onecard_client._cli.parser import (
     given,
     json_file,
 )
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._conversation import conversation
 from onecard_client._conversation.answer_output import as_json, unlike_asked, usage_of, write
 from onecard_client._conversation.question import MARK

@@ -19,7 +19,7 @@ from onecard_client._cli.parser import (
     given,
     text_or_file,
 )
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._minutes import FORMATS, answer_text
 from onecard_client._output.console import EXIT_FAILED, EXIT_OK, complain
 from onecard_client._output.progress import display

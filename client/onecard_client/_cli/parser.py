@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from onecard_client._client import DEFAULT_TIMEOUT_S
+from onecard_client._clients.blocking import DEFAULT_TIMEOUT_S
 from onecard_client._output.console import printable
 from onecard_client._transport.channel import DEFAULT_URL
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from onecard_client import __version__
 from onecard_client._cli import server_load
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._errors import OnecardError
 from onecard_client._output.console import EXIT_FAILED, EXIT_OK, escaped, printable
 from onecard_client._transport.channel import Address

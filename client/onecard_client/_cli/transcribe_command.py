@@ -9,7 +9,7 @@ from typing import Any
 from onecard_client._cli import layout_options, transcribe_options
 from onecard_client._cli.parser import addresses
 from onecard_client._cli.transcribe_options import EPILOG, request_options
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._errors import ConnectionFailed, OnecardError
 from onecard_client._files import targets
 from onecard_client._files.failures import Failures, NotFailures

@@ -21,7 +21,7 @@ from onecard_client._cli.parser import (
     names,
     text_or_file,
 )
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._mailbox.sources import MAIL_FOLDERS, STDIN, is_maildir
 from onecard_client._output.console import EXIT_FAILED, EXIT_USAGE, complain, is_terminal
 from onecard_client._output.progress import display

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._conversation.answer_output import unlike_asked, usage_of, write
 from onecard_client._conversation.question import MARK, Questions, UnfinishedQuestion
 from onecard_client._conversation.terminal_lines import open_lines

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._errors import ConnectionFailed, DeadlineExceeded, OnecardError
 from onecard_client._files.recording import Recording
 from onecard_client._transport.channel import Address

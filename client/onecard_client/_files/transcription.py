@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._files.recording import Recording
 from onecard_client._output.console import plural
 from onecard_client._output.names import STDIN, extension, is_address

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._errors import Unavailable
 from onecard_client._output.console import complain, plural
 from onecard_client._output.progress import Silent

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from onecard_client._client import Client
+from onecard_client._clients.blocking import Client
 from onecard_client._errors import Cancelled, DeadlineExceeded, OnecardError, Unavailable
 from onecard_client._mailbox.mime import CannotReadMails
 from onecard_client._mailbox.sources import STDIN, read, with_own_ids

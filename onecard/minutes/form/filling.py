@@ -13,9 +13,9 @@ from typing import Any
 
 from onecard.minutes.call import Call
 from onecard.minutes.calls import Calls
-from onecard.minutes.findings import Finding
 from onecard.minutes.form.form import Form
 from onecard.minutes.grammar import MAX_LETTERS
+from onecard.minutes.notes.findings import Finding
 from onecard.untrusted import sanitize
 
 # Findings as the model sees them, the document so far, and the number of the call.

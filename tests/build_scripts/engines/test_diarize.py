@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from build_scripts.doctor import engines as doctor_engines
-from build_scripts.engines import build, diarize, sources
-from build_scripts.engines.sources import Repository
+from build_scripts.engines import build, diarize
+from build_scripts.engines.checkpoints import sources
+from build_scripts.engines.checkpoints.sources import Repository
 from build_scripts.memory.deployment import deploy
 from build_scripts.model_repository import models
 from build_scripts.plans import plan, speaker_pipeline

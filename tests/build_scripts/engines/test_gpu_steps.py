@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from build_scripts import container
-from build_scripts.engines import build, sources
+from build_scripts.engines import build
+from build_scripts.engines.checkpoints import sources
 from build_scripts.errors import PlanError
 from build_scripts.plans import plan, schema
 from build_scripts.plans.schema import Further, Plan
@@ -39,8 +40,9 @@ EXPECTED = {
         f" --revision {REVISION} --into {LLM} --file=config.json"
     ),
     "check llm": (
-        f"python -m build_scripts.engines.checkpoint {LLM}/config.json --quantisation int4_awq"
-        f" --architecture mistral-small-24b --context-tokens 8192 --into {MADE}/llm/checked.json"
+        f"python -m build_scripts.engines.checkpoints.check {LLM}/config.json"
+        " --quantisation int4_awq --architecture mistral-small-24b --context-tokens 8192"
+        f" --into {MADE}/llm/checked.json"
     ),
     "fetch llm": (
         "python -m build_scripts.fetch.hub stelterlab/Mistral-Small-24B-Instruct-2501-AWQ"
@@ -115,7 +117,7 @@ EXPECTED = {
         f" --optional=tokenizer/chat_template.jinja={LLM}/chat_template.jinja"
     ),
     "convert align en": (
-        f"python -m build_scripts.engines.safetensors align {ALIGN} {MADE}/align/en"
+        f"python -m build_scripts.engines.checkpoints.safetensors align {ALIGN} {MADE}/align/en"
     ),
     "assemble align en": (
         "python -m build_scripts.engines.assemble engines/rtx3090/align/en --name=align"

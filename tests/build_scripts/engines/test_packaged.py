@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from build_scripts import paths
-from build_scripts.engines import cpu_whisper, packaged, safetensors
+from build_scripts.engines import cpu_whisper, packaged
+from build_scripts.engines.checkpoints import safetensors
 from build_scripts.errors import DownloadError
 from build_scripts.fetch import directory, pip
 from build_scripts.fetch.directory import Recipe

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from build_scripts.engines import safetensors
+from build_scripts.engines.checkpoints import safetensors
 from onecard import alignment, manifest
 from onecard.alignment import sentences, text, trellis
 from onecard.alignment.acoustic import Acoustic

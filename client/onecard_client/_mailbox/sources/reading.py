@@ -17,7 +17,7 @@ from onecard_client._mailbox.sources.files import Report, Reports, Tell, open_fi
 from onecard_client._mailbox.sources.folders import JSON_SUFFIXES, Folder, MailFile
 from onecard_client._mailbox.sources.foreign import foreign
 from onecard_client._mailbox.sources.headers import MAX_HEADER_BYTES, known_headers
-from onecard_client._mailbox.sources.json_emails import emails_in_json
+from onecard_client._mailbox.sources.json.emails import emails_in_json
 from onecard_client._mailbox.sources.maildir import lasting, moved
 from onecard_client._mailbox.sources.mbox import FROM, MMDF
 from onecard_client._mailbox.sources.mbox_emails import emails_in_mbox

@@ -12,7 +12,8 @@ import pytest
 
 from build_scripts import processes
 from build_scripts.errors import ServerError
-from build_scripts.server import settings, supervisor
+from build_scripts.server import settings
+from build_scripts.server.models import supervisor
 from build_scripts.server.monitoring import health
 from build_scripts.server.monitoring.canary import Reply
 from build_scripts.server.monitoring.health import Health
