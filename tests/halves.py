@@ -7,6 +7,7 @@ together; a file of tests is never divided.
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -181,6 +182,19 @@ class Slow:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Slow(config))
+        return
+    number, count = int(config.workerinput["workerid"][2:]), config.workerinput["workercount"]
+    if cores := own_cores(sorted(os.sched_getaffinity(0)), number, count):
+        os.sched_setaffinity(0, cores)
+
+
+def own_cores(cores: list[int], number: int, count: int) -> list[int]:
+    """The cores of the worker `number` of `count`, and of all that it starts; none where too few.
+
+    Every library has a thread a core, and a step ends with its last thread: with both halves at
+    work on the same cores each thread waits for the other half's, and turns in place meanwhile.
+    """
+    return cores[number::count]
 
 
 def _file(item: pytest.Item) -> str:

@@ -40,6 +40,13 @@ def test_every_file_of_a_half_is_there() -> None:
     assert [file for file in named if not (ROOT / file).is_file()] == []
 
 
+def test_no_core_is_of_two_workers_and_none_is_left_out() -> None:
+    for cores in ([0, 1], [0, 1, 2], [3], list(range(16))):
+        own = [halves.own_cores(cores, number, 2) for number in range(2)]
+        assert sorted([*own[0], *own[1]]) == cores
+        assert abs(len(own[0]) - len(own[1])) <= 1
+
+
 def test_a_worker_that_is_killed_ends_the_run_and_what_it_started(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     for name, code in (("dies", DIES), ("lives", LIVES)):
