@@ -192,12 +192,18 @@ class Kinds:
     def _close(self, client: Client, rng: random.Random) -> None:
         """Close the connection amid a call; the call says so."""
         own = Client(self._url)
-        timer = threading.Timer(rng.uniform(0.1, 2.0), own.close)
+        is_closed = threading.Event()  # before it is: a timer has "finished" only afterwards
+
+        def close() -> None:
+            is_closed.set()
+            own.close()
+
+        timer = threading.Timer(rng.uniform(0.1, 2.0), close)
         timer.start()
         try:
             own.transcribe(self._material.long, timeout_s=TIMEOUT_S, **OPTIONS)
         except Exception as error:
-            if timer.finished.is_set():
+            if is_closed.is_set():
                 raise Left(f"closed its connection ({type(error).__name__})") from error
             raise
         finally:
