@@ -23,7 +23,7 @@ from onecard.audio.pcm import (
 from onecard.contract.whisper import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from onecard.audio.decoding import Source, decode, decode_into, decode_raw
+    from onecard.audio.decoding.recording import Source, decode, decode_into, decode_raw
 
 _DECODING = ("Source", "decode", "decode_into", "decode_raw")
 
@@ -53,6 +53,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _DECODING:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from onecard.audio import decoding
+    from onecard.audio.decoding import recording
 
-    return getattr(decoding, name)
+    return getattr(recording, name)

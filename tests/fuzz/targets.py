@@ -45,8 +45,8 @@ def _refusing(read: Callable[[bytes], object]) -> Target:
 
 def _audio() -> Target:
     from onecard import audio
-    from onecard.audio import decoder
-    from onecard.audio.order import Order
+    from onecard.audio.decoding import decoder
+    from onecard.audio.decoding.order import Order
 
     decoding = decoder.Decoder()
     order = Order(audio.Limits(max_audio_s=600.0, max_audio_bytes=20_000_000))
@@ -61,9 +61,9 @@ def _audio() -> Target:
 def _raw() -> Target:
     """Sound without a header: the first three bytes choose its coding, rate and channels."""
     from onecard import audio
-    from onecard.audio import decoder
+    from onecard.audio.decoding import decoder
+    from onecard.audio.decoding.order import Order
     from onecard.audio.encodings import ENCODINGS
-    from onecard.audio.order import Order
     from onecard.options.transcribe import TranscribeOptions
 
     decoding = decoder.Decoder()

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from functools import partial
 
 from onecard import audio
-from onecard.audio import decoder, spool
-from onecard.audio.order import Order
+from onecard.audio import spool
+from onecard.audio.decoding import decoder
+from onecard.audio.decoding.order import Order
 from onecard.options import parameters
 from onecard.options.transcribe import TranscribeOptions
 from onecard.python_backend import backend

@@ -13,9 +13,9 @@ import langcodes
 from onecard.audio.containers import asf, headers, parts
 from onecard.audio.containers.parts import Part
 from onecard.audio.containers.walker import Data
-from onecard.audio.mixdown import Mixdown, Seen, Treatment
+from onecard.audio.decoding.mixdown import Mixdown, Seen, Treatment
+from onecard.audio.decoding.timeline import MIN_EXACT_GAP_S, MIN_GAP_S, Timeline, origin_s
 from onecard.audio.pcm import Sink, verify_duration
-from onecard.audio.timeline import MIN_EXACT_GAP_S, MIN_GAP_S, Timeline, origin_s
 from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest, clipped
 

@@ -15,7 +15,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from onecard.audio.level import NO_CORRECTION, Correction, Corrector, Floats, Meter, finite
+from onecard.audio.decoding.level import NO_CORRECTION, Correction, Corrector, Floats, Meter, finite
 from onecard.audio.pcm import Pcm, Sink, verify_rate
 from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest

@@ -1,10 +1,10 @@
 """A process that has FFmpeg loaded and makes a child of itself for each recording.
 
 A decoder that a file keeps busy, or takes over, is ended from outside; the next one is unaffected.
-`python -m onecard.audio.nursery DESCRIPTOR` reads messages from a socket. Each message is an Order
-and three descriptors: of the file, of the place for samples, and of a socket for the answer. The
-answer is the child's line, then `{"status", "cpu_s", "peak_mib"}` of its end (wait4(2)). The child
-is ended when the other side shuts that socket.
+`python -m onecard.audio.decoding.nursery DESCRIPTOR` reads messages from a socket. Each message is
+an Order and three descriptors: of the file, of the place for samples, and of a socket for the
+answer. The answer is the child's line, then `{"status", "cpu_s", "peak_mib"}` of its end
+(wait4(2)). The child is ended when the other side shuts that socket.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from dataclasses import asdict
 from typing import Any
 
 from onecard import audio
-from onecard.audio import decoding
-from onecard.audio.order import CONVERT, Order, allow, confine
+from onecard.audio.decoding import recording
+from onecard.audio.decoding.order import CONVERT, Order, allow, confine
 from onecard.audio.pcm import FileSink, Pcm
 from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest, Unavailable
@@ -167,7 +167,7 @@ def _answer(order: Order, source: int, target: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    assert decoding  # loaded here, once
+    assert recording  # loaded here, once
     orders = socket.socket(fileno=int(sys.argv[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     gc.freeze()  # pages that no child writes to are shared

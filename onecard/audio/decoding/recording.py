@@ -17,17 +17,17 @@ from typing import BinaryIO
 import av
 
 from onecard import errors
-from onecard.audio import raw, separate
 from onecard.audio.clip import Choice, Clip, Limits, Wanted
-from onecard.audio.clipping import clipped, described
 from onecard.audio.containers import headers
 from onecard.audio.containers.walker import Data
-from onecard.audio.level import NO_CORRECTION
-from onecard.audio.media import Media, Pass
-from onecard.audio.mixdown import Mixdown, Seen, Treatment
-from onecard.audio.order import CONVERT
+from onecard.audio.decoding import raw, separate
+from onecard.audio.decoding.clipping import clipped, described
+from onecard.audio.decoding.level import NO_CORRECTION
+from onecard.audio.decoding.media import Media, Pass
+from onecard.audio.decoding.mixdown import Mixdown, Seen, Treatment
+from onecard.audio.decoding.order import CONVERT
+from onecard.audio.decoding.timeline import MIN_EXACT_GAP_S
 from onecard.audio.pcm import Blocks, Pcm, Sink, verify_duration
-from onecard.audio.timeline import MIN_EXACT_GAP_S
 from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import InvalidRequest
 

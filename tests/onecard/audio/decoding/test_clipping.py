@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onecard.audio import Blocks, Clip
-from onecard.audio.clipping import Clipped, described
+from onecard.audio.decoding.clipping import Clipped, described
 from onecard.errors import InvalidRequest
 
 PCM = np.arange(1, 48_001, dtype=np.int16)  # 3 s

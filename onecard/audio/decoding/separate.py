@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from onecard.audio.clip import Limits, Wanted
-from onecard.audio.clipping import clipped
-from onecard.audio.mixdown import Seen, Treatment
+from onecard.audio.decoding.clipping import clipped
+from onecard.audio.decoding.mixdown import Seen, Treatment
 from onecard.audio.pcm import Sink
 from onecard.contract.lanes import GAP_S, Lanes
 from onecard.contract.whisper import SAMPLE_RATE

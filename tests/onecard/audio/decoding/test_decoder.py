@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from onecard import audio
-from onecard.audio import decoder, order
-from onecard.audio.decoder import Decoder, memory, samples
-from onecard.audio.order import Order
+from onecard.audio.decoding import decoder, order
+from onecard.audio.decoding.decoder import Decoder, memory, samples
+from onecard.audio.decoding.order import Order
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
 from tests.onecard.audio.sounds import LIMITS, tone, wav, write
 
@@ -197,7 +197,7 @@ def test_a_child_that_others_kill_is_no_fault_of_the_recording(doing: Decoder) -
 
 
 def test_a_nursery_that_was_killed_is_started_again(monkeypatch) -> None:
-    monkeypatch.setattr(decoder, "_MODULE", "onecard.audio.nursery")
+    monkeypatch.setattr(decoder, "_MODULE", "onecard.audio.decoding.nursery")
     data = wav(tone(1.0, 16_000))
     with Decoder() as decoding:
         first = decoding._process

@@ -1,7 +1,8 @@
 """Decodes recordings in processes of their own, which end with their time, their memory or a call.
 
 FFmpeg's parsers see bytes that anybody sends. What a file can do there is bounded: it ends one
-child of `onecard.audio.nursery`, whose caller is told, and nobody waits for it longer than that.
+child of `onecard.audio.decoding.nursery`, whose caller is told, and nobody waits for it longer
+than that.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from onecard import interpreter
-from onecard.audio import order as orders
 from onecard.audio.clip import Clip
-from onecard.audio.order import Order
+from onecard.audio.decoding import order as orders
+from onecard.audio.decoding.order import Order
 from onecard.audio.pcm import NO_SAMPLES, Pcm
 from onecard.contract.whisper import SAMPLE_RATE
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
 
-_MODULE = "onecard.audio.nursery"
+_MODULE = "onecard.audio.decoding.nursery"
 # The server's processes may have stacks of a GiB, which each thread would then take of the memory
 # that it is allowed; what a thread gets is read from the limit when a program starts.
 _SMALL_STACKS = ("/bin/sh", "-c", 'ulimit -s 8192 2>/dev/null; exec "$@"', "sh")

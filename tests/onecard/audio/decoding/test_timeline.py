@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from onecard import audio
-from onecard.audio.mixdown import Mixdown
-from onecard.audio.timeline import MAX_GAP_S, Timeline
+from onecard.audio.decoding.mixdown import Mixdown
+from onecard.audio.decoding.timeline import MAX_GAP_S, Timeline
 from onecard.errors import InvalidRequest
 from tests.onecard.audio.sounds import LIMITS, VIDEO_RATE, add_video, frames, tone
 
