@@ -63,8 +63,8 @@ def verify_writable(folder: Path) -> None:
         pass
 
 
-def run(names: Sequence[str], found: dict[str, Any], keep: Callable[[], object]) -> int:
-    """Put what each benchmark measures, or why it failed, into `found`, and `keep` it each time.
+def run(names: Sequence[str], results: dict[str, Any], keep: Callable[[], object]) -> int:
+    """Put what each benchmark measures, or why it failed, into `results`, and `keep` it each time.
 
     Returns the exit status: 0 where all went well. One that fails does not keep the next from
     running; Ctrl-C does, and loses nothing of what was measured before.
@@ -75,15 +75,15 @@ def run(names: Sequence[str], found: dict[str, Any], keep: Callable[[], object])
         try:
             if name in NEED_PEER:
                 _set_up_peer()
-            found[name] = importlib.import_module(f"bench.measures.{name}").measure()
+            results[name] = importlib.import_module(f"bench.measures.{name}").measure()
         except KeyboardInterrupt:
-            found[name] = {"error": "interrupted"}
+            results[name] = {"error": "interrupted"}
             status = INTERRUPTED
         except Exception as error:
             traceback.print_exc()
-            found[name] = {"error": f"{type(error).__name__}: {error}"}
+            results[name] = {"error": f"{type(error).__name__}: {error}"}
             status = 1
-        found["machine"]["load_after"] = machine.load()
+        results["machine"]["load_after"] = machine.load()
         try:
             keep()
         except OSError as error:  # there may be room later: what was measured stays in `found`
@@ -112,14 +112,14 @@ def _set_up_peer() -> None:
         aside(f"error: {error}")
 
 
-def write(found: Mapping[str, Any], folder: Path) -> list[Path]:
+def write(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """`<date>.json` and the page; their paths. Raises OSError."""
-    document = folder / f"{_stem(found)}.json"
+    document = folder / f"{_stem(results)}.json"
     # A line for each benchmark: series of numbers would otherwise fill pages.
-    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in found.items()]
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in results.items()]
     beside = document.with_suffix(".md")
     _replace(document, "{\n" + ",\n".join(lines) + "\n}\n")
-    _replace(beside, page.markdown(found))
+    _replace(beside, page.markdown(results))
     return [document, beside]
 
 
@@ -130,8 +130,8 @@ def _replace(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def _stem(found: Mapping[str, Any]) -> str:
-    stem: str = found["date"].replace(":", "")
+def _stem(results: Mapping[str, Any]) -> str:
+    stem: str = results["date"].replace(":", "")
     return stem
 
 

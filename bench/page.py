@@ -60,12 +60,12 @@ def write(kind: str, results: Mapping[str, Any], text: str, folder: Path) -> lis
     return [page, document]
 
 
-def figure(found: Mapping[str, Any], unit: str) -> str:
+def figure(result: Mapping[str, Any], unit: str) -> str:
     """`median (low to high)`; the median alone of a single round."""
-    median = _number(found["median"], unit)
-    if found.get("rounds", 1) == 1:
+    median = _number(result["median"], unit)
+    if result.get("rounds", 1) == 1:
         return median
-    return f"{median} ({_number(found['low'], '')} to {_number(found['high'], '')})"
+    return f"{median} ({_number(result['low'], '')} to {_number(result['high'], '')})"
 
 
 def _row(target: Target, results: Mapping[str, Any]) -> list[str]:

@@ -34,11 +34,11 @@ def draw(results: Mapping[str, Any], folder: Path, stem: str) -> list[Path]:
     return paths
 
 
-def stages(found: Mapping[str, Any]) -> Figure:
+def stages(results: Mapping[str, Any]) -> Figure:
     """A panel for each clip, a bar for each model: time in its queue, then time in it."""
-    figure = Figure(figsize=(9, 1.2 + 2.2 * len(found)), layout="constrained")
-    panels = figure.subplots(len(found), squeeze=False)[:, 0]
-    for panel, (clip, one) in zip(panels, found.items(), strict=True):
+    figure = Figure(figsize=(9, 1.2 + 2.2 * len(results)), layout="constrained")
+    panels = figure.subplots(len(results), squeeze=False)[:, 0]
+    for panel, (clip, one) in zip(panels, results.items(), strict=True):
         names = list(one["stages"])[::-1]  # the first at the top
         queue = [one["stages"][name]["queue_s"] for name in names]
         compute = [one["stages"][name]["compute_s"] for name in names]
@@ -51,17 +51,17 @@ def stages(found: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def memory(found: Mapping[str, Any]) -> Figure:
+def memory(results: Mapping[str, Any]) -> Figure:
     """Memory of all processes and shared memory, stacked, over time."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     panel = figure.subplots()
-    series = found["series"]
+    series = results["series"]
     panel.stackplot(
         series["time_s"], series["own_mib"], series["shared_mib"],
         labels=["processes", "shared memory"], colors=["tab:blue", "tab:orange"],
     )  # fmt: skip
-    panel.axhline(found["idle_mib"], color="black", linestyle=":", label="idle")
-    minutes = ", ".join(str(run["minutes"]) for run in found["runs"])
+    panel.axhline(results["idle_mib"], color="black", linestyle=":", label="idle")
+    minutes = ", ".join(str(run["minutes"]) for run in results["runs"])
     panel.set_title(f"files of {minutes} minutes, one after the other", fontsize=10)
     panel.set_xlabel("seconds")
     panel.set_ylabel("MiB")

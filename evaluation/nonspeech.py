@@ -59,7 +59,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Found:
+class ClipResult:
     """What was written for a clip, and what the account says of it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Found:
     error: str = ""
 
     @classmethod
-    def of(cls, clip: Clip, transcript: Transcript) -> Found:
+    def of(cls, clip: Clip, transcript: Transcript) -> ClipResult:
         account = transcript.account
         reasons = (_NUMBER.sub("N", _QUOTED.sub("`...`", d["reason"])) for d in account.dropped)
         return cls(
@@ -115,45 +115,45 @@ def _prompt(number: int) -> Mapping[str, str]:
     return PROMPTS[number // 2 % len(PROMPTS)] if number % 2 else {}
 
 
-def run(client: Client, chosen: Sequence[Clip]) -> Iterator[Found]:
+def run(client: Client, chosen: Sequence[Clip]) -> Iterator[ClipResult]:
     """What was found in each clip; says which one it is at."""
     for number, clip in enumerate(chosen, start=1):
         audio = recordings.wav(noises.make(clip.kind, clip.number, CLIP_S))
         try:
             transcript = client.transcribe(audio, diarize=False, align=False, **clip.options)
-            found = Found.of(clip, transcript)
+            found = ClipResult.of(clip, transcript)
         except OnecardError as error:  # the next one may do better
-            found = Found(clip, error=f"{type(error).__name__}: {error}")
+            found = ClipResult(clip, error=f"{type(error).__name__}: {error}")
         said = found.error or f"{found.num_words} words"
         print(f"[{number}/{len(chosen)}] {clip.name}: {said}", file=sys.stderr, flush=True)
         yield found
 
 
-def table(found: Sequence[Found]) -> str:
+def table(results: Sequence[ClipResult]) -> str:
     """A row for each kind and for all; below it the texts, the reasons and what failed."""
-    done = [one for one in found if not one.error]
+    done = [one for one in results if not one.error]
     kinds = dict.fromkeys(one.clip.kind for one in done)
     rows = [_row(kind, [one for one in done if one.clip.kind == kind]) for kind in kinds]
     lines = report.aligned([HEADINGS, *rows, _row("all", done)])
     lines += [f"{one.clip.name}: {one.text[:_MAX_TEXT_CHARS]!r}" for one in done if one.text]
     reasons = Counter(reason for one in done for reason in one.reasons)
     lines += [f"dropped {count} times: {reason}" for reason, count in reasons.most_common()]
-    lines += [f"{one.clip.name} failed: {one.error}" for one in found if one.error]
+    lines += [f"{one.clip.name} failed: {one.error}" for one in results if one.error]
     return "\n".join(lines)
 
 
-def _row(name: str, found: Sequence[Found]) -> tuple[str, ...]:
-    minutes = len(found) * CLIP_S / 60
-    words = sum(one.num_words for one in found)
+def _row(name: str, results: Sequence[ClipResult]) -> tuple[str, ...]:
+    minutes = len(results) * CLIP_S / 60
+    words = sum(one.num_words for one in results)
     return (
         name,
         f"{minutes:.0f}",
         f"{words}",
         f"{60 * words / minutes:.0f}" if minutes else "-",
-        f"{sum(one.num_words for one in found if one.clip.is_prompted)}",
-        f"{sum(one.heard_s for one in found):.0f}",
-        f"{sum(one.dropped_s for one in found):.0f}",
-        f"{sum(one.num_retried for one in found)}",
+        f"{sum(one.num_words for one in results if one.clip.is_prompted)}",
+        f"{sum(one.heard_s for one in results):.0f}",
+        f"{sum(one.dropped_s for one in results):.0f}",
+        f"{sum(one.num_retried for one in results)}",
     )
 
 
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     given = _parser().parse_args(arguments)
     chosen = clips(given.hours, given.options, given.only or list(noises.KINDS))
-    found: list[Found] = []
+    found: list[ClipResult] = []
     status = 0
     try:
         with systems.connected(given.url) as client:

@@ -62,21 +62,21 @@ def onecard(client: Client, beam_size: int | None = None) -> Transcribe:
     return transcribe
 
 
-def of_transcript(found: Transcript, seconds: float) -> Hypothesis:
+def of_transcript(transcript: Transcript, seconds: float) -> Hypothesis:
     """What the server answered."""
     return Hypothesis(
-        text=found.text,
-        words=tuple(Word(word.word, word.start, word.speaker) for word in found.words),
-        turns=tuple(Turn(turn.start, turn.end, turn.speaker) for turn in found.turns or ()),
-        language=found.language,
+        text=transcript.text,
+        words=tuple(Word(word.word, word.start, word.speaker) for word in transcript.words),
+        turns=tuple(Turn(turn.start, turn.end, turn.speaker) for turn in transcript.turns or ()),
+        language=transcript.language,
         seconds=seconds,
     )
 
 
-def of_answer(found: Answer) -> Hypothesis:
+def of_answer(answer: Answer) -> Hypothesis:
     """What WhisperX answered. Words that it could not align have their segment's speaker."""
     words: list[Word] = []
-    for segment in found.segments:
+    for segment in answer.segments:
         speaker = segment.get("speaker")
         if segment["words"]:
             words += [
@@ -86,13 +86,13 @@ def of_answer(found: Answer) -> Hypothesis:
         else:
             words += [Word(word, None, speaker) for word in segment["text"].split()]
     return Hypothesis(
-        text=found.text,
+        text=answer.text,
         words=tuple(words),
-        turns=tuple(Turn(t["start"], t["end"], t["speaker"]) for t in found.turns or ()),
-        language=found.language,
-        seconds=found.seconds["total"],
+        turns=tuple(Turn(t["start"], t["end"], t["speaker"]) for t in answer.turns or ()),
+        language=answer.language,
+        seconds=answer.seconds["total"],
         has_times=any(word.start_s is not None for word in words),
-        stages=found.seconds,
+        stages=answer.seconds,
     )
 
 

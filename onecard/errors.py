@@ -56,5 +56,5 @@ def message(text: str, max_letters: int = MAX_MESSAGE_LETTERS) -> str:
     return clipped(_UNSENDABLE.sub(_sendable, text), max_letters)
 
 
-def _sendable(found: re.Match[str]) -> str:
-    return "\ufffd" if found[0] >= "\ud800" else " "
+def _sendable(match: re.Match[str]) -> str:
+    return "\ufffd" if match[0] >= "\ud800" else " "

@@ -97,19 +97,19 @@ class Own:
         return run
 
 
-def summary(found: dict[str, list[Outcome]], audio_s: float) -> dict[str, Any]:
+def summary(outcomes: dict[str, list[Outcome]], audio_s: float) -> dict[str, Any]:
     """Medians, their spread, and the words of the last round compared."""
-    seconds = {name: [times["align"] for _, times in rounds] for name, rounds in found.items()}
-    forward = {name: [times["forward"] for _, times in rounds] for name, rounds in found.items()}
+    seconds = {name: [times["align"] for _, times in rounds] for name, rounds in outcomes.items()}
+    forward = {name: [times["forward"] for _, times in rounds] for name, rounds in outcomes.items()}
     rest = {
         name: [whole - part for whole, part in zip(seconds[name], forward[name], strict=True)]
-        for name in found
+        for name in outcomes
     }
     ratio = spread(ratios(seconds["whisperx"], seconds["onecard"]))
     rest_ratio = spread(ratios(rest["whisperx"], rest["onecard"]))
-    ours, theirs = (starts(found[name][-1][0]) for name in ("onecard", "whisperx"))
+    ours, theirs = (starts(outcomes[name][-1][0]) for name in ("onecard", "whisperx"))
     apart_ms = differences_ms(ours, theirs)
-    for name in found:
+    for name in outcomes:
         print(
             f"  {name}: {audio_s:.0f} s of speech in {statistics.median(seconds[name]):.2f} s, of "
             f"which forward {statistics.median(forward[name]):.2f} and the path and what follows "
@@ -129,8 +129,8 @@ def summary(found: dict[str, list[Outcome]], audio_s: float) -> dict[str, Any]:
         "word_difference_max_ms": once(max(apart_ms)),
         "words": len(apart_ms),
         "audio_s": audio_s,
-        "seconds": {name: spread(seconds[name]) for name in found},
-        "forward_s": {name: spread(forward[name]) for name in found},
+        "seconds": {name: spread(seconds[name]) for name in outcomes},
+        "forward_s": {name: spread(forward[name]) for name in outcomes},
     }
 
 

@@ -126,15 +126,15 @@ def _peer(peer: WhisperX, clips: Clips) -> float:
 
 
 def summary(
-    found: Mapping[str, Sequence[float]], audio_s: float, num_clips: int, capacity: int
+    seconds: Mapping[str, Sequence[float]], audio_s: float, num_clips: int, capacity: int
 ) -> dict[str, Any]:
     """The ratios of speeds, round by round."""
-    one_by_one, jobs = found["one_by_one"], found["jobs"]
+    one_by_one, jobs = seconds["one_by_one"], seconds["jobs"]
     results: dict[str, Any] = {
         "clips": num_clips,
         "audio_s": audio_s,
         "jobs": capacity,
-        "seconds": {name: spread(values) for name, values in found.items()},
+        "seconds": {name: spread(values) for name, values in seconds.items()},
         "jobs_ratio": spread(ratios(one_by_one, jobs)),
     }
     print(
@@ -142,9 +142,9 @@ def summary(
         "after another",
         flush=True,
     )
-    if "whisperx" not in found:
+    if "whisperx" not in seconds:
         print(f"  {NO_PEER}: nothing to compare with", flush=True)
         return {**results, "skipped": {"whisperx_ratio": NO_PEER}}
-    results["whisperx_ratio"] = spread(ratios(found["whisperx"], jobs))
+    results["whisperx_ratio"] = spread(ratios(seconds["whisperx"], jobs))
     print(f"  and {results['whisperx_ratio']['median']:.2f} times as fast as WhisperX", flush=True)
     return results

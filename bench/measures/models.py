@@ -134,14 +134,14 @@ def _told(counts: Counts) -> dict[str, float] | None:
     return {"errors": counts.errors, "words": counts.total, "wer": counts.rate}
 
 
-def _table(found: Mapping[str, Mapping[str, Any]]) -> str:
+def _table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The table of docs/quality.md."""
     lines = [
         "| model | beams | s of English a second | times base's with 5 beams | WER, English "
         "| WER, four other languages |",
         "|---|---|---|---|---|---|",
     ]
-    for side in found.values():
+    for side in results.values():
         options, others = side["options"], side["others"]
         cells = [
             options["model"],

@@ -116,9 +116,9 @@ class _Served:
         return found
 
 
-def _told(name: str, entry: Entry, found: Hypothesis) -> Score:
+def _told(name: str, entry: Entry, hypothesis: Hypothesis) -> Score:
     duration_s = len(recordings.read(entry.audio)) / recordings.RATE
-    score = report.score(entry, found, duration_s)
+    score = report.score(entry, hypothesis, duration_s)
     stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in score.stages.items())
     print(
         f"  {name}, {entry.id}: {duration_s:.0f} s in {score.seconds:.1f} s "
@@ -129,11 +129,11 @@ def _told(name: str, entry: Entry, found: Hypothesis) -> Score:
     return score
 
 
-def summary(found: Mapping[str, Sequence[Score]]) -> dict[str, Any]:
+def summary(scores: Mapping[str, Sequence[Score]]) -> dict[str, Any]:
     """The ratio round by round; errors of all rounds together."""
-    totals = {name: report.total(scores) for name, scores in found.items()}
+    totals = {name: report.total(side) for name, side in scores.items()}
     ours, theirs = totals["onecard"], totals["whisperx"]
-    ratio = spread(ratios(_speeds(found["onecard"]), _speeds(found["whisperx"])))
+    ratio = spread(ratios(_speeds(scores["onecard"]), _speeds(scores["whisperx"])))
     wer, their_wer = _rate(ours.words), _rate(theirs.words)
     print(
         f"  onecard is {ratio['median']:.2f} times as fast as WhisperX ({ratio['low']:.2f} to "
@@ -145,7 +145,7 @@ def summary(found: Mapping[str, Sequence[Score]]) -> dict[str, Any]:
         "speed_ratio": ratio,
         "wer_difference": once(wer - their_wer),
         "audio_s": ours.duration_s,
-        "sides": {name: _side(scores, totals[name]) for name, scores in found.items()},
+        "sides": {name: _side(side, totals[name]) for name, side in scores.items()},
     }
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.mails import labelled
-from build_scripts.server.temporary import running
+from build_scripts.server.temporary import running, told
 from onecard_client import Client
 
 ROOT = Path(__file__).parents[2]
@@ -84,11 +84,5 @@ def serving(engine: str) -> Iterator[None]:
             path = repository / name / "config.pbtxt"
             text = path.read_text(encoding="utf-8").replace(EMBEDDED, str(Path(engine).resolve()))
             path.write_text(text, encoding="utf-8")
-        before = os.environ.get("REPOSITORY")
-        os.environ["REPOSITORY"] = str(repository)
-        try:
+        with told("REPOSITORY", str(repository)):
             yield
-        finally:
-            os.environ.pop("REPOSITORY")
-            if before is not None:
-                os.environ["REPOSITORY"] = before

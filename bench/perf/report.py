@@ -118,20 +118,20 @@ _CAVEATS = (
 )
 
 
-def line(one: Measured, name: str) -> str:
+def line(measured: Measured, name: str) -> str:
     """One load on the terminal."""
-    summary = one.summary
+    summary = measured.summary
     said = [
         f"{summary.num_requests} requests, {summary.requests_per_s:.2f}/s",
         f"p50 {summary.p50_ms:.0f}, p90 {summary.p90_ms:.0f}, p99 {summary.p99_ms:.0f} ms",
     ]
-    if one.streams is not None:
-        said.append(f"first {one.streams.first_p50_ms:.0f} ms")
-    if one.tokens_per_s is not None:
-        said.append(f"{one.tokens_per_s:.0f} tokens/s")
-    if one.audio_per_s is not None:
-        said.append(f"{one.audio_per_s:.1f} x real time")
-    prefix = f"{one.load.profile.name}: " if name == MIXED else ""
+    if measured.streams is not None:
+        said.append(f"first {measured.streams.first_p50_ms:.0f} ms")
+    if measured.tokens_per_s is not None:
+        said.append(f"{measured.tokens_per_s:.0f} tokens/s")
+    if measured.audio_per_s is not None:
+        said.append(f"{measured.audio_per_s:.1f} x real time")
+    prefix = f"{measured.load.profile.name}: " if name == MIXED else ""
     return prefix + ", ".join(said)
 
 

@@ -247,9 +247,9 @@ def _transcribed(client: Client, audio: bytes) -> Transcript:
     return found
 
 
-def _verify(found: Transcript) -> None:
+def _verify(transcript: Transcript) -> None:
     """Raises WrongAnswer where seconds of the recording are not accounted for."""
-    account = found.account
+    account = transcript.account
     told_s = account.transcribed_s + account.silence_s + account.dropped_s
-    if abs(told_s - found.duration_s) > 0.1 + 0.01 * found.duration_s:
-        raise WrongAnswer(f"{told_s:.2f} of {found.duration_s:.2f} s are accounted for")
+    if abs(told_s - transcript.duration_s) > 0.1 + 0.01 * transcript.duration_s:
+        raise WrongAnswer(f"{told_s:.2f} of {transcript.duration_s:.2f} s are accounted for")

@@ -15,22 +15,22 @@ from bench.soak.account import VERDICTS
 MAX_FAULTS = 50  # on the page; the JSON has them all
 
 
-def markdown(found: Mapping[str, Any]) -> str:
+def markdown(results: Mapping[str, Any]) -> str:
     """The whole page."""
-    counts = found["counts"]
+    counts = results["counts"]
     parts = [
-        f"# Soak, {found['date']}",
-        page.machine_line(found["machine"]),
-        f"{found['ran_s'] / 60:.1f} minutes of {found['minutes']:g} asked for, {found['callers']} "
-        f"callers at a time, seed {found['seed']}, {_killing(found)}"
-        + ("; **stopped early**." if found["is_stopped"] else "."),
+        f"# Soak, {results['date']}",
+        page.machine_line(results["machine"]),
+        f"{results['ran_s'] / 60:.1f} minutes of {results['minutes']:g} asked for, "
+        f"{results['callers']} callers at a time, seed {results['seed']}, {_killing(results)}"
+        + ("; **stopped early**." if results["is_stopped"] else "."),
         f"**{counts['lost']} lost, {counts['wrong']} wrong, {counts['untyped']} untyped** of "
-        f"{found['begun']} requests: {counts['answered']} answered, {counts['refused']} refused "
+        f"{results['begun']} requests: {counts['answered']} answered, {counts['refused']} refused "
         f"with their reason, {counts['dropped']} dropped by their caller.",
-        _kinds(found["kinds"]),
-        _faults(found["faults"]),
-        _kills(found["kills"]),
-        _held(found),
+        _kinds(results["kinds"]),
+        _faults(results["faults"]),
+        _kills(results["kills"]),
+        _held(results),
     ]
     parts.append(
         "`same` and `most different` compare texts with a run before the traffic. What each line "
@@ -39,8 +39,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _killing(found: Mapping[str, Any]) -> str:
-    every_s = found["kill_every_s"]
+def _killing(results: Mapping[str, Any]) -> str:
+    every_s = results["kill_every_s"]
     return (
         f"in the second half a process killed {every_s:g} s after each recovery"
         if every_s
@@ -88,14 +88,14 @@ def _kills(kills: list[Mapping[str, Any]]) -> str:
     return page.table(headings, rows)
 
 
-def _held(found: Mapping[str, Any]) -> str:
-    rest, held = found["at_rest"], found["most"]
+def _held(results: Mapping[str, Any]) -> str:
+    rest, held = results["at_rest"], results["most"]
     figures = ("pss_mib", "num_processes", "num_files", "shm_mib", "spool_mib")
     rows = [
         [name, *(f"{one[name]:g}" for one in (rest["before"], held, rest["after"]))]
         for name in figures
     ]
-    slope = found["memory_slope"]
+    slope = results["memory_slope"]
     said = "Too short for a slope of memory, which is of the time before kills, after ten minutes."
     if slope is not None:
         level = "which is level" if slope["is_level"] else "which is **not level**"
@@ -107,11 +107,11 @@ def _held(found: Mapping[str, Any]) -> str:
     return page.table(("held", "before", "most", "at rest after"), rows) + "\n\n" + said
 
 
-def plot(found: Mapping[str, Any]) -> Figure:
+def plot(results: Mapping[str, Any]) -> Figure:
     """Memory and open files over time, with kills as lines."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True)
-    series = found["series"]
+    series = results["series"]
     minutes = [seconds / 60 for seconds in series["time_s"]]
     upper.plot(minutes, series["pss_mib"], color="tab:blue", linewidth=0.8)
     upper.set_ylabel("memory, MiB")
@@ -122,18 +122,18 @@ def plot(found: Mapping[str, Any]) -> Figure:
     lower.set_ylim(bottom=0)
     lower.set_xlabel("minutes")
     lower.legend(loc="center right", fontsize=8)
-    for kill in found["kills"]:
+    for kill in results["kills"]:
         upper.axvline(kill["at_s"] / 60, color="black", linestyle=":", linewidth=0.6)
     return figure
 
 
-def write(found: Mapping[str, Any], folder: Path) -> list[Path]:
+def write(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """The page, its JSON and a plot, named by the date; their paths. Raises OSError."""
-    stem = "soak-" + found["date"].replace(":", "")
-    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in found.items()]
+    stem = "soak-" + results["date"].replace(":", "")
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in results.items()]
     document, text = folder / f"{stem}.json", folder / f"{stem}.md"
     document.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    text.write_text(markdown(found), encoding="utf-8")
+    text.write_text(markdown(results), encoding="utf-8")
     picture = folder / f"{stem}.png"
-    plot(found).savefig(picture, dpi=70, metadata=plots.METADATA)
+    plot(results).savefig(picture, dpi=70, metadata=plots.METADATA)
     return [text, document, picture]

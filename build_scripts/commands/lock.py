@@ -130,10 +130,10 @@ def of_index(torch: str, index: str) -> str:
     return "\n".join(sorted(found)) + "\n"
 
 
-def _entry(one: dict[str, Any]) -> str:
-    name, version = (str(one["metadata"][key]) for key in ("name", "version"))
+def _entry(package: dict[str, Any]) -> str:
+    name, version = (str(package["metadata"][key]) for key in ("name", "version"))
     name = re.sub(r"[-_.]+", "-", name).lower()
-    sha256 = one["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256", "")
+    sha256 = package["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256", "")
     if not sha256:
         raise DownloadError(f"the index states no sha256 of `{name}` {version}, wanted one")
     return entry(f"{name}=={version}", [sha256])

@@ -246,15 +246,15 @@ def _with_cure(error: str, python: str) -> str:
 
 
 def document(
-    gpu: Gpu, chosen: str, found: Mapping[str, Section], failed: Mapping[str, str]
+    gpu: Gpu, chosen: str, sections: Mapping[str, Section], failed: Mapping[str, str]
 ) -> dict[str, Any]:
     """What is written of one card."""
-    figures = _figures(found.values())
-    contexts = [one["outside_bytes"] for one in found.values() if one.get("outside_bytes")]
+    figures = _figures(sections.values())
+    contexts = [one["outside_bytes"] for one in sections.values() if one.get("outside_bytes")]
     if contexts:
         how = "by NVML beside torch's tensors, after alignment, diarization and caches; the largest"
         figures["cuda_context"] = {"bytes": max(contexts), "how": how}
-    torch: Section = next((one for one in found.values() if "torch" in one), {})
+    torch: Section = next((one for one in sections.values() if "torch" in one), {})
     return {
         "gpu": gpu.name,
         "driver": gpu.driver,
@@ -262,12 +262,14 @@ def document(
         "torch": torch.get("torch", ""),
         "date": datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
         "plan": chosen,
-        "sections": list(found),
+        "sections": list(sections),
         "failed": dict(failed),
         "figures": figures,
-        "facts": {name: one["facts"] for name, one in found.items() if one.get("facts")},
+        "facts": {name: one["facts"] for name, one in sections.items() if one.get("facts")},
         "sweeps": [
-            {"section": name, **row} for name, one in found.items() for row in one.get("sweeps", ())
+            {"section": name, **row}
+            for name, section in sections.items()
+            for row in section.get("sweeps", ())
         ],
     }
 
@@ -318,9 +320,9 @@ def _same(read: Callable[[], list[Gpu]], gpu: Gpu) -> Gpu:
     return next(one for one in read() if one.uuid == gpu.uuid)
 
 
-def _show_facts(found: Mapping[str, Section]) -> None:
+def _show_facts(sections: Mapping[str, Section]) -> None:
     """Parity, and the rows of what was timed; those of memory are in the file."""
-    for section in found.values():
+    for section in sections.values():
         for name, facts in section.get("facts", {}).items():
             say(f"{name:32}" + ", ".join(f"{key} {value}" for key, value in facts.items()))
         for row in section.get("sweeps", ()):

@@ -68,7 +68,7 @@ def look() -> Torch:
     return Torch(**{**found, "archs": tuple(found.get("archs", ()))})
 
 
-def check(plan: Plan, found: Torch | None = None, inside: bool | None = None) -> Iterator[Finding]:
+def check(plan: Plan, torch: Torch | None = None, inside: bool | None = None) -> Iterator[Finding]:
     """Findings about torch, for a plan with a card that align or diarize may use.
 
     Args:
@@ -78,33 +78,33 @@ def check(plan: Plan, found: Torch | None = None, inside: bool | None = None) ->
     assert card is not None
     if "cuda" not in (plan.align.device, plan.diarize.device):
         return
-    found = look() if found is None else found
+    torch = look() if torch is None else torch
     inside = container.is_inside(plan) if inside is None else inside
-    if not found.cuda and not found.error and not inside:
-        yield passed("torch", f"{found.torch}, which is not what serves: the images have their own")
+    if not torch.cuda and not torch.error and not inside:
+        yield passed("torch", f"{torch.torch}, which is not what serves: the images have their own")
         if card.sm in BLACKWELL:
             cure = f"{_IN_CONTAINER} doctor`"
             yield Finding("warn", "complex abs()", "not tried", f"tried on SM{card.sm}", cure)
         return
-    yield _build(found, card.sm)
-    if found.runs:
-        yield _complex_abs(found, card.sm)
+    yield _build(torch, card.sm)
+    if torch.runs:
+        yield _complex_abs(torch, card.sm)
 
 
-def _build(found: Torch, sm: int) -> Finding:
+def _build(torch: Torch, sm: int) -> Finding:
     wanted = f"a CUDA build with code for SM{sm}"
-    if found.error:
-        return Finding("fail", "torch", found.error, wanted, "run `make setup`")
-    text = f"{found.torch}, {', '.join(found.archs) or 'which sees no GPU'}"
-    if not found.cuda:
-        return Finding("fail", "torch", f"{found.torch}, a CPU build", wanted, _INDEX)
-    if not found.runs:
+    if torch.error:
+        return Finding("fail", "torch", torch.error, wanted, "run `make setup`")
+    text = f"{torch.torch}, {', '.join(torch.archs) or 'which sees no GPU'}"
+    if not torch.cuda:
+        return Finding("fail", "torch", f"{torch.torch}, a CPU build", wanted, _INDEX)
+    if not torch.runs:
         cure = (
             f"`{paths.PYTHON.name} -c 'import torch; torch.zeros(1).cuda()'` says why; most often "
-            f"the driver is older than CUDA {found.cuda}"
+            f"the driver is older than CUDA {torch.cuda}"
         )
         return Finding("fail", "torch", text, wanted, cure)
-    if not has_code_for(sm, found.archs):
+    if not has_code_for(sm, torch.archs):
         return Finding("fail", "torch", text, wanted, _INDEX)
     return passed("torch", text, wanted)
 
@@ -123,13 +123,13 @@ def has_code_for(sm: int, archs: tuple[str, ...]) -> bool:
     return False
 
 
-def _complex_abs(found: Torch, sm: int) -> Finding:
-    wanted = f"a kernel that NVRTC of CUDA {found.cuda} compiles for SM{sm}"
-    if not found.fault:
+def _complex_abs(torch: Torch, sm: int) -> Finding:
+    wanted = f"a kernel that NVRTC of CUDA {torch.cuda} compiles for SM{sm}"
+    if not torch.fault:
         return passed("complex abs()", "compiled and run", wanted)
     cure = (
         "nothing to do: diarize tries it too when it loads, and takes magnitudes from real and "
         "imaginary parts (onecard/networks/complex_abs.py). A torch built with a newer CUDA needs "
         "no bridge"
     )
-    return Finding("warn", "complex abs()", found.fault, wanted, cure)
+    return Finding("warn", "complex abs()", torch.fault, wanted, cure)

@@ -54,6 +54,19 @@ def running(has_gateway: bool = False) -> Iterator[Settings]:
         yield server.settings
 
 
+@contextlib.contextmanager
+def told(name: str, value: str) -> Iterator[None]:
+    """Servers that are started in this block have the environment's variable `name`."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
 class Temporary:
     """A server on free ports that can be started again at the same ones.
 

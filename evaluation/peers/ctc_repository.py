@@ -5,7 +5,6 @@ while.
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from build_scripts import paths
+from build_scripts.server.temporary import told
 from evaluation.peers import acoustic, environment
 
 
@@ -24,15 +24,8 @@ def chosen() -> Iterator[None]:
         write(
             Path(folder), {"ctc_models": str(environment.ALIGN), "ctc_preload": acoustic.LANGUAGE}
         )
-        before = os.environ.get("REPOSITORY")
-        os.environ["REPOSITORY"] = folder
-        try:
+        with told("REPOSITORY", folder):
             yield
-        finally:
-            if before is None:
-                del os.environ["REPOSITORY"]
-            else:
-                os.environ["REPOSITORY"] = before
 
 
 def write(folder: Path, parameters: dict[str, str]) -> None:

@@ -17,6 +17,7 @@ from onecard.errors import Cancelled, InvalidRequest
 from onecard.guides import vocabulary
 from onecard.llm import tokenizer as llm_tokenizer
 from onecard.llm import tokenizing
+from onecard.llm.config import LlmConfig
 from onecard.llm.generation import Generation, Llm, Piece
 from onecard.llm.message import Message
 from onecard.llm.stop_strings import StopStrings
@@ -34,19 +35,11 @@ MAX_JSON_LETTERS_PER_TOKEN = 8 * tokenizing.MAX_LETTERS_PER_TOKEN
 
 
 @dataclass(frozen=True)
-class Config:
-    """Parameters of config.pbtxt: the engine, and what it was built for."""
+class Config(LlmConfig):
+    """Parameters of config.pbtxt for chats."""
 
-    llm_model: str  # its name in the model repository
-    tokenizer_dir: str
-    engine_dir: str  # with the manifest
-    engine_backend: str  # of the manifest that the plan counts on
-    engine_precision: str  # in which that one computes
-    max_seq_len: int  # prompt and answer together
     max_tokens: int  # of an answer, where a request names none
-    temperature: float  # where a request names none
-    max_streams: int  # at a time; of the others, as many as `max_waiting` wait
-    max_waiting: int
+    max_waiting: int  # requests, beside the `max_streams` that are answered
 
     def __post_init__(self) -> None:
         if self.max_streams > MAX_STREAMS:

@@ -88,16 +88,16 @@ class _Portable:
     def _line(self, line: str, prefix: str) -> str:
         return "".join(self._part(found, prefix) for found in _TOKEN.finditer(line))
 
-    def _part(self, found: re.Match[str], prefix: str) -> str:
-        if found["regex"] is not None:
-            return self._expression(_unescaped(found["regex"]))
-        if found["literal"] is not None:
-            return f"({self._literals(_unescaped(found['literal']))})"
-        if found["set"] is not None:
-            return self._set(_ranges(found["set"]))
-        if found["low"] is not None:
-            return _count(int(found["low"]), int(found["high"]))
-        return prefix + found["name"] if found["name"] else found["other"]
+    def _part(self, match: re.Match[str], prefix: str) -> str:
+        if match["regex"] is not None:
+            return self._expression(_unescaped(match["regex"]))
+        if match["literal"] is not None:
+            return f"({self._literals(_unescaped(match['literal']))})"
+        if match["set"] is not None:
+            return self._set(_ranges(match["set"]))
+        if match["low"] is not None:
+            return _count(int(match["low"]), int(match["high"]))
+        return prefix + match["name"] if match["name"] else match["other"]
 
     def _expression(self, pattern: str) -> str:
         if pattern not in self._expressions:
@@ -124,9 +124,9 @@ class _Portable:
 
 
 def _unescaped(text: str) -> str:
-    def letter(found: re.Match[str]) -> str:
-        code = found[1] or found[2] or found[3]
-        return chr(int(code, 16)) if code else _SHORT.get(found[4], found[4])
+    def letter(match: re.Match[str]) -> str:
+        code = match[1] or match[2] or match[3]
+        return chr(int(code, 16)) if code else _SHORT.get(match[4], match[4])
 
     return _ESCAPE.sub(letter, text)
 

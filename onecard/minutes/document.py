@@ -26,7 +26,7 @@ PLACES = {
 
 def minutes(
     whole: Noted | None,
-    found: Sequence[Finding],
+    findings: Sequence[Finding],
     filled: Filled | None,
     options: MinutesOptions,
     language: str,
@@ -43,7 +43,7 @@ def minutes(
         "language": options.language or language,
         "title": whole.head.title if whole else "",
         "summary": whole.head.summary if whole else "",
-        **{place: _of_kind(kind, found) for place, kind in PLACES.items()},
+        **{place: _of_kind(kind, findings) for place, kind in PLACES.items()},
         **(filled.to_dict() if filled else {}),
     }
 
@@ -88,8 +88,8 @@ def account(talk: Talk, readings: Sequence[Reading], num_dropped: int) -> dict[s
     }
 
 
-def _of_kind(kind: str, found: Iterable[Finding]) -> list[dict[str, Any]]:
-    return [one.to_dict() for one in found if one.kind == kind]
+def _of_kind(kind: str, findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    return [one.to_dict() for one in findings if one.kind == kind]
 
 
 def _seconds(lines: Iterable[Line]) -> float:

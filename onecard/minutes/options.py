@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from onecard import documents
 from onecard.errors import InvalidRequest, named, shown
+from onecard.llm.config import BackgroundConfig
 from onecard.llm.generation import MAX_SEED
 from onecard.minutes.form import form
 from onecard.minutes.form.form import Form
@@ -25,23 +26,13 @@ Template = Literal["meeting", "interview", "call", "lecture", "medical", "custom
 
 
 @dataclass(frozen=True)
-class Config:
-    """Parameters of config.pbtxt: the engine, and how much of it one request takes."""
+class Config(BackgroundConfig):
+    """Parameters of config.pbtxt for minutes: how a transcript is read."""
 
-    llm_model: str  # its name in the model repository
-    tokenizer_dir: str
-    engine_dir: str  # with the manifest
-    engine_backend: str  # of the manifest that the plan counts on
-    engine_precision: str  # in which that one computes
-    max_seq_len: int  # prompt and answer together
     part_tokens: int  # of transcript in one call, at most
     overlap_tokens: int  # of a part that the one before has as well
     max_tokens: int  # of the answer to one part, where a request says nothing
-    max_calls_in_flight: int  # of one request
-    max_streams: int  # requests at a time
     takes_audio: bool  # the models of speech are in this server as well
-    max_speech_wait_s: float  # of a request in sum, while speech is in flight
-    temperature: float
 
 
 @dataclass(frozen=True)

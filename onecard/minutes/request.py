@@ -164,11 +164,11 @@ class _Request:
         made = document.minutes(whole, found, filled, self._options, language)
         yield {"event": "minutes", "minutes": made}
 
-    def _filled(self, form: Form, found: Sequence[Finding]) -> Generator[Event, None, Filled]:
+    def _filled(self, form: Form, findings: Sequence[Finding]) -> Generator[Event, None, Filled]:
         """The caller's document; tells progress meanwhile."""
-        asked = partial(self._filling, form, len(found))
+        asked = partial(self._filling, form, len(findings))
         filler = Filler(form, self._calls, asked, self._tokenizer.count, self._form_room())
-        filling = filler.filled(found)
+        filling = filler.filled(findings)
         while True:
             try:
                 next(filling)

@@ -28,10 +28,10 @@ def device(planned: str) -> torch.device:
     return found
 
 
-def about(found: torch.device) -> dict[str, Any]:
+def about(device: torch.device) -> dict[str, Any]:
     """What answers tell of a device: its kind, and of a GPU the name and compute capability."""
-    if found.type != "cuda":
-        return {"device": found.type}
-    major, minor = torch.cuda.get_device_capability(found)
-    name = torch.cuda.get_device_name(found)
-    return {"device": found.type, "gpu": name, "compute_capability": f"{major}.{minor}"}
+    if device.type != "cuda":
+        return {"device": device.type}
+    major, minor = torch.cuda.get_device_capability(device)
+    name = torch.cuda.get_device_name(device)
+    return {"device": device.type, "gpu": name, "compute_capability": f"{major}.{minor}"}

@@ -7,11 +7,13 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import Any
 
 from onecard.guides.admission import Admission
 from onecard.llm import generation
+from onecard.llm.config import LlmConfig
 from onecard.llm.generation import Generation, Piece
 from onecard.python_backend import backend
 from onecard.python_backend.backend import Response
@@ -31,6 +33,11 @@ def _keep(responses: Any) -> None:
         _finished.append((now_s, responses))
         while _finished[0][0] < now_s - _KEEP_S:
             _finished.popleft()
+
+
+def llm(config: LlmConfig) -> Callable[[Stream], Llm]:
+    """The engine that `config` names, for one stream after another."""
+    return partial(Llm, config.llm_model, guides=Admission.for_engine(config.engine_dir))
 
 
 class Llm:

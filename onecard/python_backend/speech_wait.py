@@ -5,8 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from onecard.python_backend import speech_lock
+
 IsBusy = Callable[[], bool]  # whether speech is in flight; may raise Cancelled
 Clock = Callable[[], float]
+
+
+def noticed(check: Callable[[], None]) -> IsBusy:
+    """Whether speech is in flight, for work that waits for its end.
+
+    Args:
+        check: raises Cancelled where the caller is gone, who need not wait.
+    """
+
+    def is_busy() -> bool:
+        check()
+        return speech_lock.speech_in_flight()
+
+    return is_busy
 
 
 class SpeechWait:

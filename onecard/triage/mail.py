@@ -111,15 +111,15 @@ def _verify_type(where: str, name: str, value: Any) -> None:
         raise InvalidRequest(f"{where} has the `{name}` {shown(value)}, must be {wanted}")
 
 
-def _verify_id(where: str, found: str | None) -> None:
-    if found is None:
+def _verify_id(where: str, mail_id: str | None) -> None:
+    if mail_id is None:
         raise InvalidRequest(f"{where} has no `id`; give it one, by which its verdict is known")
-    if not 0 < len(found) <= MAX_ID_LETTERS:
+    if not 0 < len(mail_id) <= MAX_ID_LETTERS:
         raise InvalidRequest(
-            f"{where} has an `id` of {len(found)} letters, must have 1 to {MAX_ID_LETTERS}"
+            f"{where} has an `id` of {len(mail_id)} letters, must have 1 to {MAX_ID_LETTERS}"
         )
-    if any("\ud800" <= letter <= "\udfff" for letter in found):
-        raise InvalidRequest(f"{where} has the `id` {shown(found)}, must be valid Unicode")
+    if any("\ud800" <= letter <= "\udfff" for letter in mail_id):
+        raise InvalidRequest(f"{where} has the `id` {shown(mail_id)}, must be valid Unicode")
 
 
 def _verify_distinct(ids: list[str]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from onecard.errors import InvalidRequest
+from onecard.llm.config import BackgroundConfig
 from onecard.llm.generation import MAX_SEED
 from onecard.options import fields as json_options
 
@@ -23,26 +24,16 @@ _NAME = re.compile(r"\w[\w &/+.-]{0,39}")
 
 
 @dataclass(frozen=True)
-class Config:
-    """Parameters of config.pbtxt: the engine, and what holds where a request says nothing."""
+class Config(BackgroundConfig):
+    """Parameters of config.pbtxt for triage: what holds where a request says nothing."""
 
-    llm_model: str  # its name in the model repository
-    tokenizer_dir: str
-    engine_dir: str  # with the manifest
-    engine_backend: str  # of the manifest that the plan counts on
-    engine_precision: str  # in which that one computes
-    max_seq_len: int  # prompt and answer together
     categories: str  # with commas between
     priorities: str  # with commas between, the highest first
     instructions: str  # how to judge; empty for the built-in text
     mails_per_call: int  # at most
     max_tokens_per_mail: int  # of output
-    max_calls_in_flight: int  # of one request
-    max_streams: int  # requests at a time
-    max_speech_wait_s: float  # of a request in sum, while speech is in flight
     confidence_threshold: float  # below it a verdict is marked for review
     drafts: bool  # of replies
-    temperature: float
 
 
 @dataclass(frozen=True)

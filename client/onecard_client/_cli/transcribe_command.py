@@ -18,7 +18,7 @@ from onecard_client._files.progress import display as display_of_many
 from onecard_client._files.recording import Recording, reason
 from onecard_client._files.report import Report
 from onecard_client._files.run import Run
-from onecard_client._files.selection import Found, Selection
+from onecard_client._files.selection import AudioFile, Selection
 from onecard_client._files.servers import servers
 from onecard_client._files.transcription import Settings, transcribe
 from onecard_client._files.watch import Watch
@@ -154,9 +154,9 @@ class _Command:
             self._report.note(f"{plural(num_again, 'file')} given again; transcribed once")
         return self._named(found)
 
-    def _named(self, found: list[Found]) -> list[Recording]:
+    def _named(self, files: list[AudioFile]) -> list[Recording]:
         settings = self._settings
-        named, notes = targets.recordings(found, settings.output_dir, settings.output_format)
+        named, notes = targets.recordings(files, settings.output_dir, settings.output_format)
         for note in notes:
             if note not in self._told:  # a folder that is watched is named again and again
                 self._report.note(note)

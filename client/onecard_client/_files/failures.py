@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from onecard_client._files.recording import Recording
-from onecard_client._files.selection import Found, Problem
+from onecard_client._files.selection import AudioFile, Problem
 from onecard_client._files.targets import identity
 from onecard_client._output.results import write_atomically
 
@@ -36,8 +36,8 @@ class Failure:
     error: str
     kind: str = ""
 
-    def found(self) -> Found:
-        return Found(self.file, Path(self.below), self.stem)
+    def found(self) -> AudioFile:
+        return AudioFile(self.file, Path(self.below), self.stem)
 
 
 class Failures:
@@ -52,7 +52,7 @@ class Failures:
         self.path = output_dir / NAME
         self._of = {identity(one.file): one for one in _read(self.path)}
 
-    def found(self) -> list[Found]:
+    def found(self) -> list[AudioFile]:
         """The recordings to try again."""
         return [failure.found() for failure in self._of.values()]
 

@@ -18,7 +18,7 @@ _ADDRESS = ("http://", "https://", "ftp://", "s3://", "gs://", "rtsp://", "rtmp:
 
 
 @dataclass(frozen=True)
-class Found:
+class AudioFile:
     """A file to transcribe.
 
     Attributes:
@@ -56,14 +56,14 @@ class Selection:
     """
 
     include: Sequence[str] = ()
-    found: list[Found] = field(default_factory=list)
+    found: list[AudioFile] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     is_tree: bool = False
 
     def add(self, path: str) -> None:
         """Adds what an argument of the command stands for."""
         if path == STDIN or is_address(path):
-            self.found.append(Found(path))
+            self.found.append(AudioFile(path))
         else:
             self._add(path, Path())
 
@@ -89,7 +89,7 @@ class Selection:
                 start = shared if _is_far(name) else os.curdir
                 self._add(name, _relative(os.path.dirname(name) or os.curdir, start))
 
-    def folder(self, folder: str) -> list[Found]:
+    def folder(self, folder: str) -> list[AudioFile]:
         """The recordings of a folder at any depth, in the order of their names.
 
         Hidden ones are left out, and links to folders are not followed.
@@ -99,7 +99,7 @@ class Selection:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             below = _relative(directory, folder)
             found += [
-                Found(os.path.join(directory, name), below)
+                AudioFile(os.path.join(directory, name), below)
                 for name in sorted(files)
                 if self._is_included(name, below)
             ]
@@ -125,7 +125,7 @@ class Selection:
         elif problem := _unreadable(path):
             self._refuse(path, problem, is_file=True)
         else:
-            self.found.append(Found(path, below))
+            self.found.append(AudioFile(path, below))
 
     def _add_folder(self, path: str, below: Path) -> None:
         self.is_tree = True
@@ -135,7 +135,7 @@ class Selection:
             if problem := _unreadable(one.file):
                 self._refuse(one.file, problem, is_file=True)
             else:
-                self.found.append(Found(one.file, below / one.below))
+                self.found.append(AudioFile(one.file, below / one.below))
         if not found and len(self.problems) == num_problems:
             wanted = " or ".join(f"`{one}`" for one in self.include) or "a recording's extension"
             self._refuse(path, f"no file in this folder has {wanted}; say which with --include")

@@ -8,23 +8,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from onecard_client._files.recording import Recording, state
-from onecard_client._files.selection import Found
+from onecard_client._files.selection import AudioFile
 from onecard_client._output.names import STDIN, is_address, output_stems
 from onecard_client._output.results import extensions
 
 
 def recordings(
-    found: Sequence[Found], output_dir: Path, output_format: str
+    audio_files: Sequence[AudioFile], output_dir: Path, output_format: str
 ) -> tuple[list[Recording], list[str]]:
     """A recording for each file, in their order, and notes on results with unusual names.
 
     Results lie below `output_dir` as the files do below what was named. Of files whose results go
     into one folder, none replaces another's.
     """
-    stems: dict[Found, str] = {one: one.stem for one in found if one.stem is not None}
+    stems: dict[AudioFile, str] = {one: one.stem for one in audio_files if one.stem is not None}
     notes: list[str] = []
-    folders: defaultdict[Path, list[Found]] = defaultdict(list)
-    for one in found:
+    folders: defaultdict[Path, list[AudioFile]] = defaultdict(list)
+    for one in audio_files:
         if one.stem is None:
             folders[one.below].append(one)
     for below, group in folders.items():
@@ -34,15 +34,15 @@ def recordings(
         notes += said
     made = [
         Recording(one.file, output_dir / one.below, stems[one], one.below, *state(one.file))
-        for one in found
+        for one in audio_files
     ]
     return made, notes
 
 
-def once(found: Iterable[Found]) -> list[Found]:
+def once(files: Iterable[AudioFile]) -> list[AudioFile]:
     """The files without those that are given again, under whichever name."""
-    first: dict[str, Found] = {}
-    for one in found:
+    first: dict[str, AudioFile] = {}
+    for one in files:
         first.setdefault(identity(one.file), one)
     return list(first.values())
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
-from onecard_client._files.selection import Found, Problem, Selection
+from onecard_client._files.selection import AudioFile, Problem, Selection
 from onecard_client._files.targets import identity
 
 
@@ -37,7 +37,7 @@ class Watch:
         self._taken: dict[str, tuple[int, int]] = {}
         self._told: set[Problem] = set()
 
-    def look(self) -> tuple[list[Found], list[Found]]:
+    def look(self) -> tuple[list[AudioFile], list[AudioFile]]:
         """All files that are there, and those among them to take now; none before it is time."""
         if time.monotonic() < self._next_s:
             return [], []

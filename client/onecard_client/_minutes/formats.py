@@ -23,54 +23,54 @@ _PLACES = {
 _STYLE = "body{font:16px/1.5 sans-serif;max-width:46em;margin:2em auto;padding:0 1em}"
 
 
-def markdown(found: Minutes) -> str:
+def markdown(minutes: Minutes) -> str:
     """Headings and lists; each item ends with from when to when it was said."""
-    parts = [f"# {_escaped(found.title or 'Minutes')}", _escaped(found.summary)]
+    parts = [f"# {_escaped(minutes.title or 'Minutes')}", _escaped(minutes.summary)]
     for place, heading in _PLACES.items():
-        items = getattr(found, place)
+        items = getattr(minutes, place)
         if items:
             lines = [f"- {_escaped(_said(item))} ({_when(item)})" for item in items]
             parts.append("\n".join([f"## {heading}", "", *lines]))
-    if found.document is not None:
-        text = json.dumps(found.document, ensure_ascii=False, indent=2)
+    if minutes.document is not None:
+        text = json.dumps(minutes.document, ensure_ascii=False, indent=2)
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
         parts.append(f"## Document\n\n{fence}json\n{text}\n{fence}")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def page(found: Minutes) -> str:
+def page(minutes: Minutes) -> str:
     """One HTML page without scripts; times have `data-start` and `data-segments`."""
-    parts = [f"<h1>{html.escape(found.title or 'Minutes')}</h1>"]
-    parts.append(f"<p>{html.escape(found.summary)}</p>")
+    parts = [f"<h1>{html.escape(minutes.title or 'Minutes')}</h1>"]
+    parts.append(f"<p>{html.escape(minutes.summary)}</p>")
     for place, heading in _PLACES.items():
-        items = getattr(found, place)
+        items = getattr(minutes, place)
         if items:
             parts += [f"<h2>{heading}</h2>", "<ul>", *map(_listed, items), "</ul>"]
-    if found.document is not None:
-        text = json.dumps(found.document, ensure_ascii=False, indent=2)
+    if minutes.document is not None:
+        text = json.dumps(minutes.document, ensure_ascii=False, indent=2)
         parts += ["<h2>Document</h2>", f"<pre>{html.escape(text)}</pre>"]
-    title = html.escape(found.title or "Minutes")
-    language = html.escape(found.language or "en", quote=True)
+    title = html.escape(minutes.title or "Minutes")
+    language = html.escape(minutes.language or "en", quote=True)
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     body = "\n".join(parts)
     lines = ("<!doctype html>", f'<html lang="{language}">', f"<head>{head}</head>", "<body>")
     return "\n".join([*lines, body, "</body>", "</html>", ""])
 
 
-def document(found: Minutes) -> str:
+def document(minutes: Minutes) -> str:
     """The minutes as the server sent them, with the account."""
-    return json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(minutes.to_dict(), ensure_ascii=False, indent=2) + "\n"
 
 
 FORMATS: Mapping[str, Callable[[Minutes], str]] = {"md": markdown, "html": page, "json": document}
 
 
-def answer_text(found: Answer) -> str:
+def answer_text(answer: Answer) -> str:
     """The answer and when it was said, for a terminal."""
-    if found.answer is None or found.start is None or found.end is None:
+    if answer.answer is None or answer.start is None or answer.end is None:
         return "The recording does not say.\n"
-    cited = _cited(found.start, found.end, found.segments)
-    return f"{found.answer} ({cited})\n"
+    cited = _cited(answer.start, answer.end, answer.segments)
+    return f"{answer.answer} ({cited})\n"
 
 
 def _said(item: Item | ActionItem | Quote) -> str:

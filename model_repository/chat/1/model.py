@@ -4,10 +4,8 @@ from functools import partial
 
 from onecard.chat import answer
 from onecard.chat import options as chat_options
-from onecard.guides.admission import Admission
 from onecard.options import parameters
-from onecard.python_backend import backend, metrics
-from onecard.python_backend.calls import Llm
+from onecard.python_backend import backend, calls, metrics
 from onecard.python_backend.streams import Stream, whole
 
 
@@ -15,7 +13,7 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.begin()
         config = parameters.parse(answer.Config, backend.params(args))
-        self.llm = partial(Llm, config.llm_model, guides=Admission.for_engine(config.engine_dir))
+        self.llm = calls.llm(config)
         self.chat = answer.load(config)
         self.streams = metrics.streams(args, "chats", config.max_streams, config.max_waiting)
 

@@ -3,13 +3,11 @@
 from functools import partial
 
 from onecard.errors import Unavailable
-from onecard.guides.admission import Admission as Guides
 from onecard.minutes import request as minutes
 from onecard.minutes import source
 from onecard.minutes.options import Config, MinutesOptions
 from onecard.options import fields, parameters
-from onecard.python_backend import backend, metrics, speech_lock
-from onecard.python_backend.calls import Llm
+from onecard.python_backend import backend, calls, metrics, speech_wait
 from onecard.python_backend.streams import Stream, whole
 from onecard.python_backend.uploads import MAX_UPLOADS, Part
 from onecard.streaming import transcription
@@ -27,8 +25,7 @@ class TritonPythonModel:
         speech = {name.removeprefix(SPEECH): text for name, text in given.items()
                   if name.startswith(SPEECH)}  # fmt: skip
         self.recordings = Recordings(parameters.parse(transcription.Config, speech))
-        guides = Guides.for_engine(self.config.engine_dir)
-        self.llm = partial(Llm, self.config.llm_model, guides=guides)
+        self.llm = calls.llm(self.config)
         self.minutes = minutes.load(self.config)
         # Recordings that come, or wait for their turn, take no place from transcripts.
         num_places = self.config.max_streams
@@ -76,10 +73,7 @@ class TritonPythonModel:
             yield from self._minutes(text, options, stream, True)
 
     def _minutes(self, text, options, stream, is_heard):
-        def is_busy():
-            stream.check()  # a caller that is gone need not wait for speech to end
-            return speech_lock.speech_in_flight()
-
+        is_busy = speech_wait.noticed(stream.check)
         asked = text, options, self.llm(stream), is_busy, stream.check
         yield from self.minutes.events(*asked, is_heard=is_heard)
 

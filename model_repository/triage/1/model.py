@@ -2,10 +2,8 @@
 
 from functools import partial
 
-from onecard.guides.admission import Admission
 from onecard.options import parameters
-from onecard.python_backend import backend, metrics, speech_lock
-from onecard.python_backend.calls import Llm
+from onecard.python_backend import backend, calls, metrics, speech_wait
 from onecard.python_backend.streams import Stream, whole
 from onecard.triage import options
 from onecard.triage import request as triage
@@ -16,7 +14,7 @@ class TritonPythonModel:
     def initialize(self, args):
         backend.begin()
         config = parameters.parse(options.Config, backend.params(args))
-        self.llm = partial(Llm, config.llm_model, guides=Admission.for_engine(config.engine_dir))
+        self.llm = calls.llm(config)
         self.triage = triage.load(config)
         self.streams = metrics.streams(args, "triages", config.max_streams)
 
@@ -27,10 +25,7 @@ class TritonPythonModel:
         self.streams.add(Stream(caller, partial(self._answer, request)))
 
     def _answer(self, request, stream):
-        def is_busy():
-            stream.check()  # a caller that is gone need not wait for speech to end
-            return speech_lock.speech_in_flight()
-
+        is_busy = speech_wait.noticed(stream.check)
         settings = self.triage.settings(backend.options(request, TriageOptions))
         mails = self.triage.mails(backend.text(request, "EMAILS"), stream.check)
         events = self.triage.events(mails, settings, self.llm(stream), is_busy, stream.check)

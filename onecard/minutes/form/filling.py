@@ -106,8 +106,8 @@ class Filler:
             yield first, group
 
 
-def _shown(number: int, found: Finding) -> str:
+def _shown(number: int, finding: Finding) -> str:
     """A finding as the model sees it, on one line."""
-    known = (("who", found.who), ("due", found.due), ("said by", found.speaker))
+    known = (("who", finding.who), ("due", finding.due), ("said by", finding.speaker))
     more = "".join(f", {name}: {value}" for name, value in known if value)
-    return f"{number} {found.kind}: {sanitize.clip(found.text, MAX_LETTERS['text'])}{more}"
+    return f"{number} {finding.kind}: {sanitize.clip(finding.text, MAX_LETTERS['text'])}{more}"

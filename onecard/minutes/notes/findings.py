@@ -128,9 +128,9 @@ def citation(lines: Iterable[Line]) -> Citation:
     return Citation(ids, min(line.start for line in cited), max(line.end for line in cited))
 
 
-def span(found: Citation, lines: Sequence[Line]) -> Citation:
-    """All from the first to the last that `found` cites: what a topic covers."""
-    first, last = found.segments[0], found.segments[-1]
+def span(cited: Citation, lines: Sequence[Line]) -> Citation:
+    """All from the first to the last that `cited` has: what a topic covers."""
+    first, last = cited.segments[0], cited.segments[-1]
     return citation(line for line in lines if first <= line.id <= last)
 
 

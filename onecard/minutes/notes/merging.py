@@ -31,16 +31,16 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(kept, key=lambda found: (found.citation.start, found.citation.segments))
 
 
-def _are_alike(one: Finding, other: Finding) -> bool:
-    if one.kind != other.kind:
+def _are_alike(first: Finding, second: Finding) -> bool:
+    if first.kind != second.kind:
         return False
-    if one.kind == "quote":
-        return one.citation.segments == other.citation.segments
-    words, others = _words(one.text), _words(other.text)
+    if first.kind == "quote":
+        return first.citation.segments == second.citation.segments
+    words, others = _words(first.text), _words(second.text)
     common = len(words & others)
     if common >= ALIKE * len(words | others):
         return True
-    is_one_place = bool({*one.citation.segments} & {*other.citation.segments})
+    is_one_place = bool({*first.citation.segments} & {*second.citation.segments})
     return is_one_place and common >= ALIKE_AT_ONE_PLACE * min(len(words), len(others))
 
 

@@ -55,8 +55,8 @@ class Reading:
         self.findings.append(found)
         return found
 
-    def note(self, found: Finding) -> dict[str, Any]:
-        return {"part": self.part.number, "kind": found.kind, **found.to_dict()}
+    def note(self, finding: Finding) -> dict[str, Any]:
+        return {"part": self.part.number, "kind": finding.kind, **finding.to_dict()}
 
     def to_dict(self) -> dict[str, Any]:
         """The part in the account."""

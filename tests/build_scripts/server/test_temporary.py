@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,13 @@ def test_the_server_at_hand_is_asked_where_it_is(
         monkeypatch.delenv("GRPC_PORT")
         with temporary.at_hand() as found:
             assert (found.plan, found.grpc_port) == (server.plan, 8101)
+
+
+@pytest.mark.parametrize("before", [None, "another"])
+def test_a_variable_is_told_for_a_while(monkeypatch, before):
+    monkeypatch.delenv("REPOSITORY", raising=False)
+    if before is not None:
+        monkeypatch.setenv("REPOSITORY", before)
+    with temporary.told("REPOSITORY", "/a/copy"):
+        assert os.environ["REPOSITORY"] == "/a/copy"
+    assert os.environ.get("REPOSITORY") == before

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from onecard_client._files import targets
-from onecard_client._files.selection import Found, Selection
+from onecard_client._files.selection import AudioFile, Selection
 
 NAMES = ("b.wav", "a.mp3", "2024/a.mp3", "2024/deep/c.OPUS", "2024/notes.txt", ".hidden/d.wav")
 
@@ -160,7 +160,7 @@ def test_results_in_one_folder_do_not_replace_each_other(archive: Path) -> None:
 
 def test_names_of_thousands_take_no_time(tmp_path: Path) -> None:
     """As where a recorder calls every file the same."""
-    found = [Found(f"/calls/{number}/talk.wav") for number in range(2000)]
+    found = [AudioFile(f"/calls/{number}/talk.wav") for number in range(2000)]
     made, _ = targets.recordings(found, tmp_path, "srt")
     assert len({one.stem for one in made}) == 2000
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from onecard.python_backend.speech_wait import SpeechWait
+import threading
+
+import pytest
+
+from onecard.errors import Cancelled
+from onecard.python_backend import speech_lock
+from onecard.python_backend.speech_wait import SpeechWait, noticed
 
 
 class Clock:
@@ -59,3 +65,19 @@ def test_what_is_left_of_the_bound_is_waited_for_the_next_time():
     assert not wait.lets_start()
     clock.now_s += 1
     assert wait.lets_start()
+
+
+def test_speech_that_is_noticed_is_not_waited_for_by_a_caller_that_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setenv(speech_lock.RUN_DIRECTORY, str(tmp_path))
+    is_gone = threading.Event()
+
+    def check() -> None:
+        if is_gone.is_set():
+            raise Cancelled("the caller is gone")
+
+    is_busy = noticed(check)
+    with speech_lock.speech():
+        assert is_busy()
+        is_gone.set()
+        with pytest.raises(Cancelled, match="gone"):
+            is_busy()

@@ -11,26 +11,9 @@ from onecard.errors import InvalidRequest
 from onecard.options import fields
 from onecard.triage import options as triage_options
 from onecard.triage.options import Config, TriageOptions
+from tests.onecard.triage import plan
 
-CONFIG = Config(
-    llm_model="llm",
-    tokenizer_dir="",
-    engine_dir="",
-    engine_backend="",
-    engine_precision="",
-    max_seq_len=8192,
-    categories="invoice, meeting,other",
-    priorities="high,low",
-    instructions="",
-    mails_per_call=3,
-    max_tokens_per_mail=256,
-    max_calls_in_flight=2,
-    max_streams=4,
-    max_speech_wait_s=1.0,
-    confidence_threshold=0.5,
-    drafts=True,
-    temperature=0.0,
-)
+CONFIG = dataclasses.replace(plan.CONFIG, categories="invoice, meeting,other")
 
 
 def settings(options: str, config: Config) -> triage_options.Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -14,19 +15,10 @@ from onecard.llm.tekken_tokenizer import TekkenTokenizer
 from onecard.triage import mail, prompt
 from onecard.triage.mail import Mail
 from onecard.triage.options import Settings
+from tests.onecard.triage import plan
 
 ENGINE = Path(__file__).parents[3] / "engines" / "cpu" / "llm"
-SETTINGS = Settings(
-    categories=("invoice", "phishing", "gardening"),
-    priorities=("high", "low"),
-    instructions="",
-    mails_per_call=10,
-    max_tokens_per_mail=256,
-    drafts=True,
-    temperature=0.0,
-    seed=None,
-    confidence_threshold=0.5,
-)
+SETTINGS = dataclasses.replace(plan.SETTINGS, categories=("invoice", "phishing", "gardening"))
 
 # What a hostile mail may try.
 CANARIES = (

@@ -24,8 +24,9 @@ from onecard.llm import tokenizer
 from onecard.llm.generation import Generation, Piece
 from onecard.options import fields as json_options
 from onecard.triage import mail
-from onecard.triage.options import Config, TriageOptions
+from onecard.triage.options import TriageOptions
 from onecard.triage.request import Triage, joined
+from tests.onecard.triage import plan
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
@@ -34,25 +35,7 @@ TOKENIZER = tokenizer.load(DIRECTORY)
 VOCABULARY = tokenizers.Tokenizer.from_file(str(DIRECTORY / "tokenizer.json"))
 SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "verdict.schema.json").read_text())
 FACTS = {"name": "llm", "model": "a stand-in"}
-CONFIG = Config(
-    llm_model="llm",
-    tokenizer_dir=str(DIRECTORY),
-    engine_dir="",
-    engine_backend="",
-    engine_precision="",
-    max_seq_len=8192,
-    categories="invoice,other",
-    priorities="high,low",
-    instructions="",
-    mails_per_call=3,
-    max_tokens_per_mail=256,
-    max_calls_in_flight=2,
-    max_streams=4,
-    max_speech_wait_s=60.0,
-    confidence_threshold=0.5,
-    drafts=True,
-    temperature=0.0,
-)
+CONFIG = dataclasses.replace(plan.CONFIG, tokenizer_dir=str(DIRECTORY))
 
 
 def mails_of(num_mails: int) -> list[mail.Mail]:

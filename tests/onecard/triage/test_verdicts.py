@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,22 +14,11 @@ from hypothesis import strategies as st
 from onecard.llm.lines import Lines
 from onecard.triage import verdicts
 from onecard.triage.mail import Mail
-from onecard.triage.options import Settings
 from onecard.triage.verdicts import InvalidVerdict, Reader
+from tests.onecard.triage.plan import SETTINGS
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "verdict.schema.json").read_text())
-SETTINGS = Settings(
-    categories=("invoice", "other"),
-    priorities=("high", "low"),
-    instructions="",
-    mails_per_call=10,
-    max_tokens_per_mail=256,
-    drafts=True,
-    temperature=0.0,
-    seed=None,
-    confidence_threshold=0.5,
-)
 MOST = {"summary": 40, "action": 20, "reason": 20, "reply_draft": 60}
 MAIL = Mail("the id", {}, "body", shortened=True)
 LINE = {
@@ -154,7 +144,7 @@ def test_texts_are_bounded_and_harmless():
 
 
 def test_no_draft_where_none_is_wanted():
-    settings = Settings(**{**vars(SETTINGS), "drafts": False})
+    settings = dataclasses.replace(SETTINGS, drafts=False)
     assert Reader(settings, MOST, 1).verdict(MAIL, LINE).reply_draft is None
 
 

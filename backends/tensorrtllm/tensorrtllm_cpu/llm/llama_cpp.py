@@ -107,26 +107,26 @@ class LlamaModel:
         """Free the model and the cache now, not when the garbage is collected. No call after it."""
         self._free()
 
-    def _append(self, one: Slice) -> int:
+    def _append(self, slice_: Slice) -> int:
         """Add the slice to the batch; which row of it the logits are wanted of."""
         batch = self._batch
-        for position, token in enumerate(one.tokens, start=one.past):
+        for position, token in enumerate(slice_.tokens, start=slice_.past):
             row = batch.n_tokens
             batch.token[row] = token
             batch.pos[row] = position
             batch.n_seq_id[row] = 1
-            batch.seq_id[row][0] = one.slot
+            batch.seq_id[row][0] = slice_.slot
             batch.logits[row] = False
             batch.n_tokens += 1
         last: int = batch.n_tokens - 1
         batch.logits[last] = True
         return last
 
-    def _roll_back(self, one: Slice) -> None:
+    def _roll_back(self, slice_: Slice) -> None:
         """Drop what a failed step left of the slice."""
-        rolled = self._llama.llama_memory_seq_rm(self._memory, one.slot, one.past, -1)
+        rolled = self._llama.llama_memory_seq_rm(self._memory, slice_.slot, slice_.past, -1)
         if not rolled:  # a recurrent state has no way back but to the start
-            self.release(one.slot)
+            self.release(slice_.slot)
 
     def _load(self, stack: ExitStack, path: Path) -> None:
         llama = self._llama

@@ -99,10 +99,10 @@ class PagedModel:
     def release(self, slot: int) -> None:
         self._free.extend(self._slots.pop(slot, ()))
 
-    def _blocks(self, one: Slice) -> list[int]:
+    def _blocks(self, slice_: Slice) -> list[int]:
         """The sequence's blocks, as many as it needs after this step."""
-        held = self._slots.setdefault(one.slot, [])
-        wanted = -(-(one.past + len(one.tokens)) // self.tokens_per_block)
+        held = self._slots.setdefault(slice_.slot, [])
+        wanted = -(-(slice_.past + len(slice_.tokens)) // self.tokens_per_block)
         if wanted - len(held) > len(self._free):
             raise RuntimeError(f"the KV cache has {len(self._free)} free blocks, wanted {wanted}")
         while len(held) < wanted:

@@ -71,9 +71,9 @@ def email_from_msg(content: bytes, made_up_id: str) -> Email:
     return read(mime_of_msg(content), made_up_id)
 
 
-def joined(found: list[Block]) -> str:
+def joined(blocks: list[Block]) -> str:
     """One text of several blocks, with a line left empty between them."""
-    texts = (without_armour(_with_line_ends(block.text)) for block in found)
+    texts = (without_armour(_with_line_ends(block.text)) for block in blocks)
     text = "\n\n".join(text.strip("\n") for text in texts if text.strip())
     return _GAPS.sub("\n\n\n", _BLANKS.sub("", sound(text))).strip()
 

@@ -14,6 +14,7 @@ import pytest
 from onecard import audio
 from onecard.audio import pcm
 from onecard.audio.decoding import mixdown
+from onecard.audio.decoding.media import Media
 from onecard.audio.decoding.mixdown import Mixdown, Treatment
 from onecard.errors import InvalidRequest
 from tests.onecard.audio.sounds import LIMITS, tone, wav, write
@@ -104,13 +105,13 @@ def silent_tracks(num_tracks: int) -> bytes:
 
 def test_so_many_silent_tracks_are_listened_to_and_no_more(monkeypatch) -> None:
     heard = []
-    run = audio.decoding.Media.run  # type: ignore[attr-defined]
+    run = Media.run
 
     def counted(self, track, *rest):
         heard.append(track)
         return run(self, track, *rest)
 
-    monkeypatch.setattr("onecard.audio.decoding.recording.Media.run", counted)
+    monkeypatch.setattr(Media, "run", counted)
     _, clip = audio.decode(silent_tracks(60), LIMITS)
     assert clip.num_tracks == 60
     assert len(heard) <= 34
