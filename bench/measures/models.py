@@ -109,12 +109,10 @@ def measure() -> dict[str, Any]:
     }
     table = _table(found)
     print(table, flush=True)
-    for name, took_s in switches.items():
-        print(f"  a switch to {name}: {_spread(took_s, 2)} s", flush=True)
-    return {
-        "audio_s": audio_s, "recordings": len(english), **found, "table": table,
-        "switch_s": switches,
-    }  # fmt: skip
+    said = [f"a switch to {name} takes {_spread(took, 2)} s" for name, took in switches.items()]
+    print("\n".join(f"  {one}" for one in said), flush=True)
+    more = {"switch_s": switches, "table": table, "said": said}
+    return {"audio_s": audio_s, "recordings": len(english), **found, **more}
 
 
 def _entries(folder: Path) -> tuple[list[Entry], list[Entry]]:

@@ -20,7 +20,7 @@ from typing import Any
 from build_scripts import child_process, console, paths, processes
 from build_scripts.bootstrap import triton
 from build_scripts.errors import BuildError, ServerError
-from build_scripts.server import api, preflight, served, settings
+from build_scripts.server import api, preflight, served, settings, supervisor
 from build_scripts.server import (
     state as claim,
 )
@@ -169,7 +169,7 @@ class Server:
 
         self._scratch = Scratch(self._settings.run)
         server_variable = {settings.SERVER: self._settings.shm_prefix}
-        desk = self._open_desk(found.launch.on_demand)
+        desk = self._open_desk(found.launch)
         self._writer = writer.start(log, server_variable)
         with self._writer.stdin or contextlib.nullcontext() as file:
             process = subprocess.Popen(
@@ -200,14 +200,22 @@ class Server:
         self._say(f"starting Triton (pid {process.pid}), log in {_short(log)}")
         return process
 
-    def _open_desk(self, on_demand: tuple[str, ...]) -> dict[str, str]:
+    def _open_desk(self, launch: Launch) -> dict[str, str]:
         """Where models on demand are asked for, as variables of the next Triton."""
         self._close_desk()
-        if not on_demand:
+        if not launch.on_demand:
             return {}
+        turns = Turns(self._api, launch.on_demand)
+        if launch.runtime == "embedded":  # NVIDIA's engines are in Triton's own process
+            turns.has_ended = self._has_ended
         path = self._settings.run / ON_DEMAND_SOCKET
-        self._desk = Desk(path, Turns(self._api, on_demand))
+        self._desk = Desk(path, turns)
         return {lease.SOCKET: str(path)}
+
+    def _has_ended(self, model: str) -> bool:
+        """Whether no process of `model` lives."""
+        pid, *_ = self._recorded
+        return model not in supervisor.stubs(pid).values()
 
     def _close_desk(self) -> None:
         desk, self._desk = self._desk, None

@@ -49,10 +49,16 @@ class _Count:
 
 @dataclass
 class Turns:
-    """The models on demand of one Triton; threads share it."""
+    """The models on demand of one Triton; threads share it.
+
+    Attributes:
+        has_ended: whether a model has a process of its own and that has ended, so that its memory
+            is free: a model lives on for a request that its dead process had (seen in 2.51).
+    """
 
     api: Api
     models: Sequence[str]
+    has_ended: Callable[[str], bool] = lambda model: False
     wait_s: float = WAIT_S
     _loaded: str | None = None
     _is_broken: bool = False  # a process of what is loaded has ended
@@ -195,4 +201,9 @@ class Turns:
 
     def _present(self) -> list[str]:
         states = self.api.states()
-        return [model for model in self.models if states.get(model) in PRESENT]
+        present = [model for model in self.models if states.get(model) in PRESENT]
+        return [
+            model
+            for model in present
+            if not (states[model] == "UNLOADING" and self.has_ended(model))
+        ]

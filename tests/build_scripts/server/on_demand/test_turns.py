@@ -125,6 +125,18 @@ def test_a_load_that_fails_leaves_room_for_another(triton: Triton, shared: Turns
         assert triton.there == {A: "READY"}
 
 
+def test_what_triton_never_ends_is_not_waited_for_once_its_process_has_ended(
+    triton: Triton, shared: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Triton, "states", lambda self: dict(self.there))  # UNLOADING for ever
+    monkeypatch.setattr(turns, "UNLOAD_S", 0.2)
+    assert use(shared, A) is None
+    assert "`whisper_a` was not unloaded within 0 s" in str(use(shared, B))
+    shared.has_ended = lambda model: True
+    monkeypatch.setattr(Triton, "load", lambda self, model: self.there.update({model: "READY"}))
+    assert use(shared, B) is None
+
+
 def test_what_is_not_on_demand_is_refused(shared: Turns) -> None:
     assert "must be of whisper_a, whisper_b" in str(use(shared, "llm"))
 
