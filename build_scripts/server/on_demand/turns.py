@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from build_scripts.server.api import Api
 from onecard.contract import pipeline
 
-WAIT_S = 120.0  # for a turn; loading comes after it
+WAIT_S = 60.0  # for a turn; loading comes after it
 STAY_S = 5.0  # for which requests for what is loaded pass one that waits for another
 UNLOAD_S = 60.0  # until the memory of a model is there for the next one
 POLL_S = 0.1
