@@ -27,6 +27,10 @@ class Unavailable(Exception):
     """The request is fine and the server cannot serve it now; sending it again later may help."""
 
 
+class Restarting(Unavailable):
+    """A model that this request needs has lost its process, and does not answer."""
+
+
 class Cancelled(Unavailable):
     """Nobody waits for the answer any more: its caller went away, or its time has passed."""
 

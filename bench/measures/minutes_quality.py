@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench import interleave, voices
+from bench import interleave, page, voices
 from bench.dialogues import Dialogue, labelled
 from bench.measures.triage_quality import EMBEDDED, serving
 from build_scripts.server.temporary import running
@@ -33,9 +33,34 @@ def measure() -> dict[str, Any]:
     """Recall, precision and valid citations by engine, of text and of speech."""
     others = [name for name in os.environ.get("BENCH_ENGINES", "").split(",") if name]
     found: dict[str, Any] = {name: _of(name) for name in (EMBEDDED, *others)}
+    found["table"] = table(found)
     if not voices.is_there():
         found["said"] = [voices.ABSENT]
     return found
+
+
+def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """A line for each engine and each source of its dialogues."""
+    headings = ["model", "dialogues", *(f"{kind}, found / right" for kind in KINDS)]
+    rows = [
+        [
+            str(one["model"]),
+            f"{one['dialogues']}, {source}",
+            *(
+                f"{_shown(one[f'{kind}_recall'])} / {_shown(one[f'{kind}_precision'])}"
+                for kind in KINDS
+            ),
+            f"{_shown(one['valid_citations'])} of {one['citations']}",
+            f"{one['seconds']:.0f}",
+        ]
+        for sources in found.values()
+        for source, one in sources.items()
+    ]
+    return page.table([*headings, "citations that stand", "seconds"], rows)
+
+
+def _shown(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.0f} %"
 
 
 def _of(engine: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Every side gets the same bundled recordings with a reference, with other noise in the last bit in
 each round, and answers with text alone: nothing is aligned and nobody told apart. Languages that a
-model does not know are left out of its sum.
+model does not know are left out of its sum. At the end two Whispers on demand are asked for in
+turn, each of which is loaded in place of the other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import recordings
+from bench import recordings, turns
 from bench.interleave import Spread, interleaved, num_rounds, once, ratios, seconds, spread
 from bench.serving import serving
 from build_scripts import paths
@@ -29,6 +30,7 @@ from onecard_client import Client
 
 PLAN = "cpu-models"
 ROUNDS = 3
+SWITCHES = 5
 TIMEOUT_S = 1800.0
 USUAL = "base_5"  # the plan's first model and beams: what the others are compared with
 # Name of the side -> options.
@@ -79,7 +81,7 @@ class Side:
 
 def measure() -> dict[str, Any]:
     """By side: seconds of audio a second, words wrong, and both beside the usual one's."""
-    with tempfile.TemporaryDirectory() as folder, _planned(), serving() as server:
+    with tempfile.TemporaryDirectory() as folder, _planned(Path(folder)), serving() as server:
         english, others = _entries(Path(folder))
         audio_s = sum(len(files.read(entry.audio)) for entry in english) / files.RATE
         sides = {name: Side(server.client, options) for name, options in SIDES.items()}
@@ -92,6 +94,8 @@ def measure() -> dict[str, Any]:
         )
         of_english = {name: side.errors for name, side in sides.items()}
         of_others = {name: _in_others(side, others) for name, side in sides.items()}
+        clip = files.wav(files.jfk().samples)
+        switches = turns.switches(server.client, clip, num_rounds(SWITCHES))
     found = {
         name: {
             "options": dict(SIDES[name]),
@@ -105,7 +109,10 @@ def measure() -> dict[str, Any]:
     }
     table = _table(found)
     print(table, flush=True)
-    return {"audio_s": audio_s, "recordings": len(english), **found, "table": table}
+    said = [f"a switch to {name} takes {_spread(took, 2)} s" for name, took in switches.items()]
+    print("\n".join(f"  {one}" for one in said), flush=True)
+    more = {"switch_s": switches, "table": table, "said": said}
+    return {"audio_s": audio_s, "recordings": len(english), **found, **more}
 
 
 def _entries(folder: Path) -> tuple[list[Entry], list[Entry]]:
@@ -161,15 +168,21 @@ def _spread(figure: Spread, digits: int) -> str:
 
 
 @contextmanager
-def _planned() -> Iterator[None]:
-    """While this is held, a server that starts serves PLAN. Raises BuildError without engines."""
+def _planned(folder: Path) -> Iterator[None]:
+    """While this is held, a server that starts serves PLAN, with Whispers on demand beside it.
+
+    Raises BuildError without engines.
+    """
     if not (paths.ROOT / "engines" / PLAN / "llm" / "manifest.json").is_file():
         raise BuildError(f"engines/{PLAN} is not made yet: `make engines PLAN={PLAN}`")
-    before = os.environ.get("PLAN")
-    os.environ["PLAN"] = PLAN
+    repository = turns.write_repository(turns.with_turns(PLAN), folder)
+    chosen = {"PLAN": PLAN, "REPOSITORY": str(repository)}
+    before = {name: os.environ.get(name) for name in chosen}
+    os.environ.update(chosen)
     try:
         yield
     finally:
-        os.environ.pop("PLAN")
-        if before is not None:
-            os.environ["PLAN"] = before
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value

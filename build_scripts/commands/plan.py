@@ -10,12 +10,13 @@ from typing import Any
 
 from build_scripts import arguments as dial
 from build_scripts.console import GIB, MIB, aside, say
-from build_scripts.memory import cures
+from build_scripts.memory import cures, engines
 from build_scripts.memory.cures import Cure
 from build_scripts.memory.deployment import Deployment, resolve
 from build_scripts.memory.kv_cache import WINDOW, KvCaps
 from build_scripts.memory.ledger import Ledger, triage_warnings
 from build_scripts.plans import match, schema
+from build_scripts.plans.schema import Plan
 
 DOES_NOT_FIT = 2
 
@@ -64,6 +65,7 @@ def to_dict(deployment: Deployment, known: list[Cure]) -> dict[str, Any]:
         return {
             "plan": deployment.plan.name, "vram_gib": 0.0, "total_gib": 0.0, "headroom_gib": 0.0,
             "lines": [], "knobs": deployment.kv_caps, "fits": True, "refit": [], "cures": [],
+            "on_demand": [whisper.name for whisper in deployment.plan.on_demand],
             "warnings": _warnings(deployment),
         }  # fmt: skip
     ledger = deployment.ledger
@@ -81,6 +83,7 @@ def to_dict(deployment: Deployment, known: list[Cure]) -> dict[str, Any]:
             for line in ledger.lines
         ],
         "knobs": deployment.kv_caps,
+        "on_demand": [whisper.name for whisper in deployment.plan.on_demand],
         "refit": list(deployment.changes),
         "warnings": _warnings(deployment),
         "cures": [
@@ -107,12 +110,26 @@ def _show(deployment: Deployment, known: list[Cure]) -> None:
         if deployment.changes:
             say("for this much memory: " + "; ".join(deployment.changes))
         _show_ledger(ledger)
+    _show_turns(plan)
     for warning in _warnings(deployment):
         say(f"warning: {warning}")
     if ledger is None or ledger.fits:
         _show_caps(deployment.kv_caps)
     else:
         _show_cures(ledger, known)
+
+
+def _show_turns(plan: Plan) -> None:
+    """What is loaded on demand; with a card, what each needs of the room that they share."""
+    if not plan.on_demand:
+        return
+    names = [whisper.name for whisper in plan.on_demand]
+    if plan.card is not None:
+        lines = (engines.lines_of(plan, whisper, {}) for whisper in plan.on_demand)
+        sizes = map(engines.num_bytes, lines)
+        names = [f"{name} {size / GIB:.2f} GiB" for name, size in zip(names, sizes, strict=True)]
+    counted = "" if plan.card is None else "; the ledger has the largest, once"
+    say(f"on demand, one at a time: {', '.join(names)}{counted}")
 
 
 def _show_ledger(ledger: Ledger) -> None:

@@ -168,9 +168,26 @@ def _speech(plan: Plan) -> Iterator[Change]:
             f"requests cannot choose the model `{name}`", 35,
             dataclasses.replace(plan, speech=dataclasses.replace(plan.speech, models=left)),
         )  # fmt: skip
+    yield from _turns(plan)
     if plan.speech.model == "large-v3":
         costs = "4 instead of 32 decoder layers: less exact, above all outside English"
         yield _set(plan, "speech", {"model": "large-v3-turbo"}, costs, 60)
+
+
+def _turns(plan: Plan) -> Iterator[Change]:
+    """All further Whispers on demand, which saves those that are not the largest."""
+    models = plan.speech.models
+    if len(models) < 2 or not plan.residents[1:]:
+        return
+    turns = {
+        name: dataclasses.replace(further, residence="on_demand")
+        for name, further in models.items()
+    }
+    yield Change(
+        "speech.models", 'residence = "on_demand" for all of [speech.models]',
+        "one of them is loaded at a time, and a request for another waits for it to be", 20,
+        dataclasses.replace(plan, speech=dataclasses.replace(plan.speech, models=turns)),
+    )  # fmt: skip
 
 
 def _contexts(plan: Plan) -> Iterator[Change]:

@@ -6,7 +6,7 @@ Sizes are those of TensorRT-LLM 1.0.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from build_scripts.console import MIB
 from build_scripts.memory import shapes
@@ -53,16 +53,25 @@ def whisper_kv_tokens(plan: Plan) -> int:
 
 
 def whisper_lines(plan: Plan, kv_tokens: Mapping[str, int]) -> list[Line]:
-    """The lines of every Whisper of a plan.
+    """The lines of every Whisper that is resident, and of the largest of those on demand.
 
     Args:
         kv_tokens: by engine, another cap of each of its pools than the plan's own.
     """
-    return [
-        dataclasses.replace(line, engine=whisper.engine)
-        for whisper in plan.whispers
-        for line in _whisper(plan, whisper, kv_tokens.get(whisper.engine))
-    ]
+    resident = [line for whisper in plan.residents for line in lines_of(plan, whisper, kv_tokens)]
+    in_turn = (lines_of(plan, whisper, kv_tokens) for whisper in plan.on_demand)
+    return resident + max(in_turn, key=num_bytes, default=[])
+
+
+def lines_of(plan: Plan, whisper: Whisper, kv_tokens: Mapping[str, int]) -> list[Line]:
+    """The lines of one Whisper, loaded or not."""
+    lines = _whisper(plan, whisper, kv_tokens.get(whisper.engine))
+    return [dataclasses.replace(line, engine=whisper.engine) for line in lines]
+
+
+def num_bytes(lines: Iterable[Line], kind: str = "") -> int:
+    """The sum of lines; of one `kind` if it is given."""
+    return sum(line.bytes for line in lines if kind in ("", line.kind))
 
 
 def llm_lines(plan: Plan) -> list[Line]:

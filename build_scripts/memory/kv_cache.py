@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from build_scripts.console import GIB
 from build_scripts.errors import PlanError
-from build_scripts.memory.engines import in_blocks, whisper_kv_tokens
+from build_scripts.memory.engines import in_blocks, lines_of, num_bytes, whisper_kv_tokens
 from build_scripts.memory.ledger import Ledger, compute_ledger
 from build_scripts.memory.measured import Figures
 from build_scripts.plans import topology
@@ -46,7 +46,7 @@ def planned_caps(plan: Plan, ledger: Ledger | None) -> KvCaps:
         tokens = plan.speech.chunks_in_flight * CPU_CHUNK_TOKENS
         speech = {engine: _whisper(tokens, CPU_FRACTION) for engine in _whispers(plan)}
         return {**speech, "llm": {TOKENS: plan.llm.kv_tokens, WINDOW: window}}
-    turns, tokens = _load_turns(plan, ledger), whisper_kv_tokens(plan)
+    turns, tokens = _load_turns(plan, ledger, {}), whisper_kv_tokens(plan)
     speech = {engine: _whisper(tokens, turns[engine].fraction) for engine in _whispers(plan)}
     llm = in_blocks(plan.llm.kv_tokens)
     return {**speech, "llm": {TOKENS: llm, WINDOW: window, FRACTION: turns["llm"].fraction}}
@@ -92,9 +92,10 @@ def overridden_caps(
     _verify_windows(plan, caps)
     if ledger is None:
         return caps, None
-    changed = _ledger_of_caps(plan, caps, figures)
+    whisper_kv = {engine: int(caps[engine][TOKENS]) for engine in _whispers(plan)}
+    changed = _ledger_of_caps(plan, caps, whisper_kv, figures)
     _verify_fits(changed, asked)
-    return _with_fractions(caps, asked, _load_turns(plan, changed)), changed
+    return _with_fractions(caps, asked, _load_turns(plan, changed, whisper_kv)), changed
 
 
 def variable(engine: str, name: str) -> str:
@@ -156,14 +157,15 @@ def _verify_whisper(engine: str, caps: Mapping[str, int | float]) -> None:
         )
 
 
-def _ledger_of_caps(plan: Plan, caps: KvCaps, figures: Figures) -> Ledger:
+def _ledger_of_caps(
+    plan: Plan, caps: KvCaps, whisper_kv: Mapping[str, int], figures: Figures
+) -> Ledger:
     """The ledger of a plan whose pools have other sizes than it states."""
     tokens = int(caps["llm"][TOKENS])
     llm = dataclasses.replace(
         plan.llm, kv_tokens=tokens, context_tokens=min(plan.llm.context_tokens, tokens)
     )
     changed = dataclasses.replace(plan, llm=llm)
-    whisper_kv = {engine: int(caps[engine][TOKENS]) for engine in _whispers(plan)}
     return compute_ledger(changed, figures, whisper_kv)
 
 
@@ -228,25 +230,33 @@ class LoadTurn:
         return min(MAX_FRACTION, max(self.least, _rounded_up(share)))
 
 
-def _load_turns(plan: Plan, ledger: Ledger) -> dict[str, LoadTurn]:
+def _load_turns(plan: Plan, ledger: Ledger, whisper_kv: Mapping[str, int]) -> dict[str, LoadTurn]:
     """The load turn of each engine: engines load one at a time, and before all other models.
 
-    The order is `topology.load_order`. With two servers the first may be started again while the
-    other one holds its share; what is free for its engine is then what a last one finds.
+    The order is `topology.load_order`, and then those on demand, each when all else is there. With
+    two servers the first may be started again while the other one holds its share; what is free for
+    its engine is then what a last one finds.
     """
     processes = ledger.by_process()
     order = topology.load_order(plan)
     brought = {engine: ledger.engine_bytes(engine) for engine in order}
+    in_turn = {whisper.engine: lines_of(plan, whisper, whisper_kv) for whisper in plan.on_demand}
+    room = max(map(num_bytes, in_turn.values()), default=0)
     if whisper_process(plan) != llm_process(plan):  # a server's context comes with its first engine
-        further = sum(brought[engine] for engine in order[2:])
+        further = sum(brought[engine] for engine in order[2:]) + room
         brought["llm"] = processes[llm_process(plan)]
         brought["whisper"] = processes[whisper_process(plan)] - further
     later = sum(size for name, size in processes.items() if name in PYTHON_MODELS)
-    turns: dict[str, LoadTurn] = {}
+    spare = max(0, ledger.free_bytes)
+    turns = {
+        engine: LoadTurn(num_bytes(lines, "kv"), 0, spare + room - num_bytes(lines), False)
+        for engine, lines in in_turn.items()
+    }
+    later += room
     for engine in reversed(order):
         again = plan.serving.topology == "two_servers" and engine == order[0]
         pools = ledger.engine_bytes(engine, "kv")  # a Whisper has two of one size
-        turns[engine] = LoadTurn(pools, later, max(0, ledger.free_bytes), again)
+        turns[engine] = LoadTurn(pools, later, spare, again)
         later += brought[engine]
     return turns
 

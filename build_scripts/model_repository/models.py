@@ -203,7 +203,9 @@ def _transcribe_stream(plan: Plan) -> dict[str, str]:
         total = 2
     return _texts(
         max_streams=32,
-        speech_models=",".join(whisper.name for whisper in plan.whispers),  # for callers to read
+        # For callers to read.
+        speech_models=",".join(whisper.name for whisper in plan.whispers),
+        **_on_demand(plan),
         max_audio_bytes=MAX_AUDIO_BYTES,
         windows_per_piece=64,  # some 35 s of audio
         chunks_per_piece=chunks_per_piece,
@@ -225,6 +227,12 @@ def _whispers(plan: Plan) -> dict[str, str]:
         engine_backend=CPU_WHISPER if plan.card is None else TENSORRT_LLM,
         max_beam_size=plan.speech.beam_width,
     )
+
+
+def _on_demand(plan: Plan) -> dict[str, str]:
+    """A parameter with the names of the Whispers that are loaded on demand; none without them."""
+    names = ",".join(whisper.name for whisper in plan.on_demand)
+    return {pipeline.ON_DEMAND: names} if names else {}
 
 
 def _decode_audio(plan: Plan) -> dict[str, str]:
@@ -250,6 +258,7 @@ def _recognize(plan: Plan) -> dict[str, str]:
         whisper_model=WHISPER,
         engine_precision=plan.speech.precision,
         speech_precisions=",".join(whisper.precision for whisper in plan.whispers),
+        **_on_demand(plan),
         max_chunks_in_flight=plan.speech.chunks_per_request,
         beam_size=plan.speech.beam_width,
         max_new_tokens=WHISPER_NEW_TOKENS,
@@ -376,7 +385,8 @@ def _minutes(plan: Plan, caps: KvCaps) -> dict[str, str]:
     # Of AUDIO one recording at a time, in pieces as `transcribe_stream` has them: the recordings
     # there do not see it, and wait behind its pieces alone.
     speech = {**_transcribe_stream(plan), "max_streams": "1"}
-    speech.pop("speech_models")  # who asks what there is asks `transcribe_stream`
+    for key in ("speech_models", pipeline.ON_DEMAND):  # who asks for it asks `transcribe_stream`
+        speech.pop(key, None)
     return {f"speech_{name}": value for name, value in speech.items()} | _texts(
         **_llm_facts(plan, caps),
         takes_audio=plan.serving.topology == "one_process",  # else speech is in another server

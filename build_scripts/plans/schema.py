@@ -36,6 +36,7 @@ SpeechModel = Literal[
 ]
 SpeechPrecision = Literal["float16", "int8"]
 Quantisation = Literal["int4_awq", "int4_gptq", "int8", "float16", "gguf"]
+Residence = Literal["resident", "on_demand"]
 Topology = Literal["one_process", "two_servers", "orchestrator"]
 
 
@@ -69,7 +70,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
 @dataclass(frozen=True, config=CONFIG)
 class Further(Section):
-    """A further Whisper, loaded beside the first one, with its batch and beams."""
+    """A further Whisper beside the first one, with its batch and beams."""
 
     title: ClassVar[str] = "speech.models.<name>"
 
@@ -77,6 +78,9 @@ class Further(Section):
     """The size of a further Whisper; left out where its name says it."""
     precision: Literal["", SpeechPrecision] = ""
     """Of its weights; left out, that of the first one."""
+    residence: Residence = "resident"
+    """`resident` is loaded at the start and stays. `on_demand` is loaded when a request names it;
+    those on demand take turns in the room of the largest."""
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -291,6 +295,7 @@ class Whisper:
     engine: str
     model: SpeechModel
     precision: SpeechPrecision
+    on_demand: bool = False  # loaded when a request names it, in place of another such one
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -323,7 +328,18 @@ class Plan(Section):
                     f"{pipeline.FURTHER}{name}",
                     further.model or cast(SpeechModel, name),
                     further.precision or speech.precision,
+                    further.residence == "on_demand",
                 )
                 for name, further in speech.models.items()
             ),
         )
+
+    @property
+    def residents(self) -> tuple[Whisper, ...]:
+        """The Whispers that are loaded at the start; the first one is among them."""
+        return tuple(whisper for whisper in self.whispers if not whisper.on_demand)
+
+    @property
+    def on_demand(self) -> tuple[Whisper, ...]:
+        """The Whispers of which one at a time is loaded, for a request that names it."""
+        return tuple(whisper for whisper in self.whispers if whisper.on_demand)

@@ -22,8 +22,8 @@ _LLM_PROCESS = {"one_process": "tritonserver", "two_servers": "tritonserver (llm
 
 
 def load_order(plan: Plan) -> tuple[str, ...]:
-    """The engines of a plan in the order in which they are loaded."""
-    return (*LOAD_ORDER, *(whisper.engine for whisper in plan.whispers[1:]))
+    """The engines that are loaded at the start, in that order."""
+    return (*LOAD_ORDER, *(whisper.engine for whisper in plan.residents[1:]))
 
 
 def whisper_process(plan: Plan) -> str:

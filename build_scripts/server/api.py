@@ -121,6 +121,12 @@ def called(config: Mapping[str, Any]) -> set[str]:
     return {step["model_name"] for step in steps} | {name for name in listed.split(",") if name}
 
 
+def on_demand(configs: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The models that are loaded when a request names them, of models with these configurations."""
+    parameters = configs.get("recognize", {}).get("parameters", {})
+    return pipeline.on_demand(parameters.get(pipeline.ON_DEMAND, {}).get("string_value", ""))
+
+
 def is_ensemble(config: Mapping[str, Any]) -> bool:
     """Whether a model is steps of other models and nothing itself."""
     return bool(config.get("ensemble_scheduling", {}).get("step"))

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from build_scripts import container, paths
 from build_scripts.container import Runtime
@@ -66,12 +67,14 @@ class Launch:
     part: Part
     binary: Path
     backend_directory: Path
-    flags: Mapping[str, str | None]  # without their dashes; None if there is no value
+    # Without their dashes; None if there is no value, several if it is said several times.
+    flags: Mapping[str, str | tuple[str, ...] | None]
     environment: Mapping[str, str] = field(default_factory=dict)  # beside the inherited one
     libraries: tuple[Path, ...] = ()  # to go before LD_LIBRARY_PATH
     # Models that are loaded one after the other, each ready before the next one and all others.
     load_first: tuple[str, ...] = ()
     models: tuple[str, ...] | None = None  # all that it serves; None for the whole repository
+    on_demand: tuple[str, ...] = ()  # of these, what is loaded when a request names it
 
     @property
     def is_ordered(self) -> bool:
@@ -80,12 +83,18 @@ class Launch:
 
 
 def launch(
-    plan: Plan, models: tuple[str, ...] = (), part: Part = "all", nvidia: Path = container.NVIDIA
+    plan: Plan,
+    models: tuple[str, ...] = (),
+    part: Part = "all",
+    nvidia: Path = container.NVIDIA,
+    on_demand: tuple[str, ...] = (),
 ) -> Launch:
     """The server that serves `part` of `plan`.
 
     Args:
-        models: those of the repository; needed where two servers share them.
+        models: those of the repository; needed where two servers share them, or some of them are
+            loaded on demand.
+        on_demand: those that are.
 
     Raises PlanError where `part` and the plan's topology do not go together.
     """
@@ -94,7 +103,11 @@ def launch(
             raise PlanError(
                 f"`{part}` is asked for, but without a GPU one server serves everything"
             )
-        return _embedded(() if plan.card is None else load_order(plan))
+        at_start = tuple(model for model in models if model not in on_demand)
+        return replace(
+            _embedded(() if plan.card is None else load_order(plan), at_start if on_demand else ()),
+            on_demand=on_demand,
+        )
     topology = plan.serving.topology
     if (topology == "two_servers") != (part != "all"):
         wanted = "`speech` or `text`" if topology == "two_servers" else "`all`"
@@ -113,18 +126,20 @@ def launch(
         # LD_LIBRARY_PATH of the container stays as it is: TensorRT and the backend are on it.
         load_first=tuple(name for name in load_order(plan) if served is None or name in served),
         models=served,
+        on_demand=() if part == "text" else on_demand,
     )
 
 
-def _embedded(rehearsed: tuple[str, ...]) -> Launch:
+def _embedded(rehearsed: tuple[str, ...], at_start: tuple[str, ...]) -> Launch:
     """The Triton of setup. A rehearsal loads in the card's order, with NVIDIA's environment.
 
     Args:
         rehearsed: the card's engines in that order; none without a card.
+        at_start: the models to load without a card; none for all of the repository.
     """
     root = paths.RUNTIME
-    loading: dict[str, str | None] = {
-        "load-model": rehearsed[0] if rehearsed else "*",
+    loading: dict[str, str | tuple[str, ...] | None] = {
+        "load-model": rehearsed[0] if rehearsed else at_start or "*",
         "model-load-thread-count": "1" if rehearsed else str(LOAD_THREADS),
     }
     return Launch(
@@ -139,7 +154,7 @@ def _embedded(rehearsed: tuple[str, ...]) -> Launch:
     )
 
 
-def _flags(part: Part) -> dict[str, str | None]:
+def _flags(part: Part) -> dict[str, str | tuple[str, ...] | None]:
     """Flags of NVIDIA's Triton beside those of every Triton."""
     first = next(name for name in LOAD_ORDER if part == "all" or (name in TEXT) == (part == "text"))
     return {
@@ -179,7 +194,7 @@ def triton_command(
     restricted = f"{','.join(APIS)}:{pipeline.OWNER_HEADER}={secret}"
     listening = inner or settings
     address = settings.address if inner is None else "127.0.0.1"
-    flags = {
+    flags: dict[str, Any] = {
         "model-repository": settings.repository,
         "backend-directory": launch.backend_directory,
         "http-address": address,
@@ -192,7 +207,9 @@ def triton_command(
         "model-control-mode": "explicit",
         "http-restricted-api": restricted,
         "grpc-restricted-protocol": restricted,
-        "strict-readiness": "true",
+        # Triton would not be ready while a model on demand loads, or after it did not load: where
+        # there are any, the door looks at all others (`door/grpc.py`).
+        "strict-readiness": "false" if launch.on_demand else "true",
         "exit-on-error": "true",
         "exit-timeout-secs": settings.drain_timeout_s,
         "disable-auto-complete-config": None,
@@ -202,8 +219,15 @@ def triton_command(
     }
     if settings.plan != DEFAULT_PLAN:
         flags["model-config-name"] = settings.plan
-    given = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags.items()]
+    given = [flag for key, value in flags.items() for flag in _given(key, value)]
     return [str(launch.binary), *given, *_tracing(environment)]
+
+
+def _given(key: str, value: Any) -> list[str]:
+    if value is None:
+        return [f"--{key}"]
+    values = value if isinstance(value, tuple) else (value,)
+    return [f"--{key}={one}" for one in values]
 
 
 def _tracing(environment: Mapping[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any
 from build_scripts import child_process, console, paths, processes
 from build_scripts.bootstrap import triton
 from build_scripts.errors import BuildError, ServerError
-from build_scripts.server import api, preflight, served, settings
+from build_scripts.server import api, preflight, served, settings, supervisor
 from build_scripts.server import (
     state as claim,
 )
@@ -38,13 +38,17 @@ from build_scripts.server.models.warmup import Warmup
 from build_scripts.server.monitoring import health, vram
 from build_scripts.server.monitoring.health import Health
 from build_scripts.server.monitoring.vram import Watch
+from build_scripts.server.on_demand.desk import Desk
+from build_scripts.server.on_demand.turns import Turns
 from build_scripts.server.served import Served
 from build_scripts.server.settings import Settings
 from build_scripts.server.triton import concealment, crashes, regions
 from build_scripts.server.triton.crashes import Crashes
 from build_scripts.server.triton.scratch import Scratch
 from onecard.python_backend import speech_lock
+from onecard.recognition import lease
 
+ON_DEMAND_SOCKET = "on-demand"  # in the run directory
 POLL_S = 0.1  # until it is ready
 SERVING_POLL_S = 0.25
 # After every model is unloaded no request is left; Triton then still waits for idle connections.
@@ -76,6 +80,7 @@ class Server:
         self._writer: subprocess.Popen[bytes] | None = None  # of Triton's log
         self._recorded = (0, "", "")  # pid, phase and why
         self._beat_s = self._measured_s = 0.0
+        self._desk: Desk | None = None  # of models on demand, where there are any
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. A second signal ends it at once.
@@ -89,6 +94,7 @@ class Server:
             watch = vram.watch(found.deployment, found.launch, self._say)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
+            self._door.on_demand = found.launch.on_demand
             self._door.open()
             try:
                 self._gateway.open()
@@ -96,10 +102,12 @@ class Server:
                     process = self._started(found, watch)
                     if process is not None:
                         self._serve(process, found.launch, watch)
+                    self._close_desk()
                     claim.reclaim(self._settings.run)
                     self._pause()
                 self._say("stopped")
             finally:
+                self._close_desk()
                 self._gateway.close()
                 self._door.close()
                 claim.reclaim(self._settings.run)
@@ -161,6 +169,7 @@ class Server:
 
         self._scratch = Scratch(self._settings.run)
         server_variable = {settings.SERVER: self._settings.shm_prefix}
+        desk = self._open_desk(found.launch)
         self._writer = writer.start(log, server_variable)
         with self._writer.stdin or contextlib.nullcontext() as file:
             process = subprocess.Popen(
@@ -174,6 +183,7 @@ class Server:
                 env={
                     **triton_environment(found.launch),
                     **server_variable,
+                    **desk,
                     # Given from outside where two servers share one card: speech goes first.
                     speech_lock.RUN_DIRECTORY: os.environ.get(
                         speech_lock.RUN_DIRECTORY, str(self._settings.run)
@@ -189,6 +199,28 @@ class Server:
         self._record(process.pid, "starting")
         self._say(f"starting Triton (pid {process.pid}), log in {_short(log)}")
         return process
+
+    def _open_desk(self, launch: Launch) -> dict[str, str]:
+        """Where models on demand are asked for, as variables of the next Triton."""
+        self._close_desk()
+        if not launch.on_demand:
+            return {}
+        turns = Turns(self._api, launch.on_demand)
+        if launch.runtime == "embedded":  # NVIDIA's engines are in Triton's own process
+            turns.has_ended = self._has_ended
+        path = self._settings.run / ON_DEMAND_SOCKET
+        self._desk = Desk(path, turns)
+        return {lease.SOCKET: str(path)}
+
+    def _has_ended(self, model: str) -> bool:
+        """Whether no process of `model` lives."""
+        pid, *_ = self._recorded
+        return model not in supervisor.stubs(pid).values()
+
+    def _close_desk(self) -> None:
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            desk.close()
 
     def _has_logged(self) -> bool:
         """Whether Triton said anything; its log is made by a process of its own."""
@@ -266,7 +298,7 @@ class Server:
         self._measured_s = now_s
         path = self._settings.run / METRICS_FILE
         with contextlib.suppress(OSError, BuildError):  # no disk, no driver: no gauges
-            if text := watch.gauges():
+            if text := watch.gauges() + (self._desk.turns.gauges() if self._desk else ""):
                 aside = path.with_suffix(".new")
                 aside.write_text(text, encoding="utf-8")
                 aside.replace(path)
@@ -303,7 +335,8 @@ class Server:
 
     def _supervise(self, pid: int) -> Supervisor:
         decoupled = {name for name, c in self._configs.items() if api.is_decoupled(c)}
-        supervisor = Supervisor(pid, self._api, decoupled, self._say)
+        on_demand = api.on_demand(self._configs)
+        supervisor = Supervisor(pid, self._api, decoupled, self._say, on_demand)
         supervisor.start()
         return supervisor
 

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
 from build_scripts import arguments, paths
 from build_scripts.errors import ServerError
 from build_scripts.memory.deployment import Deployment, resolve
@@ -14,6 +17,7 @@ from build_scripts.model_repository import render
 from build_scripts.server import launch
 from build_scripts.server.launch import Launch
 from build_scripts.server.settings import Settings
+from onecard.contract import pipeline
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,9 @@ def read(
         _verify_as_stated(settings, deployment)
     further = (whisper.engine for whisper in deployment.plan.whispers[1:])
     models = tuple(sorted({*_models(settings.repository), *further}))
-    return Served(deployment, launch.launch(deployment.plan, models, settings.part))
+    on_demand = _on_demand(settings, deployment)
+    found = launch.launch(deployment.plan, models, settings.part, on_demand=on_demand)
+    return Served(deployment, found)
 
 
 def _verify_as_stated(settings: Settings, deployment: Deployment) -> None:
@@ -78,6 +84,22 @@ def repository_of(settings: Settings, served: Served, say: Callable[[str], None]
 
 def _is_as(path: Path, text: str) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def _on_demand(settings: Settings, deployment: Deployment) -> tuple[str, ...]:
+    """The engines that are loaded on demand; a foreign repository says itself which these are."""
+    if settings.repository == paths.MODEL_REPOSITORY:
+        return tuple(whisper.engine for whisper in deployment.plan.on_demand)
+    folder = settings.repository / "recognize"
+    path = folder / "configs" / f"{settings.plan}.pbtxt"
+    path = path if path.is_file() else folder / "config.pbtxt"
+    if not path.is_file():
+        return ()
+    try:
+        config = text_format.Parse(path.read_text(encoding="utf-8"), pb.ModelConfig())
+    except (text_format.ParseError, UnicodeDecodeError):
+        return ()  # Triton says what is wrong with it
+    return pipeline.on_demand(config.parameters[pipeline.ON_DEMAND].string_value)
 
 
 def _models(directory: Path) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from onecard_client.chat import (
     ToolCallPart,
 )
 from onecard_client.events import Event, Progress, Segments
-from onecard_client.health import Health, ModelState
+from onecard_client.health import Health, ModelState, SpeechModel
 from onecard_client.ledger import Ledger, LedgerPart
 from onecard_client.limits import Limits
 from onecard_client.mail import Email
@@ -103,6 +103,7 @@ __all__ = [
     "Segment",
     "Segments",
     "ServerError",
+    "SpeechModel",
     "TokenLogprob",
     "ToolCall",
     "ToolCallDelta",

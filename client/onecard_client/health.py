@@ -14,6 +14,20 @@ class ModelState:
 
 
 @dataclass(frozen=True)
+class SpeechModel:
+    """One of the Whispers that `transcribe` takes as `model`.
+
+    Attributes:
+        loaded: it answers without being loaded first.
+        on_demand: it is loaded when a request names it, in place of another such one.
+    """
+
+    name: str
+    loaded: bool
+    on_demand: bool
+
+
+@dataclass(frozen=True)
 class Health:
     """A server that answered.
 
@@ -21,6 +35,7 @@ class Health:
         live: the server runs.
         ready: every model can be asked.
         models: the public ones first, then those that they call.
+        speech_models: the usual one first; none from a server that does not tell.
     """
 
     live: bool
@@ -28,3 +43,4 @@ class Health:
     models: tuple[ModelState, ...]
     server_name: str
     server_version: str
+    speech_models: tuple[SpeechModel, ...] = ()

@@ -64,6 +64,8 @@ class Model:
 TRANSCRIBE_STEPS = ("decode_audio", "detect_speech", "recognize", "align", "diarize", "label")
 ENSEMBLE = "transcribe"
 CALLS = "calls"  # parameter of a config.pbtxt: the models that a model calls, comma-separated
+# Parameter of a config.pbtxt: the names of the Whispers that are loaded on demand, comma-separated.
+ON_DEMAND = "speech_on_demand"
 LEDGER = "ledger"  # parameter of the ensemble's config.pbtxt: what the plan's card holds, in JSON
 OWNER_HEADER = "onecard-control"  # of a request, with the server's secret: all is let through
 # Parameters of a request. A failed call from model to model arrives with its message and always
@@ -84,6 +86,11 @@ def engine_kind(model: str) -> str | None:
     if model in ENGINES:
         return model
     return FURTHER.removesuffix("_") if model.startswith(FURTHER) else None
+
+
+def on_demand(names: str) -> tuple[str, ...]:
+    """The engines of what a parameter ON_DEMAND says."""
+    return tuple(f"{FURTHER}{name}" for name in names.split(",") if name)
 
 
 PYTHON_MODELS: dict[str, Model] = {

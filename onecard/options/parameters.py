@@ -19,6 +19,8 @@ _CURE = "run `make repository`, which writes it from the plan"
 def parse(config: type[Config], values: Mapping[str, str]) -> Config:
     """`config` filled from the parameters of its fields' names; other parameters are left alone.
 
+    A field with a default may be missing.
+
     Raises:
         ValueError: a parameter is missing, or is not of its field's type.
     """
@@ -26,6 +28,8 @@ def parse(config: type[Config], values: Mapping[str, str]) -> Config:
     found = {}
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         if field.name not in values:
+            if field.default is not dataclasses.MISSING:
+                continue
             raise ValueError(f"config.pbtxt has no parameter `{field.name}`; {_CURE}")
         found[field.name] = _typed(field.name, values[field.name], hints[field.name])
     return config(**found)

@@ -23,7 +23,7 @@ from onecard import documents, errors
 from onecard.audio import Pcm, spool
 from onecard.contract import pipeline
 from onecard.contract.pipeline import CODE_IN_MESSAGE
-from onecard.errors import InvalidRequest, Unavailable
+from onecard.errors import InvalidRequest, Restarting, Unavailable
 from onecard.metrics.record import Origin
 from onecard.options import fields, parameters
 from onecard.options.fields import Options
@@ -317,7 +317,7 @@ def outputs_of(model: str, response: Response) -> dict[str, Any]:
             if message.startswith(code):
                 raise kind(message.removeprefix(code))
         if any(sign in message for sign in RESTARTING):
-            raise Unavailable(f"`{model}` is being loaded again ({message}); try again later")
+            raise Restarting(f"`{model}` is being loaded again ({message}); try again later")
         if SHARED_MEMORY_FULL in message:
             raise Unavailable(
                 f"`{model}`: `/dev/shm` has no room for the request; try again later, or let "

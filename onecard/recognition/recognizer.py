@@ -38,6 +38,7 @@ class Names(models.Config):
     """Parameters of config.pbtxt: the Whispers that there are."""
 
     speech_precisions: str  # in which each computes, with commas between
+    speech_on_demand: str = ""  # those that are loaded when a request names them
 
 
 def load_all(config: Config, names: Names) -> Models[Recognizer]:
@@ -57,16 +58,17 @@ def load_all(config: Config, names: Names) -> Models[Recognizer]:
             engine_dir=config.engine_dir + suffix,
             engine_precision=precisions[name],
         )
-        return load(own, name)
+        return load(own, name, name in names.speech_on_demand.split(","))
 
     return models.load(names, make)
 
 
-def load(config: Config, name: str | None = None) -> Recognizer:
+def load(config: Config, name: str | None = None, is_on_demand: bool = False) -> Recognizer:
     """A recognizer for the engine that `config.engine_dir` holds.
 
     Args:
         name: by which requests choose it, for the result's `engine` block.
+        is_on_demand: whether it is loaded only while requests use it.
 
     Raises:
         ManifestError: a file of it is missing or is not the one that was built.
@@ -77,7 +79,8 @@ def load(config: Config, name: str | None = None) -> Recognizer:
     directory = Path(config.engine_dir)
     features = json.loads((directory / "preprocessor_config.json").read_text(encoding="utf-8"))
     tokenizer = Tokenizer(directory / "tokenizer.json")
-    return Recognizer(tokenizer, config, facts, int(features["feature_size"]))
+    num_mels = int(features["feature_size"])
+    return Recognizer(tokenizer, config, facts, num_mels, is_on_demand)
 
 
 class Recognizer:
@@ -86,12 +89,19 @@ class Recognizer:
     Args:
         facts: of the engine, for the result's `engine` block.
         num_mels: what the engine takes.
+        is_on_demand: whether it is loaded only while requests use it.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, config: Config, facts: Mapping[str, Any], num_mels: int
+        self,
+        tokenizer: Tokenizer,
+        config: Config,
+        facts: Mapping[str, Any],
+        num_mels: int,
+        is_on_demand: bool = False,
     ) -> None:
         self.tokenizer = tokenizer
+        self.is_on_demand = is_on_demand
         self.engine_model = config.whisper_model  # in the model repository
         self._config = config
         self._facts = dict(facts)

@@ -27,6 +27,7 @@ from onecard.documents import Json
 from onecard.errors import Cancelled
 from onecard.metrics.traffic import Traffic, Visit
 from onecard.options.transcribe import TranscribeOptions
+from onecard.recognition import lease
 from onecard.streaming.admission import Admission
 
 Event = dict[str, Any]
@@ -374,8 +375,8 @@ def _samples(group: Sequence[Document]) -> tuple[int, int]:
 def join(parts: Sequence[Document]) -> Document:
     """One ALIGNED document from those of consecutive groups.
 
-    Lists are joined and counts added; what describes the whole is the first group's, which
-    detected the language.
+    Lists are joined, counts and waits for a model added; what describes the whole is the first
+    group's, which detected the language.
     """
     whole = dict(parts[0])
     for key, value in whole.items():
@@ -387,4 +388,8 @@ def join(parts: Sequence[Document]) -> Document:
         for aligner, num_segments in part["aligners"].items():
             counts[aligner] = counts.get(aligner, 0) + num_segments
     whole["aligners"] = counts
+    engines = [part["engine"] for part in parts]
+    waits = [key for key in (lease.LOAD_S, lease.WAIT_S) if key in engines[0]]
+    sums = {key: round(sum(engine[key] for engine in engines), 3) for key in waits}
+    whole["engine"] = {**engines[0], **sums}
     return whole

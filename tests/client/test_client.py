@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from cutter import Cutter
 from fake_server import (
@@ -16,6 +17,7 @@ from fake_server import (
     PROGRESS,
     RESULT,
     SEGMENTS,
+    FakeServer,
     event,
     events,
     reply,
@@ -32,8 +34,10 @@ from onecard_client import (
     Progress,
     Segments,
     ServerError,
+    SpeechModel,
     Transcript,
 )
+from onecard_client.__main__ import main
 from onecard_client._transport.aio_connection import AsyncConnection
 from onecard_client._transport.connection import Connection
 
@@ -270,3 +274,29 @@ def test_health(fake: Any, connect: Any) -> None:
     states = {model.name: model.ready for model in health.models}
     assert list(states)[:2] == ["transcribe", "transcribe_stream"]
     assert [name for name, ready in states.items() if not ready] == ["align"]
+    assert health.speech_models == ()  # it does not tell
+
+
+def test_health_tells_which_whispers_are_loaded(
+    fake: Any, connect: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def ready(self: Any, request: Any, context: Any) -> Any:
+        if request.name == "whisper_small":  # as Triton does of a model that was never loaded
+            context.abort(grpc.StatusCode.NOT_FOUND, "unknown model")
+        return service_pb2.ModelReadyResponse(ready=True)
+
+    monkeypatch.setattr(FakeServer, "ModelReady", ready)
+    server = fake(events(FINISHED))
+    server.parameters |= {"speech_models": "base,tiny.en,small", "speech_on_demand": "small"}
+    assert connect(server.url).health().speech_models == (
+        SpeechModel("base", loaded=True, on_demand=False),
+        SpeechModel("tiny.en", loaded=True, on_demand=False),
+        SpeechModel("small", loaded=False, on_demand=True),
+    )
+    main(["status", "--url", server.url])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-3:] == [
+        "  base     loaded",
+        "  tiny.en  loaded",
+        "  small    not loaded, on demand",
+    ]

@@ -33,6 +33,7 @@ class Door:
         self._say = say
         self._process: subprocess.Popen[str] | None = None
         self._next_try_s = 0.0
+        self.on_demand: tuple[str, ...] = ()  # models that come and go
         self._held = [_held() for _ in range(4)]
         ports = [one.getsockname()[1] for one in self._held]
         self.inner = Inner(*ports[:3])
@@ -120,6 +121,7 @@ class Door:
             inner_metrics_port=self.inner.metrics_port,
             secret=self._secret,
             hosts=self._settings.allowed_hosts,
+            on_demand=self.on_demand,
             http_address=self._settings.http_address,
             more_metrics=str(self._settings.run / METRICS_FILE),
             certificate=str(tls.certificate) if tls else "",

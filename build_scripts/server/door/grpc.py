@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,8 @@ from onecard.contract import pipeline
 # How Triton wants the header of a restricted API named (grpc_server.cc).
 _PREFIX = "triton-grpc-protocol-"
 _READY = "/inference.GRPCInferenceService/ServerReady"
+_INDEX = "/inference.GRPCInferenceService/RepositoryIndex"
+_UNLOADED = "unloaded"  # why a model is not ready whose unloading somebody asked for
 READY_S = 2.0
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 SERVER_OPTIONS = [
@@ -54,10 +56,13 @@ class GrpcDoor(grpc.GenericRpcHandler):
 
     Args:
         target: Triton's own, `127.0.0.1:port`.
+        on_demand: models that come and go, so that Triton is told to leave models out of its
+            readiness; the others are looked at here.
     """
 
-    def __init__(self, target: str, guard: Rules) -> None:
+    def __init__(self, target: str, guard: Rules, on_demand: Collection[str] = ()) -> None:
         self._guard = guard
+        self._on_demand = frozenset(on_demand)
         self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         self._metadata = ((_PREFIX + pipeline.OWNER_HEADER, guard.secret),)
 
@@ -71,7 +76,23 @@ class GrpcDoor(grpc.GenericRpcHandler):
             await ask(b"", timeout=READY_S, metadata=self._metadata, wait_for_ready=True)
         except grpc.RpcError:
             return False
-        return True
+        return await self._has_models()
+
+    async def _has_models(self) -> bool:
+        """Whether every model answers that is always there, as Triton's strict readiness has it."""
+        if not self._on_demand:
+            return True  # Triton looks itself
+        ask = self._channel.unary_unary(_INDEX)
+        try:
+            answer = await ask(b"", timeout=READY_S, metadata=self._metadata)
+            index = service_pb2.RepositoryIndexResponse.FromString(answer)
+        except (grpc.RpcError, DecodeError):
+            return False
+        return all(
+            model.state in ("READY", "") or model.reason == _UNLOADED  # "": never asked for
+            for model in index.models
+            if model.name not in self._on_demand
+        )
 
     def service(self, details: Any) -> Any:
         """What answers a call: the same for every method."""
@@ -90,6 +111,11 @@ class GrpcDoor(grpc.GenericRpcHandler):
                 rules.verify_method(method)
             sent = passage.verified(requests)
             first = await anext(sent, None)  # who may not ask is told so though Triton is away
+            if method == _READY and not await self._has_models():
+                await context.write(
+                    service_pb2.ServerReadyResponse(ready=False).SerializeToString()
+                )
+                return
             call = self._channel.stream_stream(method)(metadata=self._metadata)
             await passage.run(call, first, sent, context)
         except (Refused, Malformed) as refusal:

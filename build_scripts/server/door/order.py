@@ -31,6 +31,7 @@ class Order:
     secret: str
     hosts: tuple[str, ...] = ()
     http_address: str = ""  # where that of HTTP is another one
+    on_demand: tuple[str, ...] = ()  # models that are loaded when a request names them
     more_metrics: str = ""  # a file that is appended to Triton's metrics, if it is there
     # PEM files that gRPC is served with, and of whoever signs callers' certificates.
     certificate: str = ""
@@ -45,7 +46,8 @@ class Order:
     @classmethod
     def read(cls, line: str) -> Order:
         given = json.loads(line)
-        return cls(**{**given, "hosts": tuple(given["hosts"])})
+        names = {key: tuple(given.get(key, ())) for key in ("hosts", "on_demand")}
+        return cls(**{**given, **names})
 
     def save(self, run: Path) -> None:
         """Leave it where `owner_headers` looks."""

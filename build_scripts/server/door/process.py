@@ -37,7 +37,7 @@ async def serve(order: Order, opened: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     guard = Rules(order.secret, frozenset(order.hosts))
-    inner = GrpcDoor(f"127.0.0.1:{order.inner_grpc_port}", guard)
+    inner = GrpcDoor(f"127.0.0.1:{order.inner_grpc_port}", guard, order.on_demand)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(inner.close)
         await _open_grpc(order, inner, stack)

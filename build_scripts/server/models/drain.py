@@ -39,7 +39,7 @@ class Drain:
         self._timeout_s = timeout_s
         self._calls = {model: control.called(config) for model, config in configs.items()}
         working = {model for model, config in configs.items() if not control.is_ensemble(config)}
-        self._watch = Quiet(server_pid, working, api)
+        self._watch = Quiet(server_pid, {*working, *control.on_demand(configs)}, api)
 
     def run(self, say: Callable[[str], None], is_hurried: Callable[[], bool]) -> None:
         """Unload callers before what they call; each waits for its requests in flight.

@@ -62,7 +62,7 @@ class Loader:
     def _rest(self) -> list[str]:
         """The models in the order to load them: the ensemble last, since it needs its steps."""
         wanted = self._launch.models or tuple(self._api.states())
-        left = sorted(set(wanted) - set(self._launch.load_first))
+        left = sorted(set(wanted) - {*self._launch.load_first, *self._launch.on_demand})
         return sorted(left, key=lambda model: model == pipeline.ENSEMBLE)
 
     def _load(self, model: str) -> None:

@@ -52,14 +52,23 @@ class Supervisor:
     nobody else waiting. Of a decoupled model Triton never ends the responses that were under way
     (seen in 2.51), and their callers would wait for ever: there the server itself is ended, which
     cuts them off, and whoever started it starts it again.
+
+    Args:
+        on_demand: models that come and go, which who needs them has loaded again.
     """
 
     def __init__(
-        self, server_pid: int, api: Api, decoupled: Collection[str], say: Callable[[str], None]
+        self,
+        server_pid: int,
+        api: Api,
+        decoupled: Collection[str],
+        say: Callable[[str], None],
+        on_demand: Collection[str] = (),
     ) -> None:
         self._server_pid = server_pid
         self._api = api
         self._say = say
+        self._on_demand = frozenset(on_demand)
         self._deaths = Deaths(decoupled)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -71,10 +80,10 @@ class Supervisor:
         self._stopping.set()
 
     def _watch(self) -> None:
-        living = stubs(self._server_pid)
+        living = self._stubs()
         self._deaths.look(living)
         while not self._is_stopped_after_a_death(living):
-            living = stubs(self._server_pid)
+            living = self._stubs()
             dead = self._deaths.look(living)
             if dead and not processes.is_alive(self._server_pid):
                 return  # they went with the server, which is not this thread's to start again
@@ -84,6 +93,10 @@ class Supervisor:
                 return
             for model in dead:
                 threading.Thread(target=self._revive, args=(model,), daemon=True).start()
+
+    def _stubs(self) -> dict[int, str]:
+        found = stubs(self._server_pid)
+        return {pid: model for pid, model in found.items() if model not in self._on_demand}
 
     def _is_stopped_after_a_death(self, living: Collection[int]) -> bool:
         """Whether to end; waits until one of the living has ended, or it is time for a look."""

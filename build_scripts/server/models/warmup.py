@@ -103,10 +103,11 @@ def speech(from_s: int, seconds: int) -> tuple[bytes, dict[str, Any]]:
 def _transcribe(client: Client) -> None:
     pcm, form = speech(0, SPEECH_S)
     client.transcribe(pcm, timeout_s=TIMEOUT_S, **form)
-    for further in client.speech_models()[1:]:
-        client.transcribe(
-            pcm, timeout_s=TIMEOUT_S, model=further, align=False, diarize=False, **form
-        )
+    for further in client.health().speech_models[1:]:
+        if not further.on_demand:
+            client.transcribe(
+                pcm, timeout_s=TIMEOUT_S, model=further.name, align=False, diarize=False, **form
+            )
 
 
 def _chat(client: Client) -> None:

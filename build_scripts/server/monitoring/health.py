@@ -117,6 +117,7 @@ class Health:
         self._say = say
         self._canary = asking or Canary(server)
         self._calls = {model: control.called(config) for model, config in configs.items()}
+        self._on_demand = frozenset(control.on_demand(configs))  # not there is no sign of anything
         now_s = time.monotonic()
         self._quiet_s = quiet_s()
         self._asked = {
@@ -231,7 +232,7 @@ class Health:
     def _used(self, models: frozenset[str], stubs: Mapping[int, str]) -> dict[int, float]:
         """pid -> processor seconds used so far; a model without a process works in Triton's."""
         pids = [pid for pid, model in stubs.items() if model in models]
-        if not models.issubset(stubs.values()):
+        if not (models - self._on_demand).issubset(stubs.values()):
             pids.append(self._pid)
         return {pid: processes.processor_s(pid) for pid in pids}
 

@@ -97,7 +97,9 @@ class VramWatch:
     ) -> None:
         self._say, self._read, self._sleep = say, read, sleep
         self._ledger = ledger
-        self._engines = {engine: ledger.engine_bytes(engine) for engine in load_order(plan)}
+        # Of those on demand the ledger has one, which comes later or never.
+        engines = {*load_order(plan), *(line.engine for line in ledger.lines if line.engine)}
+        self._engines = {engine: ledger.engine_bytes(engine) for engine in engines}
         self._homes = {
             **{whisper.engine: whisper_process(plan) for whisper in plan.whispers},
             "llm": llm_process(plan), "align": "align", "diarize": "diarize",

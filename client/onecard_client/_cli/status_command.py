@@ -16,6 +16,7 @@ from onecard_client._clients.blocking import Client
 from onecard_client._errors import OnecardError
 from onecard_client._output.console import EXIT_FAILED, EXIT_OK, escaped, printable
 from onecard_client._transport.channel import Address
+from onecard_client.health import Health
 
 METRICS_VARIABLE = "ONECARD_METRICS_URL"
 METRICS_PORT = 8002
@@ -93,6 +94,18 @@ def _metrics_url(url: str) -> str:
     return f"http://{host}:{METRICS_PORT}/metrics"
 
 
+def _speech(health: Health) -> list[str]:
+    """The Whispers, where there is one to choose."""
+    if len(health.speech_models) < 2:
+        return []
+    width = max(len(model.name) for model in health.speech_models)
+    lines = ["models for speech, the usual one first:"]
+    for model in health.speech_models:
+        absent = "not loaded, on demand" if model.on_demand else "not ready"
+        lines.append(f"  {model.name:<{width}}  {'loaded' if model.loaded else absent}")
+    return lines
+
+
 def _show(client: Client, options: argparse.Namespace) -> int:
     health = client.health()
     if options.json:
@@ -107,4 +120,6 @@ def _show(client: Client, options: argparse.Namespace) -> int:
         for model in health.models:
             ready = "ready" if model.ready else "not ready"
             print(printable(f"  {model.name:<{width}}  {ready}"))
+        for line in _speech(health):
+            print(printable(line))
     return EXIT_OK if health.ready else EXIT_FAILED

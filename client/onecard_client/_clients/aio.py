@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 from onecard_client._clients import voice
 from onecard_client._clients.blocking import DEFAULT_TIMEOUT_S, HEALTH_TIMEOUT_S
 from onecard_client._clients.voice import Voice
-from onecard_client._errors import unfinished
+from onecard_client._errors import CallContext, OnecardError, unfinished
 from onecard_client._transport import wire
 from onecard_client._transport.aio_connection import AsyncConnection
 from onecard_client._transport.source import AudioSource, read_audio
 from onecard_client.chat import AsyncChatStream, Messages, messages_to_json
 from onecard_client.events import Event, Progress
-from onecard_client.health import Health
+from onecard_client.health import Health, SpeechModel
 from onecard_client.ledger import Ledger
 from onecard_client.limits import Limits
 from onecard_client.mail import Email, emails_to_json
@@ -245,4 +246,20 @@ class AsyncClient(AsyncConnection):
     async def health(self, *, timeout_s: float | None = HEALTH_TIMEOUT_S) -> Health:
         """Asks like `Client.health`."""
         context = self._context(timeout_s, None)
-        return wire.health([await self._ask(*question, context) for question in wire.HEALTH])
+        found = wire.health([await self._ask(*question, context) for question in wire.HEALTH])
+        return replace(found, speech_models=await self._speech_states(context))
+
+    async def _speech_states(self, context: CallContext) -> tuple[SpeechModel, ...]:
+        """Which Whispers are loaded; a server without speech has none, and asking is an error."""
+        try:
+            states = wire.speech_states(await self._ask(*wire.SPEECH_MODELS, context))
+        except OnecardError:
+            return ()
+        found = []
+        for state, question in states.items():
+            try:
+                is_loaded = (await self._ask(*question, context)).ready
+            except OnecardError:  # which Triton's answer is for a model that was never loaded
+                is_loaded = False
+            found.append(replace(state, loaded=is_loaded))
+        return tuple(found)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 from onecard_client._clients import voice
 from onecard_client._clients.voice import Voice
-from onecard_client._errors import unfinished
+from onecard_client._errors import CallContext, OnecardError, unfinished
 from onecard_client._transport import wire
 from onecard_client._transport.connection import Connection
 from onecard_client._transport.source import AudioSource, read_audio
 from onecard_client.chat import ChatStream, Messages, messages_to_json
 from onecard_client.events import Event, Progress
-from onecard_client.health import Health
+from onecard_client.health import Health, SpeechModel
 from onecard_client.ledger import Ledger
 from onecard_client.limits import Limits
 from onecard_client.mail import Email, emails_to_json
@@ -357,4 +358,20 @@ class Client(Connection):
             ConnectionFailed: no server answers.
         """
         context = self._context(timeout_s, None)
-        return wire.health([self._ask(*question, context) for question in wire.HEALTH])
+        found = wire.health([self._ask(*question, context) for question in wire.HEALTH])
+        return replace(found, speech_models=self._speech_states(context))
+
+    def _speech_states(self, context: CallContext) -> tuple[SpeechModel, ...]:
+        """Which Whispers are loaded; a server without speech has none, and asking is an error."""
+        try:
+            states = wire.speech_states(self._ask(*wire.SPEECH_MODELS, context))
+        except OnecardError:
+            return ()
+        found = []
+        for state, question in states.items():
+            try:
+                is_loaded = (self._ask(*question, context)).ready
+            except OnecardError:  # which Triton's answer is for a model that was never loaded
+                is_loaded = False
+            found.append(replace(state, loaded=is_loaded))
+        return tuple(found)

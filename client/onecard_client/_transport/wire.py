@@ -29,7 +29,7 @@ from onecard_client.chat import (
     WholeAnswer,
 )
 from onecard_client.events import Event, Progress, Segments
-from onecard_client.health import Health, ModelState
+from onecard_client.health import Health, ModelState, SpeechModel
 from onecard_client.ledger import Ledger
 from onecard_client.limits import Limits
 from onecard_client.minutes import (
@@ -289,6 +289,7 @@ HEALTH = (
 LIMITS = ("ModelConfig", service_pb2.ModelConfigRequest(name=CHAT.name))
 CAPACITY = ("ModelConfig", service_pb2.ModelConfigRequest(name=TRANSCRIBE.name))
 SPEECH_MODELS = CAPACITY
+WHISPER = "whisper"  # the first one's engine; a further one's has its name behind
 
 
 LEDGER = ("ModelConfig", service_pb2.ModelConfigRequest(name=ENSEMBLE))
@@ -322,7 +323,26 @@ def limits(answer: Any) -> Limits:
 
 def speech_models(answer: Any) -> tuple[str, ...]:
     """The Whispers of a server, from the answer to SPEECH_MODELS; none where it does not say."""
-    listed = answer.config.parameters["speech_models"].string_value
+    return _names(answer, "speech_models")
+
+
+def speech_states(answer: Any) -> dict[SpeechModel, tuple[str, Any]]:
+    """The Whispers as if none were loaded, each with the question whether it is.
+
+    Args:
+        answer: to SPEECH_MODELS.
+    """
+    found = {}
+    on_demand = _names(answer, "speech_on_demand")
+    for number, name in enumerate(speech_models(answer)):
+        engine = f"{WHISPER}_{name}" if number else WHISPER
+        question = ("ModelReady", service_pb2.ModelReadyRequest(name=engine))
+        found[SpeechModel(name, False, name in on_demand)] = question
+    return found
+
+
+def _names(answer: Any, parameter: str) -> tuple[str, ...]:
+    listed = answer.config.parameters[parameter].string_value
     return tuple(name for name in listed.split(",") if name)
 
 

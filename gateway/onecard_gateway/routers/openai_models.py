@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from onecard_client import Limits
+from onecard_client import Limits, SpeechModel
 from onecard_gateway.errors import Refusal
 from onecard_gateway.guards.access import needs
 from onecard_gateway.keys import key
@@ -42,9 +42,9 @@ async def model(request: Request, model_id: str) -> Document:
 
 async def _models(request: Request) -> dict[str, Document]:
     with servers(request).turn() as client:
-        limits, whispers = await client.limits(), await client.speech_models()
-    speech = dict.fromkeys((*SPEECH, *whispers))
-    return {CHAT: _chat(limits), **{name: _model(name, "transcribe") for name in speech}}
+        limits, whispers = await client.limits(), (await client.health()).speech_models
+    speech = {name: _model(name, "transcribe") for name in SPEECH}
+    return {CHAT: _chat(limits), **speech, **{one.name: _whisper(one) for one in whispers}}
 
 
 def _model(name: str, task: str) -> Document:
@@ -55,6 +55,12 @@ def _model(name: str, task: str) -> Document:
         "owned_by": "onecard",
         "task": task,
     }
+
+
+def _whisper(model: SpeechModel) -> Document:
+    """With whether a request for it has to wait for its loading."""
+    residence = "on_demand" if model.on_demand else "resident"
+    return {**_model(model.name, "transcribe"), "residence": residence, "loaded": model.loaded}
 
 
 def _chat(limits: Limits) -> Document:

@@ -2,13 +2,14 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from onecard.errors import Unavailable
 from onecard.options import parameters
 from onecard.options.transcribe import TranscribeOptions
 from onecard.python_backend import backend
 from onecard.recognition import engine as decoding
-from onecard.recognition import recognizer
+from onecard.recognition import lease, recognizer
 
 
 class TritonPythonModel:
@@ -30,15 +31,19 @@ class TritonPythonModel:
         chosen = self.models.of(options.model)
         speech = backend.document(request, "SPEECH", "what `detect_speech` answers")
 
-        def decode(decoding_request):
+        def check():
             if request.is_cancelled():
                 raise Unavailable("the caller cancelled the request")
+
+        def decode(decoding_request):
+            check()
             return self._decode(decoding_request, chosen)
 
         engine = decoding.in_flight(decode, self.pool, self.max_in_flight)
         pcm = backend.tensor(request, "PCM")
+        work = partial(chosen.recognize, pcm, speech, options, engine)
         try:
-            found = chosen.recognize(pcm, speech, options, engine)
+            found = lease.using(chosen.engine_model, check, work) if chosen.is_on_demand else work()
         except Unavailable:
             if not request.is_cancelled():
                 raise

@@ -27,6 +27,17 @@ def minutes(**places: Any) -> Minutes:
     return Minutes(**{**texts, **none, **places})
 
 
+def test_the_page_has_a_line_for_each_source_of_each_engine() -> None:
+    counts = {"dialogues": 3, "seconds": 169.04, "citations": 20, "valid_citations": 1.0}
+    shares = {"decisions_recall": 0.25, "decisions_precision": None}
+    one = {"model": "small", **counts, **shares, "actions_recall": 0.0, "actions_precision": 0.5}
+    lines = minutes_quality.table({"engine": {"text": one, "speech": one}}).splitlines()
+    assert lines[2:] == [
+        f"| small | 3, {source} | 25 % / none | 0 % / 50 % | 100 % of 20 | 169 |"
+        for source in ("text", "speech")
+    ]
+
+
 def test_an_item_meets_a_label_where_its_segments_say_a_line_of_it() -> None:
     spoken = voices.Spoken(b"", [(0.0, 1.9), (2.1, 4.0), (4.2, 6.0)])
     lines = [spoken.lines_of(one["start"], one["end"]) for one in SEGMENTS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from build_scripts.commands import plan
 from build_scripts.errors import PlanError
 from build_scripts.plans import match
+from build_scripts.plans import plan as plans
 
 
 def shown(
@@ -128,6 +130,23 @@ def test_the_plan_without_a_card_says_so(capsys: pytest.CaptureFixture[str]) -> 
     assert found["lines"] == []
     with pytest.raises(PlanError, match="states no card"):
         plan.main(["--vram", "24"], {})
+
+
+def test_what_is_on_demand_is_said_with_what_it_needs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = "".join(
+        f'[speech.models.{name}]\nresidence = "on_demand"\n' for name in ("base", "small")
+    )
+    text = (plans.PLANS / "rtx3090.toml").read_text(encoding="utf-8")
+    (tmp_path / "turns.toml").write_text(text + models, encoding="utf-8")
+    monkeypatch.setattr(plans, "PLANS", tmp_path)
+    _, table = shown(capsys, "--plan", "turns")
+    assert "on demand, one at a time: base 0.31 GiB, small 0.68 GiB; the ledger has" in table
+    assert "whisper_small" in table
+    assert "tritonserver, whisper_base" not in table
+    _, found = as_json(capsys, "--plan", "turns")
+    assert found["on_demand"] == ["base", "small"]
 
 
 def test_auto_asks_which_card_is_here(

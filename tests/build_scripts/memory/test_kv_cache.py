@@ -11,6 +11,7 @@ import pytest
 from build_scripts.console import GIB
 from build_scripts.errors import PlanError
 from build_scripts.memory import cures, shapes
+from build_scripts.memory.engines import lines_of, num_bytes
 from build_scripts.memory.kv_cache import (
     CROSS_FRACTION,
     FRACTION,
@@ -194,6 +195,39 @@ def test_a_further_whisper_has_lines_and_caps_of_its_own(topology: str) -> None:
     assert (1 - caps_of["whisper_small"][FRACTION]) * free >= torch
     free = ledger.engine_bytes("whisper", "kv") + brought + spare + torch
     assert (1 - caps_of["whisper"][FRACTION]) * free >= brought + torch
+
+
+@pytest.mark.parametrize("topology", ["one_process", "two_servers"])
+def test_whispers_on_demand_have_the_room_of_the_largest_and_find_it_free(topology: str) -> None:
+    """Whichever is loaded last of all fills its pools, and no more than the room is left for."""
+    alone = with_a_further_one("a40", topology)
+    resident = compute_ledger(alone, {})
+    on_demand = Further(residence="on_demand")
+    speech = dataclasses.replace(alone.speech, models={"base": on_demand, "small": on_demand})
+    found = dataclasses.replace(alone, speech=speech)
+    ledger = compute_ledger(found, {})
+    assert ledger.total_bytes == resident.total_bytes
+    assert ledger.engine_bytes("whisper_base") == 0
+    room = ledger.engine_bytes("whisper_small")
+    assert room == resident.engine_bytes("whisper_small")
+    caps_of = caps(found)
+    assert caps_of["whisper"] == caps(alone)["whisper"]
+    assert caps_of["llm"] == caps(alone)["llm"]
+    for whisper in found.on_demand:
+        own = lines_of(found, whisper, {})
+        pools = num_bytes(own, "kv")
+        free = pools + room - num_bytes(own) + ledger.free_bytes
+        share = caps_of[whisper.engine][FRACTION] * free
+        assert pools <= share <= free
+
+
+def test_a_plan_with_several_further_whispers_is_told_that_they_may_take_turns() -> None:
+    found = plan.load("rtx3090")
+    speech = dataclasses.replace(found.speech, models={"base": Further(), "small": Further()})
+    found = dataclasses.replace(found, speech=speech, fit=None)
+    (turns,) = [one for one in cures._changes(found) if "on_demand" in one.says]
+    saved = compute_ledger(found, {}).total_bytes - compute_ledger(turns.plan, {}).total_bytes
+    assert saved == compute_ledger(found, {}).engine_bytes("whisper_base")
 
 
 def test_a_card_that_has_no_room_for_a_further_whisper_is_told_to_leave_it_out() -> None:

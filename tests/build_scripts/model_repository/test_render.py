@@ -12,6 +12,7 @@ from build_scripts.errors import PlanError
 from build_scripts.memory.deployment import deploy, resolve
 from build_scripts.model_repository import models, render
 from build_scripts.plans import plan
+from build_scripts.plans.schema import Further
 from onecard.chat import answer
 from onecard.contract import pipeline, trtllm
 from onecard.minutes import options as minutes_options
@@ -313,6 +314,22 @@ def test_a_further_whisper_is_an_engine_like_the_first_one_and_its_callers_know_
     assert recognize.parameters[pipeline.CALLS].string_value == "whisper,whisper_tiny.en"
     render.write_copy(texts, tmp_path)
     assert (tmp_path / "whisper_tiny.en" / "1").is_dir()
+
+
+def test_callers_know_which_whispers_are_on_demand():
+    stated = plan.load("cpu-models")
+    models = {"tiny.en": Further(residence="on_demand"), "again": Further("base")}
+    turns = replace(stated, speech=replace(stated.speech, models=models))
+    texts = render.render(deploy(turns))
+    assert Path("whisper_tiny.en/configs/cpu-models.pbtxt") in texts
+    found = {}
+    for path, text in texts.items():
+        told = text_format.Parse(text, pb.ModelConfig()).parameters
+        if pipeline.ON_DEMAND in told:
+            found[path.parts[0]] = told[pipeline.ON_DEMAND].string_value
+    assert found == {"recognize": "tiny.en", "transcribe_stream": "tiny.en"}
+    assert pipeline.on_demand(found["recognize"]) == ("whisper_tiny.en",)
+    assert not any(pipeline.ON_DEMAND in text for text in render.render(deploy(stated)).values())
 
 
 def test_a_further_whisper_s_settings_are_as_fixed_as_the_first_one_s():

@@ -209,6 +209,13 @@ def test_a_plan_may_have_further_whispers_and_the_first_is_the_usual_one() -> No
     ]
 
 
+def test_a_further_whisper_stays_loaded_unless_the_plan_says_on_demand() -> None:
+    text = further('[speech.models.exact]\nmodel = "base"\n[speech.models."tiny.en"]')
+    found = plan.parse("odd", text + 'residence = "on_demand"\n', "here")
+    assert [one.name for one in found.residents] == ["base", "exact"]
+    assert [one.name for one in found.on_demand] == ["tiny.en"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -217,6 +224,10 @@ def test_a_plan_may_have_further_whispers_and_the_first_is_the_usual_one() -> No
         ("[speech.models.odd]", "speech.models.odd.model is missing, and `odd` is none of base"),
         ("[speech.models.small]\nprecison = 'int8'", "unknown key `precison` in speech.models.<"),
         ("[speech.models.small]\nprecision = 'int4'", 'must be one of "float16", "int8"'),
+        (
+            "[speech.models.small]\nresidence = 'sometimes'",
+            'must be one of "resident", "on_demand"',
+        ),
         ("[speech.models]\nsmall = 3", "`speech.models.<name>` is `3`, must be a section"),
     ],
 )

@@ -1,10 +1,14 @@
-"""Two Whispers in one server: a request is decoded by the one that it names."""
+"""Several Whispers in one server: a request is decoded by the one that it names, and loads it."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +25,27 @@ from build_scripts.plans.schema import Further
 from evaluation import recordings
 from tests import conftest
 
-MODELS = ("recognize", "whisper", "whisper_again")
+MODELS = ("recognize", "whisper", "whisper_again", "whisper_one", "whisper_other")
+ON_DEMAND = MODELS[3:]
 SAMPLES = recordings.jfk().samples[: 3 * recordings.RATE]
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models between chunks and text, of a plan that has Whisper base twice."""
+    """The models between chunks and text, of a plan that has Whisper base four times."""
     folder = tmp_path_factory.mktemp("two")
     stated = plan.load("cpu")
-    speech = dataclasses.replace(stated.speech, models={"again": Further("base")})
-    overrides = {"recognize": {"instances": 1}}
+    on_demand = Further("base", residence="on_demand")
+    models = {"again": Further("base"), "one": on_demand, "other": on_demand}
+    speech = dataclasses.replace(stated.speech, models=models)
+    overrides = {"recognize": {"instances": 2}}
     two = dataclasses.replace(stated, speech=speech, overrides=overrides)
     engines = folder / "engines"
     engines.mkdir()
-    for name in ("whisper", "whisper_again"):
-        (engines / name).symlink_to(paths.ENGINES / "whisper")
+    for name in MODELS[1:]:
+        (engines / name).mkdir()
+        for file in (paths.ENGINES / "whisper").iterdir():
+            (engines / name / file.name).symlink_to(file)
     for path, text in render.render(deploy(two)).items():
         if path.parts[0] in MODELS:
             model = folder / "models" / path.parts[0]
@@ -74,7 +83,13 @@ def requests(two: conftest.Server) -> list[int]:
     with two.client() as client:
         found = client.get_inference_statistics().model_stats
     counts = {one.name: int(one.inference_stats.success.count) for one in found}
-    return [counts[name] for name in MODELS[1:]]
+    return [counts[name] for name in MODELS[1:3]]
+
+
+def loaded(two: conftest.Server) -> list[str]:
+    """The models on demand that are there."""
+    with two.client() as client:
+        return [name for name in ON_DEMAND if client.is_model_ready(name)]
 
 
 def test_the_engine_that_a_request_names_decodes_it(two: conftest.Server) -> None:
@@ -89,7 +104,7 @@ def test_the_engine_that_a_request_names_decodes_it(two: conftest.Server) -> Non
 
 def test_a_name_that_there_is_not_reaches_no_engine(two: conftest.Server) -> None:
     before = requests(two)
-    with pytest.raises(InferenceServerException, match="this server has base, again; choose one"):
+    with pytest.raises(InferenceServerException, match="has base, again, one, other; choose one"):
         recognized(two, model="large-v3")
     assert requests(two) == before
 
@@ -99,3 +114,76 @@ def test_callers_reach_neither(two: conftest.Server) -> None:
         for model in MODELS[1:]:
             with pytest.raises(InferenceServerException, match="is called by other models alone"):
                 client.get_model_config(model)
+
+
+def test_a_model_on_demand_is_loaded_by_its_first_request_and_stays(two: conftest.Server) -> None:
+    assert loaded(two) == []
+    assert conftest.is_ready(two.http_url)
+    usual = recognized(two)
+    assert "model_load_s" not in usual["engine"]
+    first, second = (recognized(two, model="one") for _ in range(2))
+    assert first["segments"] == second["segments"] == usual["segments"]
+    assert first["engine"]["choice"] == "one"
+    assert first["engine"]["model_load_s"] > 0
+    assert second["engine"]["model_load_s"] == 0
+    assert loaded(two) == ["whisper_one"]
+
+
+def readiness(two: conftest.Server) -> int:
+    """The status of its readiness, however long a busy machine takes to tell."""
+    try:
+        with urllib.request.urlopen(f"http://{two.http_url}/v2/health/ready") as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_models_on_demand_take_turns_and_the_server_is_ready_all_the_while(
+    two: conftest.Server,
+) -> None:
+    done = threading.Event()
+    seen: list[tuple[int, int]] = []
+
+    def look() -> None:
+        while not done.wait(0.1):
+            seen.append((readiness(two), len(loaded(two))))
+
+    with ThreadPoolExecutor(4) as pool:
+        looking = pool.submit(look)
+        names = ("one", "other", "again")
+        found = [pool.submit(recognized, two, model=name) for name in names]
+        chosen = [one.result()["engine"]["choice"] for one in found]
+        done.set()
+        looking.result()
+    assert chosen == list(names)
+    assert len(seen) > 3
+    assert {status for status, _ in seen} == {200}
+    assert max(number for _, number in seen) == 1
+
+
+def test_a_model_on_demand_whose_process_died_is_loaded_anew(two: conftest.Server) -> None:
+    recognized(two, model="one")
+    (pid,) = two.processes("whisper_one")
+    two.kill_some("whisper_one", [pid])
+    again = recognized(two, model="one")
+    assert again["engine"]["model_load_s"] > 0
+    assert two.processes("whisper_one") != [pid]
+    two.until_well()
+
+
+def test_a_load_that_fails_leaves_the_others_as_they_were(
+    two: conftest.Server, repository: Path
+) -> None:
+    weights = repository.parent / "engines" / "whisper_other" / "model.bin"
+    recognized(two, model="one")
+    there = weights.readlink()
+    weights.unlink()
+    try:
+        with pytest.raises(InferenceServerException, match="`other` could not be loaded") as error:
+            recognized(two, model="other")
+    finally:
+        weights.symlink_to(there)
+    assert "UNAVAILABLE" in str(error.value.status())
+    assert conftest.is_ready(two.http_url)
+    assert recognized(two)["segments"]
+    assert recognized(two, model="other")["engine"]["model_load_s"] > 0

@@ -10,7 +10,7 @@ import pytest
 from build_scripts import paths
 from build_scripts.errors import PlanError
 from build_scripts.plans import plan
-from build_scripts.plans.schema import Plan, Serving, Topology
+from build_scripts.plans.schema import Further, Plan, Serving, Topology
 from build_scripts.server import launch
 
 MODELS = tuple(sorted(path.parent.name for path in paths.MODEL_REPOSITORY.glob("*/config.pbtxt")))
@@ -40,6 +40,27 @@ def test_without_a_card_nvidias_runtime_is_left_alone(nvidia):
     }
     assert (one.environment, one.libraries) == ({}, (paths.RUNTIME / "lib",))
     assert not one.is_ordered
+
+
+def test_what_is_on_demand_is_not_loaded_at_the_start(nvidia):
+    models = (*MODELS, "whisper_small")
+    one = launch.launch(plan.load("cpu"), models, nvidia=nvidia, on_demand=("whisper_small",))
+    assert one.on_demand == ("whisper_small",)
+    assert one.flags["load-model"] == MODELS
+    assert launch._given("load-model", ("a", "b")) == ["--load-model=a", "--load-model=b"]
+
+
+@pytest.mark.parametrize("topology", ["one_process", "two_servers"])
+def test_on_a_card_what_is_on_demand_has_no_turn_at_the_start(nvidia, topology):
+    stated = rtx3090(topology)
+    speech = dataclasses.replace(stated.speech, models={"small": Further(residence="on_demand")})
+    stated = dataclasses.replace(stated, speech=speech)
+    engine = ("whisper_small",)
+    parts = ("all",) if topology == "one_process" else ("text", "speech")
+    for part in parts:
+        one = launch.launch(stated, (*MODELS, *engine), part, nvidia, engine)
+        assert "whisper_small" not in one.load_first
+        assert one.on_demand == (() if part == "text" else engine)
 
 
 def test_a_card_without_nvidias_backend_is_rehearsed_in_its_order(nvidia, tmp_path_factory):

@@ -335,5 +335,6 @@ def test_a_model_of_the_server_is_chosen_by_its_name(
     behind.parameters["speech_models"] = "base,tiny.en"
     assert client.post(URL, files=FILE, data={"model": asked}).status_code == 200
     assert options(behind).get("model") == sent
-    found = {model["id"] for model in client.get("/v1/models").json()["data"]}
-    assert {"whisper-1", "base", "tiny.en"} <= found
+    found = {model["id"]: model for model in client.get("/v1/models").json()["data"]}
+    assert {"whisper-1", "base", "tiny.en"} <= set(found)
+    assert (found["tiny.en"]["residence"], found["tiny.en"]["loaded"]) == ("resident", True)

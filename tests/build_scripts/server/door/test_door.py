@@ -91,6 +91,15 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
         self.cancelled = threading.Event()
         self.finished = threading.Event()
         self.goes_on = threading.Event()
+        self.index: dict[str, tuple[str, str]] = {}  # model -> its state, and why
+
+    def RepositoryIndex(self, request: Any, context: Any) -> Any:
+        return service_pb2.RepositoryIndexResponse(
+            models=[
+                service_pb2.RepositoryIndexResponse.ModelIndex(name=name, state=state, reason=why)
+                for name, (state, why) in self.index.items()
+            ]
+        )
 
     def ServerReady(self, request: Any, context: Any) -> Any:
         return service_pb2.ServerReadyResponse(ready=True)
@@ -182,8 +191,9 @@ def opened() -> Iterator[Doors]:
     inner = server.add_insecure_port("127.0.0.1:0")
     port = behind.server_port
     order = Order(  # type: ignore[call-arg]
-        "127.0.0.1", *free_ports(3), port, inner, port, SECRET, ("speech.example",)
-    )
+        "127.0.0.1", *free_ports(3), port, inner, port, SECRET, ("speech.example",),
+        on_demand=("whisper_small",),
+    )  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "build_scripts.server.door.process"], cwd=paths.ROOT, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -438,6 +448,26 @@ def test_metrics_have_one_path(doors: Doors) -> None:
     assert doors.ask("GET", "/metrics", port=port, Host="evil.example")[0] == 403
     assert doors.ask("GET", "/metrics", port=port, Host="speech.example")[0] == 200
     assert [path for path, *_ in doors.behind.seen] == ["/metrics", "/metrics"]
+
+
+@pytest.mark.parametrize(
+    ("model", "state", "is_ready"),
+    [
+        ("whisper", ("READY", ""), True),
+        ("whisper", ("LOADING", ""), False),
+        ("whisper", ("UNAVAILABLE", "no such file"), False),
+        ("whisper", ("UNAVAILABLE", "unloaded"), True),  # as who drains has it
+        ("whisper_small", ("LOADING", ""), True),
+        ("whisper_small", ("UNAVAILABLE", "no such file"), True),
+    ],
+)
+def test_readiness_is_that_of_all_models_but_those_on_demand(
+    doors: Doors, model: str, state: tuple[str, str], is_ready: bool
+) -> None:
+    doors.service.index = {"chat": ("READY", ""), "other": ("", ""), model: state}
+    status, _ = doors.ask("GET", "/v2/health/ready")
+    assert (status == 200) == is_ready
+    assert doors.stub().ServerReady(service_pb2.ServerReadyRequest()).ready == is_ready
 
 
 def test_a_server_that_is_away_is_unavailable() -> None:

@@ -94,3 +94,9 @@ def test_where_nothing_is_ordered_nothing_is_loaded(api):
     seen: list[str] = []
     assert Loader(api, launch.launch(plan.load("cpu")), seen.append).is_done()
     assert seen == Control.loaded == []
+
+
+def test_what_is_on_demand_is_left_alone(api: Api, ordered: Launch) -> None:
+    turns = dataclasses.replace(ordered, on_demand=("align",))
+    wait(Loader(api, turns, lambda model: None))
+    assert Control.loaded == ["whisper", "chat", "transcribe"]
