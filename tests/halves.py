@@ -51,6 +51,7 @@ SHARED = (
 OWN = (
     "tests/model_repository/test_rehearsal.py",
     "tests/model_repository/test_restarts.py",
+    "tests/model_repository/test_encrypted.py",
     "tests/build_scripts/test_survival.py",
     "tests/build_scripts/server/monitoring/test_health.py",
     "tests/build_scripts/server/test_further_whispers.py",

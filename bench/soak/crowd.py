@@ -75,7 +75,8 @@ def main(num_callers: int, results: Path) -> int:
             with _gauges(settings) as most:
                 asked = _all_at_once(clips, ask)
             found["ways"][name] = _summary(asked, most)
-            say(f"  {found['ways'][name]}")
+            way = found["ways"][name]
+            say(f"  {way['served']} served, the last one after {way['last_s']} s")
     found["machine"]["load_after"] = machine.load()
     for path in page.write("crowd", found, markdown(found), results):
         say(f"wrote {path}")

@@ -36,6 +36,7 @@ from build_scripts.server.models.loader import Loader
 from build_scripts.server.models.supervisor import Supervisor
 from build_scripts.server.models.warmup import Warmup
 from build_scripts.server.monitoring import health, vram
+from build_scripts.server.monitoring.canary import Canary
 from build_scripts.server.monitoring.health import Health
 from build_scripts.server.monitoring.vram import Watch
 from build_scripts.server.on_demand.desk import Desk
@@ -254,11 +255,12 @@ class Server:
                 self._verify(watch)
                 # Before the first requests: a model may end on one of them.
                 supervisor = self._supervise(process.pid)
-                warmup = Warmup(self._settings, self._configs, self._say)
+                warmup = self._warm_up()
             elif warmup is not None and ready_s is None and self._is_open(warmup):
                 ready_s = time.monotonic()
                 self._announce(process.pid, ready_s - started_s)
-                doctor = Health(self._settings, self._api, self._configs, process.pid, self._say)
+                asking = Canary(self._door.grpc_target)
+                doctor = Health(asking, self._api, self._configs, process.pid, self._say)
                 doctor.start()
             elif doctor is not None:
                 self._record(process.pid, *doctor.phase())
@@ -339,6 +341,10 @@ class Server:
         supervisor = Supervisor(pid, self._api, decoupled, self._say, on_demand)
         supervisor.start()
         return supervisor
+
+    def _warm_up(self) -> Warmup:
+        models = self._configs if self._settings.warmup else {}
+        return Warmup(self._door.grpc_target, models, self._say)
 
     def _announce(self, pid: int, seconds: float) -> None:
         self._record(pid, "ready")

@@ -17,13 +17,17 @@ import yaml
 from build_scripts.fleet import helm as values_of
 from build_scripts.plans import plan
 from build_scripts.server.settings import DRAIN_TIMEOUT_S
+from onecard.python_backend import traces
 from tests.deploy.chart import CHART, KEYS, objects, tool
 from tests.deploy.schemas import schema
 
 GOLDEN = Path(__file__).parent / "golden"
 # Everything that can be on; the least that renders.
 FULL = (*KEYS, "--set", "tls.secret=onecard-tls", "--set", "autoscaling.enabled=true",
-        "--set", "engines.tokenSecret=huggingface")  # fmt: skip
+        "--set", "engines.tokenSecret=huggingface",
+        "--set", "telemetry.otlpEndpoint=http://collector.monitoring.svc:4318",
+        "--set", "telemetry.env.OTEL_TRACES_SAMPLER=parentbased_traceidratio",
+        "--set", "gateway.env.GATEWAY_TIMEOUT_S=600")  # fmt: skip
 LEAST = ("--set", "gateway.enabled=false", "--set", "monitoring.enabled=false",
          "--set", "networkPolicy.enabled=false")  # fmt: skip
 KUBERNETES = ("1.29", "1.35")  # the oldest that the chart says, and one that is current
@@ -214,7 +218,6 @@ def test_scaling_asks_for_the_seconds_of_audio_left(full: list[dict[str, Any]]) 
 
 def test_who_may_reach_a_server(full: list[dict[str, Any]]) -> None:
     (policy,) = of(full, "NetworkPolicy", "server")
-    assert policy["spec"]["egress"] == []
     grpc, metrics = policy["spec"]["ingress"]
     assert [one["port"] for one in grpc["ports"]] == ["grpc"]
     (peer,) = grpc["from"]
@@ -224,6 +227,39 @@ def test_who_may_reach_a_server(full: list[dict[str, Any]]) -> None:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert {one["name"] for one in container["ports"]} == {"grpc", "metrics"}
     assert {"name": "HTTP_ADDRESS", "value": "127.0.0.1"} in container["env"]
+
+
+def variables(found: list[dict[str, Any]], name: str) -> dict[str, str]:
+    (deployment,) = of(found, "Deployment", name)
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one["value"] for one in container["env"]}
+
+
+def test_logs_and_traces_go_where_the_values_say(
+    full: list[dict[str, Any]], rendered: Rendered, values: Path
+) -> None:
+    plain = objects(rendered(values, *KEYS, "--set", "telemetry.logFormat=text"))
+    for name in ("rtx3090", "cpu", "gateway"):
+        given = variables(full, name)
+        assert traces.endpoint(given) == "http://collector.monitoring.svc:4318/v1/traces"
+        assert given["OTEL_TRACES_SAMPLER"] == "parentbased_traceidratio"
+        assert (given["LOG_FORMAT"], variables(plain, name)["LOG_FORMAT"]) == ("json", "text")
+        assert traces.endpoint(variables(plain, name)) == ""
+    assert variables(full, "gateway")["GATEWAY_TIMEOUT_S"] == "600"
+
+
+def test_a_server_may_ask_the_collector_of_traces_alone(
+    full: list[dict[str, Any]], rendered: Rendered, values: Path
+) -> None:
+    (policy,) = of(full, "NetworkPolicy", "server")
+    collector, names = policy["spec"]["egress"]
+    (peer,) = collector["to"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "monitoring"}
+    assert {one["port"] for one in names["ports"]} == {53}
+    (gateway,) = of(full, "NetworkPolicy", "gateway")
+    assert collector in gateway["spec"]["egress"]
+    (without,) = of(objects(rendered(values, *KEYS)), "NetworkPolicy", "server")
+    assert without["spec"]["egress"] == []
 
 
 def test_the_gateway_asks_every_server_by_name_and_tls(full: list[dict[str, Any]]) -> None:
@@ -254,6 +290,10 @@ def test_no_secret_is_in_an_object(full: list[dict[str, Any]]) -> None:
         ((*KEYS, "--set", "servers=null"), "servers"),
         ((*KEYS, "--set", "autoscaling.prometheus=prometheus"), "prometheus"),
         ((*KEYS, "--set", "drainSeconds=5"), "drainSeconds"),
+        ((*KEYS, "--set", "telemetry.logFormat=xml"), "logFormat"),
+        ((*KEYS, "--set", "telemetry.otlpEndpoint=collector:4318"), "otlpEndpoint"),
+        ((*KEYS, "--set", "telemetry.env.PLAN=x"), "PLAN"),
+        ((*KEYS, "--set", "gateway.env.PATH=x"), "PATH"),
     ],
 )
 def test_wrong_values_are_refused(

@@ -112,6 +112,7 @@ def test_the_gateway_asks_for_keys_and_keeps_what_it_has(compose):
     given = {
         name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value)
         for name, value in service["environment"].items()
+        if value is not None  # the host's own, which it may lack
     }
     with pytest.raises(SettingsError, match="keys add NAME"):
         from_command_line([], given)
@@ -122,6 +123,13 @@ def test_the_gateway_asks_for_keys_and_keeps_what_it_has(compose):
     for path in (found.keys_file, found.jobs_folder, found.usage_file):
         assert Path(kept[0]) in path.parents
     assert int(service["stop_grace_period"].removesuffix("s")) > found.drain_s
+
+
+@pytest.mark.parametrize("name", [*SERVERS, "gateway"])
+def test_logs_and_traces_are_the_host_s_to_choose(compose, name):
+    environment = compose["services"][name]["environment"]
+    for variable in ("LOG_FORMAT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER"):
+        assert environment[variable] is None, variable
 
 
 def test_only_gpu_services_ask_for_nvidias_runtime(compose):

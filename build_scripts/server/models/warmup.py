@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from build_scripts import child_process, paths, processes
-from build_scripts.server.settings import Settings
 
 if TYPE_CHECKING:
     from onecard_client import Client
@@ -35,12 +34,16 @@ MAIL = {"id": "1", "subject": "Lunch?", "body": "On Friday at noon?"}
 
 
 class Warmup:
-    """The requests that `models` can answer, made side by side in the background."""
+    """The requests that `models` can answer, made side by side in the background.
 
-    def __init__(self, server: Settings, models: Collection[str], say: Callable[[str], None]):
+    Args:
+        address: of gRPC without TLS.
+    """
+
+    def __init__(self, address: str, models: Collection[str], say: Callable[[str], None]):
         self._say = say
-        wanted = [model for model in REQUESTS if model in models] if server.warmup else []
-        self._process = _start(server, wanted) if wanted else None
+        wanted = [model for model in REQUESTS if model in models]
+        self._process = _start(address, wanted) if wanted else None
 
     def is_done(self) -> bool:
         """Whether all are answered; then says, once, which failed and why."""
@@ -66,8 +69,7 @@ class Warmup:
             self._process.communicate()
 
 
-def _start(server: Settings, models: Sequence[str]) -> subprocess.Popen[str]:
-    address = f"{server.reachable_address}:{server.grpc_port}"
+def _start(address: str, models: Sequence[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "build_scripts.server.models.warmup", address, *models],
         cwd=paths.ROOT,

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from build_scripts import child_process, paths
 from build_scripts.server.models import warmup
-from build_scripts.server.settings import Settings
 
 if TYPE_CHECKING:
     from onecard_client import Client
@@ -42,10 +41,14 @@ class Reply:
 
 
 class Canary:
-    """Asks from a process that is started when it is needed, and again when it has ended."""
+    """Asks from a process that is started when it is needed, and again when it has ended.
 
-    def __init__(self, server: Settings) -> None:
-        self._address = f"{server.reachable_address}:{server.grpc_port}"
+    Args:
+        address: of gRPC without TLS.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
 

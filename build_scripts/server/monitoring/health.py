@@ -24,7 +24,6 @@ from build_scripts.server.api import Api
 from build_scripts.server.models import drain, supervisor
 from build_scripts.server.monitoring import canary
 from build_scripts.server.monitoring.canary import Canary, Reply
-from build_scripts.server.settings import Settings
 
 LOOK_S = 2.0
 COUNT_S = 5.0  # how often Triton is asked how many requests have ended
@@ -105,17 +104,16 @@ class Health:
 
     def __init__(
         self,
-        server: Settings,
+        asking: Canary,
         api: Api,
         configs: Mapping[str, Mapping[str, Any]],
         server_pid: int,
         say: Callable[[str], None],
-        asking: Canary | None = None,
     ) -> None:
         self._api = api
         self._pid = server_pid
         self._say = say
-        self._canary = asking or Canary(server)
+        self._canary = asking
         self._calls = {model: control.called(config) for model, config in configs.items()}
         self._on_demand = frozenset(control.on_demand(configs))  # not there is no sign of anything
         now_s = time.monotonic()

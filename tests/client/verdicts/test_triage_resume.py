@@ -42,7 +42,9 @@ class Desk:
             if len(self.given) == self.stop_after:
                 hangs(request, context)
                 return
-            self.given.append(mail_id)  # before it goes: a caller that leaves ends this at its yield
+            self.given.append(
+                mail_id
+            )  # before it goes: a caller that leaves ends this at its yield
             yield from events(verdict(mail_id))(request, context)
         yield from events(summary(*ids))(request, context)
 

@@ -51,6 +51,26 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
+{{/* Variables of logs and traces, for servers and the gateway. */}}
+{{- define "onecard.telemetry" -}}
+{{- with .Values.telemetry -}}
+- {name: LOG_FORMAT, value: {{ .logFormat }}}
+{{- with .otlpEndpoint }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
+{{- range $variable, $value := .env }}
+- {name: {{ $variable }}, value: {{ $value | toString | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Where a pod that sends traces may go, beside what it has to. */}}
+{{- define "onecard.collectors" -}}
+{{- if and .Values.telemetry.otlpEndpoint .Values.networkPolicy.collectors -}}
+- to: {{- toYaml .Values.networkPolicy.collectors | nindent 4 }}
+{{- end }}
+{{- end }}
+
 {{/* Nodes whose card engines of this plan run on: NVIDIA's GPU feature discovery labels them. */}}
 {{- define "onecard.card" -}}
 {{- with .card }}

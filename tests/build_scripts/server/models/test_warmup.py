@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 
-from build_scripts.server import settings
 from build_scripts.server.models import supervisor
 from build_scripts.server.models.warmup import Warmup
 from tests.build_scripts.serving import Serving, add_chat, eventually, needs_triton
@@ -86,11 +84,7 @@ def test_one_that_cannot_run_says_why(
 ) -> None:
     (tmp_path / "onecard_client.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    parser = ArgumentParser()
-    settings.add_arguments(parser)
     heard: list[str] = []
-    one = Warmup(
-        settings.from_arguments(parser.parse_args(["--warmup", "1"])), ["chat"], heard.append
-    )
+    one = Warmup("127.0.0.1:1", ["chat"], heard.append)
     eventually(one.is_done)
     assert heard == [f"the warm-up ended with {said}"]

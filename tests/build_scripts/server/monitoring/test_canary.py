@@ -5,25 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from argparse import ArgumentParser
 from collections.abc import Iterator
 
 import pytest
 
-from build_scripts.server import settings
 from build_scripts.server.monitoring import canary
 from build_scripts.server.monitoring.canary import Canary, Reply
-from build_scripts.server.settings import Settings
 from build_scripts.server.temporary import free_ports
 from tests.build_scripts.serving import eventually
 
 TIMEOUT_S = 2.0
 
 
-def at(port: int) -> Settings:
-    parser = ArgumentParser()
-    settings.add_arguments(parser)
-    return settings.from_arguments(parser.parse_args(["--grpc-port", str(port)]), {})
+def at(port: int) -> str:
+    return f"127.0.0.1:{port}"
 
 
 def reply_of(asking: Canary) -> Reply:

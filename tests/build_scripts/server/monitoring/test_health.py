@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 
 from build_scripts import processes
 from build_scripts.errors import ServerError
-from build_scripts.server import settings
 from build_scripts.server.models import supervisor
 from build_scripts.server.monitoring import health
 from build_scripts.server.monitoring.canary import Reply
@@ -49,10 +47,7 @@ class Machine:
         monkeypatch.setattr(processes, "kill", lambda pid, number: self.killed.append(pid))
         monkeypatch.setattr(health.time, "monotonic", lambda: self.now_s)  # type: ignore[attr-defined]
         self.now_s = 10_000.0
-        parser = ArgumentParser()
-        settings.add_arguments(parser)
-        server = settings.from_arguments(parser.parse_args([]), {})
-        self.health = Health(server, self, CONFIGS, TRITON, self.said.append, self)  # type: ignore[arg-type]
+        self.health = Health(self, self, CONFIGS, TRITON, self.said.append)  # type: ignore[arg-type]
 
     def ended(self) -> dict[str, float]:
         if self.is_silent:
