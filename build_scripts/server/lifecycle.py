@@ -20,7 +20,7 @@ from typing import Any
 from build_scripts import child_process, console, paths, processes
 from build_scripts.bootstrap import triton
 from build_scripts.errors import BuildError, ServerError
-from build_scripts.server import api, preflight, served, settings, supervisor
+from build_scripts.server import api, preflight, served, settings
 from build_scripts.server import (
     state as claim,
 )
@@ -31,6 +31,7 @@ from build_scripts.server.gateway import Gateway
 from build_scripts.server.launch import Launch, triton_command, triton_environment
 from build_scripts.server.logs import engine, load_faults, reader, writer
 from build_scripts.server.logs.engine import EngineLog
+from build_scripts.server.models import supervisor
 from build_scripts.server.models.drain import Drain
 from build_scripts.server.models.loader import Loader
 from build_scripts.server.models.supervisor import Supervisor
