@@ -75,14 +75,21 @@ class GrpcDoor(grpc.GenericRpcHandler):
 
     def service(self, details: Any) -> Any:
         """What answers a call: the same for every method."""
-        given = dict(details.invocation_metadata).get(pipeline.OWNER_HEADER)
-        is_owner = self._guard.is_owner(given if isinstance(given, str) else None)
+        given = dict(details.invocation_metadata)
+        secret = given.get(pipeline.OWNER_HEADER)
+        is_owner = self._guard.is_owner(secret if isinstance(secret, str) else None)
+        metadata = (*self._metadata, *rules.trace_of(given).items())
         return grpc.stream_stream_rpc_method_handler(
-            partial(self._handle, details.method, is_owner)
+            partial(self._handle, details.method, is_owner, metadata)
         )
 
     async def _handle(
-        self, method: str, is_owner: bool, requests: AsyncIterator[bytes], context: Any
+        self,
+        method: str,
+        is_owner: bool,
+        metadata: tuple[tuple[str, str], ...],
+        requests: AsyncIterator[bytes],
+        context: Any,
     ) -> None:
         passage = _Passage(method, is_owner)
         try:
@@ -90,7 +97,7 @@ class GrpcDoor(grpc.GenericRpcHandler):
                 rules.verify_method(method)
             sent = passage.verified(requests)
             first = await anext(sent, None)  # who may not ask is told so though Triton is away
-            call = self._channel.stream_stream(method)(metadata=self._metadata)
+            call = self._channel.stream_stream(method)(metadata=metadata)
             await passage.run(call, first, sent, context)
         except (Refused, Malformed) as refusal:
             await context.abort(_STATUS[type(refusal)], rules.told(str(refusal)))
