@@ -22,7 +22,7 @@ from bench.prometheus import Prometheus, Series
 from build_scripts.dashboards import files
 
 WIDTH_IN, ROW_IN = 13.0, 0.36  # of the picture, and of one row of Grafana's grid
-DPI, NUM_COLOURS = 72, 64
+DPI, NUM_COLOURS = 72, 128
 MAX_LINES = 12  # with a name of their own
 _LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _OF_A_CARD = re.compile(r"nv_gpu_|onecard_vram_")
