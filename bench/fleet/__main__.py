@@ -2,7 +2,7 @@
 
 First both are started again one after the other while `onecard transcribe` works at both, as an
 upgrade does. Then one of them is killed under load behind haproxy, and the scaling formula is
-replayed on what was scraped. Writes a page.
+replayed on what a Prometheus scraped meanwhile. Writes a page.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import machine, page, recordings
+from bench import machine, page, prometheus, recordings
 from bench.fleet import load, proxy, report
+from bench.fleet.observed import observed
 from bench.fleet.proxy import Target
 from bench.fleet.rolling import roll
 from build_scripts.console import say
-from build_scripts.fleet import helm, replicas
-from build_scripts.plans import plan
+from build_scripts.fleet import replicas
 from build_scripts.server import state
 from build_scripts.server.settings import Settings
 from build_scripts.server.temporary import Temporary
@@ -44,7 +44,8 @@ def main() -> int:
     """Exit status 0 where every file has its transcript."""
     asked = _arguments()
     asked.results.mkdir(parents=True, exist_ok=True)
-    proxy.binary()  # before anything is started
+    for needed in (proxy.binary, prometheus.binary):  # before anything is started
+        needed()
     found: dict[str, Any] = {
         "date": datetime.datetime.now().isoformat(timespec="seconds"),
         "machine": machine.facts(),
@@ -96,12 +97,13 @@ def _killed(servers: Sequence[Settings], asked: argparse.Namespace, folder: Path
     """One of the servers is killed while files are sent to both behind haproxy."""
     targets = [Target(one.grpc_port, one.http_port) for one in servers]
     killer = _Killer(servers[0], asked.files // 3)
-    with proxy.balanced(targets, folder) as url, scraped(servers) as scrapes:
-        outcomes = load.send(url, _files(asked.files), asked.callers, killer)
+    with observed(servers, folder) as seen, proxy.balanced(targets, folder) as url:
+        with scraped(servers) as scrapes:
+            outcomes = load.send(url, _files(asked.files), asked.callers, killer)
+        replay = seen.replay()
     for one in outcomes:
         say(f"{one.name}: {one.took_s:.1f} s, {one.error or f'{len(one.text)} letters'}")
-    rate = helm.rate(plan.load("cpu"))
-    scaling = replicas.Scaling(rate * helm.CLEARED_WITHIN_S)
+    scaling = replicas.Scaling(replay.audio_seconds_per_replica)
     return {
         "files": asked.files,
         "callers": asked.callers,
@@ -109,8 +111,9 @@ def _killed(servers: Sequence[Settings], asked: argparse.Namespace, folder: Path
         "longest_s": round(max(one.took_s for one in outcomes), 1),
         "most_left_s": max((left for _, left in scrapes), default=None),
         "most_wanted": max(replicas.replayed(scrapes, scaling)) if scrapes else None,
+        "prometheus": asdict(replay),
         "outcomes": [asdict(one) for one in outcomes],
-        "faults": load.lost(outcomes),
+        "faults": load.lost(outcomes) + replay.faults(),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench import page
+from bench.fleet.observed import SHOWN_S
 
 SCENARIOS = {
     "rolling": "both restarted in turn beside `onecard transcribe --url ... --url ...`",
@@ -37,8 +38,25 @@ def markdown(results: Mapping[str, Any]) -> str:
         page.machine_line(results["machine"]),
         page.table(headings, rows),
         "\n".join(f"- {fault}" for fault in faults(results)),
+        _seen(results.get("killed", {}).get("prometheus")),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _seen(replay: Mapping[str, Any] | None) -> str:
+    """What Prometheus saw while one was killed."""
+    if replay is None:
+        return ""
+    most_s = max((left_s for _, left_s in replay["points"]), default=0.0)
+    firing, pending = (", ".join(replay[state]) or "none" for state in ("firing", "pending"))
+    return (
+        f"Prometheus scraped both by the shipped configuration and rules. `{replay['query']}` was "
+        f"at most {most_s:.0f} s in {len(replay['points'])} looks. With "
+        f"{replay['audio_seconds_per_replica']:.0f} s a server, as the chart has it, the formula "
+        f"wants at most {replay['wanted']}; with {SHOWN_S:.0f} s a server {replay['shown']}, and "
+        f"Prometheus' own arithmetic {replay['by_prometheus']}. Alerts that fired: {firing}; that "
+        f"were pending: {pending}."
+    )
 
 
 def _how(name: str, scenario: Mapping[str, Any]) -> str:

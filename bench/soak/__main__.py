@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from bench import machine
-from bench.soak import crowd, report, watch
+from bench.soak import crowd, pictures, report, watch
 from bench.soak.account import Account
 from bench.soak.kills import Killer
 from bench.soak.kinds import TIMEOUT_S, Kinds, Reference
@@ -46,12 +46,19 @@ def main() -> int:
     asked.results.mkdir(parents=True, exist_ok=True)
     if asked.crowd:
         return crowd.main(asked.crowd, asked.results)
-    with running() as settings:
+    silent: list[str] = []
+    with ExitStack() as stack:
+        settings = stack.enter_context(running(has_gateway=asked.pictures is not None))
+        album = stack.enter_context(pictures.album(settings)) if asked.pictures else None
         found = Soak(settings, asked).run()
+        if album is not None:
+            silent = album.write(asked.pictures)
     for path in report.write(found, asked.results):
         say(f"wrote {path}")
     say("\n" + report.markdown(found))
-    if not found["is_clean"]:
+    for panel in silent:
+        say(f"no figures for the panel `{panel}`, which needs no GPU")
+    if silent or not found["is_clean"]:
         return 1
     return INTERRUPTED if found["is_stopped"] else 0
 
@@ -186,6 +193,8 @@ def _arguments() -> argparse.Namespace:
         help="in the second half, kill -9 a process S seconds after each recovery")  # fmt: skip
     add("--crowd", type=int, default=0, metavar="N",
         help="instead: N streams at once, by gRPC and through the gateway")  # fmt: skip
+    add("--pictures", type=Path, metavar="FOLDER",
+        help="draw both dashboards by what a Prometheus saw of it and of a gateway")  # fmt: skip
     add("--results", type=Path, default=RESULTS, help="a folder; default bench/results")
     return parser.parse_args()
 

@@ -56,6 +56,13 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
         say(line)
 
 
+def query(server: str, release: str, namespace: str) -> str:
+    """What the chart has KEDA ask Prometheus for."""
+    labels = {"namespace": namespace, "onecard_server": server, "onecard_release": release}
+    of = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    return f"sum(onecard_audio_seconds_left{{{of}}})"
+
+
 def server(plan: Plan, knobs: Mapping[str, str], *, max_replicas: int = 4) -> dict[str, Any]:
     """The value of `servers.<name>`.
 

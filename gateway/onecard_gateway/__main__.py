@@ -11,10 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 import uvicorn
+from opentelemetry import trace
 from starlette.types import ASGIApp
 
 from onecard_gateway import tls
 from onecard_gateway.app import create_app
+from onecard_gateway.guards import traces
 from onecard_gateway.guards.json_lines import JsonLines
 from onecard_gateway.guards.request_log import LOG
 from onecard_gateway.keys import command
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if settings.log_json:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
+    _trace()
     # It tells of each form that is none, which is answered.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     if settings.is_open and settings.tls_certificate is None:
@@ -50,6 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             settings.host,
         )
     return _serve(server, settings)
+
+
+def _trace() -> None:
+    """Send spans, where OpenTelemetry's variables name a collector."""
+    try:
+        found = traces.provider(os.environ)
+    except ImportError as error:
+        LOG.warning("%s", error)
+        return
+    if found is not None:
+        trace.set_tracer_provider(found)  # which sends what is left when the process ends
 
 
 class Server(uvicorn.Server):

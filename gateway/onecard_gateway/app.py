@@ -22,6 +22,7 @@ from onecard_gateway.guards.body_limit import BodyLimit
 from onecard_gateway.guards.departures import Departures
 from onecard_gateway.guards.hosts import HostGuard
 from onecard_gateway.guards.request_log import CLIENT_LEFT, ID_HEADER, RequestLog, facts
+from onecard_gateway.guards.traces import Traces
 from onecard_gateway.guards.usage_file import Used
 from onecard_gateway.jobs.queue import Queue
 from onecard_gateway.keys.keyring import Keyring
@@ -109,6 +110,8 @@ def _routed(
         lifespan=lifespan,
         docs_url=None,  # its page would load code from elsewhere
         redoc_url=None,
+        # Its own spans and logs have paths and the words of errors, which are callers'.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.state.servers = servers
@@ -139,7 +142,7 @@ def _guarded(
             expose_headers=[ID_HEADER, ignored.HEADER, "retry-after", "location"],
         )
     app = HostGuard(app, settings.allowed_hosts, settings.allowed_origins)
-    return RequestLog(app, metrics, settings.log_json)
+    return RequestLog(Traces(app), metrics, settings.log_json)
 
 
 def _add_handlers(app: FastAPI) -> None:

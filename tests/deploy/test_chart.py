@@ -206,10 +206,7 @@ def test_scaling_asks_for_the_seconds_of_audio_left(full: list[dict[str, Any]]) 
     spec = scaled["spec"]
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 4)
     (trigger,) = spec["triggers"]
-    assert trigger["metadata"]["query"] == (
-        'sum(onecard_audio_seconds_left{namespace="speech",onecard_server="rtx3090",'
-        'onecard_release="test"})'
-    )
+    assert trigger["metadata"]["query"] == values_of.query("rtx3090", "test", "speech")
     expected = round(values_of.rate(plan.load("rtx3090")) * values_of.CLEARED_WITHIN_S)
     assert trigger["metadata"]["threshold"] == str(expected)
     # The autoscaler owns the number; a release that names one would set it back.

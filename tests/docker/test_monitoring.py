@@ -33,12 +33,17 @@ def test_prometheus_has_the_rules_and_finds_the_servers(compose, tmp_path):
     [rules] = settings["rule_files"]
     inside = found[str(Path(rules).parent)] / Path(rules).name
     assert yaml.safe_load(inside.read_text())["groups"]
-    [job] = settings["scrape_configs"]
-    assert job["job_name"] == "onecard"  # as the rules call it
     hosts = {
-        target.partition(":")[0] for group in job["static_configs"] for target in group["targets"]
+        job["job_name"]: {
+            target.partition(":")[0]
+            for group in job["static_configs"]
+            for target in group["targets"]
+        }
+        for job in settings["scrape_configs"]
     }
-    assert hosts == {"serve", "cpu"} <= set(compose["services"])
+    # The first as the rules call it.
+    assert hosts == {"onecard": {"serve", "cpu"}, "onecard-gateway": {"gateway"}}
+    assert set().union(*hosts.values()) <= set(compose["services"])
     settings["rule_files"] = [str(inside)]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(settings))
     command = [tool("promtool"), "check", "config", str(tmp_path / "prometheus.yml")]

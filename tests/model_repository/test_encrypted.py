@@ -1,5 +1,7 @@
-"""A server with mutual TLS: the real Triton with `chat` and its engine, by the files that
-`make certificates` writes."""
+"""A server with mutual TLS and a collector of traces: the real Triton with `chat` and its engine.
+
+The files are those that `make certificates` writes.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +26,7 @@ from onecard_client import Client, ConnectionFailed, OnecardError
 from onecard_gateway.app import create_app
 from onecard_gateway.settings import from_command_line
 from tests import conftest
+from tests.collector import Collector, Told, collecting
 from tests.model_repository.chat_calls import metrics
 from tests.waiting import PATIENCE_S, until
 
@@ -34,12 +37,13 @@ BODY = {"model": "any", "messages": QUESTION, "max_tokens": 4}
 
 @dataclass(frozen=True)
 class Encrypted:
-    """A server, the files of its authority and of a stranger's, its gateway and what it says."""
+    """A server, the files of its authority and of a stranger's, its gateway and what it tells."""
 
     server: conftest.Server
     files: Path
     gateway_port: int
     log: Path
+    collector: Collector
 
     @property
     def url(self) -> str:
@@ -79,9 +83,18 @@ def encrypted(
         "GATEWAY_PORT": str(gateway_port),
         "CANARY_S": "1",
         "WARMUP": "1",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
-    with conftest.serving(folder, REPOSITORY=str(models), **asked) as server:
-        found = Encrypted(server, files, gateway_port, folder / "log")
+    with (
+        collecting() as collector,
+        conftest.serving(
+            folder,
+            REPOSITORY=str(models),
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+            **asked,
+        ) as server,
+    ):
+        found = Encrypted(server, files, gateway_port, folder / "log", collector)
         until(lambda: "ready after" in found.log.read_text(), found.log.read_text)
         yield found
 
@@ -152,3 +165,57 @@ def test_the_gateway_beside_it_answers_and_so_does_one_elsewhere(encrypted: Encr
             answered = one.post("/v1/chat/completions", json=BODY)
             assert answered.status_code == 200, answered.text
             assert answered.json()["choices"][0]["message"]["content"]
+
+
+CALLER = "cd" * 8
+TRITON = "onecard-triton"
+
+
+def told(encrypted: Encrypted, trace: str, *names: str) -> dict[str, list[Told]]:
+    """The spans of a trace by service, once those of these names and all above them were told."""
+
+    def found() -> dict[str, list[Told]]:
+        spans = encrypted.collector.spans(trace)
+        services = {one.service for one in spans}
+        return {name: [one for one in spans if one.service == name] for name in services}
+
+    def is_whole() -> bool:
+        spans = encrypted.collector.spans(trace)
+        known = {CALLER, *(one.own for one in spans)}
+        return {*names} <= {one.name for one in spans} and {one.above for one in spans} <= known
+
+    until(is_whole, lambda: [(one.service, one.name) for one in encrypted.collector.spans(trace)])
+    return found()
+
+
+def test_one_trace_holds_caller_gateway_client_triton_and_models(encrypted: Encrypted) -> None:
+    trace = "ab" * 16
+    url = f"http://127.0.0.1:{encrypted.gateway_port}/v1/chat/completions"
+    headers = {"traceparent": f"00-{trace}-{CALLER}-01", "x-request-id": "call-7"}
+    answered = httpx.post(url, json=BODY, headers=headers, timeout=PATIENCE_S)
+    assert answered.status_code == 200, answered.text
+    route = "POST /v1/chat/completions"
+    found = told(encrypted, trace, route, "call chat", "chat", "llm")
+    by_name = {one.name: one for one in found["onecard-gateway"]}
+    door, call = by_name[route], by_name["call chat"]
+    assert door.above == CALLER
+    assert call.above == door.own
+    assert call.attribute("onecard.id") == "call-7"
+    triton = {one.own: one for one in found[TRITON]}
+    (request,) = [one for one in triton.values() if one.above == call.own]
+    (model,) = [one for one in found["onecard"] if one.name == "chat"]
+    above = model.above
+    while above in triton and above != request.own:
+        above = triton[above].above
+    assert above == request.own
+    (engine,) = [one for one in found["onecard"] if one.name == "llm"]
+    assert engine.above == model.own
+
+
+def test_a_trace_in_a_client_s_headers_is_the_models(encrypted: Encrypted) -> None:
+    trace = "ef" * 16
+    headers = {"traceparent": f"00-{trace}-{CALLER}-01"}
+    with Client(encrypted.url, headers=headers, **encrypted.own()) as client:
+        assert answer(client)
+    found = told(encrypted, trace, "chat", "llm")
+    assert CALLER in {one.above for one in found[TRITON]}

@@ -96,14 +96,21 @@ class GrpcDoor(grpc.GenericRpcHandler):
 
     def service(self, details: Any) -> Any:
         """What answers a call: the same for every method."""
-        given = dict(details.invocation_metadata).get(pipeline.OWNER_HEADER)
-        is_owner = self._guard.is_owner(given if isinstance(given, str) else None)
+        given = dict(details.invocation_metadata)
+        secret = given.get(pipeline.OWNER_HEADER)
+        is_owner = self._guard.is_owner(secret if isinstance(secret, str) else None)
+        metadata = (*self._metadata, *rules.trace_of(given).items())
         return grpc.stream_stream_rpc_method_handler(
-            partial(self._handle, details.method, is_owner)
+            partial(self._handle, details.method, is_owner, metadata)
         )
 
     async def _handle(
-        self, method: str, is_owner: bool, requests: AsyncIterator[bytes], context: Any
+        self,
+        method: str,
+        is_owner: bool,
+        metadata: tuple[tuple[str, str], ...],
+        requests: AsyncIterator[bytes],
+        context: Any,
     ) -> None:
         passage = _Passage(method, is_owner)
         try:
@@ -116,7 +123,7 @@ class GrpcDoor(grpc.GenericRpcHandler):
                     service_pb2.ServerReadyResponse(ready=False).SerializeToString()
                 )
                 return
-            call = self._channel.stream_stream(method)(metadata=self._metadata)
+            call = self._channel.stream_stream(method)(metadata=metadata)
             await passage.run(call, first, sent, context)
         except (Refused, Malformed) as refusal:
             await context.abort(_STATUS[type(refusal)], rules.told(str(refusal)))

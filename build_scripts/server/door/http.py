@@ -139,6 +139,7 @@ class HttpDoor:
             "Accept-Encoding": "identity",
             "Content-Length": str(length),
             "Content-Type": _JSON,
+            **rules.trace_of(request.headers),
         }
         if _is_binary(request):
             headers["Content-Type"] = "application/octet-stream"

@@ -12,7 +12,7 @@ import hmac
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from onecard.contract import pipeline
@@ -49,6 +49,11 @@ _MODEL_METHODS = frozenset(
         "ModelStreamInfer",
     )
 )
+# A trace's place as W3C has it, which Triton and the models are handed on.
+_TRACE = {
+    "traceparent": re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
+    "tracestate": re.compile(r"[ -~]{1,512}"),
+}
 _SIZES = {1: 8, 5: 4}  # of protobuf's fixed wire types
 _LENGTH, _VARINT = 2, 0
 
@@ -116,6 +121,15 @@ def http_method(path: str) -> str:
     if found["verb"] != "ready":
         verify_model(found["model"])
     return "POST" if found["verb"] in _POSTED else "GET"
+
+
+def trace_of(headers: Mapping[str, object]) -> dict[str, str]:
+    """The headers that say which trace a request belongs to; what has another form is left out."""
+    return {
+        name: text
+        for name, form in _TRACE.items()
+        if isinstance(text := headers.get(name), str) and form.fullmatch(text)
+    }
 
 
 def is_for_ensemble(path: str) -> bool:

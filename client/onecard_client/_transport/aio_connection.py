@@ -17,6 +17,7 @@ from onecard_client._errors import CallContext, OnecardError, from_rpc, unfinish
 from onecard_client._transport import channel, wire
 from onecard_client._transport.content import Content, content
 from onecard_client._transport.retry import Acquaintance, Attempts
+from onecard_client._transport.tracing import Metadata, traced
 from onecard_client._transport.wire import E, Model, Requests
 
 S = TypeVar("S", bound="AsyncConnection")
@@ -96,12 +97,15 @@ class AsyncConnection:
         """Yields events like `Connection._stream`."""
         attempts = Attempts(context, self._max_retries, acquaintance=self._acquaintance)
         # in a thread, because a pipe or a slow disk would hold up the event loop
-        with content(await asyncio.to_thread(read)) as sent:
+        with (
+            content(await asyncio.to_thread(read)) as sent,
+            traced(model.name, context, self._metadata) as metadata,
+        ):
             requests = wire.requests(model, sent, options, context.request_id or "")
             is_final = False
             while sent.failure is None:
                 try:
-                    events = self._events(model, requests, sent, context, attempts)
+                    events = self._events(model, requests, sent, context, attempts, metadata)
                     async with aclosing(events):
                         async for event in events:
                             repeats = repeats_all or isinstance(event, wire.REPEATABLE)
@@ -122,6 +126,7 @@ class AsyncConnection:
         content: Content,
         context: CallContext,
         attempts: Attempts,
+        metadata: Metadata,
     ) -> AsyncGenerator[E, None]:
         # Raised at the end of the stream, which follows at once. Triton 2.51 can count a request as
         # running indefinitely whose stream is cancelled between its error and its end.
@@ -138,7 +143,7 @@ class AsyncConnection:
         call = self._open_stub().ModelStreamInfer(
             sent(),
             timeout=attempts.remaining_s(),
-            metadata=self._metadata,
+            metadata=metadata,
         )
         is_whole = False
         try:

@@ -18,6 +18,7 @@ from onecard_client._transport import channel, wire
 from onecard_client._transport.content import Content, content
 from onecard_client._transport.interrupt import held_back
 from onecard_client._transport.retry import Acquaintance, Attempts
+from onecard_client._transport.tracing import Metadata, traced
 from onecard_client._transport.wire import E, Model, Requests
 
 S = TypeVar("S", bound="Connection")
@@ -102,12 +103,13 @@ class Connection:
             OSError: the content cannot be read to its end.
         """
         attempts = Attempts(context, self._max_retries, acquaintance=self._acquaintance)
-        with content(read()) as sent:
+        with content(read()) as sent, traced(model.name, context, self._metadata) as metadata:
             requests = wire.requests(model, sent, options, context.request_id or "")
             is_final = False
             while sent.failure is None:
                 try:
-                    for event in self._events(model, requests, sent, context, attempts):
+                    events = self._events(model, requests, sent, context, attempts, metadata)
+                    for event in events:
                         repeats = repeats_all or isinstance(event, wire.REPEATABLE)
                         is_final = is_final or not repeats
                         yield event
@@ -126,6 +128,7 @@ class Connection:
         content: Content,
         context: CallContext,
         attempts: Attempts,
+        metadata: Metadata,
     ) -> Generator[E, None, None]:
         open_stream = self._open_stub().ModelStreamInfer
         timeout_s = attempts.remaining_s()
@@ -134,7 +137,7 @@ class Connection:
         failure: OnecardError | None = None
         sent = takewhile(lambda _: failure is None, requests())
         with held_back():
-            call = open_stream(sent, timeout=timeout_s, metadata=self._metadata)
+            call = open_stream(sent, timeout=timeout_s, metadata=metadata)
             content.on_failure(call.cancel)
         is_whole = False
         try:
