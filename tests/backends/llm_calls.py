@@ -6,12 +6,11 @@ import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from onecard.contract import trtllm
+from tests.backends import wire
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -20,17 +19,6 @@ OUTPUTS = ("output_ids", "sequence_length")
 END = 2  # <|im_end|>
 # "<|im_start|>user\nName a colour and an animal.<|im_end|>\n<|im_start|>assistant\n"
 PROMPT = (1, 4093, 198, 12072, 253, 4437, 284, 354, 2671, 30, 2, 198, 1, 520, 9531, 198)
-DTYPES = {tensor.name: tensor.dtype.removeprefix("TYPE_") for tensor in trtllm.INPUTS}
-NUMPY = {
-    "BOOL": np.bool_,
-    "FP16": np.float16,
-    "FP32": np.float32,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "STRING": np.object_,
-    "UINT64": np.uint64,
-    "UINT8": np.uint8,
-}
 
 
 def tensors(prompt: Sequence[int] = PROMPT, num_tokens: int = 20, **more: Any) -> dict[str, Any]:
@@ -42,15 +30,7 @@ def tensors(prompt: Sequence[int] = PROMPT, num_tokens: int = 20, **more: Any) -
         "end_id": END,
         **more,
     }
-    arrays = {}
-    for name, value in given.items():
-        if value is None:
-            continue
-        if isinstance(value, str):
-            value = value.encode()
-        array = np.asarray(value, NUMPY[DTYPES[name]])
-        arrays[name] = array.reshape(1, 1) if array.ndim == 0 else array[np.newaxis]
-    return arrays
+    return wire.batched(given)
 
 
 def words(*found: Sequence[int]) -> list[list[int]]:
@@ -60,27 +40,13 @@ def words(*found: Sequence[int]) -> list[list[int]]:
     return [ids, ends + [-1] * (len(ids) - len(ends))]
 
 
-class Incoming:
-    """What the backend reads of a Triton request, with real tensors in it."""
+class Incoming(wire.Incoming):
+    """A request to the model."""
 
     def __init__(
         self, inputs: dict[str, Any], request_id: str = "", outputs: Sequence[str] = OUTPUTS
     ) -> None:
-        self._inputs = inputs
-        self._id = request_id
-        self._outputs = outputs
-
-    def inputs(self) -> list[Any]:
-        return [
-            SimpleNamespace(name=lambda name=name: name, as_numpy=lambda value=value: value)
-            for name, value in self._inputs.items()
-        ]
-
-    def request_id(self) -> str:
-        return self._id
-
-    def requested_output_names(self) -> Sequence[str]:
-        return self._outputs
+        super().__init__(inputs, request_id, outputs)
 
 
 class Receiver:

@@ -9,9 +9,10 @@ from collections import Counter
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from llm_calls import DTYPES, OUTPUTS, PROMPT, tensors
+from llm_calls import OUTPUTS, PROMPT, tensors
 from tritonclient.utils import InferenceServerException
 
+from tests.backends import wire
 from tests.model_repository.chat_calls import steps
 from tests.waiting import PATIENCE_S, until
 
@@ -23,7 +24,7 @@ NUM_BLOCKS = -(-(len(PROMPT) + LONG) // 32)
 def infer_inputs(given):
     found = []
     for name, value in given.items():
-        dtype = DTYPES[name].replace("STRING", "BYTES")
+        dtype = wire.DTYPES[name].replace("STRING", "BYTES")
         found.append(triton.InferInput(name, list(value.shape), dtype))
         found[-1].set_data_from_numpy(np.ascontiguousarray(value))
     return found
