@@ -388,8 +388,8 @@ def join(parts: Sequence[Document]) -> Document:
         for aligner, num_segments in part["aligners"].items():
             counts[aligner] = counts.get(aligner, 0) + num_segments
     whole["aligners"] = counts
-    engines = [part["engine"] for part in parts]
-    waits = [key for key in (lease.LOAD_S, lease.WAIT_S) if key in engines[0]]
-    sums = {key: round(sum(engine[key] for engine in engines), 3) for key in waits}
-    whole["engine"] = {**engines[0], **sums}
+    for key in (lease.LOAD_S, lease.WAIT_S):  # of a model on demand
+        seconds = [part["engine"][key] for part in parts if key in part.get("engine", ())]
+        if seconds:
+            whole["engine"] = {**whole["engine"], key: round(sum(seconds), 3)}
     return whole

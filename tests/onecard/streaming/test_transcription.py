@@ -362,3 +362,14 @@ def test_a_long_recording_lets_a_short_one_pass(num_chunks):
     assert len(doors.order) > 20
     # The next turn, or the one after it where that was the turn of whoever had waited longest.
     assert doors.order.index("short") <= 4
+
+
+def test_what_loading_a_model_took_is_added_up_over_the_pieces():
+    def part(**engine):
+        told = {"choice": "small", **engine}
+        return {"segments": [], "warnings": [], "aligners": {}, "engine": told}
+
+    pieces = [part(model_load_s=1.25, model_wait_s=0.5), part(model_load_s=0.5, model_wait_s=0.0)]
+    whole = transcription.join(pieces)
+    assert whole["engine"] == {"choice": "small", "model_load_s": 1.75, "model_wait_s": 0.5}
+    assert transcription.join([part()])["engine"] == {"choice": "small"}
