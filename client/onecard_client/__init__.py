@@ -15,6 +15,7 @@ from onecard_client._errors import (
     ServerError,
     Unavailable,
 )
+from onecard_client._transport.growing_file import GrowingFile
 from onecard_client._voice import Voice
 from onecard_client.chat import (
     AsyncChatStream,
@@ -84,6 +85,7 @@ __all__ = [
     "Email",
     "Event",
     "Finding",
+    "GrowingFile",
     "Health",
     "InvalidRequest",
     "InvalidTranscript",

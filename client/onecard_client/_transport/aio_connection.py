@@ -97,6 +97,7 @@ class AsyncConnection:
         attempts = Attempts(context, self._max_retries, acquaintance=self._acquaintance)
         # in a thread, because a pipe or a slow disk would hold up the event loop
         with content(await asyncio.to_thread(read)) as sent:
+            await sent.reach(wire.MORE_THAN_A_PART)
             requests = wire.requests(model, sent, options, context.request_id or "")
             is_final = False
             while sent.failure is None:
@@ -128,10 +129,12 @@ class AsyncConnection:
         failure: OnecardError | None = None
 
         async def sent() -> AsyncIterator[Any]:
-            parts = requests()
+            parts, start = requests(), 0
             # in a thread for the same reason as above
             while failure is None and (part := await asyncio.to_thread(next, parts, None)):
                 yield part
+                start += wire.PART_BYTES
+                await content.reach(start + wire.MORE_THAN_A_PART)
             if content.failure is not None:
                 call.cancel()
 
