@@ -94,7 +94,10 @@ class WatchedServer(FakeServer):
                 yield request
 
         if self.refusal:
-            next(noted())
+            coming = noted()
+            next(coming)
             yield from says(self.refusal)(None, context)
+            for _ in coming:  # as Triton, which leaves it to the client to end the stream
+                pass
         else:
             yield from super().ModelStreamInfer(noted(), context)
