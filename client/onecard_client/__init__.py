@@ -16,6 +16,7 @@ from onecard_client._errors import (
     ServerError,
     Unavailable,
 )
+from onecard_client._transport.growing_file import GrowingFile
 from onecard_client.chat import (
     AsyncChatStream,
     ChatStream,
@@ -84,6 +85,7 @@ __all__ = [
     "Email",
     "Event",
     "Finding",
+    "GrowingFile",
     "Health",
     "InvalidRequest",
     "InvalidTranscript",

@@ -19,6 +19,8 @@ import ollama
 import openai
 import pytest
 
+from onecard_gateway.speech import ahead
+from tests.gateway.speech.sent_slowly import FILE, SlowForm, field
 from tests.tool_offers import WEATHER, named
 from tests.waiting import PATIENCE_S, until
 
@@ -71,6 +73,18 @@ def test_verbose_json(sdk: openai.OpenAI) -> None:
     assert all(one <= other for one, other in pairwise(starts))
     spoken = "".join(word.word for word in found.words)
     assert spoken.replace(" ", "") == found.text.replace(" ", "")
+
+
+def test_the_server_has_the_first_part_before_the_last_byte_has_gone(
+    live: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses the language that came with it, while more of the recording still comes."""
+    monkeypatch.setattr(ahead, "PART_S", PATIENCE_S)
+    form = SlowForm(live.url)
+    form.send(field("language", "klingon"), FILE, b"\0" * (2**20 + 1))
+    status, found = form.trickle(b"more of it")
+    assert (status, found["error"]["param"]) == (400, "language")
+    assert "klingon" in found["error"]["message"]
 
 
 def test_stream_of_speech(live: Any, sdk: openai.OpenAI) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -101,6 +101,7 @@ class AsyncConnection:
             content(await asyncio.to_thread(read)) as sent,
             traced(model.name, context, self._metadata) as metadata,
         ):
+            await sent.reach(wire.MORE_THAN_A_PART)
             requests = wire.requests(model, sent, options, context.request_id or "")
             is_final = False
             while sent.failure is None:
@@ -131,12 +132,16 @@ class AsyncConnection:
         # Raised at the end of the stream, which follows at once. Triton 2.51 can count a request as
         # running indefinitely whose stream is cancelled between its error and its end.
         failure: OnecardError | None = None
+        has_failed = asyncio.Event()
 
         async def sent() -> AsyncIterator[Any]:
-            parts = requests()
+            parts, start = requests(), 0
             # in a thread for the same reason as above
             while failure is None and (part := await asyncio.to_thread(next, parts, None)):
                 yield part
+                start += wire.PART_BYTES
+                # what has failed ends the stream at once, which Triton does not do by itself
+                await _first_of(content.reach(start + wire.MORE_THAN_A_PART), has_failed.wait())
             if content.failure is not None:
                 call.cancel()
 
@@ -150,6 +155,8 @@ class AsyncConnection:
             async for response in call:
                 self._acquaintance.has_answered = True
                 failure = failure or wire.error(response, context)
+                if failure is not None:
+                    has_failed.set()
                 event = None if failure else wire.event(model, response, context)
                 is_whole = is_whole or isinstance(event, model.last)
                 if event is not None:
@@ -165,3 +172,13 @@ class AsyncConnection:
             call.cancel()
         if not is_whole:
             raise failure or unfinished(context)
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Returns when one of them does, and cancels the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

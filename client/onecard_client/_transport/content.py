@@ -51,6 +51,9 @@ class Content:
             return b""
         return data
 
+    async def reach(self, num_bytes: int) -> None:
+        """Returns when there are so many bytes, or all of them, as is so at once here."""
+
     def _fail(self, error: OSError) -> None:
         self.failure = error
         if self._on_failure is not None:

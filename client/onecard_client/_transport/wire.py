@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -164,6 +165,8 @@ EVENT = "EVENT"
 # Parameters of a request that holds a part of the audio (read by `onecard.python_backend.uploads`).
 UPLOAD, PART, IS_LAST = "upload", "part", "is_last"
 PART_BYTES = 2**20
+# So many bytes say whether the first part is the last one.
+MORE_THAN_A_PART = PART_BYTES + 1
 # Every BYTES element is preceded by its length: 4 bytes, little-endian (KServe v2, binary data).
 _LENGTH = struct.Struct("<I")
 # A stream carries an error's text and no status, so the models are asked to begin the text with a
@@ -200,16 +203,20 @@ def _parts(
     model: Model[Any], content: bytes | Content, options_json: bytes, request_id: str
 ) -> Iterator[Any]:
     upload = uuid.uuid4().hex
-    for number, start in enumerate(range(0, len(content), PART_BYTES)):
-        end = min(start + PART_BYTES, len(content))
+    for number in itertools.count():
+        start = number * PART_BYTES
+        end = min(start + PART_BYTES, len(content))  # which may have grown since the last part
         part = content[start:end]
         if len(part) < end - start:
             return  # the file cannot be read, and the content knows why
+        is_last = end >= len(content)
         message = _request(model, part, options_json, request_id)
         message.parameters[UPLOAD].string_param = upload
         message.parameters[PART].int64_param = number
-        message.parameters[IS_LAST].bool_param = end >= len(content)
+        message.parameters[IS_LAST].bool_param = is_last
         yield message
+        if is_last:
+            return
 
 
 def _request(model: Model[Any], content: bytes, options_json: bytes, request_id: str) -> Any:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import aclosing
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from onecard_client import Segments, Transcript
 from onecard_gateway.guards.access import needs
 from onecard_gateway.keys.key import SPEECH
 from onecard_gateway.speech import formats, languages, options
-from onecard_gateway.speech.form import Fields, read_form
-from onecard_gateway.speech.work import events, transcribed
+from onecard_gateway.speech.ahead import Asked
+from onecard_gateway.speech.form import Fields
+from onecard_gateway.speech.recording import receiving
+from onecard_gateway.speech.work import events
 
 router = APIRouter(tags=["whisper-asr-webservice"], dependencies=[needs(SPEECH)])
 ENGINE = {"asr-engine": "onecard"}
@@ -28,15 +29,6 @@ RAW = {"encoding": "pcm_s16le", "sample_rate": 16_000, "channels": 1}
 _DETECTION_BYTES = 30 * 16_000 * 2
 
 
-@asynccontextmanager
-async def _form(request: Request, name: str) -> AsyncIterator[tuple[Fields, UploadFile]]:
-    form = await read_form(request)
-    try:
-        yield form.fields, form.fields.file(name)
-    finally:
-        await form.close()
-
-
 @router.post("/asr")
 async def asr(request: Request) -> Response:
     """A recording's transcript as txt, vtt, srt, tsv or json (`output`).
@@ -45,18 +37,30 @@ async def asr(request: Request) -> Response:
     samples at 16 kHz), `task`, `language`, `initial_prompt`, `vad_filter`, `word_timestamps`,
     `output`, `diarize`, `min_speakers`, `max_speakers`, `return_speaker_embeddings`.
     """
-    async with _form(request, "audio_file") as (fields, upload):
-        output = fields.choice("output", OUTPUTS, "txt")
-        has_words = fields.flag("word_timestamps") or False
-        if output != "json":
-            options.verify_room_for_formats(fields, "output", output)
+    async with receiving(request, "audio_file", _asked) as recording:
+        fields = recording.fields
+        output, has_words = _wanted(fields)
         given = _options(fields, output, has_words)
-        headers = {**ENGINE, **fields.headers(), **_attachment(upload.filename, output)}
-        transcript = await transcribed(request, upload.file, given)
+        named = _attachment(recording.upload.filename, output)
+        headers = {**ENGINE, **fields.headers(), **named}
+        transcript = await recording.transcribed(given)
     if output == "json":
         has_words = has_words or transcript.turns is not None
         return JSONResponse(_document(transcript, has_words), headers=headers)
     return PlainTextResponse(_text(transcript, output), headers=headers)
+
+
+def _asked(fields: Fields) -> Asked:
+    return Asked(_options(fields, *_wanted(fields)))
+
+
+def _wanted(fields: Fields) -> tuple[str, bool]:
+    """How the answer is told, and whether words have times. Raises Refusal as `_options`."""
+    output = fields.choice("output", OUTPUTS, "txt")
+    has_words = fields.flag("word_timestamps") or False
+    if output != "json":
+        options.verify_room_for_formats(fields, "output", output)
+    return output, has_words
 
 
 def _options(fields: Fields, output: str, has_words: bool) -> dict[str, Any]:
@@ -103,17 +107,28 @@ def _document(transcript: Transcript, has_words: bool) -> dict[str, Any]:
 @router.post("/detect-language")
 async def detect_language(request: Request) -> Response:
     """The language that is spoken first in a recording: its name, its code, how probable it is."""
-    async with _form(request, "audio_file") as (fields, upload):
-        given = {"diarize": False, "align": False, **_encoding(fields)}
-        is_raw = "encoding" in given
-        audio = await upload.read(_DETECTION_BYTES) if is_raw else upload.file
-        headers = {**ENGINE, **fields.headers()}
-        async with aclosing(events(request, audio, given)) as stream:
+    async with receiving(request, "audio_file", _asked_of_language) as recording:
+        given, headers = _of_language(recording.fields), {**ENGINE, **recording.fields.headers()}
+        if "encoding" in given:
+            first = await recording.upload.read(_DETECTION_BYTES)
+            stream = events(request, first, given)
+        else:
+            stream = recording.events(given)
+        async with aclosing(stream):
             async for event in stream:
                 found = _language(event)
                 if found is not None:
                     break
     return JSONResponse(found, headers=headers)
+
+
+def _asked_of_language(fields: Fields) -> Asked | None:
+    given = _of_language(fields)
+    return None if "encoding" in given else Asked(given, is_streamed=True)
+
+
+def _of_language(fields: Fields) -> dict[str, Any]:
+    return {"diarize": False, "align": False, **_encoding(fields)}
 
 
 def _language(event: Any) -> dict[str, Any] | None:
@@ -135,11 +150,10 @@ def _language(event: Any) -> dict[str, Any] | None:
 @router.post("/transcribe", tags=["whisperx-blackwell"])
 async def transcribe(request: Request) -> Response:
     """Segments, words and speakers of `file`; `language` is a code or `auto`."""
-    async with _form(request, "file") as (fields, upload):
-        language = fields.text("language")
-        given = options.own(fields) | ({} if language is None else {"language": language})
-        headers = fields.headers()
-        transcript = await transcribed(request, upload.file, given)
+    async with receiving(request, "file", _asked_of_transcribe) as recording:
+        asked = _asked_of_transcribe(recording.fields)
+        headers = recording.fields.headers()
+        transcript = await recording.transcribed(asked.options)
     found = transcript.to_dict()
     document = {
         "status": "success",
@@ -153,6 +167,11 @@ async def transcribe(request: Request) -> Response:
         **formats.rendered(transcript),
     }
     return JSONResponse(document, headers=headers)
+
+
+def _asked_of_transcribe(fields: Fields) -> Asked:
+    language = fields.text("language")
+    return Asked(options.own(fields) | ({} if language is None else {"language": language}))
 
 
 def _speakers(segments: list[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -17,9 +17,10 @@ from onecard_gateway.guards.request_log import facts
 from onecard_gateway.keys.key import SPEECH, TEXT
 from onecard_gateway.servers import servers
 from onecard_gateway.speech import options as speech_options
-from onecard_gateway.speech.form import read_form
+from onecard_gateway.speech.ahead import Asked
+from onecard_gateway.speech.form import Fields
 from onecard_gateway.speech.minutes import TEMPLATES, options, verify_scopes, whole
-from onecard_gateway.speech.work import transcribed
+from onecard_gateway.speech.recording import receiving
 from onecard_gateway.streams import Events
 
 router = APIRouter(prefix="/v1", tags=["onecard"], dependencies=[needs(TEXT, of_forms=(SPEECH,))])
@@ -99,13 +100,17 @@ async def _from_form(
 ) -> tuple[Document, Document, Mapping[str, str]]:
     """The transcript of the form's file, the options, and headers of the answer."""
     verify_scopes(request)
-    form = await read_form(request)
-    held.push_async_callback(form.close)
-    audio = form.fields.file("file").file
-    given = options(form.fields)
-    asked = speech_options.own(form.fields)
-    transcript = await transcribed(request, audio, asked)
-    return transcript.to_dict(), given, form.fields.headers()
+    recording = await held.enter_async_context(receiving(request, "file", _asked))
+    fields = recording.fields
+    given, asked = options(fields), _asked(fields)
+    transcript = await recording.transcribed(asked.options)
+    return transcript.to_dict(), given, fields.headers()
+
+
+def _asked(fields: Fields) -> Asked:
+    """What is asked of the recording; the rest is judged as well."""
+    options(fields)
+    return Asked(speech_options.own(fields))
 
 
 async def _events(

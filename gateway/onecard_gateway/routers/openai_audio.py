@@ -13,9 +13,10 @@ from onecard_client import Event, Progress, Segments, Transcript, text_of
 from onecard_gateway.guards.access import needs
 from onecard_gateway.keys.key import SPEECH
 from onecard_gateway.speech import formats
-from onecard_gateway.speech.form import read_form
+from onecard_gateway.speech.ahead import Asked
+from onecard_gateway.speech.form import Fields
+from onecard_gateway.speech.recording import receiving
 from onecard_gateway.speech.requested import requested
-from onecard_gateway.speech.work import events, transcribed
 from onecard_gateway.streams import Events
 
 router = APIRouter(prefix="/v1/audio", tags=["OpenAI"], dependencies=[needs(SPEECH)])
@@ -41,15 +42,17 @@ async def translations(request: Request) -> Response:
 
 
 async def _answer(request: Request, task: str) -> Response:
+    def judge(fields: Fields) -> Asked:
+        asked = requested(fields, task)
+        return Asked(asked.options, asked.is_streamed)
+
     async with AsyncExitStack() as held:
-        form = await read_form(request)
-        held.push_async_callback(form.close)
-        audio = form.fields.file("file").file
-        asked = requested(form.fields, task)
+        recording = await held.enter_async_context(receiving(request, "file", judge))
+        asked = requested(recording.fields, task)
         if not asked.is_streamed:
-            transcript = await transcribed(request, audio, asked.options)
+            transcript = await recording.transcribed(asked.options)
             return formats.response(transcript, asked.form, asked.headers)
-        stream = events(request, audio, asked.options)
+        stream = recording.events(asked.options)
         held.push_async_callback(stream.aclose)
         ready = await _until_decoded(stream)
         documents = _told(ready, stream, asked.form)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
-from starlette.types import Message
 
 from onecard_gateway import ignored
 from onecard_gateway.errors import Refusal
@@ -93,21 +94,66 @@ class Fields:
         raise Refusal(400, f"`{name}` {what}, must be one file; send the recording as a file", name)
 
 
-def wrong(name: str, text: str | None, wanted: str) -> Refusal:
+class WrongValue(Refusal):
+    """The refusal of a field by itself, whatever other fields there are."""
+
+
+def wrong(name: str, text: str | None, wanted: str) -> WrongValue:
     """The refusal of a field."""
     shown = (text or "")[:_MAX_SHOWN]
-    return Refusal(
+    return WrongValue(
         400, f"`{name}` is `{shown}`, must be {wanted}; correct it or leave it out", name
     )
+
+
+class Coming(MultiPartParser):
+    """A form that is being read.
+
+    Attributes:
+        items: fields, and files that are whole.
+        files: those that have begun, by name.
+    """
+
+    def __init__(self, request: Request, stream: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(
+            request.headers,
+            stream,
+            max_files=MAX_FILES,
+            max_fields=MAX_FIELDS,
+            max_part_size=MAX_FIELD_BYTES,
+        )
+        self._query = request.query_params.multi_items()
+        self.files: dict[str, UploadFile] = {}
+
+    def on_headers_finished(self) -> None:
+        super().on_headers_finished()
+        part = self._current_part
+        if part.file is not None:
+            self.files.setdefault(part.field_name, part.file)
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether a field has come, or a query."""
+        return bool(self._query) or any(isinstance(value, str) for _, value in self.items)
+
+    def fields(self) -> Fields:
+        """What has come of them, and the query, whose names come first."""
+        return Fields([*self._query, *self.items])
+
+    def has_all_of(self, file: UploadFile) -> bool:
+        return any(value is file for _, value in self.items)
+
+
+Look = Callable[[Coming], Awaitable[None]]
 
 
 class Form:
     """A form that has come, with its files on disk where they are larger than a megabyte."""
 
-    def __init__(self, data: FormData, others: Iterable[tuple[str, str]], upload: Upload) -> None:
+    def __init__(self, data: FormData, fields: Fields, upload: Upload) -> None:
         self._data = data
         self._upload = upload
-        self.fields = Fields([*others, *data.multi_items()])
+        self.fields = fields
 
     async def close(self) -> None:
         """Deletes its files."""
@@ -117,13 +163,50 @@ class Form:
             self._upload.end()
 
 
-async def read_form(request: Request) -> Form:
+async def read_form(request: Request, look: Look | None = None) -> Form:
     """The whole form of a request, and its query, whose names come first.
+
+    Args:
+        look: called with what has come whenever it is more; what it raises ends the reading.
 
     Raises:
         Refusal: the body is of another kind, or is no form, or there is no room for it.
         ClientDisconnect: its sender left before the end.
     """
+    _verify_kind(request)
+    stated = stated_bytes(request)
+    uploads: Uploads = request.app.state.uploads
+    upload = uploads.begin(stated)
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        async for chunk in request.stream():
+            upload.grow(len(chunk))
+            yield chunk
+            if look is not None:  # files have all of the chunk by now
+                await look(coming)
+
+    try:
+        async with aclosing(chunks()) as stream:
+            coming = Coming(request, stream)
+            data = await coming.parse()
+    except BaseException as error:
+        upload.end()
+        if isinstance(error, MultiPartException):
+            raise Refusal(400, error.message) from error
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            text = f"the upload cannot be kept ({error.strerror}); have the disk looked at"
+            raise Refusal(507, text, code="insufficient_storage") from error
+        raise
+    return Form(data, coming.fields(), upload)
+
+
+def stated_bytes(request: Request) -> int:
+    """How long a body says to be; 0 where it says nothing."""
+    stated = request.headers.get("content-length", "")
+    return int(stated) if stated.isdecimal() else 0
+
+
+def _verify_kind(request: Request) -> None:
     kind, _, rest = request.headers.get("content-type", "").partition(";")
     kind = kind.strip().lower()
     if kind != "multipart/form-data":
@@ -138,26 +221,3 @@ async def read_form(request: Request) -> Form:
             "the content type has no `boundary`, must have the one between the parts of the form; "
             "leave the header to the library that makes the form",
         )
-    stated = request.headers.get("content-length", "")
-    uploads: Uploads = request.app.state.uploads
-    upload = uploads.begin(int(stated) if stated.isdecimal() else 0)
-    try:
-        data = await _counted(request, upload).form(
-            max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
-        )
-    except BaseException as error:
-        upload.end()
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
-            text = f"the upload cannot be kept ({error.strerror}); have the disk looked at"
-            raise Refusal(507, text, code="insufficient_storage") from error
-        raise
-    return Form(data, request.query_params.multi_items(), upload)
-
-
-def _counted(request: Request, upload: Upload) -> Request:
-    async def receive() -> Message:
-        message = await request.receive()
-        upload.grow(len(message.get("body", b"")))
-        return message
-
-    return Request(request.scope, receive)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from onecard_gateway.errors import Refusal
 
 RETRY_AFTER_S = 10
+# Half of a server's uploads, for recordings that still come; the others are for those that are
+# whole (`MAX_UPLOADS` of `onecard.python_backend.uploads`).
+MAX_AHEAD = 32
 
 
 class Uploads:
@@ -15,6 +18,7 @@ class Uploads:
         self._max_bytes = max_bytes
         self._num_uploads = 0
         self._num_bytes = 0
+        self._num_ahead = 0
 
     def begin(self, stated_bytes: int) -> Upload:
         """An upload that says to have so many bytes, 0 where it says nothing.
@@ -48,6 +52,17 @@ class Uploads:
                 f"{self._max_bytes} with this one's {num_bytes} (--uploads-max-bytes)"
             )
         self._num_bytes += num_bytes
+
+    def begin_ahead(self) -> bool:
+        """Whether one more may go on to a server while it comes; `end_ahead` is called then."""
+        if self._num_ahead >= MAX_AHEAD:
+            return False
+        self._num_ahead += 1
+        return True
+
+    def end_ahead(self) -> None:
+        """It is whole, or does not go on."""
+        self._num_ahead -= 1
 
     def end(self, num_bytes: int) -> None:
         """An upload with so many bytes is answered."""

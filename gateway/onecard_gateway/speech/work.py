@@ -8,17 +8,22 @@ from typing import Any, BinaryIO
 
 from starlette.requests import Request
 
-from onecard_client import Event, Segments, Transcript
+from onecard_client import Event, GrowingFile, Segments, Transcript
 from onecard_gateway.guards.request_log import facts
 from onecard_gateway.servers import servers
 from onecard_gateway.speech.chosen import with_model
 from onecard_gateway.speech.references import resolved
 
+Audio = BinaryIO | bytes | GrowingFile
+
 
 async def transcribed(
-    request: Request, audio: BinaryIO | bytes, options: Mapping[str, Any]
+    request: Request, audio: Audio, options: Mapping[str, Any], upload_s: float = 0.0
 ) -> Transcript:
     """The transcript of a recording; cancelling ends the work on it.
+
+    Args:
+        upload_s: how long it may take until a growing file has grown, beside the work.
 
     Raises:
         Refusal: a reference of a known speaker has no voice.
@@ -29,7 +34,7 @@ async def transcribed(
         options = await with_model(client, options)
         options, voices_s = await resolved(client, options, found.timeout_s, known.request_id)
         transcript = await client.transcribe(
-            audio, timeout_s=found.timeout_s, request_id=known.request_id, **options
+            audio, timeout_s=found.timeout_s + upload_s, request_id=known.request_id, **options
         )
     known.audio_s = voices_s + transcript.duration_s
     found.engines |= transcript.engine
@@ -37,7 +42,7 @@ async def transcribed(
 
 
 async def events(
-    request: Request, audio: BinaryIO | bytes, options: Mapping[str, Any]
+    request: Request, audio: Audio, options: Mapping[str, Any], upload_s: float = 0.0
 ) -> AsyncGenerator[Event, None]:
     """The same as events; closing the generator ends the work.
 
@@ -50,7 +55,7 @@ async def events(
         options = await with_model(client, options)
         options, voices_s = await resolved(client, options, found.timeout_s, known.request_id)
         stream = client.transcribe_stream(
-            audio, timeout_s=found.timeout_s, request_id=known.request_id, **options
+            audio, timeout_s=found.timeout_s + upload_s, request_id=known.request_id, **options
         )
         async with aclosing(stream):
             async for event in stream:
