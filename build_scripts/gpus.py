@@ -171,15 +171,15 @@ def _process_name(nvml: Any, pid: int) -> str:
     return ""
 
 
-def _visible(found: list[Gpu], wanted: str | None) -> list[Gpu]:
+def _visible(gpus: list[Gpu], wanted: str | None) -> list[Gpu]:
     """As CUDA reads the variable: indices or UUIDs, in that order, up to the first unknown one."""
     if wanted is None:
-        return found
+        return gpus
     visible: list[Gpu] = []
     for name in (part.strip() for part in wanted.split(",")):
         match = [
             gpu
-            for gpu in found
+            for gpu in gpus
             if name == str(gpu.index) or (name.startswith("GPU-") and gpu.uuid.startswith(name))
         ]
         if len(match) != 1:

@@ -39,7 +39,7 @@ def measure() -> dict[str, Any]:
     return found
 
 
-def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+def table(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     """A line for each engine and each source of its dialogues."""
     headings = ["model", "dialogues", *(f"{kind}, found / right" for kind in KINDS)]
     rows = [
@@ -53,7 +53,7 @@ def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
             f"{_shown(one['valid_citations'])} of {one['citations']}",
             f"{one['seconds']:.0f}",
         ]
-        for sources in found.values()
+        for sources in results.values()
         for source, one in sources.items()
     ]
     return page.table([*headings, "citations that stand", "seconds"], rows)

@@ -8,7 +8,6 @@ turn, each of which is loaded in place of the other.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from bench.interleave import Spread, interleaved, num_rounds, once, ratios, seco
 from bench.serving import serving
 from build_scripts import paths
 from build_scripts.errors import BuildError
+from build_scripts.server.temporary import told
 from evaluation import bundled
 from evaluation import recordings as files
 from evaluation.manifest import Entry
@@ -176,13 +176,5 @@ def _planned(folder: Path) -> Iterator[None]:
     if not (paths.ROOT / "engines" / PLAN / "llm" / "manifest.json").is_file():
         raise BuildError(f"engines/{PLAN} is not made yet: `make engines PLAN={PLAN}`")
     repository = turns.write_repository(turns.with_turns(PLAN), folder)
-    chosen = {"PLAN": PLAN, "REPOSITORY": str(repository)}
-    before = {name: os.environ.get(name) for name in chosen}
-    os.environ.update(chosen)
-    try:
+    with told("PLAN", PLAN), told("REPOSITORY", str(repository)):
         yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value

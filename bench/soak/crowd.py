@@ -181,23 +181,23 @@ def _summary(asked: Sequence[Asked], most: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(figures: dict[str, Any]) -> str:
     """The page."""
     rows = [
         [
-            name, f"{way['served']} of {found['callers']}", str(way["refused_at_first"]),
+            name, f"{way['served']} of {figures['callers']}", str(way["refused_at_first"]),
             str(way["refusals"]), *(str(way["most"][state]) for state in STATES[:2]),
             *(f"{way[key]} s" for key in ("first_s", "median_s", "last_s")),
         ]
-        for name, way in found["ways"].items()
+        for name, way in figures["ways"].items()
     ]  # fmt: skip
     headings = ("by", "served", "refused at first", "refusals in all", "most running",
                 "most waiting", "first answer", "median", "last")  # fmt: skip
-    errors = [f"- {error}" for way in found["ways"].values() for error in way["errors"]]
+    errors = [f"- {error}" for way in figures["ways"].values() for error in way["errors"]]
     parts = [
-        f"# {found['callers']} streams at once, {found['date']}",
-        page.machine_line(found["machine"]),
-        f"Clips of {found['clip_s']:g} s, all sent in the same moment. Who is refused asks again "
+        f"# {figures['callers']} streams at once, {figures['date']}",
+        page.machine_line(figures["machine"]),
+        f"Clips of {figures['clip_s']:g} s, all sent in the same moment. Who is refused asks again "
         "when `retry-after` says.",
         page.table(headings, rows),
         "\n".join(errors),
