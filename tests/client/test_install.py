@@ -26,7 +26,8 @@ MAIL = {
     "webencodings",
 }
 READS_MAILS = "_mailbox"
-OPTIONAL = {"av"}  # where it is missing, films are sent whole
+# Without av films are sent whole; opentelemetry is asked where its application has imported it.
+OPTIONAL = {"av", "opentelemetry"}
 
 
 def imported(path: Path) -> set[str]:

@@ -213,7 +213,7 @@ def test_tools(live: Any, sdk: openai.OpenAI) -> None:
         other = stream.get_final_completion().choices[0]
     assert other.finish_reason == "tool_calls"
     (again,) = other.message.tool_calls or ()
-    assert len(parts) > 2
+    assert len(parts) > 1  # tokens of 0.1 s go together
     assert "".join(part.arguments_delta for part in parts) == again.function.arguments
     assert (again.function.name, again.id == call.id) == ("get_weather", False)
     response = sdk.responses.create(

@@ -52,9 +52,12 @@ PINNED = {
         "72f77261adbce908a57641340e9b4163f1a0694c7d586ce3ae84b8c3002dbab4"
     ),
 }
+# In float32, because OpenVINO 2026.4 divides by zero where it compiles matrices of float16 for
+# bfloat16, its default where a processor has that, on a machine of one core.
 _CONVERT = (
     "import sys, openvino_genai; "
-    "openvino_genai.LLMPipeline(sys.argv[1], 'CPU', enable_save_ov_model=True)"
+    "openvino_genai.LLMPipeline(sys.argv[1], 'CPU', enable_save_ov_model=True, "
+    "INFERENCE_PRECISION_HINT='f32')"
 )
 
 

@@ -16,9 +16,11 @@ class Network(torch.nn.Module):
         return torch.tanh(x @ WEIGHTS)
 
 
-@pytest.fixture(scope="module")
-def compiled() -> Compiled:
-    return Compiled(Network(), (torch.zeros(1, 4),), [(-1, 4)], precision="float32", num_threads=2)
+@pytest.fixture(scope="module", params=[1, 2])
+def compiled(request: pytest.FixtureRequest) -> Compiled:
+    return Compiled(
+        Network(), (torch.zeros(1, 4),), [(-1, 4)], precision="float32", num_threads=request.param
+    )
 
 
 def batches(*sizes: int) -> list[tuple[np.ndarray]]:

@@ -119,7 +119,7 @@ STRANGE = """
 import os, signal
 import numpy as np
 from onecard import audio
-from onecard.audio import nursery, order
+from onecard.audio.decoding import nursery, order
 
 def endless():
     while True:
