@@ -29,7 +29,7 @@ LOOK_S = 0.2  # whoever only looks whether a lock is held has it for less
 def locked(server: Settings) -> Iterator[None]:
     """Hold this server's name. Raises ServerError while another `serve` of this checkout does."""
     deadline_s = time.monotonic() + LOOK_S
-    while (file := _lock(server)) is None:
+    while (file := _taken(server)) is None:
         if time.monotonic() > deadline_s:
             pid = state(server).get("server", "?")
             raise ServerError(
@@ -39,6 +39,20 @@ def locked(server: Settings) -> Iterator[None]:
         time.sleep(0.01)
     with file:
         yield
+
+
+@contextmanager
+def _names() -> Iterator[None]:
+    """Nobody else takes a name, or cleans up after one, while this is open."""
+    paths.RUN.mkdir(parents=True, exist_ok=True)
+    with (paths.RUN / "names.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _taken(server: Settings) -> IO[str] | None:
+    with _names():
+        return _lock(server)
 
 
 def _lock(server: Settings) -> IO[str] | None:
@@ -124,12 +138,14 @@ def reclaim_all(own: Path, say: Callable[[str], None]) -> None:
     `own` is the directory whose lock the caller holds.
     """
     for run in sorted(paths.RUN.glob("*/")):
-        if run == own or not is_held(run):
+        with _names():
+            if run != own and is_held(run):
+                continue
             count = reclaim(run)
-            if count:
-                say(f"cleaned up after a server that was killed: {count} processes and regions")
             if run != own:
                 shutil.rmtree(run, ignore_errors=True)
+        if count:
+            say(f"cleaned up after a server that was killed: {count} processes and regions")
 
 
 def reclaim(run: Path) -> int:

@@ -57,13 +57,43 @@ def test_a_folder_that_is_cleaned_away_meanwhile_is_made_anew(
     lock, cleaned = fcntl.flock, []
 
     def clean_first(file: IO[str], operation: int) -> None:
-        if not cleaned:
+        if not cleaned and Path(file.name).parent == one.run:
             cleaned.append(shutil.rmtree(one.run))
         lock(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", clean_first)
     with state.locked(one):
         assert state.is_held(one.run)
+
+
+def test_who_starts_waits_for_who_cleans_up_after_the_same_name(
+    one: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that start in the same moment: the other one's folder was taken for a dead one's."""
+    one.run.mkdir()
+    begun, may_end, has_it = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(run: Path) -> int:
+        begun.set()
+        assert may_end.wait(PATIENCE_S)
+        return 0
+
+    def start() -> None:
+        with state.locked(one):
+            assert state.is_held(one.run)
+            has_it.set()
+
+    monkeypatch.setattr(state, "reclaim", slow)
+    cleaner = threading.Thread(target=state.reclaim_all, args=(tmp_path / "other", pytest.fail))
+    cleaner.start()
+    assert begun.wait(PATIENCE_S)
+    starter = threading.Thread(target=start)
+    starter.start()
+    assert not has_it.wait(2 * state.LOOK_S)
+    may_end.set()
+    for thread in (cleaner, starter):
+        thread.join(PATIENCE_S)
+    assert has_it.is_set()
 
 
 WAITS = "import sys, time; print('here', flush=True); time.sleep(600)"
