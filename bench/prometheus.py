@@ -98,13 +98,15 @@ class Prometheus:
         except OSError:
             return False
 
-    def _asked(self, what: str, **given: Any) -> list[dict[str, Any]]:
-        url = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(given)}"
+    def _asked(self, endpoint: str, **parameters: Any) -> list[dict[str, Any]]:
+        url = f"{self.url}/api/v1/{endpoint}?{urllib.parse.urlencode(parameters)}"
         try:
             with urllib.request.urlopen(url, timeout=PATIENCE_S) as reply:
                 document = json.load(reply)
         except urllib.error.HTTPError as error:
-            raise ValueError(f"Prometheus refused `{given['query']}`: {error.read()!r}") from error
+            raise ValueError(
+                f"Prometheus refused `{parameters['query']}`: {error.read()!r}"
+            ) from error
         found: list[dict[str, Any]] = document["data"]["result"]
         return found
 

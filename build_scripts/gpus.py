@@ -171,12 +171,12 @@ def _process_name(nvml: Any, pid: int) -> str:
     return ""
 
 
-def _visible(gpus: list[Gpu], wanted: str | None) -> list[Gpu]:
+def _visible(gpus: list[Gpu], names: str | None) -> list[Gpu]:
     """As CUDA reads the variable: indices or UUIDs, in that order, up to the first unknown one."""
-    if wanted is None:
+    if names is None:
         return gpus
     visible: list[Gpu] = []
-    for name in (part.strip() for part in wanted.split(",")):
+    for name in (part.strip() for part in names.split(",")):
         match = [
             gpu
             for gpu in gpus

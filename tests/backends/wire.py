@@ -26,10 +26,10 @@ NUMPY = {
 }
 
 
-def batched(given: Mapping[str, Any]) -> dict[str, Any]:
+def batched(values: Mapping[str, Any]) -> dict[str, Any]:
     """Arrays of the contract's types with their batch dimension of 1; None leaves one out."""
     arrays = {}
-    for name, value in given.items():
+    for name, value in values.items():
         if value is None:
             continue
         text = value.encode() if isinstance(value, str) else value

@@ -226,8 +226,8 @@ def test_who_may_reach_a_server(full: list[dict[str, Any]]) -> None:
     assert {"name": "HTTP_ADDRESS", "value": "127.0.0.1"} in container["env"]
 
 
-def variables(found: list[dict[str, Any]], name: str) -> dict[str, str]:
-    (deployment,) = of(found, "Deployment", name)
+def variables(objects: list[dict[str, Any]], name: str) -> dict[str, str]:
+    (deployment,) = of(objects, "Deployment", name)
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return {one["name"]: one["value"] for one in container["env"]}
 
