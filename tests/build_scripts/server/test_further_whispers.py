@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
@@ -22,17 +23,23 @@ from build_scripts.memory.deployment import deploy
 from build_scripts.model_repository import render
 from build_scripts.plans import plan
 from build_scripts.plans.schema import Further
+from build_scripts.server.temporary import free_ports
 from evaluation import recordings
+from onecard_client import Client, Transcript
 from tests import conftest
+from tests.waiting import PATIENCE_S, until
 
 MODELS = ("recognize", "whisper", "whisper_again", "whisper_one", "whisper_other")
 ON_DEMAND = MODELS[3:]
+RECORDING = recordings.jfk().path
+PHRASE = "ask not what your country can do for you"
+CHEAP: dict[str, Any] = {"language": "en", "beam_size": 1, "align": False, "diarize": False}
 SAMPLES = recordings.jfk().samples[: 3 * recordings.RATE]
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models between chunks and text, of a plan that has Whisper base four times."""
+    """The models of a plan that has Whisper base four times."""
     folder = tmp_path_factory.mktemp("two")
     stated = plan.load("cpu")
     on_demand = Further("base", residence="on_demand")
@@ -42,26 +49,43 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     two = dataclasses.replace(stated, speech=speech, overrides=overrides)
     engines = folder / "engines"
     engines.mkdir()
+    for engine in paths.ENGINES.iterdir():
+        if engine.name != "whisper":
+            (engines / engine.name).symlink_to(engine)
     for name in MODELS[1:]:
         (engines / name).mkdir()
         for file in (paths.ENGINES / "whisper").iterdir():
             (engines / name / file.name).symlink_to(file)
-    for path, text in render.render(deploy(two)).items():
-        if path.parts[0] in MODELS:
-            model = folder / "models" / path.parts[0]
-            model.mkdir(parents=True)
-            (model / path.name).write_text(text.replace("engines/cpu/", f"{engines}/"))
-            code = paths.MODEL_REPOSITORY / model.name / "1"
-            (model / "1").symlink_to(code) if code.is_dir() else (model / "1").mkdir()
+    texts = {
+        path: text.replace("engines/cpu/", f"{engines}/")
+        for path, text in render.render(deploy(two)).items()
+    }
+    render.write_copy(texts, folder / "models")
     return folder / "models"
 
 
 @pytest.fixture(scope="module")
+def gateway_port() -> int:
+    (port,) = free_ports(1)
+    return port
+
+
+@pytest.fixture(scope="module")
+def client(two: conftest.Server) -> Iterator[Client]:
+    with Client(two.grpc_url) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
 def two(
-    installed_triton: None, repository: Path, tmp_path_factory: pytest.TempPathFactory
+    installed_triton: None,
+    repository: Path,
+    gateway_port: int,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[conftest.Server]:
     folder = tmp_path_factory.mktemp("server")
-    with conftest.serving(folder, REPOSITORY=str(repository)) as one:
+    port = str(gateway_port)
+    with conftest.serving(folder, REPOSITORY=str(repository), GATEWAY_PORT=port) as one:
         yield one
 
 
@@ -127,6 +151,52 @@ def test_a_model_on_demand_is_loaded_by_its_first_request_and_stays(two: conftes
     assert first["engine"]["model_load_s"] > 0
     assert second["engine"]["model_load_s"] == 0
     assert loaded(two) == ["whisper_one"]
+
+
+def test_callers_are_told_which_are_there_and_which_one_is_loaded(
+    two: conftest.Server, client: Client
+) -> None:
+    recognized(two, model="one")
+    known = {one.name: one for one in client.health().speech_models}
+    assert {name for name, one in known.items() if one.on_demand} == {"one", "other"}
+    assert {name for name, one in known.items() if one.loaded} == {"base", "again", "one"}
+
+
+def test_the_whole_pipeline_takes_a_model_on_demand(two: conftest.Server, client: Client) -> None:
+    recognized(two, model="one")
+    found = client.transcribe(RECORDING, model="other", **CHEAP)
+    assert PHRASE in found.text.lower()
+    assert found.engine["recognize"]["choice"] == "other"
+    assert found.engine["recognize"]["model_load_s"] > 0
+    assert loaded(two) == ["whisper_other"]
+
+
+def test_minutes_of_a_recording_take_a_model_on_demand(
+    two: conftest.Server, client: Client
+) -> None:
+    recognized(two, model="other")
+    asked = {**CHEAP, "model": "one"}
+    events = list(client.minutes_stream(RECORDING, transcription=asked, max_tokens=64))
+    heard = next(event for event in events if isinstance(event, Transcript))
+    assert heard.engine["recognize"]["choice"] == "one"
+    assert heard.engine["recognize"]["model_load_s"] > 0
+    assert loaded(two) == ["whisper_one"]
+
+
+def test_the_gateway_takes_a_model_on_demand(two: conftest.Server, gateway_port: int) -> None:
+    recognized(two, model="one")
+    url = f"http://127.0.0.1:{gateway_port}"
+    until(lambda: httpx.get(f"{url}/readyz", timeout=PATIENCE_S).status_code == 200)
+    with RECORDING.open("rb") as file:
+        form = {"model": "other", "language": "en", "beam_size": "1", "response_format": "json"}
+        answer = httpx.post(
+            f"{url}/v1/audio/transcriptions", files={"file": file}, data=form, timeout=PATIENCE_S
+        )
+    assert answer.status_code == 200, answer.text
+    assert PHRASE in answer.json()["text"].lower()
+    assert loaded(two) == ["whisper_other"]
+    listed = httpx.get(f"{url}/v1/models", timeout=PATIENCE_S).json()["data"]
+    assert {"base", "again", "one", "other"} <= {one["id"] for one in listed}
 
 
 def readiness(two: conftest.Server) -> int:

@@ -38,3 +38,8 @@ def fitted(
             batches[-1].append(item)
             totals = grown
     return batches
+
+
+def parts(items: Sequence[Item], count: int) -> list[Sequence[Item]]:
+    """At most `count` parts, each with an item at least, none with two more than another."""
+    return [items[start::count] for start in range(min(count, len(items)))]

@@ -7,6 +7,7 @@ detect the language, to transcribe, and at each temperature of the fallback.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ from tensorrtllm_cpu.contract.request import Array
 
 
 class Encodings:
-    """The `capacity` most recent encoder outputs, each [positions, d_model] FP32."""
+    """The `capacity` most recent encoder outputs, each [positions, d_model] FP32. Thread-safe."""
 
     def __init__(
         self,
@@ -27,15 +28,19 @@ class Encodings:
         self._encode = encode
         self._capacity = capacity
         self._kept: OrderedDict[bytes, Array] = OrderedDict()
+        self._lock = threading.Lock()
 
     def of(self, features: Array) -> Array:
         """The encoder output for `features` [n_mels, frames] FP32, contiguous."""
         key = hashlib.blake2b(features.data, digest_size=16).digest()
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
         view = ctranslate2.StorageView.from_array(features[np.newaxis])
-        self._kept[key] = np.array(self._encode(view))[0]
-        if len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+        made: Array = np.array(self._encode(view))[0]
+        with self._lock:
+            self._kept[key] = made
+            if len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+        return made

@@ -31,7 +31,11 @@ NOTHING = np.finfo(np.float32).min  # the logit of a token that cannot follow
 
 
 class WhisperEngine:
-    """One loaded model. Calls are not thread-safe: the backend makes one at a time."""
+    """One loaded model, with a thread for each of `num_threads` batches at a time.
+
+    Two threads in one batch wait for each other at every small product: on two cores a chunk alone
+    takes longer with both than with one.
+    """
 
     honoured = limits.HONOURED
     neutral = limits.NEUTRAL
@@ -100,7 +104,10 @@ class WhisperEngine:
         return job.num_kv_tokens, NUM_ENCODER_POSITIONS
 
     def encode(self, job: Job) -> None:
-        """Encode the job's audio ahead of its batch: one at a time is fastest on a CPU."""
+        """Encode the job's audio ahead of its batch: one at a time is fastest on a CPU.
+
+        From any thread, as `generate`; a seeded job runs while nothing else does.
+        """
         self._encodings.of(job.features)
 
     def generate(self, jobs: Sequence[Job]) -> list[Answer]:
@@ -137,8 +144,8 @@ class WhisperEngine:
             str(self._settings.model_path),
             device="cpu",
             compute_type=self._settings.compute_type,
-            inter_threads=1,
-            intra_threads=self._settings.num_threads,
+            inter_threads=self._settings.num_threads,
+            intra_threads=1,
         )
 
     def _sampler(self, job: Job) -> ctranslate2.models.Whisper:

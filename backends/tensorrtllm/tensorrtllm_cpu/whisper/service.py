@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +18,10 @@ from tensorrtllm_cpu.whisper import batches
 
 
 class Engine(Protocol):
-    """What runs the jobs of encoder-decoder models; `Job` is the engine's own."""
+    """What runs the jobs of encoder-decoder models; `Job` is the engine's own.
+
+    `encode` and `generate` are called from several threads.
+    """
 
     honoured: frozenset[str]
     neutral: Mapping[str, float]
@@ -60,6 +64,7 @@ class Service:
         self._settings = settings
         self._log = log
         self._numbers = itertools.count(1)
+        self._pool = ThreadPoolExecutor(settings.num_threads, "whisper")
 
     def answer(self, requests: Sequence[Incoming]) -> list[Outcome]:
         """One outcome for each request, in order: its output tensors, or why there are none."""
@@ -76,11 +81,14 @@ class Service:
                 self._settings.max_kv_tokens,
                 self._settings.max_batch_size,
             ):
-                self._run(batch)
+                # list(): what a part raises is raised here.
+                parts = batches.parts(batch, self._settings.num_threads)
+                list(self._pool.map(self._run, parts))
         return [_outcome(task) for task in tasks]
 
     def close(self) -> None:
-        """Nothing outlives a call of `answer`."""
+        """End the threads; nothing else outlives a call of `answer`."""
+        self._pool.shutdown()
 
     def _admit(self, task: Task, earlier: Sequence[Task]) -> None:
         inputs = {tensor.name(): tensor.as_numpy() for tensor in task.incoming.inputs()}
@@ -104,7 +112,7 @@ class Service:
                 other.outcome = answer.nothing(other.request)
         task.outcome = {}
 
-    def _run(self, batch: list[Task]) -> None:
+    def _run(self, batch: Sequence[Task]) -> None:
         """Encode one by one, then decode together whoever is still wanted."""
         for task in batch:
             self._guard(task, lambda task=task: self._encode(task))  # type: ignore[misc]
