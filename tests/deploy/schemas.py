@@ -65,7 +65,9 @@ SCHEMAS = {
     ),
     ("monitoring.coreos.com/v1", "PodMonitor"): only(
         {"selector": only({"matchLabels": TEXTS}), "podMetricsEndpoints": several(
-            only({"port": TEXT}, path=TEXT, interval=DURATION)
+            only({"port": TEXT}, path=TEXT, interval=DURATION, authorization=only({
+                "type": TEXT, "credentials": only({"name": TEXT, "key": TEXT})
+            }))
         )},
         podTargetLabels=several(TEXT),
     ),

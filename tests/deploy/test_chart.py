@@ -27,6 +27,7 @@ FULL = (*KEYS, "--set", "tls.secret=onecard-tls", "--set", "autoscaling.enabled=
         "--set", "engines.tokenSecret=huggingface",
         "--set", "telemetry.otlpEndpoint=http://collector.monitoring.svc:4318",
         "--set", "telemetry.env.OTEL_TRACES_SAMPLER=parentbased_traceidratio",
+        "--set", "gateway.metricsSecret=scraper",
         "--set", "gateway.env.GATEWAY_TIMEOUT_S=600")  # fmt: skip
 LEAST = ("--set", "gateway.enabled=false", "--set", "monitoring.enabled=false",
          "--set", "networkPolicy.enabled=false")  # fmt: skip
@@ -83,7 +84,7 @@ def faults(found: list[dict[str, Any]], kubernetes: str) -> list[str]:
 
 @pytest.mark.parametrize("kubernetes", KUBERNETES)
 def test_every_object_is_as_its_schema_says(full: list[dict[str, Any]], kubernetes: str) -> None:
-    assert len(full) == 19
+    assert len(full) == 20
     assert faults(full, kubernetes) == []
 
 
@@ -194,11 +195,29 @@ def test_selectors_select_their_pods_and_no_others(full: list[dict[str, Any]]) -
         assert selected(service["spec"]["selector"]) == {service["metadata"]["name"]}
     for one in of(full, "PodDisruptionBudget"):
         assert selected(one["spec"]["selector"]["matchLabels"]) == {one["metadata"]["name"]}
-    (monitor,) = of(full, "PodMonitor")
     servers = {"test-rtx3090", "test-cpu"}
-    assert selected(monitor["spec"]["selector"]["matchLabels"]) == servers
+    monitored = {one["metadata"]["name"]: selected(one["spec"]["selector"]["matchLabels"])
+                 for one in of(full, "PodMonitor")}  # fmt: skip
+    assert monitored == {"test-server": servers, "test-gateway": {"test-gateway"}}
     for one in of(full, "ScaledObject"):
         assert one["spec"]["scaleTargetRef"]["name"] in servers
+
+
+def test_the_gateway_is_scraped_by_a_key_or_where_anyone_may(
+    rendered: Rendered, values: Path, full: list[dict[str, Any]]
+) -> None:
+    def scraped(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            endpoint
+            for one in of(found, "PodMonitor", "gateway")
+            for endpoint in one["spec"]["podMetricsEndpoints"]
+        ]
+
+    (by_key,) = scraped(full)
+    assert by_key["authorization"]["credentials"] == {"name": "scraper", "key": "token"}
+    assert scraped(objects(rendered(values, *KEYS))) == []
+    (open_to_all,) = scraped(objects(rendered(values, "--set", "gateway.allowAnyone=true")))
+    assert "authorization" not in open_to_all
 
 
 def test_scaling_asks_for_the_seconds_of_audio_left(full: list[dict[str, Any]]) -> None:
