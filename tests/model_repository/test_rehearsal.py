@@ -34,7 +34,9 @@ ENGINES = paths.ENGINES.with_name(PLAN)
 RECORDING = paths.SAMPLES / "conversation" / "sample.wav"
 LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
 
-pytestmark = pytest.mark.skipif(ENGINES.exists(), reason="this machine has engines of its own")
+pytestmark = pytest.mark.skipif(
+    any(ENGINES.glob("*/manifest.json")), reason="this machine has engines of its own"
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +51,14 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for half in ("encoder", "decoder"):
         (mounted / "whisper" / half).symlink_to(paths.ENGINES / "whisper")
     make_model(mounted / "align" / "en", LETTERS, "group")  # no package carries trained weights
+    aside = ENGINES.with_name(f".{PLAN}")
+    if has_begun := ENGINES.exists():  # engines that were asked for, and are not made
+        ENGINES.rename(aside)
     ENGINES.symlink_to(mounted)
     yield mounted
     ENGINES.unlink()
+    if has_begun:
+        aside.rename(ENGINES)
 
 
 @pytest.fixture(scope="module")
