@@ -55,7 +55,7 @@ class WhisperEngine:
                 f"`cpu_compute_type` is `{settings.compute_type}`, this processor supports "
                 f"{', '.join(sorted(supported))}; change the plan"
             )
-        self._model = self._load()
+        self._model = self._load(settings.num_threads)
         vocabulary = Vocabulary.load(settings.model_path)
         self.limits = Limits.of(settings, vocabulary, self._model.n_mels)
         self._encodings = Encodings(self._model.encode, 2 * settings.max_batch_size)
@@ -139,12 +139,12 @@ class WhisperEngine:
         )
         return [_answer(result, job) for result, job in zip(found, jobs, strict=True)]
 
-    def _load(self) -> ctranslate2.models.Whisper:
+    def _load(self, num_workers: int) -> ctranslate2.models.Whisper:
         return ctranslate2.models.Whisper(
             str(self._settings.model_path),
             device="cpu",
             compute_type=self._settings.compute_type,
-            inter_threads=self._settings.num_threads,
+            inter_threads=num_workers,
             intra_threads=1,
         )
 
@@ -156,7 +156,7 @@ class WhisperEngine:
             return self._model
         seed = job.request.sampling.seed or 0
         ctranslate2.set_random_seed((seed ^ seed >> 32) & 0xFFFFFFFF)
-        return self._load()
+        return self._load(1)
 
     def _has_no_timestamps(self, job: Job) -> bool:
         last_task_token = job.prompt.ids[job.prompt.task_end - 1]
