@@ -1,4 +1,4 @@
-"""A server of the test's own, with one tiny model to which a test may add others."""
+"""A server of the test's own, with one tiny model, and a stand-in for NVIDIA's Triton."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ import pytest
 
 from build_scripts import processes
 from tests.build_scripts.serving import ECHO, Serving, add_model
+
+
+@pytest.fixture
+def nvidia(tmp_path: Path) -> Path:
+    """NVIDIA's Triton, as far as it is looked at."""
+    backend = tmp_path / "backends" / "tensorrtllm" / "libtriton_tensorrtllm.so"
+    backend.parent.mkdir(parents=True)
+    backend.touch()
+    return tmp_path
 
 
 @pytest.fixture

@@ -98,15 +98,6 @@ def test_a_plan_with_a_fault_is_passed_over_and_told(
     assert "not UTF-8" in told[1]
 
 
-@pytest.fixture
-def nvidia(tmp_path: Path) -> Path:
-    """NVIDIA's Triton, as far as it is looked at."""
-    backend = tmp_path / "backends" / "tensorrtllm" / "libtriton_tensorrtllm.so"
-    backend.parent.mkdir(parents=True)
-    backend.touch()
-    return tmp_path
-
-
 @pytest.mark.parametrize(
     ("found", "message"),
     [

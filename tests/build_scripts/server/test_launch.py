@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
 from build_scripts import paths
 from build_scripts.errors import PlanError
 from build_scripts.plans import plan
-from build_scripts.plans.schema import Further, Plan, Serving, Topology
+from build_scripts.plans.schema import Further
 from build_scripts.server import launch
-
-MODELS = tuple(sorted(path.parent.name for path in paths.MODEL_REPOSITORY.glob("*/config.pbtxt")))
-
-
-@pytest.fixture
-def nvidia(tmp_path: Path) -> Path:
-    """A directory that looks like the container's /opt/tritonserver."""
-    backend = tmp_path / "backends/tensorrtllm/libtriton_tensorrtllm.so"
-    backend.parent.mkdir(parents=True)
-    backend.touch()
-    return tmp_path
-
-
-def rtx3090(topology: Topology = "one_process") -> Plan:
-    return dataclasses.replace(plan.load("rtx3090"), serving=Serving(topology))
+from tests.build_scripts.server.reference import MODELS, rtx3090
 
 
 def test_without_a_card_nvidias_runtime_is_left_alone(nvidia):

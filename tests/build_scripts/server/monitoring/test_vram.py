@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import gpus, paths
+from build_scripts import gpus
 from build_scripts.errors import PlanError, ServerError
 from build_scripts.gpus import Gpu
 from build_scripts.memory.deployment import deploy
 from build_scripts.memory.fit import fit_plan
 from build_scripts.memory.ledger import compute_ledger
 from build_scripts.plans import plan, topology
-from build_scripts.plans.schema import Plan, Serving, Topology
+from build_scripts.plans.schema import Plan
 from build_scripts.server import launch
 from build_scripts.server.monitoring import vram, vram_report
 from build_scripts.server.monitoring.vram import NoWatch, VramWatch
 from tests.build_scripts.fake_nvml import GIB, FakeCard, FakeNvml
+from tests.build_scripts.server.reference import MODELS, rtx3090
 
 TOTAL = 24 * GIB
 RESERVED = 300 * 2**20
 SERVER, OTHER, ALIGN, DIARIZE, DESKTOP = 4001, 4002, 4004, 4005, 900
-MODELS = tuple(sorted(path.parent.name for path in paths.MODEL_REPOSITORY.glob("*/config.pbtxt")))
 NAMES = {
     SERVER: "/opt/tritonserver/bin/tritonserver",
     ALIGN: "/opt/tritonserver/backends/python/triton_python_backend_stub",
@@ -48,18 +48,6 @@ class Machine:
             computing={pid: None if self._mute else size for pid, size in self.held.items()},
         )  # fmt: skip
         return gpus.gpus(FakeNvml(card, names=self._names), {})
-
-
-@pytest.fixture
-def nvidia(tmp_path: Path) -> Path:
-    backend = tmp_path / "backends/tensorrtllm/libtriton_tensorrtllm.so"
-    backend.parent.mkdir(parents=True)
-    backend.touch()
-    return tmp_path
-
-
-def reference(topology: Topology = "one_process") -> Plan:
-    return dataclasses.replace(plan.load("rtx3090"), serving=Serving(topology))
 
 
 def made(machine: Machine, nvidia: Path, one: Plan, part: topology.Part = "all") -> VramWatch:
@@ -92,7 +80,7 @@ def load_all(machine: Machine, watch: VramWatch, one: Plan) -> None:
 
 @pytest.mark.parametrize("names", [NAMES, {}], ids=["named", "pids only"])
 def test_what_is_planned_and_what_is_held_side_by_side(nvidia, names):
-    one, machine = reference(), Machine(names)
+    one, machine = rtx3090(), Machine(names)
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
@@ -110,7 +98,7 @@ def test_what_is_planned_and_what_is_held_side_by_side(nvidia, names):
 
 
 def test_gauges_say_what_each_process_was_planned_and_has_now(nvidia):
-    one, machine = reference(), Machine(NAMES)
+    one, machine = rtx3090(), Machine(NAMES)
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
@@ -127,7 +115,7 @@ def test_gauges_say_what_each_process_was_planned_and_has_now(nvidia):
 
 
 def test_without_bytes_a_process_is_what_the_card_grew_by(nvidia):
-    one, machine = reference(), Machine(mute=True)
+    one, machine = rtx3090(), Machine(mute=True)
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
@@ -137,14 +125,14 @@ def test_without_bytes_a_process_is_what_the_card_grew_by(nvidia):
 
 
 def test_others_that_hold_what_is_needed_are_named(nvidia):
-    one, machine = reference(), Machine(NAMES)
+    one, machine = rtx3090(), Machine(NAMES)
     machine.held[DESKTOP] = 6 * GIB
     with pytest.raises(ServerError, match=r"Xorg \(pid 900 of the host, 6\.00 GiB\); end them"):
         made(machine, nvidia, one).before()
 
 
 def test_memory_that_is_given_back_in_time_is_waited_for(nvidia):
-    one, machine = reference(), Machine()
+    one, machine = rtx3090(), Machine()
     machine.held[OTHER] = 15 * GIB  # of the Triton that has just ended
     watch = made(machine, nvidia, one)
     watch._sleep = lambda seconds: machine.held.clear()
@@ -153,7 +141,7 @@ def test_memory_that_is_given_back_in_time_is_waited_for(nvidia):
 
 
 def test_a_desktop_within_the_headroom_is_only_told(nvidia):
-    one, machine = reference(), Machine(NAMES)
+    one, machine = rtx3090(), Machine(NAMES)
     machine.held[DESKTOP] = GIB
     watch = made(machine, nvidia, one)
     watch.before()
@@ -164,7 +152,7 @@ def test_a_desktop_within_the_headroom_is_only_told(nvidia):
 
 
 def test_a_card_that_is_too_small_is_the_plans_error(nvidia):
-    one, machine = reference(), Machine()
+    one, machine = rtx3090(), Machine()
     machine.read = lambda: gpus.gpus(  # type: ignore[method-assign]
         FakeNvml(FakeCard("NVIDIA RTX A4500", (8, 6), (20 * GIB, 19 * GIB))), {}
     )
@@ -173,7 +161,7 @@ def test_a_card_that_is_too_small_is_the_plans_error(nvidia):
 
 
 def test_a_model_that_takes_its_share_and_the_headroom_is_refused_at_once(nvidia):
-    one, machine = reference(), Machine(NAMES)
+    one, machine = rtx3090(), Machine(NAMES)
     watch = made(machine, nvidia, one)
     watch.before()
     shares = compute_ledger(one, {}).by_owner()
@@ -186,7 +174,7 @@ def test_a_model_that_takes_its_share_and_the_headroom_is_refused_at_once(nvidia
 
 
 def test_less_than_the_headroom_too_much_is_told_and_refused_at_the_end(nvidia):
-    one, machine = reference(), Machine(NAMES)
+    one, machine = rtx3090(), Machine(NAMES)
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
@@ -198,7 +186,7 @@ def test_less_than_the_headroom_too_much_is_told_and_refused_at_the_end(nvidia):
 
 @pytest.mark.parametrize("context_mib", [500, 590])
 def test_contexts_of_the_stated_range_become_ready(nvidia, context_mib):
-    one, machine = reference(), Machine(NAMES)
+    one, machine = rtx3090(), Machine(NAMES)
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
@@ -209,7 +197,7 @@ def test_contexts_of_the_stated_range_become_ready(nvidia, context_mib):
 
 
 def test_the_cure_for_an_engine_makes_room_for_it_and_measures_nothing(nvidia):
-    one, machine, more = reference(), Machine(NAMES), 600 * 2**20
+    one, machine, more = rtx3090(), Machine(NAMES), 600 * 2**20
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
@@ -234,7 +222,7 @@ def test_what_make_measure_measures_is_told_to_be_measured():
 
 
 def test_what_is_still_to_come_must_be_free(nvidia):
-    one, machine = reference(), Machine(NAMES)
+    one, machine = rtx3090(), Machine(NAMES)
     watch = made(machine, nvidia, one)
     watch.before()
     load_all(machine, watch, one)
@@ -252,7 +240,7 @@ def test_what_is_still_to_come_must_be_free(nvidia):
 
 def test_in_one_process_an_engine_has_its_own_lines_only(nvidia):
     """The LLM may not take what Whisper needs, though both are the same process."""
-    one, machine = reference(), Machine(NAMES)
+    one, machine = rtx3090(), Machine(NAMES)
     watch = made(machine, nvidia, one)
     watch.before()
     machine.held = {SERVER: planned(one)["tritonserver"]}  # all of it, with Whisper still to come
@@ -261,7 +249,7 @@ def test_in_one_process_an_engine_has_its_own_lines_only(nvidia):
 
 
 def test_of_two_servers_each_counts_its_own_part_and_leaves_room_for_the_other(nvidia):
-    machine, beams = Machine(NAMES), reference("two_servers")  # of a greedy search it holds both
+    machine, beams = Machine(NAMES), rtx3090("two_servers")  # of a greedy search it holds both
     one = dataclasses.replace(beams, speech=dataclasses.replace(beams.speech, beam_width=1))
     text = planned(one)["tritonserver (llm)"]
     machine.held[OTHER] = text  # the other server, which was started first
@@ -279,7 +267,7 @@ def test_of_two_servers_each_counts_its_own_part_and_leaves_room_for_the_other(n
 
 
 def test_pools_that_the_environment_turned_are_what_is_planned(nvidia):
-    one = reference()
+    one = rtx3090()
     turned = {"MAX_TOKENS_IN_KV_CACHE": "6144", "MAX_ATTENTION_WINDOW_SIZE": "6144"}
     deployment = deploy(one, environment=turned)
     machine = Machine()
@@ -291,7 +279,7 @@ def test_pools_that_the_environment_turned_are_what_is_planned(nvidia):
 
 
 def test_without_a_card_or_a_driver_nobody_watches(nvidia):
-    cpu, one, said = plan.load("cpu"), reference(), []
+    cpu, one, said = plan.load("cpu"), rtx3090(), []
     without = vram.watch(deploy(cpu), launch.launch(cpu), said.append)
     assert isinstance(without, NoWatch)
     assert said == []
