@@ -16,12 +16,6 @@ def behind(lasting_fake: Any) -> Any:
     return lasting_fake(events(PROGRESS, SEGMENTS, FINISHED))
 
 
-@pytest.fixture(scope="module")
-def client(lasting_gateway: Any, behind: Any) -> Any:
-    with lasting_gateway(behind.url).client() as client:
-        yield client
-
-
 @pytest.mark.parametrize(
     ("output", "begins"),
     [

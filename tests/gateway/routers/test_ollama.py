@@ -7,24 +7,13 @@ from typing import Any
 
 import ollama
 import pytest
-from fake_server import ANSWER, DELTAS, DONE, INVALID, USAGE, events, hangs, says
+from fake_server import DELTAS, DONE, INVALID, USAGE, events, hangs, says
 
 from onecard.chat import messages as chat_messages
 from onecard.chat import options as chat_options
 
 MESSAGES = [{"role": "user", "content": "Hello?"}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
-
-
-@pytest.fixture(scope="module")
-def behind(lasting_fake: Any) -> Any:
-    return lasting_fake(events(*ANSWER))
-
-
-@pytest.fixture(scope="module")
-def client(lasting_gateway: Any, behind: Any) -> Any:
-    with lasting_gateway(behind.url).client() as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

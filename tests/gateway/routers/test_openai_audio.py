@@ -22,12 +22,6 @@ def behind(lasting_fake: Any) -> Any:
     return lasting_fake(events(DECODING, PROGRESS, SEGMENTS, FINISHED))
 
 
-@pytest.fixture(scope="module")
-def client(lasting_gateway: Any, behind: Any) -> Any:
-    with lasting_gateway(behind.url).client() as client:
-        yield client
-
-
 def options(behind: Any) -> dict[str, Any]:
     return dict(behind.options())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import openai
 import pytest
-from fake_server import ANSWER, DELTAS, DONE, INVALID, USAGE, events, hangs, says
+from fake_server import DELTAS, DONE, INVALID, USAGE, events, hangs, says
 
 from tests.waiting import PATIENCE_S
 
@@ -18,17 +18,6 @@ OVERFLOW = (
     "INVALID_ARG: the conversation takes 70 tokens and the answer may take 16 (`max_tokens`), the "
     "model's context holds 64 tokens; shorten the conversation, or lower `max_tokens`"
 )
-
-
-@pytest.fixture(scope="module")
-def behind(lasting_fake: Any) -> Any:
-    return lasting_fake(events(*ANSWER))
-
-
-@pytest.fixture(scope="module")
-def client(lasting_gateway: Any, behind: Any) -> Any:
-    with lasting_gateway(behind.url).client() as client:
-        yield client
 
 
 def ask(client: Any, **members: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 import pytest
-from fake_server import ANSWER, DELTAS, DONE, INVALID, USAGE, events
+from fake_server import DELTAS, DONE, INVALID, USAGE, events
 
 from tests.waiting import PATIENCE_S
 
@@ -21,20 +21,9 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
 @pytest.fixture(scope="module")
-def behind(lasting_fake: Any) -> Any:
-    return lasting_fake(events(*ANSWER))
-
-
-@pytest.fixture(scope="module")
 def sdk(lasting_gateway: Any, behind: Any) -> Any:
     url = f"{lasting_gateway(behind.url).url}/v1"
     with openai.OpenAI(base_url=url, api_key="none", timeout=PATIENCE_S) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def client(lasting_gateway: Any, behind: Any) -> Any:
-    with lasting_gateway(behind.url).client() as client:
         yield client
 
 
