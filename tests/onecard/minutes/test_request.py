@@ -9,24 +9,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
-import tokenizers
 
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
-from onecard.llm import tokenizer
-from onecard.llm.generation import Generation, Piece
+from onecard.llm.generation import Generation
 from onecard.minutes.options import Config, MinutesOptions
 from onecard.minutes.request import MinutesModel, joined
+from tests.onecard.llm import fake_llm
+from tests.onecard.llm.fake_llm import DIRECTORY, TOKENIZER, VOCABULARY
 
 ROOT = Path(__file__).parents[3]
-DIRECTORY = ROOT / "engines" / "cpu" / "llm" / "tokenizer"
-TOKENIZER = tokenizer.load(DIRECTORY)
-VOCABULARY = tokenizers.Tokenizer.from_file(str(DIRECTORY / "tokenizer.json"))
 SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "minutes.schema.json").read_text())
 CONFIG = Config(
     llm_model="llm",
@@ -71,28 +67,15 @@ FORM = {
 }
 
 
-class FakeLlm:
+class FakeLlm(fake_llm.FakeLlm):
     """An engine that says, call by call, what `says` yields of the prompt; it may raise."""
 
     def __init__(self, says) -> None:
-        self._says = says
-        self._lock = threading.Lock()
-        self.asked: list[Generation] = []
-        self.num_stopped = 0
+        super().__init__(lambda number, asked: says(number, prompt_of(asked)))
 
-    def stream(self, asked: Generation) -> Iterator[Piece]:
-        with self._lock:
-            number = len(self.asked)
-            self.asked.append(asked)
-        prompt = VOCABULARY.decode(list(asked.prompt_ids), skip_special_tokens=False)
-        try:
-            for part in self._says(number, prompt):
-                for token in VOCABULARY.encode(part, add_special_tokens=False).ids:
-                    yield Piece((token,))
-            yield Piece((TOKENIZER.end_ids[0],))
-        except GeneratorExit:
-            self.num_stopped += 1
-            raise
+
+def prompt_of(asked: Generation) -> str:
+    return VOCABULARY.decode(list(asked.prompt_ids), skip_special_tokens=False)
 
 
 def numbers_in(prompt: str) -> list[int]:
@@ -406,7 +389,7 @@ def test_what_is_said_stays_between_the_delimiters():
     ]}  # fmt: skip
     llm = FakeLlm(obedient)
     run(llm, document)
-    prompt = VOCABULARY.decode(list(llm.asked[0].prompt_ids), skip_special_tokens=False)
+    prompt = prompt_of(llm.asked[0])
     (mark,) = set(re.findall(r"^=== [0-9a-f]{20}(?= transcript| end$)", prompt, re.MULTILINE))
     inside = prompt.split(f"{mark} transcript")[1].split(f"\n{mark} end")[0]
     assert len(inside.splitlines()) == len(HOSTILE) + 1

@@ -15,24 +15,20 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onecard.errors import Cancelled, InvalidRequest, Unavailable
-from onecard.llm import tokenizer
-from onecard.llm.generation import Generation, Piece
 from onecard.options import fields as json_options
 from onecard.triage import mail
 from onecard.triage.options import TriageOptions
 from onecard.triage.request import Triage, joined
+from tests.onecard.llm import fake_llm
+from tests.onecard.llm.fake_llm import DIRECTORY, TOKENIZER, VOCABULARY
 from tests.onecard.triage import plan
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
-DIRECTORY = ROOT / "engines" / "cpu" / "llm" / "tokenizer"
-TOKENIZER = tokenizer.load(DIRECTORY)
-VOCABULARY = tokenizers.Tokenizer.from_file(str(DIRECTORY / "tokenizer.json"))
 SCHEMA = json.loads((ROOT / "onecard" / "contract" / "schemas" / "verdict.schema.json").read_text())
 FACTS = {"name": "llm", "model": "a stand-in"}
 CONFIG = dataclasses.replace(plan.CONFIG, tokenizer_dir=str(DIRECTORY))
@@ -56,34 +52,11 @@ def obedient(call: int, num_mails: int) -> Iterator[str]:
         yield line(number)
 
 
-class FakeLlm:
-    """An engine that says, call by call, what `says` yields; an exception it raises there."""
+class FakeLlm(fake_llm.FakeLlm):
+    """An engine that says what `says` yields of the call and its number of mails."""
 
     def __init__(self, says=obedient) -> None:
-        self._says = says
-        self._lock = threading.Lock()
-        self.asked: list[Generation] = []
-        self.running = self.most_running = self.num_stopped = 0
-
-    def stream(self, asked: Generation) -> Iterator[Piece]:
-        with self._lock:
-            call = len(self.asked)
-            self.asked.append(asked)
-            self.running += 1
-            self.most_running = max(self.running, self.most_running)
-        try:
-            for part in self._says(call, asked.guide.text.count('"{\\"mail\\": ')):
-                if isinstance(part, BaseException):
-                    raise part
-                for token in VOCABULARY.encode(part, add_special_tokens=False).ids:
-                    yield Piece((token,))
-            yield Piece((TOKENIZER.end_ids[0],))
-        except GeneratorExit:
-            self.num_stopped += 1
-            raise
-        finally:
-            with self._lock:
-                self.running -= 1
+        super().__init__(lambda call, asked: says(call, asked.guide.text.count('"{\\"mail\\": ')))
 
 
 def triage(**changed: object) -> Triage:
