@@ -7,14 +7,16 @@ tested against the real one.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.waiting import PATIENCE_S
@@ -309,3 +311,15 @@ class FakeServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.metadata.append(dict(context.invocation_metadata()))
         context.add_callback(lambda: done.is_set() or self.cancelled.set())
         return step, done
+
+
+async def cancel_amid(call: Coroutine[Any, Any, Any], server: FakeServer) -> None:
+    """Cancels `call` once it is at `server`, which sees that while the client is still open."""
+    task = asyncio.create_task(call)
+    while not server.requests:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    # seen before the client closes its connection, which would end the call as well
+    assert await asyncio.to_thread(server.cancelled.wait, PATIENCE_S)

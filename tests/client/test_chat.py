@@ -17,6 +17,7 @@ from fake_server import (
     PATIENCE_S,
     USAGE,
     WHOLE_ANSWER,
+    cancel_amid,
     event,
     events,
     fails,
@@ -339,13 +340,7 @@ def test_cancelling_a_task_cancels_its_answer(fake: Any) -> None:
             async def read() -> list[str]:
                 return [piece async for piece in client.chat("Hello")]
 
-            task = asyncio.create_task(read())
-            while not server.requests:
-                await asyncio.sleep(0.01)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert await asyncio.to_thread(server.cancelled.wait, PATIENCE_S)
+            await cancel_amid(read(), server)
 
     asyncio.run(call())
 

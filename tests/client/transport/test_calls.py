@@ -13,6 +13,7 @@ from fake_server import (
     PATIENCE_S,
     PROGRESS,
     SEGMENTS,
+    cancel_amid,
     events,
     fails,
     hangs,
@@ -200,14 +201,7 @@ def test_cancelling_a_task_cancels_its_call(fake: Any) -> None:
 
     async def call() -> None:
         async with AsyncClient(server.url) as client:
-            task = asyncio.create_task(client.transcribe(b"audio"))
-            while not server.requests:
-                await asyncio.sleep(0.01)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            # seen before the client closes its connection, which would end the call as well
-            assert await asyncio.to_thread(server.cancelled.wait, PATIENCE_S)
+            await cancel_amid(client.transcribe(b"audio"), server)
 
     asyncio.run(call())
 
