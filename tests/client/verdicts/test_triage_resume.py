@@ -3,99 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from commands import ids_of, mail, spawn
-from fake_server import PATIENCE_S, content, decides, events, fails, hangs, summary, verdict
+from fake_server import PATIENCE_S, events, fails, summary, verdict
 
 from onecard_client.__main__ import main
-
-
-class Desk:
-    """A fake server that counts verdicts, and stops in the middle of a request if told to.
-
-    Attributes:
-        given: the ids of all verdicts that went out.
-        asked: the ids of all mails that came in.
-        stop_after: no more verdicts than these; None for no limit.
-    """
-
-    def __init__(self, fake: Callable[..., Any], stop_after: int | None = None) -> None:
-        self.given: list[str] = []
-        self.asked: list[str] = []
-        self.stop_after = stop_after
-        self.server = fake(self._step)
-        self.url = self.server.url
-
-    def _step(self, request: Any, context: Any) -> Iterator[Any]:
-        ids = [document["id"] for document in json.loads(content(request))]
-        self.asked += ids
-        for mail_id in ids:
-            if len(self.given) == self.stop_after:
-                hangs(request, context)
-                return
-            self.given.append(
-                mail_id
-            )  # before it goes: a caller that leaves ends this at its yield
-            yield from events(verdict(mail_id))(request, context)
-        yield from events(summary(*ids))(request, context)
-
-
-class Job:
-    """Some made-up mails, where their verdicts go, and the command."""
-
-    def __init__(self, folder: Path, num_mails: int) -> None:
-        self.mails = folder / "mails.jsonl"
-        self.file = folder / "out" / "verdicts.jsonl"
-        self.partial = folder / "out" / "verdicts.jsonl.partial"
-        self.file.parent.mkdir()
-        self.ids = [f"m{number}" for number in range(num_mails)]
-        self.write({})
-
-    def write(self, changed: dict[str, str]) -> None:
-        self.mails.write_text(
-            "".join(
-                json.dumps({"id": mail_id, "subject": changed.get(mail_id, "Hello"), "body": "Hi."})
-                + "\n"
-                for mail_id in self.ids
-            )
-        )
-
-    def arguments(self, *options: object) -> list[str]:
-        return ["triage", str(self.mails), "--output", str(self.file), *map(str, options)]
-
-    def run(self, desk: Desk, *options: object) -> int:
-        return main([*self.arguments(*options), "--url", desk.url])
-
-    def start(self, desk: Desk, **streams: Any) -> subprocess.Popen[str]:
-        return spawn(desk.url, *self.arguments(), **streams)
-
-    def until(self, num_lines: int, process: subprocess.Popen[str]) -> None:
-        """Waits for so many verdicts beside the file."""
-        while not self.partial.exists() or self.partial.read_bytes().count(b"\n") < num_lines:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
-
-    def names(self) -> list[str]:
-        return sorted(path.name for path in self.file.parent.iterdir())
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return Job(tmp_path, num_mails=6)
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
+from tests.client.verdicts.jobs import Desk, Job, lines
 
 # ends of every kind
 
@@ -375,110 +295,3 @@ def test_two_runs_at_once_are_refused_until_the_first_has_ended(
     assert job.run(other) == 0
     assert len(other.asked) == 5
     assert job.names() == ["verdicts.jsonl"]
-
-
-# disks
-
-
-def test_full_disk_is_one_sentence_and_the_rest_follows(fake: Any, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root may mount a file system")
-    try:
-        work = tmp_path / "work"
-        work.mkdir()
-        job = Job(work, num_mails=100)
-        job.file, job.partial = disk / "v.jsonl", disk / "v.jsonl.partial"
-        desk = Desk(fake)
-        process = job.start(desk)
-        shown, said = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 1
-        assert "Traceback" not in shown + said
-        num_kept = len(lines(job.partial))
-        assert 5 < num_kept < 100
-        told = [line for line in said.splitlines() if "No space left on device" in line]
-        assert len(told) == 1
-        assert f"{num_kept} verdicts had come before, and are in `{job.partial}`" in told[0]
-        assert "make room" in told[0]
-        subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
-        desk.asked.clear()
-        assert job.run(desk) == 0
-        assert len(desk.asked) == 100 - num_kept
-        assert sorted(ids_of(job.file.read_text())) == sorted(job.ids)
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def test_limit_of_a_file_tears_no_line(fake: Any, job: Job) -> None:
-    """`ulimit -f` cuts a write in the middle, as a quota can."""
-    process = job.start(Desk(fake), behind="ulimit -f 2")
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1
-    assert "File too large" in said
-    assert "Traceback" not in said
-    kept = [document["id"] for document in lines(job.partial)]
-    assert 1 <= len(kept) < 6
-    desk = Desk(fake)
-    assert job.run(desk) == 0
-    assert desk.asked == job.ids[len(kept) :]
-
-
-def test_device_that_takes_nothing(fake: Any, job: Job, capsys: Any) -> None:
-    assert main(["triage", str(job.mails), "-o", "/dev/full", "--url", fake(decides).url]) == 1
-    assert "`/dev/full` cannot be written (No space left on device)" in capsys.readouterr().err
-
-
-def test_standard_output_on_a_full_disk(fake: Any, job: Job) -> None:
-    with open("/dev/full", "w") as full:
-        process = spawn(Desk(fake).url, "triage", job.mails, stdout=full)
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1
-    assert "standard output: No space left on device" in said
-    assert "Traceback" not in said
-
-
-def test_reader_that_has_seen_enough(fake: Any, job: Job) -> None:
-    """As in `onecard triage ... | head -1`."""
-    desk = Desk(fake)
-    reader, writer = os.pipe()
-    os.close(reader)
-    process = spawn(desk.url, "triage", job.mails, "--verbose", "False", stdout=writer)
-    os.close(writer)
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, said) == (1, "")
-
-
-def test_standard_output_that_was_closed(fake: Any, job: Job) -> None:
-    """As in `onecard triage ... >&-`."""
-    desk = Desk(fake)
-    process = spawn(desk.url, "triage", job.mails, behind="exec >&-")
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1
-    assert said.startswith("onecard: standard output is closed")
-    process = job.start(desk, behind="exec >&-")
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, len(lines(job.file))) == (0, 6), said
-
-
-def test_text_that_the_charset_of_standard_output_lacks(
-    fake: Any, job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
-    actions = {mail_id: f"zahle {mail_id} \u20ac \U0001f600 \ud83d" for mail_id in job.ids[:4]}
-    found = [verdict(mail_id, action=action) for mail_id, action in actions.items()]
-    server = fake(events(*found, summary(*actions)), decides)
-    process = spawn(server.url, "triage", job.mails)
-    shown, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, said
-    documents = [json.loads(line) for line in shown.splitlines()]
-    assert [document["action"] for document in documents[:4]] == list(actions.values())
-
-
-def test_folder_that_cannot_be_written(fake: Any, job: Job, capsys: Any) -> None:
-    job.partial.mkdir()
-    desk = Desk(fake)
-    assert job.run(desk) == 1
-    assert f"`{job.partial}` cannot be written" in capsys.readouterr().err
-    assert desk.asked == []
