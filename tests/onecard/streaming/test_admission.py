@@ -8,7 +8,7 @@ import time
 import pytest
 
 from onecard.streaming.admission import Admission
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 
 def one(places: int = 1) -> Admission:
@@ -66,7 +66,8 @@ def test_only_so_many_are_inside_at_a_time() -> None:
             with lock:
                 inside += 1
                 most = max(most, inside)
-            time.sleep(0.01)
+            until(lambda: most > 1)
+            time.sleep(0.01)  # time enough for a third one
             with lock:
                 inside -= 1
 
