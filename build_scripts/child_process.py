@@ -19,8 +19,8 @@ def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
     ctypes.CDLL(None).prctl(1, number)  # PR_SET_PDEATHSIG
 
 
-def stack_limit(wanted: int) -> tuple[int, int]:
-    """The soft and hard limit under which every thread's stack may hold `wanted` bytes.
+def stack_limit(num_bytes: int) -> tuple[int, int]:
+    """The soft and hard limit under which every thread's stack may hold `num_bytes`.
 
     Less where the hard limit is lower, and the limits in force where a stack that is not used
     counts all the same (strict overcommit, or a limit on addresses).
@@ -30,9 +30,9 @@ def stack_limit(wanted: int) -> tuple[int, int]:
     if addresses != resource.RLIM_INFINITY or _is_overcommit_strict():
         return soft, hard
     if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
+        num_bytes = min(num_bytes, hard)
     # Without a limit glibc gives a thread 2 MiB: `unlimited` is less than a number here.
-    return (wanted if soft == resource.RLIM_INFINITY else max(soft, wanted)), hard
+    return (num_bytes if soft == resource.RLIM_INFINITY else max(soft, num_bytes)), hard
 
 
 def file_limit(most: int = MAX_FILES) -> tuple[int, int]:

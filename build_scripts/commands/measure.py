@@ -312,8 +312,8 @@ def _kept(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _figures(found: Any) -> dict[str, dict[str, Any]]:
-    return {name: figure for one in found for name, figure in one["figures"].items()}
+def _figures(sections: Any) -> dict[str, dict[str, Any]]:
+    return {name: figure for one in sections for name, figure in one["figures"].items()}
 
 
 def _same(read: Callable[[], list[Gpu]], gpu: Gpu) -> Gpu:

@@ -20,12 +20,12 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def verify_room(folder: Path, wanted: int, free: Free, what: str) -> None:
-    """Raises DownloadError where the disk of `folder` has fewer than `wanted` bytes."""
+def verify_room(folder: Path, num_bytes: int, free: Free, what: str) -> None:
+    """Raises DownloadError where the disk of `folder` has fewer bytes free than `num_bytes`."""
     found = free(folder)
-    if found < wanted:
+    if found < num_bytes:
         raise DownloadError(
-            f"the disk of `{folder}` has {mib(found)} free, wanted {mib(wanted)} for {what}: "
+            f"the disk of `{folder}` has {mib(found)} free, wanted {mib(num_bytes)} for {what}: "
             "make room, or put engines/ on a larger disk"
         )
 

@@ -111,11 +111,11 @@ def extract(archive: Path, members: Mapping[str, Path]) -> None:
             shutil.copyfileobj(source, file, 1 << 20)
 
 
-def check(path: Path, wanted: str) -> None:
-    """Raises DownloadError unless the file at `path` has the sha256 `wanted`."""
+def check(path: Path, sha256: str) -> None:
+    """Raises DownloadError unless the file at `path` has this sha256."""
     found = manifest.sha256(path)
-    if found != wanted:
-        raise DownloadError(f"`{path}` has sha256 `{found}`, wanted `{wanted}`: run setup again")
+    if found != sha256:
+        raise DownloadError(f"`{path}` has sha256 `{found}`, wanted `{sha256}`: run setup again")
 
 
 @contextmanager

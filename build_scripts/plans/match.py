@@ -112,22 +112,22 @@ def largest(gpus: Sequence[Gpu]) -> Gpu:
     return max(gpus, key=lambda gpu: gpu.total_bytes)
 
 
-def names_card(one: Plan, gpu: Gpu) -> bool:
+def names_card(plan: Plan, gpu: Gpu) -> bool:
     """Whether the plan's card is what the driver calls this GPU, or a part of that.
 
     Whole words count: plan `L4` is not for an L40.
     """
-    return one.card is not None and nvml.is_called(gpu.name, one.card.name)
+    return plan.card is not None and nvml.is_called(gpu.name, plan.card.name)
 
 
-def holds(one: Plan, gpu: Gpu) -> bool:
+def holds(plan: Plan, gpu: Gpu) -> bool:
     """Whether the GPU has the memory that the plan counts on."""
-    return _vram_gib(one) * _GIB * (1 - _TOLERANCE) <= gpu.total_bytes
+    return _vram_gib(plan) * _GIB * (1 - _TOLERANCE) <= gpu.total_bytes
 
 
 def _size(gpu: Gpu) -> str:
     return f"{gpu.total_bytes / _GIB:.1f} GiB, SM{gpu.sm}"
 
 
-def _vram_gib(one: Plan) -> float:
-    return one.card.vram_gib if one.card is not None else 0.0
+def _vram_gib(plan: Plan) -> float:
+    return plan.card.vram_gib if plan.card is not None else 0.0

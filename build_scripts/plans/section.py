@@ -71,9 +71,9 @@ def explain(section: type[Section], fault: ErrorDetails) -> str:
     return f"{where} is `{found}`: {fault['msg']}"
 
 
-def _wanted(kind: str, found: Any, limits: dict[str, Any]) -> str:
+def _wanted(kind: str, value: Any, limits: dict[str, Any]) -> str:
     """What the value must do; empty for a kind of fault that no field of a plan has."""
-    if kind == "string_pattern_mismatch" and str(found).strip():
+    if kind == "string_pattern_mismatch" and str(value).strip():
         return (
             "have no comma and no spaces at its ends: the names become one text with commas between"
         )

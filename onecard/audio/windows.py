@@ -43,12 +43,12 @@ class Windows:
         for first in range(0, count, num_windows):
             yield first, min(first + num_windows, count)
 
-    def verify(self, name: str, found: np.ndarray[Any, Any], num_samples: int, *rest: int) -> None:
-        """Raises InvalidRequest where `found` [windows, *rest] is not of a clip of that length."""
+    def verify(self, name: str, array: np.ndarray[Any, Any], num_samples: int, *rest: int) -> None:
+        """Raises InvalidRequest where `array` [windows, *rest] is not of a clip of that length."""
         wanted = (self.count(num_samples), *rest)
-        if found.shape != wanted:
+        if array.shape != wanted:
             raise InvalidRequest(
-                f"{name} has the shape {list(found.shape)}, must be {list(wanted)} for "
+                f"{name} has the shape {list(array.shape)}, must be {list(wanted)} for "
                 f"{num_samples} samples; send what was returned for this audio, or no windows to "
                 "have it computed"
             )

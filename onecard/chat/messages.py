@@ -54,17 +54,17 @@ def read(text: str, max_letters: int = documents.MAX_LETTERS) -> list[Message]:
     return [_message(index, turn, calls) for index, turn in enumerate(found)]
 
 
-def _messages(found: dict[str, Any]) -> Any:
+def _messages(document: dict[str, Any]) -> Any:
     """The list of messages, also from one message or from an object that holds only `messages`."""
-    if "messages" not in found:
-        return [found]
-    others = [name for name in found if name != "messages"]
+    if "messages" not in document:
+        return [document]
+    others = [name for name in document if name != "messages"]
     if others:
         raise InvalidRequest(
             f"MESSAGES is a whole request, with {named(others[0])} beside `messages`; send the "
             "list alone as MESSAGES, and the rest as the JSON object OPTIONS"
         )
-    return found["messages"]
+    return document["messages"]
 
 
 def _message(index: int, turn: Any, calls: dict[str, ToolCall]) -> Message:

@@ -54,13 +54,13 @@ NEUTRAL: Mapping[str, tuple[tuple[Any, ...], str]] = {
 NAMES = (*MEANINGLESS, *NEUTRAL)
 
 
-def verify(given: Mapping[str, Any]) -> None:
+def verify(options: Mapping[str, Any]) -> None:
     """Refuse the first option of NEUTRAL that asks for something.
 
     Raises:
         InvalidRequest: by name, with what to do.
     """
-    for name, value in given.items():
+    for name, value in options.items():
         if name not in NEUTRAL or value in (None, "") or value in ([], {}):
             continue
         allowed, why = NEUTRAL[name]

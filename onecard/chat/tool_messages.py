@@ -20,19 +20,19 @@ _WANTED = (
 )
 
 
-def calls(index: int, found: Any) -> dict[str, ToolCall]:
+def calls(index: int, tool_calls: Any) -> dict[str, ToolCall]:
     """The calls of message `index` by the ids that their caller knows.
 
     Raises:
         InvalidRequest: one is not as an answer has it, or two have one id.
     """
-    if not isinstance(found, list) or len(found) > MAX_CALLS:
+    if not isinstance(tool_calls, list) or len(tool_calls) > MAX_CALLS:
         raise InvalidRequest(
-            f"message {index} has `tool_calls` that are {documents.kind(found)}, must be a list of "
-            f"at most {MAX_CALLS}: send each as {_WANTED}"
+            f"message {index} has `tool_calls` that are {documents.kind(tool_calls)}, must be a "
+            f"list of at most {MAX_CALLS}: send each as {_WANTED}"
         )
     read: dict[str, ToolCall] = {}
-    for call in found:
+    for call in tool_calls:
         call_id, made = _call(index, call)
         if call_id in read:
             raise InvalidRequest(

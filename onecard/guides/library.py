@@ -32,10 +32,10 @@ class _Nothing(types.ModuleType):
 
 
 @contextlib.contextmanager
-def _in_place_of(found: dict[str, Any]) -> Iterator[None]:
+def _in_place_of(modules: dict[str, Any]) -> Iterator[None]:
     """These modules, where nobody has loaded the real ones; None for one that is not there."""
-    missing = [name for name in found if name not in sys.modules]
-    sys.modules.update({name: found[name] for name in missing})
+    missing = [name for name in modules if name not in sys.modules]
+    sys.modules.update({name: modules[name] for name in missing})
     try:
         yield
     finally:

@@ -16,15 +16,15 @@ MAX_CLIP_TIMES = 1_000
 MIN_SPAN_S = 0.02  # a shorter one may hold no sample that the models see
 
 
-def clips(given: str | Sequence[Any] | None) -> list[float] | None:
+def clips(clip_times: str | Sequence[Any] | None) -> list[float] | None:
     """`clip_timestamps` as OpenAI writes them: start, end, start, end; the last end may be missing.
 
     Raises:
         InvalidRequest: no numbers, or times that do not increase.
     """
-    if given is None or given == "":
+    if clip_times is None or clip_times == "":
         return None
-    parts = given.split(",") if isinstance(given, str) else list(given)
+    parts = clip_times.split(",") if isinstance(clip_times, str) else list(clip_times)
     if len(parts) > MAX_CLIP_TIMES:
         raise InvalidRequest(
             f"option `clip_timestamps` has {len(parts)} times, at most {MAX_CLIP_TIMES} are "
@@ -33,25 +33,25 @@ def clips(given: str | Sequence[Any] | None) -> list[float] | None:
     times = [_time("clip_timestamps", part) for part in parts]
     if times != sorted(set(times)):
         raise InvalidRequest(
-            f"option `clip_timestamps` is {shown(given)}, must be times that increase: start, end, "
-            "start, end"
+            f"option `clip_timestamps` is {shown(clip_times)}, must be times that increase: start, "
+            "end, start, end"
         )
     return times or None
 
 
-def segments(given: Sequence[Any] | None) -> list[dict[str, float]] | None:
+def segments(spans: Sequence[Any] | None) -> list[dict[str, float]] | None:
     """`segments` in order of time, each as `{"start", "end"}`; pairs of numbers will do as well.
 
     Raises:
         InvalidRequest: one is neither, ends before it starts, or there are too many.
     """
-    if given is None:
+    if spans is None:
         return None
-    if len(given) > MAX_SEGMENTS:
+    if len(spans) > MAX_SEGMENTS:
         raise InvalidRequest(
-            f"option `segments` has {len(given)}, at most {MAX_SEGMENTS} are served; split it"
+            f"option `segments` has {len(spans)}, at most {MAX_SEGMENTS} are served; split it"
         )
-    found = [_segment(index, item) for index, item in enumerate(given)]
+    found = [_segment(index, item) for index, item in enumerate(spans)]
     return sorted(found, key=lambda span: (span["start"], span["end"]))
 
 

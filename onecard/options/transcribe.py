@@ -224,9 +224,9 @@ def _verify_encoding(options: TranscribeOptions) -> None:
         )
 
 
-def _formats(given: str | list[Any] | None) -> list[str] | None:
+def _formats(formats: str | list[Any] | None) -> list[str] | None:
     """Each format once, in the order in which they were asked for."""
-    names = given.split(",") if isinstance(given, str) else given or []
+    names = formats.split(",") if isinstance(formats, str) else formats or []
     found = [name.strip().lower() if isinstance(name, str) else name for name in names]
     for name in found:
         if name and name not in FORMATS:

@@ -74,12 +74,14 @@ def parse(
     return mails
 
 
-def _listed(found: Any) -> list[Any]:
-    if isinstance(found, dict):
-        found = found["emails"] if set(found) == {"emails"} else [found]
-    if not isinstance(found, list):
-        raise InvalidRequest(f"EMAILS is {documents.kind(found)}, must be a list; send {_WANTED}")
-    return found
+def _listed(document: Any) -> list[Any]:
+    if isinstance(document, dict):
+        document = document["emails"] if set(document) == {"emails"} else [document]
+    if not isinstance(document, list):
+        raise InvalidRequest(
+            f"EMAILS is {documents.kind(document)}, must be a list; send {_WANTED}"
+        )
+    return document
 
 
 def _verify(where: str, fields: Any) -> None:

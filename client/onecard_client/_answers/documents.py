@@ -46,14 +46,14 @@ class Mismatch(ValueError):
         return f"`{'.'.join(self.path) or 'the document'}` is `{shown}`, must be {self.wanted}"
 
 
-def decode(kind: type[T], found: object) -> T:
+def decode(kind: type[T], document: object) -> T:
     """An instance of the dataclass `kind` from parsed JSON.
 
     Raises:
         Mismatch: a key is missing or a value has another type.
     """
     document_kind: Any = kind
-    return typing.cast(T, _decoder(document_kind)(found))
+    return typing.cast(T, _decoder(document_kind)(document))
 
 
 def encode(value: object) -> Any:
@@ -93,32 +93,32 @@ def _decoder(kind: Any) -> Decoder:
     return _SCALARS.get(kind, _anything)
 
 
-def _anything(found: Any) -> Any:
-    return found
+def _anything(value: Any) -> Any:
+    return value
 
 
-def _text(found: Any) -> str:
-    if not isinstance(found, str):
-        raise Mismatch("a text", found)
-    return found
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Mismatch("a text", value)
+    return value
 
 
-def _number(found: Any) -> float:
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        raise Mismatch("a number", found)
-    return float(found)
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Mismatch("a number", value)
+    return float(value)
 
 
-def _whole_number(found: Any) -> int:
-    if isinstance(found, bool) or not isinstance(found, int):
-        raise Mismatch("a whole number", found)
-    return found
+def _whole_number(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Mismatch("a whole number", value)
+    return value
 
 
-def _truth(found: Any) -> bool:
-    if not isinstance(found, bool):
-        raise Mismatch("true or false", found)
-    return found
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Mismatch("true or false", value)
+    return value
 
 
 _SCALARS: dict[Any, Decoder] = {str: _text, float: _number, int: _whole_number, bool: _truth}
@@ -127,15 +127,15 @@ _SCALARS: dict[Any, Decoder] = {str: _text, float: _number, int: _whole_number, 
 def _optional(arguments: tuple[Any, ...]) -> Decoder:
     (kind,) = (argument for argument in arguments if argument is not type(None))
     inner = _decoder(kind)
-    return lambda found: None if found is None else inner(found)
+    return lambda value: None if value is None else inner(value)
 
 
 def _sequence(inner: Decoder) -> Decoder:
-    def decode_sequence(found: Any) -> tuple[Any, ...]:
-        if not isinstance(found, list):
-            raise Mismatch("a list", found)
+    def decode_sequence(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise Mismatch("a list", value)
         items = []
-        for index, item in enumerate(found):
+        for index, item in enumerate(value):
             with _At(str(index)):
                 items.append(inner(item))
         return tuple(items)
@@ -144,11 +144,11 @@ def _sequence(inner: Decoder) -> Decoder:
 
 
 def _mapping(inner: Decoder) -> Decoder:
-    def decode_mapping(found: Any) -> dict[str, Any]:
-        if not isinstance(found, dict):
-            raise Mismatch("an object", found)
+    def decode_mapping(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise Mismatch("an object", value)
         items = {}
-        for key, item in found.items():
+        for key, item in value.items():
             with _At(key):
                 items[key] = inner(item)
         return items
@@ -166,12 +166,12 @@ def _object(kind: Any) -> Decoder:
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     }
 
-    def decode_object(found: Any) -> Any:
-        if not isinstance(found, dict):
-            raise Mismatch("an object", found)
+    def decode_object(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise Mismatch("an object", value)
         values: dict[str, Any] = {}
         extra: dict[str, Any] = {}
-        for key, item in found.items():
+        for key, item in value.items():
             if key in inner:
                 with _At(key):
                     values[key] = inner[key](item)

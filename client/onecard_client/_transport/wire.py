@@ -253,14 +253,14 @@ def event(model: Model[E], response: Any, context: CallContext) -> E | None:
         ) from mismatch
 
 
-def _event_of(model: Model[E], found: Any) -> E | None:
-    if not isinstance(found, dict):
-        raise Mismatch("an object", found)
-    kind = found.get("event")
+def _event_of(model: Model[E], document: Any) -> E | None:
+    if not isinstance(document, dict):
+        raise Mismatch("an object", document)
+    kind = document.get("event")
     read = model.events.get(kind) if isinstance(kind, str) else None
     if read is None:
         return None
-    return read({key: item for key, item in found.items() if key != "event"})
+    return read({key: item for key, item in document.items() if key != "event"})
 
 
 def _output(response: Any, name: str) -> bytes:

@@ -97,9 +97,9 @@ def made() -> str:
     return _PREFIX + secrets.token_urlsafe(_NUM_BYTES)
 
 
-def digest(given: str) -> str:
+def digest(text: str) -> str:
     """The hash of a key, or of what was sent as one."""
-    return hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def from_document(document: Any) -> Key:

@@ -38,13 +38,13 @@ class Keyring:
         self._refresh()
         return self._is_needed
 
-    def find(self, given: Iterable[str]) -> Key | None:
+    def find(self, texts: Iterable[str]) -> Key | None:
         """The key that one of these texts is.
 
         Every hash is compared with every other one, each in constant time.
         """
         found = None
-        for text in given:
+        for text in texts:
             hashed = digest(text)
             for key in self._keys:
                 if hmac.compare_digest(hashed, key.sha256) and found is None:

@@ -192,12 +192,12 @@ async def _answer(request: Request, asked: Asked, documents: _Chat) -> Response:
     return JSONResponse(whole, headers=headers)
 
 
-async def _verify_context(request: Request, wanted: int | None) -> None:
-    cap = await _context(request) if wanted is not None else 0
-    if wanted is not None and wanted > cap:
+async def _verify_context(request: Request, num_ctx: int | None) -> None:
+    cap = await _context(request) if num_ctx is not None else 0
+    if num_ctx is not None and num_ctx > cap:
         raise Refusal(
             400,
-            f"`num_ctx` is {wanted}, must be at most {cap}, the context that the server's plan "
+            f"`num_ctx` is {num_ctx}, must be at most {cap}, the context that the server's plan "
             "gives the model; ask for that, or serve a plan with more",
             "num_ctx",
         )

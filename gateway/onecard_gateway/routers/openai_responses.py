@@ -206,6 +206,6 @@ async def _called(
     yield response["status"], {"response": response}
 
 
-def _of_part(events: CallEvents, found: Part | None) -> Iterator[Event]:
-    for one in found.tool_calls if isinstance(found, ToolCallDelta) else ():
+def _of_part(events: CallEvents, part: Part | None) -> Iterator[Event]:
+    for one in part.tool_calls if isinstance(part, ToolCallDelta) else ():
         yield from events.part(one)

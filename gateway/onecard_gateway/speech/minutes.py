@@ -63,14 +63,14 @@ def verify_scopes(request: Request) -> None:
         )
 
 
-async def verify(request: Request, given: Mapping[str, Any]) -> None:
+async def verify(request: Request, options: Mapping[str, Any]) -> None:
     """Refuse options that the server refuses, before a recording is transcribed for them.
 
     It is asked for the minutes of nothing, which costs nothing. One that is not there is not waited
     for: what is accepted meanwhile is refused later.
     """
     known, found = facts(request), servers(request)
-    told = {name: value for name, value in given.items() if name != "speakers"}  # nobody speaks
+    told = {name: value for name, value in options.items() if name != "speakers"}  # nobody speaks
     try:
         with found.turn() as client:
             stream = client.minutes_stream(

@@ -93,10 +93,10 @@ def verify_room_for_formats(fields: Fields, field: str, value: str) -> None:
         )
 
 
-def wants_speakers(fields: Fields, given: dict[str, Any]) -> bool | None:
+def wants_speakers(fields: Fields, options: dict[str, Any]) -> bool | None:
     """Whether speakers shall be told apart; None where nothing is said of them."""
     wanted = [fields.flag(name) for name in ("diarize", "enable_diarization")]
     wanted_by = (*_SPEAKERS, references.OPTION)
-    if any(name in given for name in wanted_by) or True in wanted:
+    if any(name in options for name in wanted_by) or True in wanted:
         return True
     return False if False in wanted else None

@@ -54,15 +54,15 @@ class Order:
         )
 
 
-def _wanted(found: dict[str, Any]) -> Wanted:
-    spans = tuple((start, end) for start, end in found["spans"])
-    return Wanted(spans, found["is_separate"])
+def _wanted(document: dict[str, Any]) -> Wanted:
+    spans = tuple((start, end) for start, end in document["spans"])
+    return Wanted(spans, document["is_separate"])
 
 
-def clip_of(found: dict[str, Any]) -> Clip:
+def clip_of(document: dict[str, Any]) -> Clip:
     """A clip that was JSON."""
-    gaps = tuple((start, end) for start, end in found["gaps"])
-    return Clip(**{**found, "gaps": gaps, "warnings": tuple(found["warnings"])})
+    gaps = tuple((start, end) for start, end in document["gaps"])
+    return Clip(**{**document, "gaps": gaps, "warnings": tuple(document["warnings"])})
 
 
 def cpu_s(num_bytes: int, heard_s: float) -> float:

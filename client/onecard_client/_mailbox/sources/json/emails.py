@@ -73,13 +73,13 @@ def _inner(document: Any) -> list[Any] | None:
     return values if values and all(map(is_mail, values)) else None
 
 
-def _has_mails(found: Any, depth: int = 0) -> bool:
+def _has_mails(document: Any, depth: int = 0) -> bool:
     """Some container within is a mail, or a list that APIs name so."""
-    if is_mail(found):
+    if is_mail(document):
         return True
-    if depth > MAX_WRAPPERS or not isinstance(found, list | dict):
+    if depth > MAX_WRAPPERS or not isinstance(document, list | dict):
         return False
-    if isinstance(found, dict) and any(isinstance(found.get(name), list) for name in _LISTS):
+    if isinstance(document, dict) and any(isinstance(document.get(name), list) for name in _LISTS):
         return True
-    inner = found[:1] if isinstance(found, list) else list(found.values())[:20]
+    inner = document[:1] if isinstance(document, list) else list(document.values())[:20]
     return any(_has_mails(each, depth + 1) for each in inner)

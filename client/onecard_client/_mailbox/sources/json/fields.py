@@ -50,11 +50,11 @@ _RAW_MAIL = re.compile(r"(?:>?From |[!-9;-~]+[ \t]*:)[^\n]*\n")
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bq]\?", re.IGNORECASE)
 
 
-def is_mail(found: Any) -> bool:
+def is_mail(document: Any) -> bool:
     """An object that has one of the fields that make a mail."""
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         return False
-    plain = plain_keys(found)
+    plain = plain_keys(document)
     if not any(_has(plain.get(key)) for key in _MAIL_KEYS & plain.keys()):
         return False
     lists = ("content", "message", "data", "source")  # which may as well hold the mails
@@ -63,35 +63,35 @@ def is_mail(found: Any) -> bool:
     )
 
 
-def is_bare(found: Any) -> bool:
+def is_bare(entry: Any) -> bool:
     """An entry of Gmail's list of messages, which has no content."""
-    return isinstance(found, dict) and "threadId" in found and _plain_names(found) <= _BARE_KEYS
+    return isinstance(entry, dict) and "threadId" in entry and _plain_names(entry) <= _BARE_KEYS
 
 
-def email_from_json(found: Any, made_up_id: str) -> Email:
+def email_from_json(document: Any, made_up_id: str) -> Email:
     """The email that an object is, or holds.
 
     Args:
-        found: with the fields of EMAILS, of Microsoft Graph, Gmail, JMAP, mailparser and others;
+        document: with the fields of EMAILS, of Microsoft Graph, Gmail, JMAP, mailparser and others;
             keys that are not a mail's are left out.
         made_up_id: its id if it has none.
 
     Raises:
         NotAMail: it is no object, has nothing to read, or a shape that is not known.
     """
-    if isinstance(found, str) and _RAW_MAIL.match(found):
-        return email_from_bytes(sound(found).encode(), made_up_id)
-    if not isinstance(found, dict):
-        raise NotAMail(f"is of type `{type(found).__name__}`, must be an object")
-    plain = plain_keys(found)
-    if not is_mail(found):
+    if isinstance(document, str) and _RAW_MAIL.match(document):
+        return email_from_bytes(sound(document).encode(), made_up_id)
+    if not isinstance(document, dict):
+        raise NotAMail(f"is of type `{type(document).__name__}`, must be an object")
+    plain = plain_keys(document)
+    if not is_mail(document):
         for key in _WRAPPERS:
             if isinstance(plain.get(key), dict) and plain[key]:
                 return email_from_json(plain[key], made_up_id)
-    if is_bare(found):
+    if is_bare(document):
         raise NotAMail(BARE)
     raw = _raw(plain)
-    return _overlaid(raw, plain, made_up_id) if raw else _from_fields(found, plain, made_up_id)
+    return _overlaid(raw, plain, made_up_id) if raw else _from_fields(document, plain, made_up_id)
 
 
 def _has(value: Any) -> bool:
@@ -103,8 +103,8 @@ def _is_buffer(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("data"), list) and len(value) == 2
 
 
-def _plain_names(found: dict[str, Any]) -> set[str]:
-    return {plain_key(key) for key in found}
+def _plain_names(document: dict[str, Any]) -> set[str]:
+    return {plain_key(key) for key in document}
 
 
 def _raw(plain: dict[str, Any]) -> bytes:
@@ -146,7 +146,7 @@ def _has_text(body: str) -> bool:
     return bool(body.strip()) and body != "[empty mail]"
 
 
-def _from_fields(found: dict[str, Any], plain: dict[str, Any], made_up_id: str) -> Email:
+def _from_fields(document: dict[str, Any], plain: dict[str, Any], made_up_id: str) -> Email:
     headers = _headers(plain)
     payload = plain.get("payload")
     if isinstance(payload, dict):
@@ -161,7 +161,7 @@ def _from_fields(found: dict[str, Any], plain: dict[str, Any], made_up_id: str) 
     shown = _shown(text, markup, authentication) if text or markup or authentication else None
     has_body = shown is not None and bool(text or markup)
     if not subject and not has_body:
-        keys = ", ".join(f"`{sound(key)[:40]}`" for key in list(found)[:6])
+        keys = ", ".join(f"`{sound(key)[:40]}`" for key in list(document)[:6])
         raise NotAMail(
             f"has neither `subject` nor `body`, must have one of them (it has {keys or 'nothing'})"
         )

@@ -25,10 +25,10 @@ def plain_key(key: str) -> str:
     return re.sub(r"[^a-z0-9$@]", "", key.lower())
 
 
-def plain_keys(found: dict[str, Any]) -> dict[str, Any]:
+def plain_keys(document: dict[str, Any]) -> dict[str, Any]:
     """An object by its plain keys, the first of each that has a value."""
     plain: dict[str, Any] = {}
-    for key, value in found.items():
+    for key, value in document.items():
         if plain.get(plain_key(key)) in (None, ""):
             plain[plain_key(key)] = value
     return plain
