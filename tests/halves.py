@@ -75,11 +75,11 @@ LONG = (
 # and single tests of others.
 WHOLE = (
     "tests/backends/test_llm_precision.py",
-    "tests/build_scripts/commands/test_measure.py::test_the_networks_are_those_that_the_ledger_counts",
-    "tests/build_scripts/commands/test_measure.py::test_the_same_code_runs_on_the_cpu",
-    "tests/build_scripts/commands/test_measure.py::test_whisper_is_timed_on_real_speech",
     "tests/build_scripts/engines/gguf/test_tokenizer.py",
     "tests/build_scripts/engines/test_diarize.py",
+    "tests/build_scripts/measure/test_networks.py::test_the_networks_are_those_that_the_ledger_counts",
+    "tests/build_scripts/measure/test_networks.py::test_the_same_code_runs_on_the_cpu",
+    "tests/build_scripts/measure/test_speech.py::test_whisper_is_timed_on_real_speech",
     "tests/evaluation/peers/test_speaker_embedding.py",
     "tests/onecard/alignment/test_ctc.py",
     "tests/onecard/detection/test_vad.py",

@@ -15,25 +15,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from build_scripts import gpus, paths
 from build_scripts.commands import measure
 from build_scripts.errors import BuildError, MachineError
 from build_scripts.gpus import Gpu, GpuProcess
-from build_scripts.measure import (
-    interpreter,
-    networks,
-    speech,
-    triton,
-)
-from build_scripts.measure import (
-    meter as measure_meter,
-)
-from build_scripts.memory import shapes
+from build_scripts.measure import interpreter, networks, triton
+from build_scripts.measure import meter as measure_meter
 from build_scripts.memory.ledger import compute_ledger
 from build_scripts.memory.measured import Figure, read_figures
 from build_scripts.plans import plan
@@ -267,98 +257,6 @@ def test_whose_batches_are_measured(name: str, cards: list[Gpu], wanted: str) ->
     assert measure._plan(name, cards) == wanted
 
 
-def test_the_networks_are_those_that_the_ledger_counts() -> None:
-    from build_scripts.measure import speakers  # pyannote takes seconds to import
-
-    with torch.device("meta"):
-        base, large = (
-            networks.aligner(networks.BASE),
-            networks.aligner(networks.LARGE),
-        )
-    assert _parameters(base) == shapes.ALIGN_BASE.num_parameters
-    assert _parameters(large) == shapes.ALIGN_LARGE.num_parameters
-    segmentation = speakers.segmentation(10)
-    assert _parameters(segmentation) == shapes.PYANNET_PARAMETERS
-    wespeaker = speakers.wespeaker()
-    assert _parameters(wespeaker) == shapes.WESPEAKER_RESNET34_PARAMETERS
-    own = speakers.own_embedding()
-    assert _parameters(own) == shapes.SPEAKER_ENCODER_PARAMETERS
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(one.numel() for one in network.parameters())
-
-
-@pytest.mark.parametrize(
-    ("subject", "figures"),
-    [
-        ("align", {"align_weights", "align_working_set"}),
-        ("diarize", {"diarize_weights", "diarize_working_set", "diarize_pipeline_weights",
-                     "diarize_pipeline_working_set"}),
-        ("kv", {"whisper_kv", "llm_kv"}),
-    ],
-)  # fmt: skip
-def test_the_same_code_runs_on_the_cpu(subject: str, figures: set[str]) -> None:
-    one = plan.load("rtx3090")
-    small = dataclasses.replace(
-        one, diarize=dataclasses.replace(one.diarize, segmentation_batch_size=2)
-    )
-    found = networks.measured(subject, "cpu", small, networks.TRIAL)
-    assert figures <= set(found["figures"])
-    for name in figures:
-        batch = found["figures"][name].get("batch")
-        assert (batch is not None) == name.endswith("working_set"), name
-    assert found["error"] == ""
-    assert found["outside_bytes"] is None  # no card: nothing is said of one
-    assert all(row["bytes"] >= 0 and row["batch"] >= 1 for row in found["sweeps"])
-
-
-class ScriptedMeter:
-    """A fake of `Meter` on the CPU: each forward peaks at as many MiB as its batch."""
-
-    device = torch.device("cpu")
-
-    def __init__(self) -> None:
-        self.batch = 0
-
-    def held(self) -> int:
-        return 10 * MIB
-
-    def peak(self) -> int:
-        return (10 + self.batch) * MIB
-
-    def outside(self) -> int | None:
-        return None
-
-
-def test_a_sweep_ends_with_the_first_batch_that_does_not_fit() -> None:
-    meter = ScriptedMeter()
-    subject = networks.Subject(meter)
-
-    def forward(batch: int) -> None:
-        meter.batch = batch
-        if batch > 4:
-            raise torch.OutOfMemoryError
-
-    assert subject.sweep("it", forward, (8, 1, 4, 4)) == {1: MIB, 4: 4 * MIB}
-    assert [row["batch"] for row in subject.sweeps] == [1, 4]
-
-
-def test_the_resident_memory_is_what_a_tensor_takes() -> None:
-    # In a process of its own, as it is used: the memory of this one belongs to all tests.
-    code = (
-        "import torch; from build_scripts.measure import meter as measure_meter\n"
-        "meter = measure_meter.CpuMeter(); before = meter.held()\n"
-        f"kept = torch.ones(64 * {MIB}, dtype=torch.uint8); first = meter.peak() - before\n"
-        "del kept; meter.held()\n"  # the peak begins anew
-        "print(first, meter.peak() - before)"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    first, second = (int(text) for text in ran.stdout.split())
-    assert first == pytest.approx(64 * MIB, abs=4 * MIB)
-    assert second < 8 * MIB
-
-
 def test_a_child_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="ended with status 2"):
         measure.subject("kv", "cpu", "no-such-plan")
@@ -430,31 +328,3 @@ def test_what_is_no_figure_is_written_beside_them(tmp_path: Path) -> None:
     path = measure.write(document, tmp_path)
     measure.write(measured("kv"), tmp_path)  # a later run of others leaves them
     assert json.loads(path.read_text())["facts"] == {"parity": facts}
-
-
-def test_the_turns_and_word_times_of_one_device_are_its_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The comparison itself, on stated answers; that it runs, on this machine's processor."""
-    begins = {"cpu": {0: 0.0, 1: 0.5, 2: 1.0}, "cuda": {0: 0.02, 1: 0.5, 2: 1.3}}
-    monkeypatch.setattr(speech, "_whisper", lambda device, _: device)
-    monkeypatch.setattr(speech, "_transcribed", lambda *_: [[1, 2, 3]])
-    monkeypatch.setattr(speech, "_aligned", lambda device, *_: begins[device])
-    pcm = speech.recording()
-    assert speech.word_times("cuda", pcm) == {
-        "tokens": 3, "median_s": 0.02, "most_s": 0.3, "within_40_ms": 0.6667,
-    }  # fmt: skip
-    speaks = np.zeros((2, 1000), bool)
-    other = speaks.copy()
-    other[1, 100:350] = True
-    answers = iter([(speaks, 2.0), (other, 0.5)])
-    monkeypatch.setattr(speech, "_turns", lambda *_: next(answers))
-    assert speech.turns("cuda", pcm)["differing_s"] == 0.25
-
-
-def test_whisper_is_timed_on_real_speech() -> None:
-    found = speech.measured("whisper", "cpu", plan.load("rtx3090"))
-    assert found["error"] == ""
-    (row,) = found["sweeps"]
-    assert row["tokens"] > 40  # the recording is 30 s of talk
-    assert row["took_s"] > 0
