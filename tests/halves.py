@@ -77,8 +77,6 @@ WHOLE = (
     "tests/backends/test_llm_precision.py",
     "tests/build_scripts/engines/gguf/test_tokenizer.py",
     "tests/build_scripts/engines/test_diarize.py",
-    "tests/build_scripts/measure/test_networks.py::test_the_networks_are_those_that_the_ledger_counts",
-    "tests/build_scripts/measure/test_networks.py::test_the_same_code_runs_on_the_cpu",
     "tests/build_scripts/measure/test_speech.py::test_whisper_is_timed_on_real_speech",
     "tests/evaluation/peers/test_speaker_embedding.py",
     "tests/onecard/alignment/test_ctc.py",
@@ -86,7 +84,32 @@ WHOLE = (
     "tests/onecard/diarization/test_clustering.py",
     "tests/onecard/diarization/test_reconstruction.py",
 )
-SLOW = {*LONG, *WHOLE}
+# Hostile input by the megabyte, many examples, and programs started again and again: a third of a
+# second of processor time a test, and more.
+HEAVY = (
+    "tests/build_scripts/commands/test_doctor.py",
+    "tests/build_scripts/commands/test_lock.py",
+    "tests/build_scripts/commands/test_measure.py",
+    "tests/build_scripts/engines/gguf/test_llm.py",
+    "tests/build_scripts/engines/test_runner.py",
+    "tests/build_scripts/fetch/test_hub.py",
+    "tests/build_scripts/measure/test_networks.py",
+    "tests/client/conversation/test_conversation.py",
+    "tests/client/files/test_resume.py",
+    "tests/client/mailbox/html/test_text.py::test_hostile_documents_neither",
+    "tests/client/mailbox/html/test_text.py::test_hostile_html_takes_no_time_to_speak_of",
+    "tests/client/mailbox/html/test_text.py::test_what_is_repeated_takes_time_that_grows_with_its_length",
+    "tests/client/mailbox/mime/test_bounds.py",
+    "tests/client/verdicts/test_triage_large.py",
+    "tests/client/verdicts/test_triage_resume.py",
+    "tests/client/verdicts/test_watch.py",
+    "tests/fuzz/test_fuzz.py",
+    "tests/gateway/page/test_page.py",
+    "tests/onecard/audio/decoding/test_decoder.py",
+    "tests/onecard/guides/test_admission.py",
+    "tests/onecard/json_schema/test_portable.py",
+)
+SLOW = {*LONG, *WHOLE, *HEAVY}
 # Files of which every test has the mark.
 MARKED = {**dict.fromkeys(SLOW, "slow"), "tests/model_repository/test_quality.py": "server"}
 ORDER = {file: index for index, file in enumerate((*SHARED, *OWN, *LONG))}
