@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from bench import machine
+from bench.measures import memory
 from bench.soak import crowd, pictures, report, watch
 from bench.soak.account import Account
 from bench.soak.kills import Killer
@@ -79,7 +80,7 @@ class Soak:
         say("reference run: everything once, with nothing beside it")
         with Client(self._url) as client:
             kinds.learn(client, say)
-        before = self._at_rest()
+        before, memory_before = self._at_rest()
         self._account = Account()
         clock = self._account.now_s
         rng = random.Random(f"{asked.seed}:kills")
@@ -97,8 +98,9 @@ class Soak:
             is_stopped = self._stopping.is_set()
             ran_s = clock()
             self._end(callers, killer)
-        after = before if is_stopped else self._at_rest()
-        return self._found(watching, killer, before, after, ran_s, is_stopped)
+        after, memory_after = (before, memory_before) if is_stopped else self._at_rest()
+        found = self._found(watching, killer, before, after, ran_s, is_stopped)
+        return {**found, "grown_mib": memory_after.grown_mib(memory_before)}
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """The first Ctrl-C ends the traffic, the second everything."""
@@ -129,10 +131,11 @@ class Soak:
         seconds = self._account.now_s()
         say(f"{int(seconds // 60):3d}:{int(seconds % 60):02d}  {line}")
 
-    def _at_rest(self) -> watch.Sample:
-        """What is held with no request under way."""
+    def _at_rest(self) -> tuple[watch.Sample, memory.Sample]:
+        """What is held with no request under way, and the memory of it by model."""
         self._stopping.wait(REST_S)
-        return watch.taken(self._settings, self._account.now_s())
+        now_s = self._account.now_s()
+        return watch.taken(self._settings, now_s), memory.taken(self._settings, now_s)
 
     def _found(
         self,

@@ -104,6 +104,8 @@ def _held(results: Mapping[str, Any]) -> str:
             f"{slope['error']:.1f}, {level}, from minute {slope['from_s'] / 60:.0f} to "
             f"{slope['until_s'] / 60:.0f}."
         )
+    grown = ", ".join(f"{name} {mib:+.0f}" for name, mib in results["grown_mib"].items())
+    said += f"\n\nMiB at rest after, against before: {grown}."
     return page.table(("held", "before", "most", "at rest after"), rows) + "\n\n" + said
 
 

@@ -187,6 +187,7 @@ def test_the_page_and_the_plot_tell_of_a_fault(tmp_path) -> None:
         "kinds": book.by_kind(), "faults": [vars(one) for one in book.faults()],
         "kills": [{"what": "align", "at_s": 3.0, "recovered_s": 4.0}], "most": held,
         "at_rest": {"before": held, "after": held}, "memory_slope": None,
+        "grown_mib": {"llm": 21.4, "shared memory": -3.0},
         "series": watch.thinned([sample, sample]),
     }  # fmt: skip
     paths = report.write(found, tmp_path)
@@ -194,6 +195,7 @@ def test_the_page_and_the_plot_tell_of_a_fault(tmp_path) -> None:
     assert "**1 lost, 0 wrong, 0 untyped** of 2 requests" in text
     assert "- lost: clip (request 1" in text
     assert "| align | 1 | 4 s | 4 s | 0 |" in text
+    assert "against before: llm +21, shared memory -3." in text
     assert paths[2].stat().st_size > 1000
 
 
