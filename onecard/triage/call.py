@@ -141,9 +141,10 @@ class Caller:
         ends must not be. To close it stops the engine."""
         with contextlib.closing(self._llm.stream(generation)) as pieces:
             for piece in pieces:
-                ids = [token for token in piece.ids if token not in self._tokenizer.end_ids]
-                call.num_tokens += len(ids)
-                yield from ids
+                for token in piece.ids:
+                    if token not in self._tokenizer.end_ids:
+                        call.num_tokens += 1  # of those that are read: the rest is chance as well
+                        yield token
 
     def _asked(
         self, call: Call, answer: _Said | None = None, closed: str = ""
