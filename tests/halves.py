@@ -84,8 +84,8 @@ WHOLE = (
     "tests/onecard/diarization/test_clustering.py",
     "tests/onecard/diarization/test_reconstruction.py",
 )
-# Hostile input by the megabyte, many examples, and programs started again and again: a third of a
-# second of processor time a test, and more.
+# Of what loads no model, the files and tests that take most processor time: hostile input by the
+# megabyte, many examples, programs started again and again.
 HEAVY = (
     "tests/build_scripts/commands/test_doctor.py",
     "tests/build_scripts/commands/test_lock.py",

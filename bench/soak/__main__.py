@@ -134,8 +134,8 @@ class Soak:
     def _at_rest(self) -> tuple[watch.Sample, memory.Sample]:
         """What is held with no request under way, and the memory of it by model."""
         self._stopping.wait(REST_S)
-        now_s = self._account.now_s()
-        return watch.taken(self._settings, now_s), memory.taken(self._settings, now_s)
+        memory_now = memory.taken(self._settings, self._account.now_s())
+        return watch.taken(self._settings, memory_now), memory_now
 
     def _found(
         self,

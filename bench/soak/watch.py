@@ -40,8 +40,8 @@ class Sample:
     spool_mib: float
 
 
-def taken(settings: Settings, now_s: float) -> Sample:
-    """What the server holds now; what ends meanwhile counts as nothing."""
+def taken(settings: Settings, memory_now: memory.Sample) -> Sample:
+    """What the server holds beside that memory; what ends meanwhile counts as nothing."""
     supervisor = state.state(settings).get("supervisor")
     pids = {*processes.mentioning(settings.shm_prefix), *([int(supervisor)] if supervisor else [])}
     files, spools = 0, 0
@@ -52,9 +52,8 @@ def taken(settings: Settings, now_s: float) -> Sample:
     for region in memory.SHARED_MEMORY.glob(f"{settings.shm_prefix}*"):
         with contextlib.suppress(OSError):
             regions += region.stat().st_blocks * 512
-    total = memory.taken(settings, now_s).total
     return Sample(
-        round(now_s, 1), round(total / MIB, 1), len(pids), files,
+        round(memory_now.time_s, 1), round(memory_now.total / MIB, 1), len(pids), files,
         round(regions / MIB, 1), round(spools / MIB, 1),
     )  # fmt: skip
 
@@ -82,18 +81,22 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch")
 
     def __enter__(self) -> Watch:
-        self.samples.append(taken(self._settings, self._clock()))
+        self._sample()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         self._thread.join()
-        self.samples.append(taken(self._settings, self._clock()))
+        self._sample()
 
     def _run(self) -> None:
         while not self._is_over.wait(self._period_s):
-            self.samples.append(taken(self._settings, self._clock()))
+            self._sample()
+
+    def _sample(self) -> None:
+        memory_now = memory.taken(self._settings, self._clock())
+        self.samples.append(taken(self._settings, memory_now))
 
 
 @dataclass(frozen=True)

@@ -206,10 +206,10 @@ def test_selectors_select_their_pods_and_no_others(full: list[dict[str, Any]]) -
 def test_the_gateway_is_scraped_by_a_key_or_where_anyone_may(
     rendered: Rendered, values: Path, full: list[dict[str, Any]]
 ) -> None:
-    def scraped(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def scraped(chart: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [
             endpoint
-            for one in of(found, "PodMonitor", "gateway")
+            for one in of(chart, "PodMonitor", "gateway")
             for endpoint in one["spec"]["podMetricsEndpoints"]
         ]
 

@@ -59,9 +59,9 @@ def ids_of(chat: Chat, text: str) -> list[int]:
     return whole[start : start + len(whole) - len(empty)]
 
 
-def run(chat: Chat, llm: FakeLlm, **given: object) -> tuple[str, dict, dict, list]:
+def run(chat: Chat, llm: FakeLlm, **options: object) -> tuple[str, dict, dict, list]:
     """Text, usage, done, deltas."""
-    events = list(chat.events(HELLO, ChatOptions(**given), llm))
+    events = list(chat.events(HELLO, ChatOptions(**options), llm))
     deltas, (usage, done) = events[:-2], events[-2:]
     assert all(delta["event"] == "delta" for delta in deltas)
     assert (usage["event"], done["event"]) == ("usage", "done")

@@ -13,8 +13,8 @@ from tests.tool_offers import NOW
 CALL = '{"tool_calls": [{"name": "now", "arguments": {}}]}'
 
 
-def offered(**given: object) -> dict[str, object]:
-    return {"tools": [NOW], "max_tokens": 30, **given}
+def offered(**options: object) -> dict[str, object]:
+    return {"tools": [NOW], "max_tokens": 30, **options}
 
 
 def tool_chat(chat: Chat) -> Chat:
